@@ -1,0 +1,48 @@
+/* depot.h - a store of objects on a disk: durable on the coordinator, a cache on a worker.
+ *
+ * The rule that everything rests on: an object is only stored when all that it names is stored. So where a root is,
+ * the whole context is, and `missing?` may stop at the first folder that is there.
+ * One SQLite file (docs/depot.md says why); calls may come from several threads, a lock inside takes them one by one. */
+#ifndef FARM_DEPOT_H
+#define FARM_DEPOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/digest.h"
+#include "common/tree.h"
+
+typedef struct depot depot_t;
+
+typedef struct {
+    uint64_t objects;               /* stored now */
+    uint64_t bytes;                 /* of them, as they are on disk */
+    uint64_t received_objects;      /* put since the program started */
+    uint64_t received_bytes;        /* raw bytes of those */
+    uint64_t known_objects;         /* put again although they were there */
+} depot_stats_t;
+
+/* Open or make the depot in the folder. ERR_FARM when it is damaged beyond use or another process has it. */
+int depot_open (depot_t **out, const char *folder, err_t *err);
+void depot_destroy (depot_t **self);
+
+bool depot_has (depot_t *self, const digest_t *digest);
+
+/* Store objects: begin, put as often as need be, commit (durable when it returns 0) or roll back. One transaction at a
+ * time; begin waits for its turn. put checks the digest and, for lists and folders, their form and that all they name is
+ * there: ERR_PROTOCOL otherwise. After an error roll back. */
+int depot_begin (depot_t *self, err_t *err);
+int depot_put (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err);
+int depot_commit (depot_t *self, err_t *err);
+void depot_rollback (depot_t *self);
+
+/* Read one object into out (replaced), its digest checked again. ERR_NOT_FOUND; ERR_FARM for a damaged one, which is set
+ * aside so that it can be fetched again. */
+int depot_get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, err_t *err);
+
+/* A cache: forget the objects used least lately until at most limit_bytes are held. Returns how many went, -1 on error. */
+int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err);
+
+void depot_stats (depot_t *self, depot_stats_t *out);
+
+#endif

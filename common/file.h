@@ -1,0 +1,40 @@
+/* file.h - files and folders, so that nothing half-written is ever found under its final name. */
+#ifndef FARM_FILE_H
+#define FARM_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/mem.h"
+
+/* Read a whole file of at most max_bytes into out (replaced). A larger one is ERR_USAGE, a missing one ERR_NOT_FOUND. */
+int file_read (const char *path, size_t max_bytes, buffer_t *out, err_t *err);
+
+/* Write a file with mode: a temporary name beside it, fsync, rename, fsync of the folder. */
+int file_write (const char *path, const void *data, size_t size, mode_t mode, err_t *err);
+
+/* Make a folder and those above it (mode for the new ones); an existing folder is fine. */
+int file_make_folders (const char *path, mode_t mode, err_t *err);
+
+/* Remove a folder and all in it; follows no link, gives itself the rights it needs, stays on its file system unless
+ * cross_mounts. A missing one is fine. */
+int file_remove_tree (const char *path, err_t *err);
+
+/* Take an exclusive lock on the file (made when missing). Returns the descriptor, which holds the lock until it is
+ * closed; -1 with ERR_FARM "... is in use by process 123" when another process has it. */
+int file_lock (const char *path, err_t *err);
+
+/* write() all of it. */
+int file_write_all (int fd, const void *data, size_t size, err_t *err);
+
+/* Free bytes for us on the file system of path; -1 when that cannot be known. */
+int64_t file_free_bytes (const char *path);
+
+/* folder + "/" + name; the caller frees. */
+char *file_join (const char *folder, const char *name);
+
+bool file_exists (const char *path);
+
+#endif

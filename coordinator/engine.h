@@ -1,0 +1,94 @@
+/* engine.h - all decisions of the farm: what a submit becomes, which worker gets which job, when a lease ends, what is
+ * tried again, when a build is done, which tag may move. It owns farm.db and touches nothing else: no socket, no thread,
+ * no clock.
+ *
+ *     event + now  ->  engine  ->  one SQLite transaction  ->  actions
+ *
+ * The gateway hands over every event that is ready between engine_begin and engine_commit; actions are only handed out by
+ * engine_commit. If the commit fails nothing happened, and each event that wanted an answer gets an `error`.
+ *
+ * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
+ * connection) that speaks for a principal; or one of the engine's own: `gone`, `verified`, `published`, `tick` (below). */
+#ifndef FARM_ENGINE_H
+#define FARM_ENGINE_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/keys.h"
+
+typedef struct engine engine_t;
+
+/* Times in milliseconds; see settings of the coordinator. */
+typedef struct {
+    int64_t heartbeat_ms;           /* 5,000: told to workers */
+    int64_t lease_ms;               /* 45,000 */
+    int64_t gone_grace_ms;          /* 3,000: how long a worker whose connection was closed may take to come back */
+    int64_t retry_ms;               /* 2,000: before the second attempt; doubles */
+    int64_t job_timeout_ms;         /* 3,600,000: given to the worker with a job */
+    int attempts_max;               /* 3 */
+    int queue_max;                  /* 100,000 builds queued or running; more are refused */
+} engine_settings_t;
+
+typedef enum {
+    ACTION_SEND,        /* send `verb` with `header` to `peer` */
+    ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform}; answer with event `verified` */
+    ACTION_PUBLISH,     /* header: {build, repository, index_media_type, index_digest, index (base64 of the bytes),
+                           children: [{media_type, digest, size, platform}], tags: […]}; answer with `published` */
+    ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
+    ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
+    ACTION_CLOSE_LOG    /* header: {job, attempt}: no more will come */
+} action_type;
+
+typedef struct {
+    action_type type;
+    uint64_t peer;
+    char verb [32];
+    json_t *header;     /* owned by the list */
+} action_t;
+
+typedef struct {
+    action_t *items;
+    size_t count, capacity;
+} actions_t;
+
+void actions_clear (actions_t *self);       /* releases the headers */
+void actions_free (actions_t *self);
+
+typedef struct {
+    const char *verb;
+    uint64_t peer;              /* 0: nobody waits for an answer */
+    int64_t principal;          /* 0: the coordinator itself */
+    const json_t *header;       /* borrowed; NULL for `gone` and `tick` */
+} event_t;
+
+/* Open or make farm.db at path (":memory:" for the simulator), migrate it, check it, and take up what was under way:
+ * every live attempt gets a lease from now. ERR_FARM for a damaged or a newer database. */
+int engine_open (engine_t **out, const char *path, const engine_settings_t *settings, int64_t now_ms, err_t *err);
+void engine_destroy (engine_t **self);
+
+/* boot_ms: clock for leases and time-outs; wall_ms: for records. Both must not be read elsewhere in the engine. */
+int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err);
+void engine_handle (engine_t *self, const event_t *event);
+/* Commit and append what is to be done to *actions. -1: the database is in an unknown state (after an I/O error at
+ * COMMIT); the process has to start again. A full disk is not that: the events are answered with ERR_FULL and 0 returned. */
+int engine_commit (engine_t *self, actions_t *actions, err_t *err);
+
+/* When `tick` should come next, on the boot clock; INT64_MAX for never. */
+int64_t engine_next_tick (const engine_t *self);
+
+/* After engine_open: actions for what the last run left (verify and publish again). */
+void engine_resume (engine_t *self, actions_t *actions);
+
+/* Principals: who may connect. */
+typedef struct { int64_t id; char role [16]; char name [64]; } principal_t;
+/* By hex key; ERR_DENIED when unknown or revoked. */
+int engine_find_principal (engine_t *self, const char *key_hex, principal_t *out, err_t *err);
+/* role: admin, submitter, viewer, worker, invitation. The same key again is fine when the role is the same. */
+int engine_add_principal (engine_t *self, const char *key_hex, const char *role, const char *name, int64_t wall_ms,
+                          int64_t *id, err_t *err);
+/* Every key that may connect: calls back once per key. */
+void engine_each_key (engine_t *self, void (*each) (void *argument, const char *key_hex), void *argument);
+
+#endif

@@ -1,0 +1,33 @@
+/* scan.h - walks a context and makes its tree: digests of everything, nothing sent yet. */
+#ifndef FARM_SCAN_H
+#define FARM_SCAN_H
+
+#include "common/depot.h"
+#include "common/tree.h"
+
+typedef struct scan scan_t;
+
+/* One object of the context, and where its bytes are. */
+typedef struct {
+    object_kind kind;
+    digest_t digest;
+    uint32_t size_bytes;
+} scan_object_t;
+
+/* Scan folder. ignore_path: the .dockerignore to use, NULL for none. Unreadable files, sockets, devices and names too
+ * long are ERR_USAGE naming the path. A file that changes while it is read is read again, at most three times, then named. */
+int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err);
+void scan_destroy (scan_t **self);
+
+const digest_t *scan_root (const scan_t *self);
+uint64_t scan_files (const scan_t *self);
+uint64_t scan_bytes (const scan_t *self);
+
+/* The objects that an object names (none for content), children of a folder or parts of a list; borrowed. */
+size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out);
+
+/* The bytes of an object: folders and lists from memory, content read again from its file and compared with the digest
+ * (ERR_USAGE "… changed while it was being sent"). */
+int scan_read (scan_t *self, const digest_t *digest, buffer_t *out, err_t *err);
+
+#endif

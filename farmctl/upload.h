@@ -1,0 +1,21 @@
+/* upload.h - sends what the coordinator's depot does not have: asks level by level from the root, then puts children
+ * before parents, several packs on the way at once. */
+#ifndef FARM_UPLOAD_H
+#define FARM_UPLOAD_H
+
+#include "farmctl/client.h"
+#include "farmctl/scan.h"
+
+typedef struct {
+    uint64_t sent_objects;
+    uint64_t sent_bytes;            /* bodies of `put` messages */
+    uint64_t questions;             /* `missing` messages */
+} upload_stats_t;
+
+/* When it returns 0 the whole context is on the coordinator's disk. */
+int upload_context (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err);
+
+/* One piece of content beside a context: the Dockerfile. */
+int upload_content (client_t *client, const void *data, size_t size, digest_t *digest, upload_stats_t *stats, err_t *err);
+
+#endif

@@ -1,0 +1,68 @@
+/* builder.h - what the worker needs of a builder, and the driver for buildah. */
+#ifndef FARM_BUILDER_H
+#define FARM_BUILDER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdatomic.h>
+
+#include "common/err.h"
+#include "common/platform.h"
+#include "worker/door.h"
+#include "worker/spawner.h"
+
+typedef struct builder builder_t;
+
+typedef struct {
+    const char *state_folder;           /* images, layers and scratch files of the builder live below it */
+    const char *isolation;              /* "auto", "oci", "chroot" */
+    const char *program;                /* "buildah" */
+} builder_settings_t;
+
+/* Finds the program, its version, the storage driver and the isolation that work here, by trying them. */
+int builder_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err);
+void builder_destroy (builder_t **self);
+
+const char *builder_version (const builder_t *self);        /* "buildah 1.28.2" */
+const char *builder_isolation (const builder_t *self);      /* "oci" or "chroot" */
+const char *builder_isolation_reason (const builder_t *self);   /* "runc works here"; "oci does not work here: …" */
+
+/* Called with each line of output, without its line feed. stream: 'o' the builder's, 'w' the worker's own words. */
+typedef void (builder_line_fn) (void *argument, char stream, const char *line, size_t size);
+
+typedef struct {
+    int64_t job;
+    int attempt;
+    platform_t platform;
+    const char *context_folder;         /* checked out */
+    const char *dockerfile;             /* path of the Dockerfile, outside the context */
+    const json_t *spec;                 /* build_args, labels, target, no_cache, pull: see protocol.md */
+    reference_t repository;             /* to push to */
+    door_t *door;
+    const char *password;               /* for the door */
+    const char *scratch_folder;         /* empty, the attempt's own: authfile, registries.conf, TMPDIR, HOME */
+    int64_t deadline_ms;                /* boot clock; the build is killed then: ERR_TIMEOUT */
+    atomic_int *is_cancelled;           /* looked at at least every 200 ms; ERR_CANCELLED */
+    builder_line_fn *on_line;
+    void *argument;
+} builder_task_t;
+
+typedef struct {
+    int exit_status;
+    char failed_step [512];             /* "STEP 2/3: RUN …" of a user's fault; "" where unknown */
+} builder_outcome_t;
+
+/* Build. 0: the image is in the builder's own store, under a name made of job and attempt. ERR_BUILD: the user's fault, with
+ * the failing step in outcome and the builder's last words in err; a fault of the farm (registry, disk) has its own code. */
+int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err);
+
+/* Push the built image through the door; may be called again after a failure. The digest is then asked of the door. */
+int builder_push (builder_t *self, const builder_task_t *task, err_t *err);
+
+/* Remove the attempt's image name and working containers, also after a kill. Never fails: logs. */
+void builder_clean (builder_t *self, const builder_task_t *task);
+
+/* At start: remove what an earlier run of the worker left behind. */
+void builder_clean_all (builder_t *self);
+
+#endif

@@ -1,0 +1,45 @@
+/* door.h - the worker's door to registries: a small registry front on loopback (libmicrohttpd in, libcurl out).
+ *
+ * Builders are told to use it as a mirror of every registry and push to it. The upstream is the first part of the path:
+ * /v2/registry.lan:5000/team/app/… A request passes when it names a live attempt (user "attempt", its password) and
+ * something that this attempt needs: reads of any repository, writes only to the attempt's own. The door adds the
+ * upstream's credential, puts a manifest that comes under a tag under its digest instead, rewrites Location headers,
+ * streams in bounded memory, and tries 5xx and 429 again where the body can be sent again. */
+#ifndef FARM_DOOR_H
+#define FARM_DOOR_H
+
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/reference.h"
+#include "common/registry.h"
+
+typedef struct door door_t;
+
+/* Serve on 127.0.0.1; port 0 takes a free one. The same port from start to start keeps the builder's memory of which
+ * blobs are where; so the caller keeps it. Settings are borrowed. */
+int door_new (door_t **out, int port, const registry_settings_t *settings, err_t *err);
+void door_destroy (door_t **self);
+int door_port (const door_t *self);
+
+typedef struct {
+    int64_t job;
+    int attempt;
+    reference_t repository;         /* may be pushed to */
+    const char *credential_host;    /* upstream that gets the credential; NULL none */
+    const char *authorization;      /* "Basic …"; copied and wiped */
+} door_pass_t;
+
+/* Let an attempt through. password gets 32 hex digits and NUL. */
+void door_open_pass (door_t *self, const door_pass_t *pass, char password [33]);
+
+/* The digest, media type and size of the manifest last put by the attempt; ERR_NOT_FOUND if none was. */
+int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST_SIZE], char media_type [128],
+                 int64_t *size_bytes, err_t *err);
+
+/* Why requests of the attempt failed upstream, the last one; code ERR_NONE where none did. */
+void door_last_error (door_t *self, int64_t job, int attempt, err_t *out);
+
+void door_close_pass (door_t *self, int64_t job, int attempt);
+
+#endif

@@ -1,0 +1,25 @@
+/* fetch.h - brings a context into the worker's depot: asks the coordinator for the objects that are missing, top down by
+ * folders, several requests on the way at once, each object checked, stored children first. */
+#ifndef FARM_FETCH_H
+#define FARM_FETCH_H
+
+#include <czmq.h>
+#include <stdatomic.h>
+
+#include "common/depot.h"
+#include "common/err.h"
+
+typedef struct {
+    uint64_t objects, bytes, wire_bytes;
+} fetch_stats_t;
+
+/* objects: the attempt's DEALER to the coordinator's objects socket, connected. Stops with ERR_CANCELLED soon after
+ * *is_cancelled; ERR_NETWORK after 60 s without an answer (a coordinator that restarts in between is waited for). */
+int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled,
+                   fetch_stats_t *stats, err_t *err);
+
+/* One object of level 0 (the Dockerfile) into the depot. */
+int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled,
+                   fetch_stats_t *stats, err_t *err);
+
+#endif
