@@ -1,0 +1,36 @@
+/* depot_service.h - the actor that owns the objects socket, the depot and the logs of attempts.
+ *
+ * The gateway talks to it over the actor's pipe in frames of text:
+ *   ["PRINCIPAL", key hex, id, role]            this key may speak, as that role (again at a change)
+ *   ["REVOKE", key hex]                         it may not any more
+ *   ["HAS", token, digest hex, digest hex …]    answered by ["HAS", token, first missing digest or ""]
+ *   ["OPEN-LOG", job, attempt, principal id]    this worker may write this log
+ *   ["CLOSE-LOG", job, attempt]                 there will be no more of it
+ *   ["$TERM"]                                   end */
+#ifndef FARM_DEPOT_SERVICE_H
+#define FARM_DEPOT_SERVICE_H
+
+#include <czmq.h>
+
+#include "common/err.h"
+#include "common/keys.h"
+
+typedef struct depot_service depot_service_t;
+
+typedef struct {
+    const char *state_folder;       /* depot/ and logs/ below it */
+    const char *endpoint;           /* to bind; port * or 0 takes a free one */
+    const keypair_t *server;
+    int64_t log_limit_bytes;        /* of one attempt's log */
+    int64_t free_floor_bytes;       /* a put that would leave less than this free is refused with ERR_FULL and the figure */
+} depot_service_settings_t;
+
+/* Open the depot and bind the socket. Nothing runs yet. */
+int depot_service_new (depot_service_t **out, const depot_service_settings_t *settings, err_t *err);
+void depot_service_destroy (depot_service_t **self);
+const char *depot_service_endpoint (const depot_service_t *self);       /* as bound */
+
+/* For zactor_new (depot_service_actor, service): runs until $TERM; the service stays the caller's to destroy. */
+void depot_service_actor (zsock_t *pipe, void *service);
+
+#endif
