@@ -1,0 +1,91 @@
+/* options.c - see options.h. */
+#include "coordinator/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+
+#define DEFAULT_FILE FARM_SYSCONFDIR "/coordinator.conf"
+
+static const setting_def_t table [] = {
+    { "state", SETTING_TEXT, FARM_STATEDIR, "folder of the queue, the depot, the logs and the keys" },
+    { "control/bind", SETTING_TEXT, "tcp://*:5570", "where workers and farmctl connect" },
+    { "objects/bind", SETTING_TEXT, "tcp://*:5571", "where contexts and logs pass" },
+    { "advertise/control", SETTING_TEXT, NULL, "how others reach control/bind; default: this host's name and the port" },
+    { "advertise/objects", SETTING_TEXT, NULL, "how others reach objects/bind" },
+    { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
+    { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with the registries' credentials" },
+    { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
+    { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
+    { "publishers", SETTING_NUMBER, "2", "how many images are verified or published at a time" },
+    { "lease/heartbeat-ms", SETTING_NUMBER, "5000", "how often a worker says that it is there" },
+    { "lease/duration-ms", SETTING_NUMBER, "45000", "how long a silent worker keeps its jobs" },
+    { "lease/gone-grace-ms", SETTING_NUMBER, "3000", "how long a worker whose connection closed may take to come back" },
+    { "retry/delay-ms", SETTING_NUMBER, "2000", "before the second attempt of a job; doubles" },
+    { "retry/attempts", SETTING_NUMBER, "3", "attempts of a job that fails through the farm's fault" },
+    { "job/timeout-ms", SETTING_NUMBER, "3600000", "how long a build may take" },
+    { "queue/limit", SETTING_NUMBER, "100000", "builds queued or running; more are refused" },
+    { "log/limit", SETTING_BYTES, "64M", "of the builder's output of one attempt" },
+    { "depot/free-floor", SETTING_BYTES, "256M", "disk space that contexts must leave free" },
+    { "log/level", SETTING_TEXT, "info", "error, warn, info or debug" },
+    { NULL, SETTING_TEXT, NULL, NULL }
+};
+
+static void print_help (void)
+{
+    char *settings = settings_help (table);
+    printf ("usage: farm-coordinator [-c FILE] [--SETTING=VALUE ...]\n\n"
+            "Keeps the queue of builds, gives jobs to workers, verifies and publishes.\n"
+            "Settings, in FILE (default " DEFAULT_FILE ") or as options:\n%s", settings);
+    free (settings);
+}
+
+static int take_file (int argc, char **argv, const char **file, err_t *err)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp (argv [i], "--help") == 0 || strcmp (argv [i], "-h") == 0) {
+            print_help ();
+            exit (0);
+        }
+        if (strcmp (argv [i], "--version") == 0) {
+            puts ("farm-coordinator " PACKAGE_VERSION);
+            exit (0);
+        }
+        if (strcmp (argv [i], "-c") != 0 || i + 1 == argc)
+            return err_set (err, ERR_USAGE, "%s is no option of farm-coordinator: see --help", argv [i]);
+        *file = argv [++i];
+    }
+    return 0;
+}
+
+/* The command line wins over the file, so it is read twice: once for -c, and once over what the file said. */
+static int read_all (settings_t *self, int argc, char **argv, err_t *err)
+{
+    char **words = calloc ((size_t) argc + 1, sizeof *words);
+    memcpy (words, argv, (size_t) argc * sizeof *words);
+    const char *file = NULL;
+    int count = argc, rc = settings_take_options (self, &count, words, err);
+    if (rc == 0)
+        rc = take_file (count, words, &file, err);
+    if (rc == 0 && (file || file_exists (DEFAULT_FILE)))
+        rc = settings_load (self, file ? file : DEFAULT_FILE, err);
+    memcpy (words, argv, (size_t) argc * sizeof *words);
+    if (rc == 0)
+        rc = settings_take_options (self, &argc, words, err);
+    free (words);
+    return rc;
+}
+
+settings_t *options_read (int argc, char **argv, err_t *err)
+{
+    settings_t *self = settings_new (table);
+    if (read_all (self, argc, argv, err) == 0 && log_set_level_name (settings_text (self, "log/level")) < 0)
+        err_set (err, ERR_USAGE, "log/level is %s: it can be error, warn, info or debug",
+                 settings_text (self, "log/level"));
+    if (err->code != ERR_NONE)
+        settings_destroy (&self);
+    return self;
+}

@@ -1,0 +1,101 @@
+/* setup.c - see setup.h. */
+#include "coordinator/setup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+static int load_key (keypair_t *key, const char *folder, const char *name, err_t *err)
+{
+    AUTO_FREE char *path = file_join (folder, name);
+    int is_new = 0;
+    if (keypair_load_or_make (key, path, &is_new, err) < 0)
+        return -1;
+    if (is_new)
+        log_info ("setup", "made %s", path);
+    return 0;
+}
+
+int setup_keys (setup_keys_t *keys, const char *state_folder, err_t *err)
+{
+    if (load_key (&keys->server, state_folder, "coordinator.key", err) < 0
+        || load_key (&keys->admin, state_folder, "admin.key", err) < 0)
+        return -1;
+    return load_key (&keys->invitation, state_folder, "invitation.key", err);
+}
+
+static int add_principal (engine_t *engine, const keypair_t *key, const char *role, int64_t wall_ms, err_t *err)
+{
+    char hex [KEY_HEX_SIZE + 1];
+    int64_t id;
+    key_to_hex (key->public_key, hex);
+    return engine_add_principal (engine, hex, role, role, wall_ms, &id, err);
+}
+
+int setup_principals (engine_t *engine, const setup_keys_t *keys, int64_t wall_ms, err_t *err)
+{
+    if (add_principal (engine, &keys->admin, "admin", wall_ms, err) < 0)
+        return -1;
+    return add_principal (engine, &keys->invitation, "invitation", wall_ms, err);
+}
+
+/* "tcp://0.0.0.0:5570" -> "tcp://<this host>:5570"; an address that is one stays. */
+static void advertise (const char *setting, const char *bound, char out [256])
+{
+    static const char *const wildcards [] = { "tcp://0.0.0.0:", "tcp://[::]:" };
+    if (setting) {
+        snprintf (out, 256, "%s", setting);
+        return;
+    }
+    snprintf (out, 256, "%s", bound);
+    for (size_t i = 0; i < sizeof wildcards / sizeof *wildcards; i++)
+        if (strncmp (bound, wildcards [i], strlen (wildcards [i])) == 0) {
+            char host [128] = "localhost";
+            gethostname (host, sizeof host - 1);
+            snprintf (out, 256, "tcp://%s:%s", host, bound + strlen (wildcards [i]));
+        }
+}
+
+static int write_text (const char *folder, const char *name, const char *text, err_t *err)
+{
+    AUTO_FREE char *path = file_join (folder, name);
+    return file_write (path, text, strlen (text), 0600, err);
+}
+
+static int write_admin_conf (const invitation_t *to, const settings_t *settings, err_t *err)
+{
+    const char *folder = settings_text (settings, "state");
+    char server [KEY_HEX_SIZE + 1];
+    key_to_hex (to->server_key, server);
+    AUTO_BUFFER buffer_t text = { 0 };
+    buffer_printf (&text, "# Settings with which farmctl is the admin: FARM_CONFIG=%s/admin.conf farmctl ls\n"
+                   "coordinator\n    control = \"%s\"\n    objects = \"%s\"\n    key = \"%s\"\n"
+                   "identity\n    key = \"%s/admin.key\"\n", folder, to->control, to->objects, server, folder);
+    const char *const *plain = settings_list (settings, "registry/plain-http");
+    for (size_t i = 0; plain && plain [i]; i++)
+        buffer_printf (&text, "%s%s", i ? "," : "registry\n    plain-http = \"", plain [i]);
+    if (plain && plain [0])
+        buffer_text (&text, "\"\n");
+    return write_text (folder, "admin.conf", (const char *) text.data, err);
+}
+
+int setup_invite (const setup_keys_t *keys, const settings_t *settings, const char *control_bound,
+                  const char *objects_bound, err_t *err)
+{
+    invitation_t to;
+    advertise (settings_text (settings, "advertise/control"), control_bound, to.control);
+    advertise (settings_text (settings, "advertise/objects"), objects_bound, to.objects);
+    memcpy (to.server_key, keys->server.public_key, KEY_SIZE);
+    memcpy (to.invitation, keys->invitation.secret_key, KEY_SIZE);
+    AUTO_FREE char *string = invitation_encode (&to);
+    AUTO_FREE char *line = mem_printf ("%s\n", string);
+    if (write_text (settings_text (settings, "state"), "join", line, err) < 0)
+        return -1;
+    log_info ("setup", "join string for workers and users: %s/join", settings_text (settings, "state"));
+    return write_admin_conf (&to, settings, err);
+}
