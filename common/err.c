@@ -30,14 +30,36 @@ static const struct {
     [ERR_INTERRUPTED]     = { "interrupted",     130, 503, 0 },
 };
 
-/* Keep the text one printable line, and show where it was cut. */
+/* Length of the UTF-8 sequence at c (RFC 3629), 0 where there is none. Surrogates and overlong forms are not caught by the
+ * lengths alone, so the first continuation byte's range is looked at too. */
+static int utf8_length (const unsigned char *c)
+{
+    if (c [0] < 0x80)
+        return 1;
+    int length = c [0] >= 0xc2 && c [0] < 0xe0 ? 2 : (c [0] & 0xf0) == 0xe0 ? 3 : c [0] >= 0xf0 && c [0] < 0xf5 ? 4 : 0;
+    for (int i = 1; i < length; i++)
+        if ((c [i] & 0xc0) != 0x80)
+            return 0;
+    if ((c [0] == 0xe0 && c [1] < 0xa0) || (c [0] == 0xed && c [1] >= 0xa0))
+        return 0;
+    if ((c [0] == 0xf0 && c [1] < 0x90) || (c [0] == 0xf4 && c [1] >= 0x90))
+        return 0;
+    return length;
+}
+
+/* Keep the text one printable line of UTF-8 (a path may be anything), and show where it was cut. */
 static void tidy (err_t *err, int wanted)
 {
-    for (char *c = err->text; *c; c++)
-        if ((unsigned char) *c < ' ' || *c == 127)
-            *c = ' ';
     if (wanted >= ERR_TEXT_MAX)
         memcpy (err->text + ERR_TEXT_MAX - 4, "...", 4);
+    int length;
+    for (unsigned char *c = (unsigned char *) err->text; *c; c += length) {
+        length = utf8_length (c);
+        if (length == 0 || *c < ' ' || *c == 127) {
+            *c = length ? ' ' : '?';
+            length = 1;
+        }
+    }
 }
 
 static void set_text (err_t *err, err_code code, const char *format, va_list args)

@@ -1,0 +1,351 @@
+/* gateway.c - the coordinator's loop.
+ *
+ *     control ROUTER --+                                    +--> control ROUTER (answers, assignments, changes)
+ *     monitor (ends) --+--> batch --> engine --> actions ---+--> depot service (logs, keys)
+ *     depot service  --+      one transaction               +--> publishers (verify, publish)
+ *     publishers     --+
+ */
+#include "coordinator/gateway.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/msg.h"
+#include "coordinator/credentials.h"
+#include "coordinator/monitor.h"
+#include "coordinator/peers.h"
+#include "coordinator/publishers.h"
+#include "coordinator/submissions.h"
+#include "coordinator/zap.h"
+
+enum { BATCH_MAX = 64, CONTROL_HIGH_WATER = 1000 };
+
+struct gateway {
+    gateway_parts_t parts;
+    zsock_t *control;
+    char endpoint [256];
+    monitor_t *monitor;
+    peers_t *peers;
+    publishers_t *publishers;
+    submissions_t *submissions;     /* wait for the depot's word that their context is there */
+    credentials_t *credentials;
+    zlistx_t *joining;              /* keys (hex) of `join` messages of this batch */
+    actions_t actions;
+};
+
+/* -- who may speak ---------------------------------------------------------------------------------------------- */
+
+static void tell_depot (gateway_t *self, const char *key_hex)
+{
+    principal_t principal;
+    if (engine_find_principal (self->parts.engine, key_hex, &principal, NULL) < 0)
+        return;
+    char id [24];
+    snprintf (id, sizeof id, "%lld", (long long) principal.id);
+    zstr_sendx (self->parts.depot, "PRINCIPAL", key_hex, id, principal.role, NULL);
+}
+
+static void let_in (void *argument, const char *key_hex)
+{
+    gateway_t *self = argument;
+    zap_allow (self->parts.zap, key_hex);
+    tell_depot (self, key_hex);
+}
+
+/* Keys that a committed `join` made principals. Before its answer leaves, so that the joiner can connect at once. */
+static void let_joiners_in (gateway_t *self)
+{
+    for (char *key = zlistx_first (self->joining); key; key = zlistx_next (self->joining))
+        if (engine_find_principal (self->parts.engine, key, &(principal_t) { 0 }, NULL) == 0)
+            let_in (self, key);
+    zlistx_purge (self->joining);
+}
+
+/* -- actions ---------------------------------------------------------------------------------------------------- */
+
+static void send_to (gateway_t *self, peer_t *peer, const char *verb, json_t *header)
+{
+    err_t err;
+    msg_t *message = msg_new (verb, header, NULL, 0);
+    if (msg_send (&message, self->control, peer->routing_id, &err) < 0)
+        log_warn ("gateway", "peer %llu: %s", (unsigned long long) peer->number, err.text);
+}
+
+static void send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err)
+{
+    json_t *header = json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text);
+    if (re > 0)
+        json_object_set_new (header, "re", json_integer (re));
+    send_to (self, peer, "error", header);
+}
+
+/* The credential travels in the message alone: the engine, its database and the log never see it. */
+static void add_credential (gateway_t *self, json_t *assign)
+{
+    err_t err;
+    const char *repository = json_string_value (json_object_get (assign, "repository"));
+    const char *authorization = credentials_find (self->credentials, repository, &err);
+    if (authorization)
+        json_object_set_new (assign, "authorization", json_string (authorization));
+    else if (err.code != ERR_NONE)
+        log_warn ("gateway", "%s", err.text);
+}
+
+static void do_send (gateway_t *self, action_t *action)
+{
+    peer_t *peer = peers_find (self->peers, action->peer);
+    if (!peer)
+        return;
+    if (streq (action->verb, "welcome"))
+        peer->has_said_hello = true;
+    if (streq (action->verb, "assign"))
+        add_credential (self, action->header);
+    send_to (self, peer, action->verb, json_incref (action->header));
+}
+
+static void do_changed (gateway_t *self, const action_t *action)
+{
+    int64_t build = json_integer_value (json_object_get (action->header, "id"));
+    for (peer_t *peer = peers_first (self->peers); peer; peer = peers_next (self->peers))
+        if (peer_watches (peer, build))
+            send_to (self, peer, "build", json_pack ("{s:O}", "build", action->header));
+}
+
+static void do_log (gateway_t *self, const action_t *action)
+{
+    char job [24], attempt [24], principal [24];
+    snprintf (job, sizeof job, "%lld", (long long) json_integer_value (json_object_get (action->header, "job")));
+    snprintf (attempt, sizeof attempt, "%lld", (long long) json_integer_value (json_object_get (action->header, "attempt")));
+    snprintf (principal, sizeof principal, "%lld",
+              (long long) json_integer_value (json_object_get (action->header, "principal")));
+    if (action->type == ACTION_OPEN_LOG)
+        zstr_sendx (self->parts.depot, "OPEN-LOG", job, attempt, principal, NULL);
+    else
+        zstr_sendx (self->parts.depot, "CLOSE-LOG", job, attempt, NULL);
+}
+
+static void do_actions (gateway_t *self)
+{
+    for (size_t i = 0; i < self->actions.count; i++) {
+        action_t *action = &self->actions.items [i];
+        switch (action->type) {
+            case ACTION_SEND:      do_send (self, action); break;
+            case ACTION_CHANGED:   do_changed (self, action); break;
+            case ACTION_OPEN_LOG:
+            case ACTION_CLOSE_LOG: do_log (self, action); break;
+            case ACTION_VERIFY:    publishers_add (self->publishers, "verify", action->header); break;
+            case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;
+        }
+    }
+    actions_clear (&self->actions);
+}
+
+/* -- events ----------------------------------------------------------------------------------------------------- */
+
+static void give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header)
+{
+    event_t event = { .verb = verb, .peer = peer, .principal = principal, .header = header };
+    engine_handle (self->parts.engine, &event);
+}
+
+static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
+{
+    err_t err = { 0 };
+    principal_t principal;
+    int64_t seq = msg_int (message, "seq");
+    if (engine_find_principal (self->parts.engine, peer->key_hex, &principal, &err) < 0) {
+        send_error (self, peer, seq, &err);
+        return;
+    }
+    bool is_first = msg_is (message, "hello") || msg_is (message, "join");
+    if (!peer->has_said_hello && !is_first) {
+        send_to (self, peer, "who", NULL);
+        return;
+    }
+    if (msg_is (message, "join"))
+        zlistx_add_end (self->joining, (void *) msg_text (message, "public_key"));
+    if (msg_is (message, "watch"))
+        peer_watch (peer, msg_int (message, "build"));
+    if (msg_is (message, "submit"))
+        submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
+    else
+        give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));
+}
+
+/* One message of the control socket, when there is one: returns false when there was none. */
+static bool take_message (gateway_t *self)
+{
+    err_t err = { 0 };
+    zframe_t *routing_id = NULL;
+    char key [KEY_HEX_SIZE + 1] = "";
+    int fd = -1;
+    if (!(zsock_events (self->control) & ZMQ_POLLIN))
+        return false;
+    AUTO (msg) msg_t *message = msg_recv (self->control, &routing_id, key, &fd, &err);
+    if (!routing_id)
+        return false;
+    peer_t *peer = peers_find_or_add (self->peers, &routing_id, key, fd);
+    if (peer && message)
+        on_message (self, peer, message);
+    else if (peer) {
+        log_warn ("gateway", "refused a message of %.16s: %s", key, err.text);
+        send_error (self, peer, 0, &err);
+    }
+    return true;
+}
+
+/* A descriptor is closed after the monitor has told it, so what stands here now was its last owner (see take_batch). */
+static void take_ends (gateway_t *self)
+{
+    int fd;
+    while ((fd = monitor_next (self->monitor)) >= 0) {
+        uint64_t gone [16];
+        size_t count = peers_of_fd (self->peers, fd, gone, 16);
+        for (size_t i = 0; i < count; i++) {
+            give_engine (self, "gone", gone [i], 0, NULL);
+            peers_remove (self->peers, gone [i]);
+        }
+    }
+}
+
+static void take_publishers (gateway_t *self)
+{
+    const char *verb;
+    json_t *header;
+    while ((verb = publishers_next (self->publishers, &header))) {
+        give_engine (self, verb, 0, 0, header);
+        json_decref (header);
+    }
+}
+
+static void take_submissions (gateway_t *self)
+{
+    submission_t submission;
+    while (submissions_next (self->submissions, self->parts.depot, &submission)) {
+        peer_t *peer = peers_find (self->peers, submission.peer);
+        if (submission.is_complete)
+            give_engine (self, "submit", submission.peer, submission.principal, submission.header);
+        else if (peer) {
+            err_t err;
+            err_set (&err, ERR_NOT_FOUND, "object %s of the context is not in the depot: send the context again",
+                     submission.missing);
+            send_error (self, peer, json_integer_value (json_object_get (submission.header, "seq")), &err);
+        }
+        json_decref (submission.header);
+    }
+}
+
+/* All that is ready, in one transaction. Ends before messages: a new connection may have the descriptor of an old one. */
+static int take_batch (gateway_t *self, err_t *err)
+{
+    if (engine_begin (self->parts.engine, clock_boot_ms (), clock_wall_ms (), err) < 0)
+        return -1;
+    take_ends (self);
+    for (int i = 0; i < BATCH_MAX && take_message (self); i++)
+        take_ends (self);
+    take_publishers (self);
+    take_submissions (self);
+    if (engine_next_tick (self->parts.engine) <= clock_boot_ms ())
+        give_engine (self, "tick", 0, 0, NULL);
+    if (engine_commit (self->parts.engine, &self->actions, err) < 0)
+        return -1;
+    let_joiners_in (self);
+    do_actions (self);
+    return 0;
+}
+
+/* -- the loop --------------------------------------------------------------------------------------------------- */
+
+static int wait_ms (const gateway_t *self)
+{
+    int64_t tick = engine_next_tick (self->parts.engine);
+    int64_t left = tick == INT64_MAX ? 60000 : tick - clock_boot_ms ();
+    return left < 0 ? 0 : left > 60000 ? 60000 : (int) left;
+}
+
+/* A zpoller takes the sockets in turn; here only "something is ready" counts, and each source is then asked. */
+static bool wait_for_work (gateway_t *self, zsock_t *pipe, zpoller_t *poller)
+{
+    if (zsock_events (self->control) & ZMQ_POLLIN)
+        return true;
+    void *which = zpoller_wait (poller, wait_ms (self));
+    if (which != pipe)
+        return which || !zpoller_terminated (poller);
+    char *command = zstr_recv (pipe);
+    bool goes_on = command && !streq (command, "$TERM");
+    zstr_free (&command);
+    return goes_on;
+}
+
+void gateway_actor (zsock_t *pipe, void *gateway)
+{
+    gateway_t *self = gateway;
+    zpoller_t *poller = zpoller_new (pipe, self->control, monitor_socket (self->monitor), self->parts.depot, NULL);
+    publishers_poll (self->publishers, poller);
+    zsock_signal (pipe, 0);
+    engine_resume (self->parts.engine, &self->actions);
+    do_actions (self);
+    err_t err = { 0 };
+    while (wait_for_work (self, pipe, poller))
+        if (take_batch (self, &err) < 0) {
+            log_error ("gateway", "%s", err.text);
+            zstr_sendx (pipe, "FATAL", err.text, NULL);
+            break;
+        }
+    zpoller_destroy (&poller);
+}
+
+static void *duplicate_key (const void *key)
+{
+    return mem_strdup (key);
+}
+
+static void free_key (void **key)
+{
+    auto_free (key);
+}
+
+int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
+{
+    AUTO (gateway) gateway_t *self = mem_alloc (sizeof *self);
+    self->parts = *parts;
+    self->peers = peers_new ();
+    self->submissions = submissions_new ();
+    self->credentials = credentials_new (settings_text (parts->settings, "registry/auth-file"));
+    self->joining = zlistx_new ();
+    zlistx_set_duplicator (self->joining, duplicate_key);
+    zlistx_set_destructor (self->joining, free_key);
+    engine_each_key (parts->engine, let_in, self);
+    self->control = msg_bind (settings_text (parts->settings, "control/bind"), parts->server, CONTROL_HIGH_WATER,
+                              self->endpoint, err);
+    if (!self->control)
+        return -1;
+    self->monitor = monitor_new (self->control);
+    self->publishers = publishers_new ((int) settings_number (parts->settings, "publishers"), parts->registry);
+    *out = take (&self);
+    return 0;
+}
+
+void gateway_destroy (gateway_t **self_p)
+{
+    gateway_t *self = *self_p;
+    if (!self)
+        return;
+    publishers_destroy (&self->publishers);
+    monitor_destroy (&self->monitor);
+    zsock_destroy (&self->control);
+    peers_destroy (&self->peers);
+    submissions_destroy (&self->submissions);
+    credentials_destroy (&self->credentials);
+    zlistx_destroy (&self->joining);
+    actions_free (&self->actions);
+    free (self);
+    *self_p = NULL;
+}
+
+const char *gateway_endpoint (const gateway_t *self)
+{
+    return self->endpoint;
+}

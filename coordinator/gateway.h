@@ -1,0 +1,33 @@
+/* gateway.h - the actor that owns the control socket and the engine: messages in, actions out.
+ *
+ * It takes every message that is ready (at most 64 at a time), lets the engine decide on them in one transaction, and does
+ * what the engine says after the commit. Pipe: ["$TERM"] ends it; it sends ["FATAL", text] when it cannot go on. */
+#ifndef FARM_GATEWAY_H
+#define FARM_GATEWAY_H
+
+#include <czmq.h>
+
+#include "common/registry.h"
+#include "common/settings.h"
+#include "coordinator/engine.h"
+
+typedef struct gateway gateway_t;
+
+typedef struct {
+    const settings_t *settings;
+    const keypair_t *server;
+    const registry_settings_t *registry;
+    engine_t *engine;               /* borrowed; used by the gateway's thread alone from gateway_actor on */
+    zactor_t *zap;                  /* borrowed, running */
+    zactor_t *depot;                /* borrowed, running: depot_service_actor */
+} gateway_parts_t;
+
+/* Bind the control socket, let in all keys that the engine knows, start the publishers. */
+int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err);
+void gateway_destroy (gateway_t **self);
+const char *gateway_endpoint (const gateway_t *self);       /* as bound */
+
+/* For zactor_new (gateway_actor, gateway). */
+void gateway_actor (zsock_t *pipe, void *gateway);
+
+#endif

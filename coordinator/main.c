@@ -1,1 +1,193 @@
-int main (void) { return 0; }
+/* main.c - farm-coordinator: puts the parts together, and waits for a signal to take them apart. */
+#include <czmq.h>
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "coordinator/depot_service.h"
+#include "coordinator/gateway.h"
+#include "coordinator/options.h"
+#include "coordinator/setup.h"
+#include "coordinator/zap.h"
+
+enum { DESCRIPTORS = 65536 };
+
+typedef struct {
+    settings_t *settings;
+    registry_settings_t registry;
+    setup_keys_t keys;
+    int lock;
+    int signals;
+    engine_t *engine;
+    depot_service_t *depot_service;
+    gateway_t *gateway;
+    zactor_t *zap, *depot_actor, *gateway_actor;
+} coordinator_t;
+
+/* zsock_new aborts when descriptors run out. */
+static void raise_descriptor_limit (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t wanted = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted;
+        setrlimit (RLIMIT_NOFILE, &limit);
+    }
+    zsys_set_max_sockets (4096);
+}
+
+/* Signals are read from a descriptor by main alone; threads inherit the mask. */
+static int catch_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGINT);
+    signal (SIGPIPE, SIG_IGN);
+    pthread_sigmask (SIG_BLOCK, &set, NULL);
+    return signalfd (-1, &set, SFD_CLOEXEC);
+}
+
+static engine_settings_t engine_settings (const settings_t *settings)
+{
+    return (engine_settings_t) {
+        .heartbeat_ms = settings_number (settings, "lease/heartbeat-ms"),
+        .lease_ms = settings_number (settings, "lease/duration-ms"),
+        .gone_grace_ms = settings_number (settings, "lease/gone-grace-ms"),
+        .retry_ms = settings_number (settings, "retry/delay-ms"),
+        .attempts_max = (int) settings_number (settings, "retry/attempts"),
+        .job_timeout_ms = settings_number (settings, "job/timeout-ms"),
+        .queue_max = (int) settings_number (settings, "queue/limit"),
+    };
+}
+
+static int open_state (coordinator_t *self, err_t *err)
+{
+    const char *state = settings_text (self->settings, "state");
+    AUTO_FREE char *lock = file_join (state, "lock");
+    AUTO_FREE char *database = file_join (state, "farm.db");
+    if (file_make_folders (state, 0700, err) < 0)
+        return err_wrap (err, "state folder");
+    self->lock = file_lock (lock, err);
+    if (self->lock < 0)
+        return err_wrap (err, "state folder %s", state);
+    if (setup_keys (&self->keys, state, err) < 0)
+        return -1;
+    engine_settings_t times = engine_settings (self->settings);
+    if (engine_open (&self->engine, database, &times, clock_boot_ms (), err) < 0)
+        return -1;
+    return setup_principals (self->engine, &self->keys, clock_wall_ms (), err);
+}
+
+static int start_depot (coordinator_t *self, err_t *err)
+{
+    depot_service_settings_t settings = {
+        .state_folder = settings_text (self->settings, "state"),
+        .endpoint = settings_text (self->settings, "objects/bind"),
+        .server = &self->keys.server,
+        .log_limit_bytes = settings_number (self->settings, "log/limit"),
+        .free_floor_bytes = settings_number (self->settings, "depot/free-floor"),
+    };
+    if (depot_service_new (&self->depot_service, &settings, err) < 0)
+        return -1;
+    self->depot_actor = zactor_new (depot_service_actor, self->depot_service);
+    return 0;
+}
+
+static int start_gateway (coordinator_t *self, err_t *err)
+{
+    self->registry = (registry_settings_t) {
+        .plain_http_hosts = settings_list (self->settings, "registry/plain-http"),
+        .auth_file = settings_text (self->settings, "registry/auth-file"),
+        .certs_folder = settings_text (self->settings, "registry/certs"),
+        .timeout_ms = (int) settings_number (self->settings, "registry/timeout-ms"),
+    };
+    gateway_parts_t parts = {
+        .settings = self->settings, .server = &self->keys.server, .registry = &self->registry,
+        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor,
+    };
+    if (gateway_new (&self->gateway, &parts, err) < 0)
+        return -1;
+    if (setup_invite (&self->keys, self->settings, gateway_endpoint (self->gateway),
+                      depot_service_endpoint (self->depot_service), err) < 0)
+        return -1;
+    self->gateway_actor = zactor_new (gateway_actor, self->gateway);
+    return 0;
+}
+
+static int start (coordinator_t *self, err_t *err)
+{
+    if (open_state (self, err) < 0)
+        return -1;
+    self->zap = zactor_new (zap_actor, NULL);
+    if (start_depot (self, err) < 0 || start_gateway (self, err) < 0)
+        return -1;
+    log_info ("main", "control socket %s, objects socket %s, state %s", gateway_endpoint (self->gateway),
+              depot_service_endpoint (self->depot_service), settings_text (self->settings, "state"));
+    log_info ("main", "ready");
+    return 0;
+}
+
+/* Until a signal (0) or until the gateway says that it cannot go on (-1). */
+static int wait_for_end (coordinator_t *self, err_t *err)
+{
+    zmq_pollitem_t items [] = {
+        { .socket = zsock_resolve (self->gateway_actor), .events = ZMQ_POLLIN },
+        { .fd = self->signals, .events = ZMQ_POLLIN },
+    };
+    while (zmq_poll (items, 2, -1) < 0 && errno == EINTR)
+        ;
+    if (items [1].revents & ZMQ_POLLIN) {
+        log_info ("main", "told to end");
+        return 0;
+    }
+    char *kind = NULL, *text = NULL;
+    zstr_recvx (self->gateway_actor, &kind, &text, NULL);
+    err_set (err, ERR_FARM, "the gateway ended: %s", text ? text : "?");
+    zstr_free (&kind);
+    zstr_free (&text);
+    return -1;
+}
+
+static void stop (coordinator_t *self)
+{
+    zactor_destroy (&self->gateway_actor);
+    gateway_destroy (&self->gateway);
+    zactor_destroy (&self->depot_actor);
+    depot_service_destroy (&self->depot_service);
+    zactor_destroy (&self->zap);
+    engine_destroy (&self->engine);
+    settings_destroy (&self->settings);
+    sodium_memzero (&self->keys, sizeof self->keys);
+    auto_close (&self->lock);
+    auto_close (&self->signals);
+}
+
+int main (int argc, char **argv)
+{
+    err_t err = { 0 };
+    coordinator_t self = { .lock = -1, .signals = -1 };
+    if (sodium_init () < 0)
+        return 1;
+    self.settings = options_read (argc, argv, &err);
+    if (self.settings) {
+        raise_descriptor_limit ();
+        self.signals = catch_signals ();
+        zsys_init ();
+        zsys_handler_set (NULL);
+        if (start (&self, &err) == 0)
+            wait_for_end (&self, &err);
+    }
+    if (err.code != ERR_NONE)
+        log_error ("main", "%s", err.text);
+    stop (&self);
+    return err_exit_code (err.code);
+}

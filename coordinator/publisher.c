@@ -13,7 +13,7 @@
 static void add_error (json_t *event, const err_t *err)
 {
     json_object_set_new (event, "code", json_string (err_name (err->code)));
-    json_object_set_new (event, "text", json_stringn_nocheck (err->text, strlen (err->text)));
+    json_object_set_new (event, "text", json_string (err->text));
 }
 
 /* -- verify ----------------------------------------------------------------------------------------------------- */

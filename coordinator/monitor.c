@@ -1,0 +1,56 @@
+/* monitor.c - see monitor.h. */
+#include "coordinator/monitor.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+
+struct monitor {
+    zsock_t *watched;
+    zsock_t *events;
+};
+
+monitor_t *monitor_new (zsock_t *watched)
+{
+    monitor_t *self = mem_alloc (sizeof *self);
+    char endpoint [64];
+    snprintf (endpoint, sizeof endpoint, "inproc://monitor-%p", (void *) self);
+    self->watched = watched;
+    int rc = zmq_socket_monitor (zsock_resolve (watched), endpoint, ZMQ_EVENT_DISCONNECTED);
+    assert (rc == 0);
+    self->events = zsock_new (ZMQ_PAIR);
+    zsock_set_rcvhwm (self->events, 0);
+    rc = zsock_connect (self->events, "%s", endpoint);
+    assert (rc == 0);
+    return self;
+}
+
+void monitor_destroy (monitor_t **self_p)
+{
+    monitor_t *self = *self_p;
+    if (!self)
+        return;
+    zmq_socket_monitor (zsock_resolve (self->watched), NULL, 0);
+    zsock_destroy (&self->events);
+    free (self);
+    *self_p = NULL;
+}
+
+zsock_t *monitor_socket (monitor_t *self)
+{
+    return self->events;
+}
+
+/* Two frames: event (16 bits) and value (32 bits) in our byte order, then the endpoint. */
+int monitor_next (monitor_t *self)
+{
+    if (!(zsock_events (self->events) & ZMQ_POLLIN))
+        return -1;
+    zmsg_t *message = zmsg_recv (self->events);
+    zframe_t *frame = message ? zmsg_first (message) : NULL;
+    int32_t value = -1;
+    if (frame && zframe_size (frame) == 6)
+        memcpy (&value, zframe_data (frame) + 2, sizeof value);
+    zmsg_destroy (&message);
+    return value;
+}

@@ -1,0 +1,27 @@
+/* submissions.h - submits that wait for the depot service to say that their context and Dockerfile are on disk. */
+#ifndef FARM_SUBMISSIONS_H
+#define FARM_SUBMISSIONS_H
+
+#include <czmq.h>
+#include <jansson.h>
+
+typedef struct submissions submissions_t;
+
+typedef struct {
+    uint64_t peer;
+    int64_t principal;
+    json_t *header;             /* of the `submit`; ownership to the caller */
+    bool is_complete;           /* all is there */
+    char missing [65];          /* else the digest of what is not */
+} submission_t;
+
+submissions_t *submissions_new (void);
+void submissions_destroy (submissions_t **self);
+
+/* Ask the depot service about a submit; header is a checked one, borrowed. */
+void submissions_add (submissions_t *self, zactor_t *depot, uint64_t peer, int64_t principal, const json_t *header);
+
+/* The next that the depot service has answered for: false when there is none now. */
+bool submissions_next (submissions_t *self, zactor_t *depot, submission_t *out);
+
+#endif
