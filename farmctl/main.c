@@ -1,1 +1,168 @@
-int main (void) { return 0; }
+/* main.c - farmctl: finds the verb, runs it, prints its error and exits with its code. */
+#include <czmq.h>
+#include <locale.h>
+#include <signal.h>
+
+#include "common/log.h"
+#include "farmctl/options.h"
+#include "farmctl/output.h"
+#include "farmctl/verbs.h"
+
+typedef struct {
+    const char *name;
+    verb_fn *run;
+    const char *form;           /* behind "farmctl " */
+    const char *summary;
+    const char *options;        /* for farmctl help VERB; "" for none */
+} verb_t;
+
+static const verb_t verbs [] = {
+    { "submit", verb_submit, "submit [options] CONTEXT", "build a folder for all platforms and publish it",
+      "  --platform P,P       platforms, may be repeated; default: the one of this machine\n"
+      "  -t, --tag REF        publish under this reference; may be repeated, all in one registry\n"
+      "  -f, --file FILE      the Dockerfile; default CONTEXT/Dockerfile; '-': standard input\n"
+      "  --build-arg K=V      a build argument; K alone: its value in the environment\n"
+      "  --label K=V          a label of the image\n"
+      "  --target STAGE       build this stage\n"
+      "  --no-cache           run every step anew\n"
+      "  --pull               ask the registry for newer base images\n"
+      "  --push               accepted: it is what happens\n"
+      "  --emulation MODE     deny (default) or allow: may a worker emulate a platform?\n"
+      "  -q, --quiet          print the index digest only (with --detach the build's number only)\n"
+      "  --detach             do not wait for the build\n"
+      "  --cancel-on-interrupt    an interrupt cancels the build; otherwise it goes on\n"
+      "  --timeout SECONDS    follow for this long at most; the build goes on\n" },
+    { "ls", verb_ls, "ls [--limit N] [--all]", "list builds, newest first",
+      "  --limit N            show N builds; default 20\n"
+      "  --all                show all\n" },
+    { "inspect", verb_inspect, "inspect ID", "show one build with its jobs and attempts", "" },
+    { "logs", verb_logs, "logs [-f] [-t] ID [--platform P]", "show what the builders said",
+      "  -f, --follow         go on until the build ends\n"
+      "  -t, --timestamps     put the time in front of each line\n"
+      "  --platform P         of this platform only\n" },
+    { "wait", verb_wait, "wait ID", "follow a build to its end; exit as submit does",
+      "  -q, --quiet          print the index digest only\n"
+      "  --cancel-on-interrupt    an interrupt cancels the build\n"
+      "  --timeout SECONDS    wait for this long at most\n" },
+    { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
+    { "worker", verb_worker, "worker ls", "list workers, what they run and how busy they are", "" },
+    { "du", verb_du, "du", "show what the coordinator's depot holds", "" },
+    { "imagetools", verb_imagetools, "imagetools inspect REF [--raw]", "show an image index of a registry",
+      "  --raw                print the manifest as the registry has it, byte by byte\n" },
+    { "join", verb_join, "join STRING [--name N]", "enrol this user with a join string of the coordinator",
+      "  --name N             the user's name; default: user and host\n" },
+    { "version", verb_version, "version", "show farmctl's version, and the coordinator's", "" },
+    { NULL, NULL, NULL, NULL, NULL }
+};
+
+static const verb_t *find_verb (const char *name)
+{
+    for (const verb_t *verb = verbs; verb->name; verb++)
+        if (streq (verb->name, name))
+            return verb;
+    return NULL;
+}
+
+static int unknown_verb (const char *name, err_t *err)
+{
+    const char *names [sizeof verbs / sizeof *verbs + 1];
+    size_t count = 0;
+    for (const verb_t *verb = verbs; verb->name; verb++)
+        names [count++] = verb->name;
+    names [count++] = "help";
+    names [count] = NULL;
+    const char *nearest = options_nearest (name, names);
+    return err_set (err, ERR_USAGE, "there is no verb \"%s\"%s%s%s; farmctl help lists all", name,
+                    nearest ? ", did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+static void print_settings (void)
+{
+    char *text = settings_help (options_table ());
+    printf ("\nSettings, from %s or the command line:\n%s", options_file (NULL), text);
+    free (text);
+}
+
+static void help_all (void)
+{
+    printf ("Usage: farmctl VERB [options]\n\n");
+    for (const verb_t *verb = verbs; verb->name; verb++)
+        printf ("  %-36s %s\n", verb->form, verb->summary);
+    printf ("  %-36s %s\n", "help [VERB]", "show this, or the options of a verb");
+    printf ("\nEvery verb takes --json: one JSON document on standard output, errors too.\n"
+            "Exit codes: 0 done; 1 farm or network; 2 usage; 3 the build failed; 4 no worker can; 5 registry; "
+            "6 verification; 124 timeout; 130 interrupted.\n");
+    print_settings ();
+}
+
+static int help (int argc, char **argv, err_t *err)
+{
+    if (argc < 2) {
+        help_all ();
+        return 0;
+    }
+    const verb_t *verb = find_verb (argv [1]);
+    if (!verb)
+        return unknown_verb (argv [1], err);
+    printf ("Usage: farmctl %s\n\n%s.\n%s%s", verb->form, verb->summary, *verb->options ? "\n" : "", verb->options);
+    return 0;
+}
+
+/* Take a flag off, wherever it stands before "--". */
+static bool take_flag (int *argc, char **argv, const char *name)
+{
+    bool is_there = false;
+    int kept = 1, i = 1;
+    for (; i < *argc && !streq (argv [i], "--"); i++) {
+        if (streq (argv [i], name))
+            is_there = true;
+        else
+            argv [kept++] = argv [i];
+    }
+    for (; i < *argc; i++)
+        argv [kept++] = argv [i];
+    argv [kept] = NULL;
+    *argc = kept;
+    return is_there;
+}
+
+/* argv [0] is the program's name. Options of the verb may not stand before it. */
+static int run (int argc, char **argv, err_t *err)
+{
+    bool is_help = take_flag (&argc, argv, "--help");
+    if (argc < 2 || streq (argv [1], "help") || streq (argv [1], "-h")) {
+        if (argc < 2 && !is_help)
+            return err_set (err, ERR_USAGE, "say what to do: farmctl help lists the verbs");
+        return help (argc - 1, argv + 1, err);
+    }
+    if (streq (argv [1], "--version"))
+        argv [1] = "version";
+    if (argv [1][0] == '-')
+        return err_set (err, ERR_USAGE, "the verb comes first, not %s: farmctl VERB [options]; farmctl help lists all",
+                        argv [1]);
+    const verb_t *verb = find_verb (argv [1]);
+    if (!verb)
+        return unknown_verb (argv [1], err);
+    if (is_help)
+        return help (2, argv, err);
+    return verb->run (argc - 1, argv + 1, err);
+}
+
+int main (int argc, char **argv)
+{
+    err_t err = { 0 };
+    setlocale (LC_CTYPE, "C.UTF-8");
+    setvbuf (stderr, NULL, _IOLBF, 0);
+    signal (SIGPIPE, SIG_IGN);
+    zsys_handler_set (NULL);
+    output_set_json (take_flag (&argc, argv, "--json"));
+    int rc = options_init (&argc, argv, &err);
+    if (rc == 0)
+        rc = run (argc, argv, &err);
+    if (rc == 0)
+        rc = output_flush (&err);
+    if (rc < 0)
+        output_error (&err);
+    options_end ();
+    return rc < 0 ? err_exit_code (err.code) : 0;
+}
