@@ -1,0 +1,76 @@
+/* digest.c - see digest.h. libcrypto does SHA-256 because it uses the CPU's instructions for it (design.md). */
+#include "common/digest.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "common/mem.h"
+
+digest_t digest_of (const void *data, size_t size)
+{
+    digest_t self;
+    crypto_generichash (self.bytes, DIGEST_SIZE, data, size, NULL, 0);
+    return self;
+}
+
+bool digest_equal (const digest_t *a, const digest_t *b)
+{
+    return memcmp (a->bytes, b->bytes, DIGEST_SIZE) == 0;
+}
+
+void digest_to_hex (const digest_t *self, char hex [DIGEST_HEX_SIZE + 1])
+{
+    sodium_bin2hex (hex, DIGEST_HEX_SIZE + 1, self->bytes, DIGEST_SIZE);
+}
+
+int digest_from_hex (digest_t *self, const char *hex, err_t *err)
+{
+    size_t used = 0;
+    if (!hex || strspn (hex, "0123456789abcdef") != DIGEST_HEX_SIZE || hex [DIGEST_HEX_SIZE]
+        || sodium_hex2bin (self->bytes, DIGEST_SIZE, hex, DIGEST_HEX_SIZE, NULL, &used, NULL) != 0)
+        return err_set (err, ERR_PROTOCOL, "a digest is %d lower-case hex digits", DIGEST_HEX_SIZE);
+    return 0;
+}
+
+struct oci_hash {
+    EVP_MD_CTX *context;
+};
+
+oci_hash_t *oci_hash_new (void)
+{
+    oci_hash_t *self = mem_alloc (sizeof *self);
+    self->context = EVP_MD_CTX_new ();
+    EVP_DigestInit_ex (self->context, EVP_sha256 (), NULL);
+    return self;
+}
+
+void oci_hash_add (oci_hash_t *self, const void *data, size_t size)
+{
+    EVP_DigestUpdate (self->context, data, size);
+}
+
+void oci_hash_end (oci_hash_t *self, char text [OCI_DIGEST_SIZE])
+{
+    uint8_t bytes [32];
+    EVP_DigestFinal_ex (self->context, bytes, NULL);
+    memcpy (text, "sha256:", 7);
+    sodium_bin2hex (text + 7, OCI_DIGEST_SIZE - 7, bytes, sizeof bytes);
+}
+
+void oci_hash_destroy (oci_hash_t **self_p)
+{
+    if (!*self_p)
+        return;
+    EVP_MD_CTX_free ((*self_p)->context);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+void oci_digest_of (const void *data, size_t size, char text [OCI_DIGEST_SIZE])
+{
+    AUTO (oci_hash) oci_hash_t *hash = oci_hash_new ();
+    oci_hash_add (hash, data, size);
+    oci_hash_end (hash, text);
+}
