@@ -1,0 +1,205 @@
+/* file.c - see file.h. */
+#include "common/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+char *file_join (const char *folder, const char *name)
+{
+    return mem_printf ("%s/%s", folder, name);
+}
+
+bool file_exists (const char *path)
+{
+    return access (path, F_OK) == 0;
+}
+
+int64_t file_free_bytes (const char *path)
+{
+    struct statvfs info;
+    return statvfs (path, &info) == 0 ? (int64_t) info.f_bavail * (int64_t) info.f_frsize : -1;
+}
+
+/* -- whole files ------------------------------------------------------------------------------------------------ */
+
+int file_read (const char *path, size_t max_bytes, buffer_t *out, err_t *err)
+{
+    AUTO_CLOSE int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    buffer_clear (out);
+    if (fd < 0)
+        return errno == ENOENT ? err_set (err, ERR_NOT_FOUND, "%s is not there", path)
+                               : err_sys (err, errno, "open %s", path);
+    for (;;) {
+        char chunk [65536];
+        ssize_t size = read (fd, chunk, sizeof chunk);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0)
+            return err_sys (err, errno, "read %s", path);
+        if (size == 0)
+            break;
+        if (out->size + (size_t) size > max_bytes)
+            return err_set (err, ERR_USAGE, "%s is larger than %zu bytes", path, max_bytes);
+        buffer_append (out, chunk, (size_t) size);
+    }
+    buffer_append (out, "", 0);
+    return 0;
+}
+
+int file_write_all (int fd, const void *data, size_t size, err_t *err)
+{
+    const char *at = data;
+    while (size) {
+        ssize_t written = write (fd, at, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return err_sys (err, errno, "write");
+        at += written;
+        size -= (size_t) written;
+    }
+    return 0;
+}
+
+static int sync_folder_of (const char *path, err_t *err)
+{
+    const char *slash = strrchr (path, '/');
+    AUTO_FREE char *folder = !slash ? mem_strdup (".") : slash == path ? mem_strdup ("/")
+                                                                       : mem_strndup (path, (size_t) (slash - path));
+    AUTO_CLOSE int fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync (fd) != 0)
+        return err_sys (err, errno, "sync folder %s", folder);
+    return 0;
+}
+
+static int write_and_sync (int fd, const char *path, const void *data, size_t size, mode_t mode, err_t *err)
+{
+    if (fchmod (fd, mode) != 0)
+        return err_sys (err, errno, "set the mode of %s", path);
+    if (file_write_all (fd, data, size, err) < 0)
+        return err_wrap (err, "%s", path);
+    if (fsync (fd) != 0)
+        return err_sys (err, errno, "sync %s", path);
+    return 0;
+}
+
+int file_write (const char *path, const void *data, size_t size, mode_t mode, err_t *err)
+{
+    AUTO_FREE char *temporary = mem_printf ("%s.XXXXXX", path);
+    AUTO_CLOSE int fd = mkostemp (temporary, O_CLOEXEC);
+    if (fd < 0)
+        return err_sys (err, errno, "make a file beside %s", path);
+    int rc = write_and_sync (fd, path, data, size, mode, err);
+    if (rc == 0 && rename (temporary, path) != 0)
+        rc = err_sys (err, errno, "rename %s to %s", temporary, path);
+    if (rc < 0) {
+        unlink (temporary);
+        return -1;
+    }
+    return sync_folder_of (path, err);
+}
+
+/* -- folders ---------------------------------------------------------------------------------------------------- */
+
+int file_make_folders (const char *path, mode_t mode, err_t *err)
+{
+    AUTO_FREE char *copy = mem_strdup (path);
+    for (char *slash = strchr (copy + 1, '/'); ; slash = strchr (slash + 1, '/')) {
+        if (slash)
+            *slash = 0;
+        if (mkdir (copy, mode) != 0 && errno != EEXIST)
+            return err_sys (err, errno, "make folder %s", copy);
+        if (!slash)
+            break;
+        *slash = '/';
+    }
+    struct stat info;
+    if (stat (path, &info) != 0)
+        return err_sys (err, errno, "look at folder %s", path);
+    return S_ISDIR (info.st_mode) ? 0 : err_set (err, ERR_FARM, "%s is no folder", path);
+}
+
+static int remove_entry (int parent, const char *name, dev_t device, err_t *err);
+
+static int empty_folder (int fd, const char *name, dev_t device, err_t *err)
+{
+    DIR *folder = fdopendir (fd);
+    if (!folder) {
+        close (fd);
+        return err_sys (err, errno, "open folder %s", name);
+    }
+    int rc = 0;
+    struct dirent *entry;
+    while (rc == 0 && (entry = readdir (folder)))
+        if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
+            rc = remove_entry (dirfd (folder), entry->d_name, device, err);
+    closedir (folder);
+    return rc;
+}
+
+/* A folder whose owner has no rights on it is given them first. Another file system is left alone: it is a mount. */
+static int remove_folder (int parent, const char *name, dev_t device, err_t *err)
+{
+    int fd = openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES && fchmodat (parent, name, 0700, 0) == 0)
+        fd = openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys (err, errno, "open folder %s", name);
+    struct stat info;
+    if (fstat (fd, &info) != 0 || (device && info.st_dev != device)) {
+        close (fd);
+        return err_set (err, ERR_FARM, "%s is on another file system: something is mounted there", name);
+    }
+    if ((info.st_mode & 0700) != 0700)
+        fchmod (fd, 0700);
+    if (empty_folder (fd, name, info.st_dev, err) < 0)
+        return err_wrap (err, "%s", name);
+    if (unlinkat (parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+        return err_sys (err, errno, "remove folder %s", name);
+    return 0;
+}
+
+static int remove_entry (int parent, const char *name, dev_t device, err_t *err)
+{
+    if (unlinkat (parent, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return err_sys (err, errno, "remove %s", name);
+    return remove_folder (parent, name, device, err);
+}
+
+int file_remove_tree (const char *path, err_t *err)
+{
+    return remove_entry (AT_FDCWD, path, 0, err);
+}
+
+/* -- locks ------------------------------------------------------------------------------------------------------ */
+
+int file_lock (const char *path, err_t *err)
+{
+    AUTO_CLOSE int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_sys (err, errno, "open %s", path);
+    char owner [32] = "";
+    if (flock (fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return err_sys (err, errno, "lock %s", path);
+        ssize_t size = pread (fd, owner, sizeof owner - 1, 0);
+        if (size > 0)
+            owner [strcspn (owner, "\n")] = 0;
+        return err_set (err, ERR_FARM, "%s is in use by process %s: stop that one first, or use another folder", path,
+                        *owner ? owner : "?");
+    }
+    int size = snprintf (owner, sizeof owner, "%ld\n", (long) getpid ());
+    if (ftruncate (fd, 0) != 0 || pwrite (fd, owner, (size_t) size, 0) != size)
+        return err_sys (err, errno, "write %s", path);
+    return take_fd (&fd);
+}

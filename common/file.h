@@ -18,8 +18,8 @@ int file_write (const char *path, const void *data, size_t size, mode_t mode, er
 /* Make a folder and those above it (mode for the new ones); an existing folder is fine. */
 int file_make_folders (const char *path, mode_t mode, err_t *err);
 
-/* Remove a folder and all in it; follows no link, gives itself the rights it needs, stays on its file system unless
- * cross_mounts. A missing one is fine. */
+/* Remove a folder and all in it; follows no link, gives itself the rights it needs, and stays on its file
+ * system: a mount below it is an error. A missing one is fine. */
 int file_remove_tree (const char *path, err_t *err);
 
 /* Take an exclusive lock on the file (made when missing). Returns the descriptor, which holds the lock until it is
