@@ -158,7 +158,8 @@ int reference_parse (reference_t *self, const char *text, err_t *err)
     int is_short = strcmp (self->host, "docker.io") == 0 && !strchr (rest, '/');
     if (strlen (rest) + sizeof "library/" > REFERENCE_PATH_MAX)
         return err_set (err, ERR_USAGE, "\"%s\": the repository's name is too long", text);
-    snprintf (self->path, sizeof self->path, "%s%s", is_short ? "library/" : "", rest);
+    strcpy (self->path, is_short ? "library/" : "");
+    strcat (self->path, rest);
     return check_path (self->path, text, err);
 }
 

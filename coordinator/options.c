@@ -7,6 +7,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/mem.h"
 
 #define DEFAULT_FILE FARM_SYSCONFDIR "/coordinator.conf"
 
@@ -61,22 +62,26 @@ static int take_file (int argc, char **argv, const char **file, err_t *err)
     return 0;
 }
 
-/* The command line wins over the file, so it is read twice: once for -c, and once over what the file said. */
+/* What the command line leaves when its settings are taken off: -c FILE, or something that is no option. */
+static int find_file (int argc, char **argv, const char **file, err_t *err)
+{
+    AUTO (settings) settings_t *scratch = settings_new (table);
+    AUTO_FREE char **words = mem_alloc (((size_t) argc + 1) * sizeof *words);
+    memcpy (words, argv, (size_t) argc * sizeof *words);
+    if (settings_take_options (scratch, &argc, words, err) < 0)
+        return -1;
+    return take_file (argc, words, file, err);
+}
+
+/* The command line wins over the file, so it is read last. */
 static int read_all (settings_t *self, int argc, char **argv, err_t *err)
 {
-    char **words = calloc ((size_t) argc + 1, sizeof *words);
-    memcpy (words, argv, (size_t) argc * sizeof *words);
     const char *file = NULL;
-    int count = argc, rc = settings_take_options (self, &count, words, err);
-    if (rc == 0)
-        rc = take_file (count, words, &file, err);
-    if (rc == 0 && (file || file_exists (DEFAULT_FILE)))
-        rc = settings_load (self, file ? file : DEFAULT_FILE, err);
-    memcpy (words, argv, (size_t) argc * sizeof *words);
-    if (rc == 0)
-        rc = settings_take_options (self, &argc, words, err);
-    free (words);
-    return rc;
+    if (find_file (argc, argv, &file, err) < 0)
+        return -1;
+    if ((file || file_exists (DEFAULT_FILE)) && settings_load (self, file ? file : DEFAULT_FILE, err) < 0)
+        return -1;
+    return settings_take_options (self, &argc, argv, err);
 }
 
 settings_t *options_read (int argc, char **argv, err_t *err)

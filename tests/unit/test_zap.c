@@ -1,1 +1,131 @@
-int main (void) { return 0; }
+/* test_zap.c - who gets in: known keys only, and nobody while no handler runs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <czmq.h>
+#include <sodium.h>
+
+#include "common/msg.h"
+#include "coordinator/monitor.h"
+#include "coordinator/zap.h"
+
+enum { PATIENCE_MS = 5000 };
+
+/* How a handshake ended, as the client's socket tells it: the only event that says "refused" for sure. */
+static int handshake (const char *endpoint, const keypair_t *client, const uint8_t *server_key)
+{
+    static int count;
+    char place [64];
+    err_t err = { 0 };
+    snprintf (place, sizeof place, "inproc://handshake-%d", ++count);
+    zsock_t *dealer = msg_connect ("inproc://unused", client, server_key, &err);
+    int rc = zmq_socket_monitor (zsock_resolve (dealer), place, ZMQ_EVENT_HANDSHAKE_SUCCEEDED
+                                 | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+                                 | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED);
+    assert_int_equal (rc, 0);
+    zsock_t *events = zsock_new (ZMQ_PAIR);
+    zsock_connect (events, "%s", place);
+    zsock_set_rcvtimeo (events, PATIENCE_MS);
+    zsock_connect (dealer, "%s", endpoint);
+    zmsg_t *message = zmsg_recv (events);
+    uint16_t event = 0;
+    if (message)
+        memcpy (&event, zframe_data (zmsg_first (message)), sizeof event);
+    zmsg_destroy (&message);
+    zsock_destroy (&events);
+    zsock_destroy (&dealer);
+    return event;
+}
+
+static void a_known_key_gets_in_and_a_stranger_does_not (void **state)
+{
+    (void) state;
+    keypair_t server, known, stranger;
+    char bound [256], hex [KEY_HEX_SIZE + 1];
+    err_t err = { 0 };
+    keypair_make (&server);
+    keypair_make (&known);
+    keypair_make (&stranger);
+    zactor_t *zap = zactor_new (zap_actor, NULL);
+    key_to_hex (known.public_key, hex);
+    zap_allow (zap, hex);
+    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
+    assert_non_null (router);
+    assert_int_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake (bound, &stranger, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake (bound, &known, stranger.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    zap_deny (zap, hex);
+    assert_int_not_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    zsock_destroy (&router);
+    zactor_destroy (&zap);
+}
+
+static void nobody_gets_in_while_no_handler_runs (void **state)
+{
+    (void) state;
+    keypair_t server, known;
+    char bound [256], hex [KEY_HEX_SIZE + 1];
+    err_t err = { 0 };
+    keypair_make (&server);
+    keypair_make (&known);
+    key_to_hex (known.public_key, hex);
+    zactor_t *zap = zactor_new (zap_actor, NULL);
+    zap_allow (zap, hex);
+    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
+    assert_non_null (router);
+    zactor_destroy (&zap);
+    assert_int_not_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    zsock_destroy (&router);
+}
+
+static void a_closed_connection_is_told_with_its_descriptor (void **state)
+{
+    (void) state;
+    keypair_t server, known;
+    char bound [256], hex [KEY_HEX_SIZE + 1];
+    err_t err = { 0 };
+    keypair_make (&server);
+    keypair_make (&known);
+    key_to_hex (known.public_key, hex);
+    zactor_t *zap = zactor_new (zap_actor, NULL);
+    zap_allow (zap, hex);
+    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
+    zsock_set_rcvtimeo (router, PATIENCE_MS);
+    monitor_t *monitor = monitor_new (router);
+    zsock_t *dealer = msg_connect (bound, &known, server.public_key, &err);
+    msg_t *out = msg_new ("alive", NULL, NULL, 0);
+    assert_int_equal (msg_send (&out, dealer, NULL, &err), 0);
+    zframe_t *peer = NULL;
+    int fd = -1;
+    AUTO (msg) msg_t *in = msg_recv (router, &peer, NULL, &fd, &err);
+    assert_non_null (in);
+    assert_int_equal (monitor_next (monitor), -1);
+    zsock_destroy (&dealer);
+    zpoller_t *poller = zpoller_new (monitor_socket (monitor), NULL);
+    assert_non_null (zpoller_wait (poller, PATIENCE_MS));
+    assert_int_equal (monitor_next (monitor), fd);
+    zpoller_destroy (&poller);
+    zframe_destroy (&peer);
+    monitor_destroy (&monitor);
+    zsock_destroy (&router);
+    zactor_destroy (&zap);
+}
+
+int main (void)
+{
+    if (sodium_init () < 0)
+        return 99;
+    zsys_init ();
+    zsys_handler_set (NULL);
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test (a_known_key_gets_in_and_a_stranger_does_not),
+        cmocka_unit_test (nobody_gets_in_while_no_handler_runs),
+        cmocka_unit_test (a_closed_connection_is_told_with_its_descriptor),
+    };
+    int failed = cmocka_run_group_tests (tests, NULL, NULL);
+    zsys_shutdown ();
+    return failed;
+}
