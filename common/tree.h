@@ -51,7 +51,8 @@ typedef struct {
     size_t target_size;
 } tree_entry_t;
 
-/* Append one entry to a listing being written. Names must come in ascending order: checked by assert. */
+/* Append one entry to a listing being written. The caller gives names in ascending order of their bytes (memcmp, a prefix
+ * first); a listing out of order is refused by every reader. What does not fit the form is an assertion. */
 void tree_write_entry (buffer_t *listing, const tree_entry_t *entry);
 
 /* Read a listing that a peer may have made. names and targets point into data. */
