@@ -1,0 +1,367 @@
+/* client.c - two DEALERs, the questions on them, and the answers matched by `re`. */
+#include "farmctl/client.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "farmctl/interrupt.h"
+#include "farmctl/options.h"
+
+enum { DEFAULT_TIMEOUT_MS = 10000, UNASKED_MAX = 1000 };
+
+/* One connection. The last question is kept for `who`. */
+typedef struct {
+    const char *endpoint;
+    zsock_t *socket;
+    char verb [MSG_VERB_MAX + 1];
+    json_t *header;
+} line_t;
+
+struct client {
+    char *control_endpoint, *objects_endpoint;
+    uint8_t server_key [KEY_SIZE];
+    keypair_t own;
+    char instance [33];
+    line_t control, objects;
+    int64_t seq, hello_seq;
+    msg_t *welcome;
+    zlistx_t *unasked;              /* msg_t: came while an answer was waited for */
+};
+
+static void destroy_message (void **item)
+{
+    msg_destroy ((msg_t **) item);
+}
+
+client_t *client_new_to (const char *control, const char *objects, const uint8_t server_key [KEY_SIZE],
+                         const keypair_t *own)
+{
+    client_t *self = mem_alloc (sizeof *self);
+    self->control.endpoint = self->control_endpoint = mem_strdup (control);
+    self->objects.endpoint = self->objects_endpoint = mem_strdup (objects);
+    memcpy (self->server_key, server_key, KEY_SIZE);
+    self->own = *own;
+    keypair_t random;       /* its public key is as good a random number as any */
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_make (&random);
+    key_to_hex (random.public_key, hex);
+    memcpy (self->instance, hex, 32);
+    self->unasked = zlistx_new ();
+    zlistx_set_destructor (self->unasked, destroy_message);
+    return self;
+}
+
+static const char *required (const char *path, err_t *err)
+{
+    const char *text = settings_text (options_settings (), path);
+    if (!text || !*text)
+        err_set (err, ERR_USAGE, "no farm is known: %s is not set in %s. Run farmctl join STRING; the join string lies in "
+                 "the file `join` of the coordinator's state folder: ask whoever runs it", path, options_file (NULL));
+    return text && *text ? text : NULL;
+}
+
+client_t *client_new (err_t *err)
+{
+    uint8_t server_key [KEY_SIZE];
+    keypair_t own;
+    const char *control = required ("coordinator/control", err);
+    const char *objects = control ? required ("coordinator/objects", err) : NULL;
+    const char *key = objects ? required ("coordinator/key", err) : NULL;
+    const char *identity = key ? required ("identity/key", err) : NULL;
+    if (!identity)
+        return NULL;
+    if (key_from_hex (server_key, key, err) < 0) {
+        err_wrap (err, "coordinator/key in %s", options_file (NULL));
+        return NULL;
+    }
+    if (keypair_load (&own, identity, err) < 0) {
+        err_wrap (err, "read this user's key (identity/key in %s)", options_file (NULL));
+        return NULL;
+    }
+    return client_new_to (control, objects, server_key, &own);
+}
+
+static void line_end (line_t *self)
+{
+    zsock_destroy (&self->socket);
+    json_decref (self->header);
+}
+
+void client_destroy (client_t **self_p)
+{
+    client_t *self = *self_p;
+    if (!self)
+        return;
+    line_end (&self->control);
+    line_end (&self->objects);
+    zlistx_destroy (&self->unasked);
+    msg_destroy (&self->welcome);
+    free (self->control_endpoint);
+    free (self->objects_endpoint);
+    free (self);
+    *self_p = NULL;
+}
+
+const char *client_endpoint (const client_t *self)
+{
+    return self->control.endpoint;
+}
+
+/* -- sending ---------------------------------------------------------------------------------------------------------- */
+
+static int say (line_t *line, const char *verb, json_t *header, const void *body, size_t body_size, err_t *err)
+{
+    msg_t *message = msg_new (verb, header, body, body_size);
+    if (msg_send (&message, line->socket, NULL, err) < 0)
+        return err_wrap (err, "coordinator %s", line->endpoint);
+    return 0;
+}
+
+static int say_hello (client_t *self, err_t *err)
+{
+    self->hello_seq = ++self->seq;
+    return say (&self->control, "hello",
+                json_pack ("{s:I, s:s, s:s, s:s}", "seq", (json_int_t) self->hello_seq, "program", "farmctl", "version",
+                           PACKAGE_VERSION, "instance", self->instance), NULL, 0, err);
+}
+
+static int line_open (client_t *self, line_t *line, err_t *err)
+{
+    if (line->socket)
+        return 0;
+    line->socket = msg_connect (line->endpoint, &self->own, self->server_key, err);
+    return line->socket ? 0 : -1;
+}
+
+/* Takes header. hello goes before the first question; join is asked by one who has nothing to say hello with. */
+static int64_t post (client_t *self, line_t *line, const char *verb, json_t *header, const void *body, size_t body_size,
+                     err_t *err)
+{
+    AUTO_JSON json_t *mine = header ? header : json_object ();
+    bool is_first = !line->socket;
+    if (line_open (self, line, err) < 0)
+        return -1;
+    if (line == &self->control && is_first && strcmp (verb, "join") != 0 && say_hello (self, err) < 0)
+        return -1;
+    int64_t seq = ++self->seq;
+    json_object_set_new (mine, "seq", json_integer (seq));
+    if (line == &self->control) {
+        json_decref (line->header);
+        line->header = json_incref (mine);
+        snprintf (line->verb, sizeof line->verb, "%s", verb);
+    }
+    return say (line, verb, json_incref (mine), body, body_size, err) < 0 ? -1 : seq;
+}
+
+int64_t client_send (client_t *self, const char *verb, json_t *header, err_t *err)
+{
+    return post (self, &self->control, verb, header, NULL, 0, err);
+}
+
+int64_t client_send_objects (client_t *self, const char *verb, json_t *header, const void *body, size_t body_size,
+                             err_t *err)
+{
+    return post (self, &self->objects, verb, header, body, body_size, err);
+}
+
+/* -- receiving -------------------------------------------------------------------------------------------------------- */
+
+int client_refusal (const msg_t *message, err_t *err)
+{
+    const char *text = msg_text (message, "text");
+    return err_set (err, err_from_name (msg_text (message, "code")), "%s", text ? text : "refused without a reason");
+}
+
+/* 1: something can be received; 0: not in time; -1: a signal that is to end us. */
+static int poll_lines (zmq_pollitem_t *items, int count, int64_t deadline, err_t *err)
+{
+    for (;;) {
+        if (interrupt_seen ())
+            return err_set (err, ERR_INTERRUPTED, "interrupted");
+        int64_t left = deadline - clock_boot_ms ();
+        int rc = zmq_poll (items, count, left < 0 ? 0 : (long) left);
+        if (rc > 0)
+            return 1;
+        if (rc == 0 && left <= 0)
+            return 0;
+        if (rc < 0 && errno != EINTR)
+            return err_set (err, ERR_FARM, "wait for the coordinator: %s", zmq_strerror (errno));
+    }
+}
+
+static int line_wait (line_t *line, int64_t deadline, err_t *err)
+{
+    zmq_pollitem_t item = { .socket = zsock_resolve (line->socket), .events = ZMQ_POLLIN };
+    int rc = poll_lines (&item, 1, deadline, err);
+    if (rc == 0)
+        return err_set (err, ERR_TIMEOUT, "coordinator %s does not answer", line->endpoint);
+    return rc;
+}
+
+static int greet_again (client_t *self, err_t *err)
+{
+    line_t *line = &self->control;
+    if (say_hello (self, err) < 0)
+        return -1;
+    return line->header ? say (line, line->verb, json_incref (line->header), NULL, 0, err) : 0;
+}
+
+/* What concerns the connection, not a question: 1 when it was that. */
+static int take_greeting (client_t *self, msg_t **message, err_t *err)
+{
+    if (msg_is (*message, "who"))
+        return greet_again (self, err) < 0 ? -1 : 1;
+    if (msg_is (*message, "welcome")) {
+        msg_destroy (&self->welcome);
+        self->welcome = take (message);
+        return 1;
+    }
+    bool is_refused = msg_is (*message, "error") && msg_int (*message, "re") == self->hello_seq;
+    return is_refused ? client_refusal (*message, err) : 0;
+}
+
+/* The next message that is not about the connection itself. NULL with ERR_TIMEOUT at the deadline. */
+static msg_t *receive (client_t *self, line_t *line, int64_t deadline, err_t *err)
+{
+    while (line_wait (line, deadline, err) > 0) {
+        AUTO (msg) msg_t *message = msg_recv (line->socket, NULL, NULL, NULL, err);
+        if (!message && err->code == ERR_PROTOCOL) {
+            err_wrap (err, "coordinator %s speaks another language, perhaps of another version of archfarm", line->endpoint);
+            return NULL;
+        }
+        if (!message)       /* a signal, or nothing after all: look again */
+            continue;
+        int rc = line == &self->control ? take_greeting (self, &message, err) : 0;
+        if (rc < 0)
+            return NULL;
+        if (rc == 0)
+            return take (&message);
+    }
+    return NULL;
+}
+
+static void say_silence (const line_t *line, int timeout_ms, err_t *err)
+{
+    err_set (err, ERR_NETWORK, "coordinator %s does not answer within %d s: is it running, and is the address right? "
+             "Silence may also mean that this user's key is not known there; farmctl join STRING enrols one",
+             line->endpoint, (timeout_ms + 999) / 1000);
+}
+
+static msg_t *judge (msg_t **message, const line_t *line, const char *expected, err_t *err)
+{
+    if (msg_is (*message, expected))
+        return take (message);
+    if (msg_is (*message, "error"))
+        client_refusal (*message, err);
+    else
+        err_set (err, ERR_PROTOCOL, "coordinator %s answers \"%s\" where \"%s\" was expected", line->endpoint,
+                 msg_verb (*message), expected);
+    return NULL;
+}
+
+/* Late answers to earlier questions are dropped; what nobody asked for is kept for client_next. */
+static void put_aside (client_t *self, line_t *line, msg_t **message)
+{
+    if (line == &self->control && msg_is (*message, "build") && zlistx_size (self->unasked) < UNASKED_MAX)
+        zlistx_add_end (self->unasked, take (message));
+}
+
+static msg_t *await (client_t *self, line_t *line, int64_t seq, const char *expected, int timeout_ms, err_t *err)
+{
+    err_t why = { 0 };
+    timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS;
+    int64_t deadline = clock_boot_ms () + timeout_ms;
+    for (;;) {
+        AUTO (msg) msg_t *message = receive (self, line, deadline, &why);
+        if (!message) {
+            if (why.code == ERR_TIMEOUT)
+                say_silence (line, timeout_ms, &why);
+            if (err)
+                *err = why;
+            return NULL;
+        }
+        int64_t re = msg_int (message, "re");
+        if (re == seq || (re == 0 && msg_is (message, "error")))
+            return judge (&message, line, expected, err);
+        put_aside (self, line, &message);
+    }
+}
+
+msg_t *client_ask (client_t *self, const char *verb, json_t *header, const char *expected, int timeout_ms, err_t *err)
+{
+    int64_t seq = post (self, &self->control, verb, header, NULL, 0, err);
+    return seq < 0 ? NULL : await (self, &self->control, seq, expected, timeout_ms, err);
+}
+
+msg_t *client_ask_objects (client_t *self, const char *verb, json_t *header, const void *body, size_t body_size,
+                           const char *expected, int timeout_ms, err_t *err)
+{
+    int64_t seq = post (self, &self->objects, verb, header, body, body_size, err);
+    return seq < 0 ? NULL : await (self, &self->objects, seq, expected, timeout_ms, err);
+}
+
+msg_t *client_next_objects (client_t *self, int timeout_ms, err_t *err)
+{
+    err_t why = { 0 };
+    if (line_open (self, &self->objects, err) < 0)
+        return NULL;
+    msg_t *message = receive (self, &self->objects, clock_boot_ms () + timeout_ms, &why);
+    if (!message && why.code == ERR_TIMEOUT)
+        say_silence (&self->objects, timeout_ms, &why);
+    if (!message && err)
+        *err = why;
+    return message;
+}
+
+msg_t *client_next (client_t *self, int timeout_ms, err_t *err)
+{
+    err_t why = { 0 };
+    void *first = zlistx_first (self->unasked);
+    if (first)
+        return zlistx_detach (self->unasked, NULL);
+    if (line_open (self, &self->control, err) < 0)
+        return NULL;
+    msg_t *message = receive (self, &self->control, clock_boot_ms () + timeout_ms, &why);
+    if (!message && err)
+        *err = why;
+    return message;
+}
+
+int client_wait (client_t *self, int timeout_ms, err_t *err)
+{
+    zmq_pollitem_t items [2];
+    int count = 0;
+    if (zlistx_size (self->unasked))
+        return 1;
+    for (line_t *line = &self->control; line; line = line == &self->control ? &self->objects : NULL)
+        if (line->socket)
+            items [count++] = (zmq_pollitem_t) { .socket = zsock_resolve (line->socket), .events = ZMQ_POLLIN };
+    return poll_lines (items, count, clock_boot_ms () + timeout_ms, err);
+}
+
+const json_t *client_greet (client_t *self, int timeout_ms, err_t *err)
+{
+    AUTO (msg) msg_t *answer = NULL;
+    timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS;
+    int64_t deadline = clock_boot_ms () + timeout_ms;
+    err_t why = { 0 };
+    if (!self->control.socket && (line_open (self, &self->control, err) < 0 || say_hello (self, err) < 0))
+        return NULL;
+    while (!self->welcome) {        /* `receive` keeps the welcome; anything else does not matter here */
+        if (line_wait (&self->control, deadline, &why) <= 0)
+            break;
+        answer = receive (self, &self->control, clock_boot_ms (), &why);
+        if (!answer && why.code != ERR_TIMEOUT)
+            break;
+        msg_destroy (&answer);
+    }
+    if (self->welcome)
+        return msg_header (self->welcome);
+    if (why.code == ERR_TIMEOUT)
+        say_silence (&self->control, timeout_ms, &why);
+    if (err)
+        *err = why;
+    return NULL;
+}

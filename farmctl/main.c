@@ -129,8 +129,8 @@ static bool take_flag (int *argc, char **argv, const char *name)
 /* argv [0] is the program's name. Options of the verb may not stand before it. */
 static int run (int argc, char **argv, err_t *err)
 {
-    bool is_help = take_flag (&argc, argv, "--help");
-    if (argc < 2 || streq (argv [1], "help") || streq (argv [1], "-h")) {
+    bool is_help = take_flag (&argc, argv, "--help") | take_flag (&argc, argv, "-h");
+    if (argc < 2 || streq (argv [1], "help")) {
         if (argc < 2 && !is_help)
             return err_set (err, ERR_USAGE, "say what to do: farmctl help lists the verbs");
         return help (argc - 1, argv + 1, err);
