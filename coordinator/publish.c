@@ -1,0 +1,93 @@
+/* publish.c - see publish.h. */
+#include "coordinator/publish.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int is_same_repository (const reference_t *a, const reference_t *b)
+{
+    return strcmp (a->host, b->host) == 0 && strcmp (a->path, b->path) == 0;
+}
+
+/* -- children in another repository ------------------------------------------------------------------------------ */
+
+static int copy_blobs (registry_t *registry, const reference_t *from, const reference_t *to, const manifest_t *manifest,
+                       err_t *err)
+{
+    AUTO_FREE image_manifest_t *image = mem_alloc (sizeof *image);
+    if (manifest_parse_image (manifest->bytes.data, manifest->bytes.size, manifest->media_type, image, err) < 0)
+        return -1;
+    if (registry_copy_blob (registry, from, to, image->config.digest, image->config.size_bytes, err) < 0)
+        return -1;
+    for (size_t i = 0; i < image->layer_count; i++)
+        if (registry_copy_blob (registry, from, to, image->layers [i].digest, image->layers [i].size_bytes, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int copy_child (registry_t *registry, const reference_t *from, const reference_t *to, const char *digest, err_t *err)
+{
+    reference_t reference = *from;
+    manifest_t manifest = { .media_type = "" };
+    reference.tag [0] = 0;
+    snprintf (reference.digest, sizeof reference.digest, "%s", digest);
+    int rc = registry_get_manifest (registry, &reference, &manifest, err);
+    if (rc == 0)
+        rc = copy_blobs (registry, from, to, &manifest, err);
+    if (rc == 0)
+        rc = registry_put_manifest (registry, to, NULL, &manifest, err);
+    manifest_free (&manifest);
+    return rc < 0 ? err_wrap (err, "copy %s to %s/%s", digest, to->host, to->path) : 0;
+}
+
+/* Have everything that the index names, and the index itself, in a repository. */
+static int fill_repository (registry_t *registry, const publication_t *self, const reference_t *repository, err_t *err)
+{
+    if (!is_same_repository (repository, &self->source))
+        for (size_t i = 0; i < self->child_count; i++)
+            if (copy_child (registry, &self->source, repository, self->children [i].digest, err) < 0)
+                return -1;
+    return registry_put_manifest (registry, repository, NULL, self->index, err);
+}
+
+/* -- tags ------------------------------------------------------------------------------------------------------- */
+
+static int put_tag (registry_t *registry, const publication_t *self, const reference_t *tag, err_t *err)
+{
+    reference_t reference = *tag;
+    manifest_t back = { .media_type = "" };
+    reference.digest [0] = 0;
+    if (registry_put_manifest (registry, &reference, tag->tag, self->index, err) < 0)
+        return -1;
+    int rc = registry_get_manifest (registry, &reference, &back, err);
+    if (rc == 0 && (back.bytes.size != self->index->bytes.size
+                    || memcmp (back.bytes.data, self->index->bytes.data, back.bytes.size) != 0))
+        rc = err_set (err, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving "
+                      "this tag");
+    manifest_free (&back);
+    return rc;
+}
+
+static int is_first_of_its_repository (const publication_t *self, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (is_same_repository (&self->tags [i], &self->tags [index]))
+            return 0;
+    return 1;
+}
+
+/* Every repository first, then the tags: a tag moves when all that stands behind it is there. The source repository gets the
+ * index by digest even when no tag is left for it (a superseded build). */
+int publish_index (registry_t *registry, const publication_t *self, err_t *err)
+{
+    if (fill_repository (registry, self, &self->source, err) < 0)
+        return err_wrap (err, "publish to %s/%s", self->source.host, self->source.path);
+    for (size_t i = 0; i < self->tag_count; i++)
+        if (is_first_of_its_repository (self, i) && !is_same_repository (&self->tags [i], &self->source)
+            && fill_repository (registry, self, &self->tags [i], err) < 0)
+            return err_wrap (err, "publish to %s/%s", self->tags [i].host, self->tags [i].path);
+    for (size_t i = 0; i < self->tag_count; i++)
+        if (put_tag (registry, self, &self->tags [i], err) < 0)
+            return err_wrap (err, "publish %s/%s:%s", self->tags [i].host, self->tags [i].path, self->tags [i].tag);
+    return 0;
+}
