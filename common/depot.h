@@ -26,21 +26,23 @@ typedef struct {
 int depot_open (depot_t **out, const char *folder, err_t *err);
 void depot_destroy (depot_t **self);
 
+/* It is there, and so is all that it names. */
 bool depot_has (depot_t *self, const digest_t *digest);
 
 /* Store objects: begin, put as often as need be, commit (durable when it returns 0) or roll back. One transaction at a
- * time; begin waits for its turn. put checks the digest and, for lists and folders, their form and that all they name is
+ * time; begin waits for its turn, and the other calls of other threads wait for its end. put checks the digest and, for lists and folders, their form and that all they name is
  * there: ERR_PROTOCOL otherwise. After an error roll back. */
 int depot_begin (depot_t *self, err_t *err);
 int depot_put (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err);
 int depot_commit (depot_t *self, err_t *err);
 void depot_rollback (depot_t *self);
 
-/* Read one object into out (replaced), its digest checked again. ERR_NOT_FOUND; ERR_FARM for a damaged one, which is set
- * aside so that it can be fetched again. */
+/* Read one object into out (replaced), its digest checked again; kind may be NULL. ERR_NOT_FOUND; ERR_FARM for a damaged one,
+ * which is taken out together with all that names it: so depot_has says no for the whole way down, and it can be sent again. */
 int depot_get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, err_t *err);
 
-/* A cache: forget the objects used least lately until at most limit_bytes are held. Returns how many went, -1 on error. */
+/* A cache: forget what was used least lately (put, has or get), from the top: first objects that no other names, so whole
+ * contexts, then what only they named; until at most limit_bytes are held. Returns how many objects went, -1 on error. */
 int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err);
 
 void depot_stats (depot_t *self, depot_stats_t *out);

@@ -1,0 +1,108 @@
+/* depot_drop.c - what leaves the depot, so that what stays is still whole: a damaged object goes with all that names it,
+ * and a cache forgets from the top: first whole contexts, then what no other context names. */
+#include "common/depot_private.h"
+
+enum { TRIM_BATCH = 1000 };         /* objects to a transaction: bounds the write-ahead log */
+
+static int drop_doomed (depot_t *self, err_t *err)
+{
+    sqlite3_stmt *size = sql_bind (self, SQL_DOOMED_SIZE);
+    if (sql_step (self, size, err) < 0)
+        return -1;
+    self->stats.objects -= (uint64_t) sqlite3_column_int64 (size, 0);
+    self->stats.bytes -= (uint64_t) sqlite3_column_int64 (size, 1);
+    sqlite3_reset (size);
+    return sql_run (self, SQL_DROP_EDGES, err) < 0 || sql_run (self, SQL_DROP_BODIES, err) < 0
+        || sql_run (self, SQL_DROP_OBJECTS, err) < 0 || sql_run (self, SQL_CLEAR_DOOMED, err) < 0 ? -1 : 0;
+}
+
+int depot_drop (depot_t *self, int64_t id, err_t *err)
+{
+    bool is_own = !self->is_writing;
+    if (is_own && depot_begin (self, err) < 0)
+        return -1;
+    int rc = sql_run_id (self, SQL_DOOM, id, err) < 0 || drop_doomed (self, err) < 0 ? -1 : 0;
+    if (!is_own)
+        return rc;
+    if (rc == 0)
+        return depot_commit (self, err);
+    depot_rollback (self);
+    return -1;
+}
+
+/* -- a cache ---------------------------------------------------------------------------------------------------- */
+
+static int read_children (depot_t *self, int64_t id, buffer_t *children, err_t *err)
+{
+    sqlite3_stmt *statement = sql_bind (self, SQL_CHILDREN);
+    sql_bind_int (statement, ":id", id);
+    int rc;
+    while ((rc = sql_step (self, statement, err)) == 1) {
+        int64_t child = sqlite3_column_int64 (statement, 0);
+        buffer_append (children, &child, sizeof child);
+    }
+    return rc;
+}
+
+/* The object goes; of what it named, that which nobody names now may go next. */
+static int forget (depot_t *self, int64_t id, uint64_t stored_bytes, err_t *err)
+{
+    AUTO_BUFFER buffer_t children = { 0 };
+    if (read_children (self, id, &children, err) < 0 || sql_run_id (self, SQL_TAKE_FREE, id, err) < 0
+    ||  sql_run_id (self, SQL_DELETE_EDGES, id, err) < 0 || sql_run_id (self, SQL_DELETE_BODY, id, err) < 0
+    ||  sql_run_id (self, SQL_DELETE_OBJECT, id, err) < 0)
+        return -1;
+    const int64_t *ids = (const int64_t *) children.data;
+    for (size_t i = 0; i < children.size / sizeof *ids; i++)
+        if (sql_run_id (self, SQL_FREE_CHILD, ids [i], err) < 0)
+            return -1;
+    self->stats.objects--;
+    self->stats.bytes -= stored_bytes;
+    return 0;
+}
+
+/* Up to a batch; 1 when one was found, 0 when none is left, -1. */
+static int forget_next (depot_t *self, err_t *err)
+{
+    sqlite3_stmt *next = sql_bind (self, SQL_NEXT_FREE);
+    int rc = sql_step (self, next, err);
+    if (rc <= 0)
+        return rc;
+    int64_t id = sqlite3_column_int64 (next, 0);
+    uint64_t stored_bytes = (uint64_t) sqlite3_column_int64 (next, 1);
+    sqlite3_reset (next);
+    return forget (self, id, stored_bytes, err) < 0 ? -1 : 1;
+}
+
+static int64_t trim_batch (depot_t *self, uint64_t limit_bytes, err_t *err)
+{
+    int64_t gone = 0;
+    int rc = sql_run (self, SQL_CLEAR_FREE, err) < 0 || sql_run (self, SQL_FILL_FREE, err) < 0 ? -1 : 1;
+    while (rc > 0 && gone < TRIM_BATCH && self->stats.bytes > limit_bytes)
+        if ((rc = forget_next (self, err)) > 0)
+            gone++;
+    return rc < 0 ? -1 : gone;
+}
+
+int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err)
+{
+    int64_t total = 0, gone;
+    do {
+        if (depot_begin (self, err) < 0)
+            return -1;
+        gone = depot_write_touched (self, err) < 0 ? -1 : trim_batch (self, limit_bytes, err);
+        if (gone < 0) {
+            depot_rollback (self);
+            return -1;
+        }
+        if (depot_commit (self, err) < 0)
+            return -1;
+        total += gone;
+    } while (gone == TRIM_BATCH);
+    if (total > 0) {
+        pthread_mutex_lock (&self->lock);
+        sqlite3_exec (self->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);     /* gives pages back; if not, next time */
+        pthread_mutex_unlock (&self->lock);
+    }
+    return total;
+}
