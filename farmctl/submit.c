@@ -1,0 +1,217 @@
+/* submit.c - farmctl submit: reads the options, makes the tree of the context, sends what the depot does not have, submits
+ * under a request id (so that a repeated submit is the same build), and follows. */
+#include <czmq.h>
+#include <sys/stat.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "farmctl/follow.h"
+#include "farmctl/interrupt.h"
+#include "farmctl/options.h"
+#include "farmctl/output.h"
+#include "farmctl/scan.h"
+#include "farmctl/submit_options.h"
+#include "farmctl/upload.h"
+#include "farmctl/verbs.h"
+
+enum { DOCKERFILE_MAX = 256 * 1024, SUBMIT_TRY_MS = 5000, SUBMIT_MS = 60000, UPLOADS_MAX = 3 };
+
+typedef struct {
+    submit_options_t options;
+    char *dockerfile_path;          /* NULL for standard input */
+    buffer_t dockerfile;
+    char *ignore_path;              /* NULL for none */
+    client_t *client;
+    scan_t *scan;
+    upload_stats_t stats;
+    digest_t dockerfile_digest;
+} submission_t;
+
+static void submission_free (submission_t *self)
+{
+    submit_options_free (&self->options);
+    free (self->dockerfile_path);
+    buffer_free (&self->dockerfile);
+    free (self->ignore_path);
+    client_destroy (&self->client);
+    scan_destroy (&self->scan);
+}
+
+/* -- what is to be built --------------------------------------------------------------------------------------------- */
+
+static int check_context (const char *context, err_t *err)
+{
+    struct stat status;
+    if (strcmp (context, "-") == 0 || strstr (context, "://"))
+        return err_set (err, ERR_USAGE, "context %s: a context is a folder here; fetch or unpack it first", context);
+    if (stat (context, &status) < 0)
+        return err_set (err, ERR_USAGE, "context %s: %s", context, strerror (errno));
+    if (!S_ISDIR (status.st_mode))
+        return err_set (err, ERR_USAGE, "context %s is not a folder; the Dockerfile is named with -f", context);
+    return 0;
+}
+
+static int read_standard_input (buffer_t *out, err_t *err)
+{
+    char block [65536];
+    size_t size;
+    while ((size = fread (block, 1, sizeof block, stdin)) > 0) {
+        if (out->size + size > DOCKERFILE_MAX)
+            return err_set (err, ERR_USAGE, "the Dockerfile on standard input is longer than %d KiB", DOCKERFILE_MAX / 1024);
+        buffer_append (out, block, size);
+    }
+    return ferror (stdin) ? err_sys (err, errno, "read the Dockerfile from standard input") : 0;
+}
+
+static int read_dockerfile_file (submission_t *self, err_t *err)
+{
+    err_t why = { 0 };
+    if (file_read (self->dockerfile_path, DOCKERFILE_MAX, &self->dockerfile, &why) == 0)
+        return 0;
+    if (why.code == ERR_NOT_FOUND)
+        return err_set (err, ERR_USAGE, "no Dockerfile: there is no %s; name another with -f", self->dockerfile_path);
+    return err_set (err, why.code == ERR_FULL ? ERR_FULL : ERR_USAGE, "read the Dockerfile: %s", why.text);
+}
+
+static int read_dockerfile (submission_t *self, err_t *err)
+{
+    const char *named = self->options.dockerfile;
+    if (named && strcmp (named, "-") == 0) {
+        if (read_standard_input (&self->dockerfile, err) < 0)
+            return -1;
+    } else {
+        self->dockerfile_path = named ? mem_strdup (named) : file_join (self->options.context, "Dockerfile");
+        if (read_dockerfile_file (self, err) < 0)
+            return -1;
+    }
+    if (self->dockerfile.size == 0)
+        return err_set (err, ERR_USAGE, "the Dockerfile %s is empty",
+                        self->dockerfile_path ? self->dockerfile_path : "on standard input");
+    return 0;
+}
+
+/* <Dockerfile>.dockerignore goes before the context's own. */
+static void find_ignore_file (submission_t *self)
+{
+    if (self->dockerfile_path)
+        self->ignore_path = mem_printf ("%s.dockerignore", self->dockerfile_path);
+    if (self->ignore_path && file_exists (self->ignore_path))
+        return;
+    free (self->ignore_path);
+    self->ignore_path = file_join (self->options.context, ".dockerignore");
+    if (!file_exists (self->ignore_path))
+        auto_free (&self->ignore_path);
+}
+
+/* -- sending ----------------------------------------------------------------------------------------------------------- */
+
+static int upload (submission_t *self, err_t *err)
+{
+    if (upload_context (self->client, self->scan, &self->stats, err) < 0)
+        return err_wrap (err, "send the context");
+    if (upload_content (self->client, self->dockerfile.data, self->dockerfile.size, &self->dockerfile_digest, &self->stats,
+                        err) < 0)
+        return err_wrap (err, "send the Dockerfile");
+    return 0;
+}
+
+static int scan_and_upload (submission_t *self, err_t *err)
+{
+    int64_t start_ms = clock_boot_ms ();
+    if (scan_context (&self->scan, self->options.context, self->ignore_path, err) < 0)
+        return err_wrap (err, "read the context %s", self->options.context);
+    if (upload (self, err) < 0)
+        return -1;
+    output_note ("context: %s file%s, %s; sent %s object%s, %s in %s", output_count (scan_files (self->scan)),
+                 scan_files (self->scan) == 1 ? "" : "s", output_bytes (scan_bytes (self->scan)),
+                 output_count (self->stats.sent_objects), self->stats.sent_objects == 1 ? "" : "s",
+                 output_bytes (self->stats.sent_bytes), output_duration (clock_boot_ms () - start_ms));
+    return 0;
+}
+
+static void complete_spec (submission_t *self)
+{
+    char hex [DIGEST_HEX_SIZE + 1];
+    digest_to_hex (scan_root (self->scan), hex);
+    json_object_set_new (self->options.spec, "context", json_string (hex));
+    digest_to_hex (&self->dockerfile_digest, hex);
+    json_t *name = json_string (self->dockerfile_path ? self->dockerfile_path : "standard input");
+    json_object_set_new (self->options.spec, "dockerfile",
+                         json_pack ("{s:s, s:I, s:o}", "digest", hex, "size", (json_int_t) self->dockerfile.size, "name",
+                                    name ? name : json_string ("Dockerfile")));
+}
+
+static void make_request_id (char id [33])
+{
+    keypair_t random;
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_make (&random);
+    key_to_hex (random.public_key, hex);
+    memcpy (id, hex, 32);
+    id [32] = 0;
+}
+
+static msg_t *ask_submit (submission_t *self, const char *request, err_t *err)
+{
+    return client_ask (self->client, "submit", json_pack ("{s:s, s:O}", "request", request, "spec", self->options.spec),
+                       "accepted", SUBMIT_TRY_MS, err);
+}
+
+/* The same request until it is accepted: the coordinator may restart meanwhile. What its depot lost is sent again. */
+static int submit (submission_t *self, int64_t *build, err_t *err)
+{
+    char request [33];
+    make_request_id (request);
+    int64_t deadline = clock_boot_ms () + SUBMIT_MS;
+    for (int uploads = 1;;) {
+        AUTO (msg) msg_t *answer = ask_submit (self, request, err);
+        if (answer) {
+            *build = msg_int (answer, "build");
+            return 0;
+        }
+        if (err->code == ERR_NOT_FOUND && uploads++ < UPLOADS_MAX) {
+            if (upload (self, err) < 0)
+                return -1;
+        } else if (err->code != ERR_NETWORK || clock_boot_ms () >= deadline)
+            return err->code == ERR_INTERRUPTED ? err_wrap (err, "submit (farmctl ls tells whether it was accepted)") : -1;
+    }
+}
+
+/* -- the verb ---------------------------------------------------------------------------------------------------------- */
+
+static int prepare (submission_t *self, int argc, char **argv, err_t *err)
+{
+    if (submit_options_read (&self->options, argc, argv, err) < 0)
+        return -1;
+    output_set_quiet (self->options.is_quiet);
+    if (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0)
+        return -1;
+    find_ignore_file (self);
+    self->client = client_new (err);
+    /* Before anything is read: that a coordinator is there, and knows us. */
+    return self->client && client_greet (self->client, 0, err) ? 0 : -1;
+}
+
+static int detach (int64_t build, err_t *err)
+{
+    output_line ("%lld", (long long) build);
+    return output_is_json () ? output_json (json_pack ("{s:I}", "build", (json_int_t) build), err) : 0;
+}
+
+int verb_submit (int argc, char **argv, err_t *err)
+{
+    __attribute__ ((cleanup (submission_free))) submission_t self = { .client = NULL };
+    int64_t build = 0;
+    if (prepare (&self, argc, argv, err) < 0 || scan_and_upload (&self, err) < 0)
+        return -1;
+    complete_spec (&self);
+    interrupt_catch ();
+    if (submit (&self, &build, err) < 0)
+        return -1;
+    output_note ("build %lld queued", (long long) build);
+    if (self.options.is_detached)
+        return detach (build, err);
+    follow_options_t follow = { .cancels_on_interrupt = self.options.cancels_on_interrupt,
+                                .timeout_s = self.options.timeout_s };
+    return follow_build (self.client, build, &follow, err);
+}

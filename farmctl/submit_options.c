@@ -1,0 +1,250 @@
+/* submit_options.c - see submit_options.h. */
+#include "farmctl/submit_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/platform.h"
+#include "common/reference.h"
+#include "farmctl/options.h"
+
+/* As schema/messages.json has them. */
+enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MAP_NAME_MAX = 256, MAP_VALUE_MAX = 32768,
+       TARGET_MAX = 256 };
+
+typedef struct {
+    option_list_t platforms, tags, build_args, labels;
+    const char *target, *emulation;
+    bool no_cache, pull, push;
+} raw_t;
+
+static void raw_destroy (raw_t *self)
+{
+    option_list_free (&self->platforms);
+    option_list_free (&self->tags);
+    option_list_free (&self->build_args);
+    option_list_free (&self->labels);
+}
+
+static void append_once (json_t *array, const char *text)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (array, i, item)
+        if (strcmp (json_string_value (item), text) == 0)
+            return;
+    json_array_append_new (array, json_string (text));
+}
+
+/* -- platforms --------------------------------------------------------------------------------------------------------- */
+
+static int add_platform (json_t *platforms, const char *text, err_t *err)
+{
+    platform_t platform;
+    char name [PLATFORM_MAX];
+    if (platform_parse (&platform, text, err) < 0)
+        return err_wrap (err, "--platform");
+    platform_format (&platform, name);
+    append_once (platforms, name);
+    if (json_array_size (platforms) > PLATFORMS_MAX)
+        return err_set (err, ERR_USAGE, "--platform: more than %d platforms", PLATFORMS_MAX);
+    return 0;
+}
+
+static int add_platforms (json_t *platforms, const char *list, err_t *err)
+{
+    for (const char *at = list; at; ) {
+        const char *comma = strchr (at, ',');
+        AUTO_FREE char *text = mem_strndup (at, comma ? (size_t) (comma - at) : strlen (at));
+        if (add_platform (platforms, text, err) < 0)
+            return -1;
+        at = comma ? comma + 1 : NULL;
+    }
+    return 0;
+}
+
+static int read_platforms (json_t *spec, const option_list_t *list, err_t *err)
+{
+    json_t *platforms = json_array ();
+    json_object_set_new (spec, "platforms", platforms);
+    for (size_t i = 0; i < list->count; i++)
+        if (add_platforms (platforms, list->items [i], err) < 0)
+            return -1;
+    if (json_array_size (platforms))
+        return 0;
+    platform_t host;
+    char name [PLATFORM_MAX];
+    if (platform_host (&host, err) < 0)
+        return err_wrap (err, "find this machine's platform (or name one with --platform)");
+    platform_format (&host, name);
+    append_once (platforms, name);
+    return 0;
+}
+
+/* -- tags -------------------------------------------------------------------------------------------------------------- */
+
+static int add_tag (json_t *tags, const char *text, reference_t *first, err_t *err)
+{
+    reference_t tag;
+    char whole [REFERENCE_MAX];
+    if (reference_parse (&tag, text, err) < 0)
+        return err_wrap (err, "--tag");
+    if (*tag.digest)
+        return err_set (err, ERR_USAGE, "--tag %s: a digest cannot be chosen; give a tag such as %s/%s:1.0", text, tag.host,
+                        tag.path);
+    if (!*tag.tag)
+        strcpy (tag.tag, "latest");
+    if (!*first->host)
+        *first = tag;
+    if (strcmp (first->host, tag.host) != 0)
+        return err_set (err, ERR_USAGE, "--tag %s: all tags of a build are in one registry, and the first is in %s; submit "
+                        "again for %s", text, first->host, tag.host);
+    reference_format (&tag, whole);
+    if (strlen (whole) > TAG_BYTES_MAX)
+        return err_set (err, ERR_USAGE, "--tag %.60s…: longer than %d bytes", text, TAG_BYTES_MAX);
+    append_once (tags, whole);
+    return 0;
+}
+
+static int read_tags (json_t *spec, const option_list_t *list, err_t *err)
+{
+    reference_t first = { .host = "" };
+    json_t *tags = json_array ();
+    json_object_set_new (spec, "tags", tags);
+    for (size_t i = 0; i < list->count; i++)
+        if (add_tag (tags, list->items [i], &first, err) < 0)
+            return -1;
+    if (json_array_size (tags) == 0)
+        return err_set (err, ERR_USAGE, "no tag: say where to publish with --tag, such as -t registry.lan/team/app:1.4");
+    if (json_array_size (tags) > TAGS_MAX)
+        return err_set (err, ERR_USAGE, "--tag: more than %d tags", TAGS_MAX);
+    return 0;
+}
+
+/* -- build arguments and labels ---------------------------------------------------------------------------------------- */
+
+static int set_pair (json_t *map, const char *option, const char *name, const char *value, err_t *err)
+{
+    if (strlen (name) > MAP_NAME_MAX)
+        return err_set (err, ERR_USAGE, "--%s %.60s…: its name is longer than %d bytes", option, name, MAP_NAME_MAX);
+    if (strlen (value) > MAP_VALUE_MAX)
+        return err_set (err, ERR_USAGE, "--%s %s: its value is longer than %d bytes", option, name, MAP_VALUE_MAX);
+    json_t *text = json_string (value);
+    if (!text)
+        return err_set (err, ERR_USAGE, "--%s %s: its value is not UTF-8", option, name);
+    json_object_set_new (map, name, text);
+    if (json_object_size (map) > MAP_MAX)
+        return err_set (err, ERR_USAGE, "--%s: more than %d", option, MAP_MAX);
+    return 0;
+}
+
+static bool is_argument_name (const char *name)
+{
+    static const char letters [] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    size_t length = strspn (name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+    return *name && strchr (letters, *name) && !name [length];
+}
+
+/* K=V; K alone takes its value from the environment, and counts as not given when it is not there: docker's rule. */
+static int add_argument (json_t *map, const char *text, err_t *err)
+{
+    const char *equals = strchr (text, '=');
+    AUTO_FREE char *name = mem_strndup (text, equals ? (size_t) (equals - text) : strlen (text));
+    if (!is_argument_name (name))
+        return err_set (err, ERR_USAGE, "--build-arg \"%s\": give NAME=VALUE, or NAME for its value in the environment; a name "
+                        "has letters, digits and '_'", text);
+    const char *value = equals ? equals + 1 : getenv (name);
+    return value ? set_pair (map, "build-arg", name, value, err) : 0;
+}
+
+static int add_label (json_t *map, const char *text, err_t *err)
+{
+    const char *equals = strchr (text, '=');
+    AUTO_FREE char *name = mem_strndup (text, equals ? (size_t) (equals - text) : strlen (text));
+    if (!*name || strpbrk (name, " \t\r\n\"'"))
+        return err_set (err, ERR_USAGE, "--label \"%s\": give NAME=VALUE; a name has no blanks and no quotes", text);
+    return set_pair (map, "label", name, equals ? equals + 1 : "", err);
+}
+
+static int read_map (json_t *spec, const char *field, const option_list_t *list,
+                     int (*add) (json_t *, const char *, err_t *), err_t *err)
+{
+    json_t *map = json_object ();
+    for (size_t i = 0; i < list->count; i++)
+        if (add (map, list->items [i], err) < 0) {
+            json_decref (map);
+            return -1;
+        }
+    if (json_object_size (map))
+        json_object_set_new (spec, field, map);
+    else
+        json_decref (map);
+    return 0;
+}
+
+/* -- all ----------------------------------------------------------------------------------------------------------------- */
+
+static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
+{
+    if (raw->target && (!*raw->target || strlen (raw->target) > TARGET_MAX))
+        return err_set (err, ERR_USAGE, "--target is the name of a stage, of at most %d bytes", TARGET_MAX);
+    if (raw->target && json_object_set_new (spec, "target", json_string (raw->target)) < 0)
+        return err_set (err, ERR_USAGE, "--target is not UTF-8");
+    if (strcmp (raw->emulation, "deny") != 0 && strcmp (raw->emulation, "allow") != 0)
+        return err_set (err, ERR_USAGE, "--emulation is deny or allow, not \"%s\"", raw->emulation);
+    if (!raw->push)
+        return err_set (err, ERR_USAGE, "--push=no: a build is always published; there is nowhere else for it to go");
+    json_object_set_new (spec, "emulation", json_string (raw->emulation));
+    json_object_set_new (spec, "no_cache", json_boolean (raw->no_cache));
+    json_object_set_new (spec, "pull", json_boolean (raw->pull));
+    return 0;
+}
+
+static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
+{
+    if (read_tags (spec, &raw->tags, err) < 0 || read_platforms (spec, &raw->platforms, err) < 0)
+        return -1;
+    if (read_map (spec, "build_args", &raw->build_args, add_argument, err) < 0)
+        return -1;
+    if (read_map (spec, "labels", &raw->labels, add_label, err) < 0)
+        return -1;
+    return read_rest (spec, raw, err);
+}
+
+int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
+{
+    *self = (submit_options_t) { .spec = json_object () };
+    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .push = true };
+    const option_t options [] = {
+        { "platform", 0, OPTION_LIST, &raw.platforms },
+        { "tag", 't', OPTION_LIST, &raw.tags },
+        { "file", 'f', OPTION_TEXT, &self->dockerfile },
+        { "build-arg", 0, OPTION_LIST, &raw.build_args },
+        { "label", 0, OPTION_LIST, &raw.labels },
+        { "target", 0, OPTION_TEXT, &raw.target },
+        { "no-cache", 0, OPTION_FLAG, &raw.no_cache },
+        { "pull", 0, OPTION_FLAG, &raw.pull },
+        { "push", 0, OPTION_FLAG, &raw.push },
+        { "emulation", 0, OPTION_TEXT, &raw.emulation },
+        { "quiet", 'q', OPTION_FLAG, &self->is_quiet },
+        { "detach", 0, OPTION_FLAG, &self->is_detached },
+        { "cancel-on-interrupt", 0, OPTION_FLAG, &self->cancels_on_interrupt },
+        { "timeout", 0, OPTION_NUMBER, &self->timeout_s },
+        { NULL, 0, OPTION_FLAG, NULL }
+    };
+    if (options_parse (options, &argc, argv, err) < 0
+        || options_words (argc, argv, 1, 1, "submit [options] CONTEXT, such as: farmctl submit -t registry.lan/app:1.0 .",
+                          err) < 0)
+        return -1;
+    self->context = argv [1];
+    if (self->dockerfile && !*self->dockerfile)
+        return err_set (err, ERR_USAGE, "--file is empty: give the path of a Dockerfile, or - for standard input");
+    return read_spec (self->spec, &raw, err);
+}
+
+void submit_options_free (submit_options_t *self)
+{
+    json_decref (self->spec);
+    self->spec = NULL;
+}

@@ -1,0 +1,23 @@
+/* submit_options.h - a command line of `submit` as the spec of a build (docs/protocol.md). Nothing is read or sent. */
+#ifndef FARM_SUBMIT_OPTIONS_H
+#define FARM_SUBMIT_OPTIONS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+typedef struct {
+    const char *context;            /* the folder; borrowed from argv, as the next */
+    const char *dockerfile;         /* path, "-" for standard input, NULL for CONTEXT/Dockerfile */
+    json_t *spec;                   /* all but `context` and `dockerfile` */
+    bool is_quiet, is_detached, cancels_on_interrupt;
+    int64_t timeout_s;              /* 0: none */
+} submit_options_t;
+
+/* ERR_USAGE with the option and the reason. Words of argv are reordered. */
+int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err);
+void submit_options_free (submit_options_t *self);
+
+#endif
