@@ -1,0 +1,30 @@
+/* wait.c - farmctl wait ID: follows a build as submit does, and ends with the same exit code. */
+#include <czmq.h>
+
+#include "farmctl/follow.h"
+#include "farmctl/interrupt.h"
+#include "farmctl/options.h"
+#include "farmctl/output.h"
+#include "farmctl/verbs.h"
+
+int verb_wait (int argc, char **argv, err_t *err)
+{
+    int64_t id;
+    bool is_quiet = false;
+    follow_options_t follow = { .timeout_s = 0 };
+    const option_t options [] = {
+        { "quiet", 'q', OPTION_FLAG, &is_quiet },
+        { "cancel-on-interrupt", 0, OPTION_FLAG, &follow.cancels_on_interrupt },
+        { "timeout", 0, OPTION_NUMBER, &follow.timeout_s },
+        { NULL, 0, OPTION_FLAG, NULL }
+    };
+    if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "wait ID", err) < 0
+        || options_build_id (argv [1], &id, err) < 0)
+        return -1;
+    output_set_quiet (is_quiet);
+    AUTO (client) client_t *client = client_new (err);
+    if (!client)
+        return -1;
+    interrupt_catch ();
+    return follow_build (client, id, &follow, err);
+}
