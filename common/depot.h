@@ -30,7 +30,8 @@ void depot_destroy (depot_t **self);
 bool depot_has (depot_t *self, const digest_t *digest);
 
 /* Store objects: begin, put as often as need be, commit (durable when it returns 0) or roll back. One transaction at a
- * time; begin waits for its turn, and the other calls of other threads wait for its end. put checks the digest and, for lists and folders, their form and that all they name is
+ * time; begin waits for its turn, and the calls of other threads wait for its end. put checks the digest and, for lists and
+ * folders, their form and that all they name is
  * there: ERR_PROTOCOL otherwise. After an error roll back. */
 int depot_begin (depot_t *self, err_t *err);
 int depot_put (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err);

@@ -1,0 +1,271 @@
+/* depot_service.c - the loop of the objects socket.
+ *
+ *     pipe (gateway: keys, logs, has?) --+
+ *                                        +--> a batch: puts together in one transaction, then the others one by one
+ *     objects ROUTER --------------------+
+ */
+#include "coordinator/depot_service.h"
+
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "coordinator/depot_answers.h"
+
+/* A peer has 8 requests on the way at most. libzmq counts a queue down in steps of half of it, so 8 would at times look
+ * full with fewer, and an answer be lost. */
+enum { HIGH_WATER = 16 };
+
+/* -- new and destroy -------------------------------------------------------------------------------------------- */
+
+static void free_speaker (void **item)
+{
+    auto_free (item);
+}
+
+static void free_request (void **item)
+{
+    request_destroy ((request_t **) item);
+}
+
+int depot_service_new (depot_service_t **out, const depot_service_settings_t *settings, err_t *err)
+{
+    AUTO (depot_service) depot_service_t *self = mem_alloc (sizeof *self);
+    AUTO_FREE char *logs = file_join (settings->state_folder, "logs");
+    self->folder = file_join (settings->state_folder, "depot");
+    self->free_floor_bytes = settings->free_floor_bytes;
+    self->speakers = zhashx_new ();
+    zhashx_set_destructor (self->speakers, free_speaker);
+    self->waiters = zlistx_new ();
+    zlistx_set_destructor (self->waiters, free_request);
+    if (depot_open (&self->depot, self->folder, err) < 0
+    ||  build_logs_new (&self->logs, logs, settings->log_limit_bytes, err) < 0)
+        return -1;
+    self->socket = msg_bind (settings->endpoint, settings->server, HIGH_WATER, self->endpoint, err);
+    if (!self->socket)
+        return -1;
+    *out = take (&self);
+    return 0;
+}
+
+void depot_service_destroy (depot_service_t **self_p)
+{
+    depot_service_t *self = *self_p;
+    if (!self)
+        return;
+    zlistx_destroy (&self->waiters);
+    zhashx_destroy (&self->speakers);
+    zsock_destroy (&self->socket);
+    build_logs_destroy (&self->logs);
+    depot_destroy (&self->depot);
+    free (self->folder);
+    free (self);
+    *self_p = NULL;
+}
+
+const char *depot_service_endpoint (const depot_service_t *self)
+{
+    return self->endpoint;
+}
+
+/* -- the gateway's commands ------------------------------------------------------------------------------------- */
+
+static int roles_of (const char *name)
+{
+    static const struct { const char *name; int roles; } table [] = {
+        { "admin", ROLE_BUILDS | ROLE_LOOKS }, { "submitter", ROLE_BUILDS | ROLE_LOOKS }, { "viewer", ROLE_LOOKS },
+        { "worker", ROLE_WORKS },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (streq (table [i].name, name))
+            return table [i].roles;
+    return ROLE_NONE;
+}
+
+/* The next frame of a command, to be freed by AUTO_FREE; "" where there is none. */
+static char *next_word (zmsg_t *command)
+{
+    char *word = zmsg_popstr (command);
+    return word ? word : mem_strdup ("");
+}
+
+static int64_t next_number (zmsg_t *command)
+{
+    AUTO_FREE char *word = next_word (command);
+    return strtoll (word, NULL, 10);
+}
+
+static void on_principal (depot_service_t *self, zmsg_t *command)
+{
+    AUTO_FREE char *key = next_word (command);
+    speaker_t *speaker = mem_alloc (sizeof *speaker);
+    speaker->id = next_number (command);
+    AUTO_FREE char *role = next_word (command);
+    speaker->roles = roles_of (role);
+    zhashx_update (self->speakers, key, speaker);
+}
+
+static void on_revoke (depot_service_t *self, zmsg_t *command)
+{
+    AUTO_FREE char *key = next_word (command);
+    zhashx_delete (self->speakers, key);
+    waiters_drop_key (self, key);
+}
+
+static void on_has (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
+{
+    AUTO_FREE char *token = next_word (command);
+    char *hex;
+    while ((hex = zmsg_popstr (command))) {
+        digest_t digest;
+        if (digest_from_hex (&digest, hex, NULL) < 0 || !depot_has (self->depot, &digest))
+            break;
+        free (hex);
+    }
+    zstr_sendx (pipe, "HAS", token, hex ? hex : "", NULL);
+    free (hex);
+}
+
+static void on_open_log (depot_service_t *self, zmsg_t *command)
+{
+    err_t err;
+    int64_t job = next_number (command), attempt = next_number (command), principal = next_number (command);
+    if (build_logs_open (self->logs, job, attempt, principal, &err) < 0)
+        log_error ("depot", "%s", err.text);
+}
+
+static void on_close_log (depot_service_t *self, zmsg_t *command)
+{
+    int64_t job = next_number (command), attempt = next_number (command);
+    build_logs_close (self->logs, job, attempt);
+    waiters_wake (self, job, attempt);
+}
+
+/* False when the service shall end. */
+static bool take_command (depot_service_t *self, zsock_t *pipe)
+{
+    zmsg_t *command = zmsg_recv (pipe);
+    if (!command)
+        return false;
+    AUTO_FREE char *verb = next_word (command);
+    if (streq (verb, "PRINCIPAL"))
+        on_principal (self, command);
+    else if (streq (verb, "REVOKE"))
+        on_revoke (self, command);
+    else if (streq (verb, "HAS"))
+        on_has (self, command, pipe);
+    else if (streq (verb, "OPEN-LOG"))
+        on_open_log (self, command);
+    else if (streq (verb, "CLOSE-LOG"))
+        on_close_log (self, command);
+    else if (!streq (verb, "$TERM"))
+        log_error ("depot", "there is no command \"%s\"", verb);
+    zmsg_destroy (&command);
+    return !streq (verb, "$TERM");
+}
+
+/* -- messages --------------------------------------------------------------------------------------------------- */
+
+static int role_for (const msg_t *message)
+{
+    static const struct { const char *verb; int role; } table [] = {
+        { "missing", ROLE_BUILDS }, { "put", ROLE_BUILDS }, { "want", ROLE_WORKS }, { "log", ROLE_WORKS },
+        { "read-log", ROLE_LOOKS }, { "stats", ROLE_LOOKS },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (msg_is (message, table [i].verb))
+            return table [i].role;
+    return ROLE_NONE;
+}
+
+static int check_right (depot_service_t *self, request_t *request, err_t *err)
+{
+    const char *verb = msg_verb (request->message);
+    const speaker_t *speaker = zhashx_lookup (self->speakers, request->key);
+    int role = role_for (request->message);
+    if (!speaker)
+        return err_set (err, ERR_DENIED, "this key is not known here (any more): join the farm again");
+    if (role == ROLE_NONE)
+        return err_set (err, ERR_PROTOCOL, "%s is no request to the objects socket", verb);
+    if (!(speaker->roles & role))
+        return err_set (err, ERR_DENIED, "%s: this key's role may not do that", verb);
+    request->speaker = *speaker;
+    return 0;
+}
+
+/* The next message, checked, or NULL where there is none or it was answered with an error. *is_empty: no more now. */
+static request_t *next_request (depot_service_t *self, bool *is_empty)
+{
+    err_t err = { 0 };
+    *is_empty = !(zsock_events (self->socket) & ZMQ_POLLIN);
+    if (*is_empty)
+        return NULL;
+    AUTO (request) request_t *request = mem_alloc (sizeof *request);
+    request->message = msg_recv (self->socket, &request->peer, request->key, NULL, &err);
+    if (!request->peer)
+        return NULL;
+    if (request->message && check_right (self, request, &err) == 0)
+        return take (&request);
+    log_warn ("depot", "refused a message of %.16s: %s", request->key, err.text);
+    answer_error (self, request, &err);
+    return NULL;
+}
+
+static void answer_other (depot_service_t *self, request_t **request)
+{
+    const msg_t *message = (*request)->message;
+    if (msg_is (message, "missing"))
+        answer_missing (self, *request);
+    else if (msg_is (message, "want"))
+        answer_want (self, *request);
+    else if (msg_is (message, "log"))
+        answer_log (self, *request);
+    else if (msg_is (message, "read-log"))
+        answer_read_log (self, request);
+    else
+        answer_stats (self, *request);
+    request_destroy (request);
+}
+
+/* What is there, at most a batch. Puts first and together: a sync is shared by all of them. */
+static void take_messages (depot_service_t *self)
+{
+    request_t *puts [BATCH_MAX], *others [BATCH_MAX];
+    size_t put_count = 0, other_count = 0;
+    bool is_empty = false;
+    for (int i = 0; i < BATCH_MAX && !is_empty; i++) {
+        request_t *request = next_request (self, &is_empty);
+        if (request && msg_is (request->message, "put"))
+            puts [put_count++] = request;
+        else if (request)
+            others [other_count++] = request;
+    }
+    if (put_count > 0)
+        answer_puts (self, puts, put_count);
+    for (size_t i = 0; i < put_count; i++)
+        request_destroy (&puts [i]);
+    for (size_t i = 0; i < other_count; i++)
+        answer_other (self, &others [i]);
+}
+
+/* -- the loop --------------------------------------------------------------------------------------------------- */
+
+void depot_service_actor (zsock_t *pipe, void *service)
+{
+    depot_service_t *self = service;
+    zpoller_t *poller = zpoller_new (pipe, self->socket, NULL);
+    zpoller_set_nonstop (poller, true);     /* ends by $TERM alone, when the gateway has ended */
+    zsock_signal (pipe, 0);
+    bool goes_on = true;
+    while (goes_on) {
+        bool is_idle = !(zsock_events (self->socket) & ZMQ_POLLIN);
+        zpoller_wait (poller, is_idle ? waiters_expire (self) : 0);
+        while (goes_on && zsock_events (pipe) & ZMQ_POLLIN)     /* first: they say who may speak */
+            goes_on = take_command (self, pipe);
+        if (goes_on) {
+            take_messages (self);
+            waiters_expire (self);
+        }
+    }
+    zpoller_destroy (&poller);
+}

@@ -1,0 +1,198 @@
+/* depot_answers.c - see depot_answers.h. The headers have been checked against their schema; the bodies are checked here. */
+#include "coordinator/depot_answers.h"
+
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/pack.h"
+
+enum { DIGESTS_MAX = 8192 };
+
+void request_destroy (request_t **self_p)
+{
+    request_t *self = *self_p;
+    if (!self)
+        return;
+    zframe_destroy (&self->peer);
+    msg_destroy (&self->message);
+    free (self);
+    *self_p = NULL;
+}
+
+static void answer (depot_service_t *self, request_t *request, const char *verb, json_t *header, const buffer_t *body)
+{
+    err_t err;
+    msg_t *message = msg_new (verb, header, body ? body->data : NULL, body ? body->size : 0);
+    if (msg_send (&message, self->socket, request->peer, &err) < 0)
+        log_debug ("depot", "%.16s: %s", request->key, err.text);
+}
+
+void answer_error (depot_service_t *self, request_t *request, const err_t *err)
+{
+    json_t *header = json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text);
+    if (request->message && msg_int (request->message, "seq") > 0)
+        json_object_set_new (header, "re", json_integer (msg_int (request->message, "seq")));
+    answer (self, request, "error", header, NULL);
+}
+
+static json_t *header_to (const request_t *request)
+{
+    return json_pack ("{s:I}", "re", (json_int_t) msg_int (request->message, "seq"));
+}
+
+/* The digests in a body: their number, or -1 when it is none. */
+static ssize_t read_digests (const request_t *request, const digest_t **digests, err_t *err)
+{
+    size_t size;
+    const uint8_t *body = msg_body (request->message, &size);
+    if (size % DIGEST_SIZE != 0 || size / DIGEST_SIZE > DIGESTS_MAX || size == 0)
+        return err_set (err, ERR_PROTOCOL, "%s: a body of %zu bytes; it holds 1 to %d digests of %d bytes",
+                        msg_verb (request->message), size, DIGESTS_MAX, DIGEST_SIZE);
+    *digests = (const digest_t *) body;         /* bytes only: any alignment is right */
+    return (ssize_t) (size / DIGEST_SIZE);
+}
+
+void answer_missing (depot_service_t *self, request_t *request)
+{
+    err_t err = { 0 };
+    const digest_t *digests;
+    AUTO_BUFFER buffer_t absent = { 0 };
+    ssize_t count = msg_int (request->message, "seq") < 1 ? err_set (&err, ERR_PROTOCOL, "missing: a question has a seq")
+                  : read_digests (request, &digests, &err);
+    if (count < 0) {
+        answer_error (self, request, &err);
+        return;
+    }
+    for (ssize_t i = 0; i < count; i++)
+        if (!depot_has (self->depot, &digests [i]))
+            buffer_append (&absent, digests [i].bytes, DIGEST_SIZE);
+    answer (self, request, "missing", header_to (request), &absent);
+}
+
+void answer_want (depot_service_t *self, request_t *request)
+{
+    err_t err = { 0 };
+    const digest_t *digests;
+    AUTO_BUFFER buffer_t pack = { 0 };
+    AUTO_BUFFER buffer_t object = { 0 };
+    ssize_t count = read_digests (request, &digests, &err);
+    for (ssize_t i = 0; i < count; i++) {
+        object_kind kind;
+        if (depot_get (self->depot, &digests [i], &object, &kind, &err) < 0) {
+            if (err.code != ERR_NOT_FOUND)
+                log_error ("depot", "%s", err.text);
+            count = i > 0 ? i : -1;         /* what came before goes out; asked again, this one is the first */
+        } else if (!pack_add (&pack, kind, &digests [i], object.data, object.size))
+            break;
+    }
+    if (count < 0)
+        answer_error (self, request, &err);
+    else
+        answer (self, request, "objects", header_to (request), &pack);
+}
+
+void answer_log (depot_service_t *self, request_t *request)
+{
+    err_t err = { 0 };
+    size_t size;
+    int64_t end = 0;
+    const msg_t *message = request->message;
+    const uint8_t *body = msg_body (message, &size);
+    int64_t job = msg_int (message, "job"), attempt = msg_int (message, "attempt"), offset = msg_int (message, "offset");
+    if (build_logs_append (self->logs, job, attempt, request->speaker.id, offset, body, size, &end, &err) < 0) {
+        answer_error (self, request, &err);
+        return;
+    }
+    json_t *header = header_to (request);
+    json_object_set_new (header, "offset", json_integer (end));
+    answer (self, request, "logged", header, NULL);
+    waiters_wake (self, job, attempt);
+}
+
+void answer_stats (depot_service_t *self, request_t *request)
+{
+    depot_stats_t stats;
+    depot_stats (self->depot, &stats);
+    json_t *header = json_pack ("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "re", (json_int_t) msg_int (request->message, "seq"),
+        "objects", (json_int_t) stats.objects, "bytes", (json_int_t) stats.bytes,
+        "received_objects", (json_int_t) stats.received_objects, "received_bytes", (json_int_t) stats.received_bytes,
+        "known_objects", (json_int_t) stats.known_objects, "log_bytes", (json_int_t) build_logs_received (self->logs));
+    answer (self, request, "depot", header, NULL);
+}
+
+/* -- put -------------------------------------------------------------------------------------------------------- */
+
+/* The objects of one pack into the open transaction: how many, or -1. */
+static int64_t put_pack (depot_service_t *self, const request_t *request, err_t *err)
+{
+    object_kind kind;
+    digest_t digest;
+    const uint8_t *data;
+    size_t size, body_size;
+    pack_reader_t reader;
+    const uint8_t *body = msg_body (request->message, &body_size);
+    int64_t count = 0;
+    int rc;
+    pack_reader_init (&reader, body, body_size);
+    while ((rc = pack_read (&reader, &kind, &digest, &data, &size, err)) == 1) {
+        if (depot_put (self->depot, kind, &digest, data, size, err) < 0) {
+            rc = -1;
+            break;
+        }
+        count++;
+    }
+    pack_reader_free (&reader);
+    return rc < 0 ? -1 : count;
+}
+
+static int check_room (const depot_service_t *self, request_t **requests, size_t count, err_t *err)
+{
+    int64_t need = 0, free_bytes = file_free_bytes (self->folder);
+    for (size_t i = 0; i < count; i++) {
+        size_t size;
+        msg_body (requests [i]->message, &size);
+        need += (int64_t) size;
+    }
+    if (free_bytes >= 0 && free_bytes - need < self->free_floor_bytes)
+        return err_set (err, ERR_FULL, "the coordinator's disk (%s) has %lld MiB free and keeps %lld: free some space there",
+                        self->folder, (long long) (free_bytes >> 20), (long long) (self->free_floor_bytes >> 20));
+    return 0;
+}
+
+/* All requests in one transaction: 0 and the count of objects of each, or -1 and nothing is stored. */
+static int put_together (depot_service_t *self, request_t **requests, size_t count, int64_t *objects, err_t *err)
+{
+    if (check_room (self, requests, count, err) < 0 || depot_begin (self->depot, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if ((objects [i] = put_pack (self, requests [i], err)) < 0) {
+            depot_rollback (self->depot);
+            return -1;
+        }
+    return depot_commit (self->depot, err);
+}
+
+static void answer_stored (depot_service_t *self, request_t *request, int64_t objects)
+{
+    json_t *header = header_to (request);
+    json_object_set_new (header, "objects", json_integer (objects));
+    answer (self, request, "stored", header, NULL);
+}
+
+void answer_puts (depot_service_t *self, request_t **requests, size_t count)
+{
+    err_t err = { 0 };
+    int64_t objects [BATCH_MAX];
+    assert (count <= BATCH_MAX);
+    if (put_together (self, requests, count, objects, &err) == 0)
+        for (size_t i = 0; i < count; i++)
+            answer_stored (self, requests [i], objects [i]);
+    else if (count == 1) {
+        if (err.code == ERR_FARM || err.code == ERR_FULL)
+            log_error ("depot", "put: %s", err.text);
+        answer_error (self, requests [0], &err);
+    } else
+        for (size_t i = 0; i < count; i++)      /* one of them is bad: it alone shall fail */
+            answer_puts (self, requests + i, 1);
+}

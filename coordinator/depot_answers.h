@@ -1,0 +1,57 @@
+/* depot_answers.h - what the depot service answers to each verb: its state, and one function per verb. */
+#ifndef FARM_DEPOT_ANSWERS_H
+#define FARM_DEPOT_ANSWERS_H
+
+#include <czmq.h>
+
+#include "common/depot.h"
+#include "common/msg.h"
+#include "coordinator/build_log.h"
+#include "coordinator/depot_service.h"
+
+enum { BATCH_MAX = 16 };         /* messages taken at once, of 260 KiB at most: what bounds the memory */
+
+typedef enum { ROLE_NONE = 0, ROLE_BUILDS = 1, ROLE_LOOKS = 2, ROLE_WORKS = 4 } role_t;
+
+typedef struct {
+    int64_t id;
+    int roles;                  /* role_t, ORed */
+} speaker_t;
+
+/* A message that came in, until it is answered. */
+typedef struct {
+    zframe_t *peer;
+    msg_t *message;
+    char key [KEY_HEX_SIZE + 1];
+    speaker_t speaker;
+    int64_t deadline_ms;        /* of a read-log that waits */
+} request_t;
+void request_destroy (request_t **self);
+
+struct depot_service {
+    depot_t *depot;
+    build_logs_t *logs;
+    zsock_t *socket;
+    char endpoint [256];
+    char *folder;               /* of the depot: whose disk must keep free_floor_bytes */
+    int64_t free_floor_bytes;
+    zhashx_t *speakers;         /* key hex -> speaker_t */
+    zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
+};
+
+/* depot_answers.c: each answers exactly once. */
+void answer_error (depot_service_t *self, request_t *request, const err_t *err);
+void answer_missing (depot_service_t *self, request_t *request);
+void answer_want (depot_service_t *self, request_t *request);
+void answer_log (depot_service_t *self, request_t *request);
+void answer_stats (depot_service_t *self, request_t *request);
+/* One transaction for all where all are good, else one each. */
+void answer_puts (depot_service_t *self, request_t **requests, size_t count);
+
+/* log_waiters.c: answer a read-log, or, with nothing to say and time left, take it over and keep it. */
+void answer_read_log (depot_service_t *self, request_t **request);
+void waiters_wake (depot_service_t *self, int64_t job, int64_t attempt);    /* the log grew or ended */
+void waiters_drop_key (depot_service_t *self, const char *key);
+int waiters_expire (depot_service_t *self);     /* answers those whose time is over; ms until the next, -1 none */
+
+#endif
