@@ -1,0 +1,52 @@
+# bash completion for farmctl; install as /usr/share/bash-completion/completions/farmctl
+
+_farmctl_builds ()
+{
+    farmctl ls --limit 50 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+_farmctl ()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+    local verb= word options= at
+    for ((at = 1; at < COMP_CWORD; at++)); do
+        word=${COMP_WORDS[at]}
+        if [[ $word != -* ]]; then verb=$word; break; fi
+    done
+    COMPREPLY=()
+    if [[ -z $verb ]]; then
+        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du imagetools join version help" -- "$current"))
+        return
+    fi
+    case $previous in
+        --platform)
+            COMPREPLY=($(compgen -W "linux/amd64 linux/arm64 linux/arm/v7 linux/arm/v6 linux/386 linux/riscv64" -- "$current"))
+            return ;;
+        --emulation) COMPREPLY=($(compgen -W "deny allow" -- "$current")); return ;;
+        -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
+        -t|--tag) [[ $verb == submit ]] && return ;;
+        --build-arg|--label|--target|--timeout|--limit|--name) return ;;
+    esac
+    case $verb in
+        submit) options="--platform --tag --file --build-arg --label --target --no-cache --pull --push --emulation --quiet
+                         --detach --cancel-on-interrupt --timeout" ;;
+        ls) options="--limit --all" ;;
+        logs) options="--follow --timestamps --platform" ;;
+        wait) options="--quiet --cancel-on-interrupt --timeout" ;;
+        imagetools) options="--raw" ;;
+        join) options="--name" ;;
+    esac
+    if [[ $current == -* ]]; then
+        COMPREPLY=($(compgen -W "$options --json --help" -- "$current"))
+        return
+    fi
+    case $verb in
+        submit) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")) ;;
+        inspect|logs|wait|cancel) COMPREPLY=($(compgen -W "$(_farmctl_builds)" -- "$current")) ;;
+        worker) COMPREPLY=($(compgen -W "ls" -- "$current")) ;;
+        imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
+        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du imagetools join version" -- "$current")) ;;
+    esac
+}
+
+complete -F _farmctl farmctl
