@@ -172,7 +172,7 @@ static void show_failed_job (follower_t *self, const json_t *job)
             fprintf (stderr, "  | %s\n", line);
     }
     AUTO_FREE char *reason = mem_strdup (track_text (job, "reason"));
-    if (json_is_integer (status))
+    if (json_is_integer (status) && !strstr (reason, "exit status"))
         fprintf (stderr, "  exit status %lld\n", (long long) json_integer_value (status));
     if (*reason)
         fprintf (stderr, "  %s\n", output_clean (reason));

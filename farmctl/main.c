@@ -73,7 +73,7 @@ static int unknown_verb (const char *name, err_t *err)
     names [count] = NULL;
     const char *nearest = options_nearest (name, names);
     return err_set (err, ERR_USAGE, "there is no verb \"%s\"%s%s%s; farmctl help lists all", name,
-                    nearest ? ", did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+                    nearest ? " (did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?)" : "");
 }
 
 static void print_settings (void)
@@ -129,7 +129,8 @@ static bool take_flag (int *argc, char **argv, const char *name)
 /* argv [0] is the program's name. Options of the verb may not stand before it. */
 static int run (int argc, char **argv, err_t *err)
 {
-    bool is_help = take_flag (&argc, argv, "--help") | take_flag (&argc, argv, "-h");
+    bool is_help = take_flag (&argc, argv, "--help");
+    is_help = take_flag (&argc, argv, "-h") || is_help;
     if (argc < 2 || streq (argv [1], "help")) {
         if (argc < 2 && !is_help)
             return err_set (err, ERR_USAGE, "say what to do: farmctl help lists the verbs");

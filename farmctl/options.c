@@ -149,7 +149,7 @@ static int unknown_option (const option_t *options, const char *name, const char
     names [count] = NULL;
     const char *nearest = options_nearest (name, names);
     return err_set (err, ERR_USAGE, "%s has no option --%s%s%s%s; farmctl help %s lists them", verb, name,
-                    nearest ? ", did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "", verb);
+                    nearest ? " (did you mean --" : "", nearest ? nearest : "", nearest ? "?)" : "", verb);
 }
 
 /* The argument vector while it is read: words are moved to the front as they are met. */

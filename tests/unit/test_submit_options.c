@@ -131,7 +131,7 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--pull=perhaps", "." }, "--pull is yes or no" },
         { { "-t", "registry.lan/a", "--emulation", "yes", "." }, "--emulation is deny or allow" },
         { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout takes a whole number" },
-        { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?" },
+        { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?)" },
         { { "-t", "registry.lan/a", "-z", "." }, "no option -z" },
         { { ".", "-t" }, "--tag needs a value" },
     };
