@@ -13,7 +13,7 @@
 #include "common/err.h"
 #include "common/platform.h"
 
-enum { HOST_PLATFORMS_MAX = 16, HOST_NAME_MAX_SIZE = 65 };
+enum { HOST_PLATFORMS_MAX = 16, HOST_NAME_MAX_SIZE = 64 };
 
 typedef struct {
     platform_t platform;
