@@ -4,6 +4,7 @@
 #define FARM_IGNORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/err.h"
 
@@ -18,5 +19,10 @@ bool ignore_matches (const ignore_t *self, const char *path);
 
 /* May something below this left-out folder be let in again by a '!' line? If not it need not be walked. */
 bool ignore_may_reenter (const ignore_t *self, const char *folder);
+
+/* The file of patterns for a build: <Dockerfile>.dockerignore beside the Dockerfile if there is one, else .dockerignore in
+ * the context; *path is NULL (and 0 returned) when there is neither, else the caller's to free. dockerfile may be NULL (it
+ * came on standard input). */
+int ignore_find (const char *context, const char *dockerfile, char **path, err_t *err);
 
 #endif
