@@ -1,1 +1,308 @@
-int main (void) { return 0; }
+/* test_spawner.c - children are started as told, their whole descent dies when it must, and nothing outlives the worker.
+ *
+ * Processes that must die hold a FIFO open for writing: reading its end of file is the proof that all of them are gone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "worker/spawner.h"
+
+enum { PATIENCE_MS = 10000 };
+
+static const char *const environment [] = { "PATH=/usr/bin:/bin", "COLOUR=green", NULL };
+static char folder [] = "/tmp/test-spawner.XXXXXX", fifo [64];
+static spawner_t *spawner;
+
+static void read_all (int fd, char *out, size_t size)
+{
+    size_t used = 0;
+    for (ssize_t got; used < size - 1 && (got = read (fd, out + used, size - 1 - used)) > 0;)
+        used += (size_t) got;
+    out [used] = 0;
+    close (fd);
+}
+
+static int64_t run_shell (spawner_t *self, const char *script, int *output)
+{
+    const char *argv [] = { "sh", "-c", script, NULL };
+    err_t err;
+    int64_t child = spawner_run (self, argv, environment, folder, output, &err);
+    if (child < 0)
+        fail_msg ("%s", err.text);
+    return child;
+}
+
+static int end_of (int64_t child)
+{
+    int status = -1;
+    err_t err;
+    if (spawner_wait (spawner, child, PATIENCE_MS, &status, &err) < 0)
+        fail_msg ("%s", err.text);
+    return status;
+}
+
+/* The next `count` lines of the FIFO have come: so many processes hold it. */
+static void await_lines (int fd, int count)
+{
+    char byte;
+    while (count > 0) {
+        struct pollfd polled = { fd, POLLIN, 0 };
+        assert_int_equal (poll (&polled, 1, PATIENCE_MS), 1);
+        ssize_t size = read (fd, &byte, 1);
+        if (size == 1 && byte == '\n')
+            count--;
+        assert_true (size >= 0 || errno == EAGAIN);
+    }
+}
+
+static void assert_all_gone (int fd)
+{
+    struct pollfd polled = { fd, POLLIN, 0 };
+    char byte;
+    assert_int_equal (poll (&polled, 1, PATIENCE_MS), 1);
+    assert_int_equal (read (fd, &byte, 1), 0);
+    close (fd);
+}
+
+static int open_fifo (void)
+{
+    unlink (fifo);
+    assert_int_equal (mkfifo (fifo, 0600), 0);
+    int fd = open (fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true (fd >= 0);
+    return fd;
+}
+
+/* A child, a grandchild, one in a session of its own, and a daemon that has lost its parent: each says a line and stays. */
+static const char family [] = "exec 7> fifo; (echo a >&7; exec sleep 1000) & setsid sh -c 'echo b >&7; exec sleep 1000' & "
+    "(setsid sh -c 'echo c >&7; exec sleep 1000' &) ; echo d >&7; wait; sleep 1000";
+
+static void output_and_environment_and_folder_are_as_told (void **state)
+{
+    (void) state;
+    int output;
+    char text [512], expected [512];
+    int64_t child = run_shell (spawner, "echo $COLOUR ${HOME-none}; pwd; echo oops >&2; read line || echo no input", &output);
+    read_all (output, text, sizeof text);
+    snprintf (expected, sizeof expected, "green none\n%s\noops\nno input\n", folder);
+    assert_string_equal (text, expected);
+    assert_int_equal (end_of (child), 0);
+}
+
+static void only_three_descriptors_are_open (void **state)
+{
+    (void) state;
+    /* The shell's own descriptor for reading the folder is listed, and gone when it is asked for. */
+    int output, extra = open ("/dev/null", O_RDONLY);       /* without CLOEXEC */
+    char text [512];
+    int64_t child = run_shell (spawner, "for f in /proc/$$/fd/*; do [ -e $f ] && echo -n \"${f##*/} \"; done; true", &output);
+    read_all (output, text, sizeof text);
+    assert_string_equal (text, "0 1 2 ");
+    assert_int_equal (end_of (child), 0);
+    close (extra);
+}
+
+static void exit_codes_and_signals_are_told_apart (void **state)
+{
+    (void) state;
+    int output;
+    int64_t child = run_shell (spawner, "exit 7", &output);
+    close (output);
+    assert_int_equal (end_of (child), 7);
+    child = run_shell (spawner, "kill -SEGV $$", &output);
+    close (output);
+    assert_int_equal (end_of (child), 128 + SIGSEGV);
+}
+
+static void a_missing_program_or_folder_is_named (void **state)
+{
+    (void) state;
+    const char *missing [] = { "no-such-program", NULL }, *present [] = { "true", NULL };
+    int output;
+    err_t err;
+    assert_true (spawner_run (spawner, missing, environment, folder, &output, &err) < 0);
+    assert_int_equal (err.code, ERR_FARM);
+    assert_string_equal (err.text, "no-such-program: not found");
+    assert_true (spawner_run (spawner, present, environment, "/no/such/folder", &output, &err) < 0);
+    assert_non_null (strstr (err.text, "/no/such/folder"));
+}
+
+static void a_command_line_that_is_too_long_is_refused (void **state)
+{
+    (void) state;
+    AUTO_FREE char *text = mem_alloc (300 * 1024);
+    memset (text, 'x', 300 * 1024 - 1);
+    const char *argv [] = { "true", text, NULL };
+    int output;
+    err_t err;
+    assert_true (spawner_run (spawner, argv, environment, folder, &output, &err) < 0);
+    assert_int_equal (err.code, ERR_USAGE);
+}
+
+static void waiting_is_bounded (void **state)
+{
+    (void) state;
+    int output, status;
+    err_t err;
+    int64_t child = run_shell (spawner, "sleep 1000", &output);
+    assert_int_equal (spawner_wait (spawner, child, 20, &status, &err), -1);
+    assert_int_equal (err.code, ERR_TIMEOUT);
+    spawner_kill (spawner, child, 0);
+    close (output);
+    assert_int_equal (end_of (child), 128 + SIGKILL);
+    assert_int_equal (spawner_wait (spawner, child, 20, &status, &err), -1);
+    assert_int_equal (err.code, ERR_FARM);
+}
+
+static void killing_takes_the_whole_descent (void **state)
+{
+    (void) state;
+    int output, pipe_end = open_fifo ();
+    int64_t child = run_shell (spawner, family, &output);
+    await_lines (pipe_end, 4);
+    spawner_kill (spawner, child, 1000);
+    end_of (child);
+    assert_all_gone (pipe_end);
+    close (output);
+}
+
+static void a_child_that_ignores_the_first_signal_dies_after_the_grace (void **state)
+{
+    (void) state;
+    int output, pipe_end = open_fifo ();
+    int64_t child = run_shell (spawner, "exec 7> fifo; trap 'echo no >&7' TERM; echo a >&7; while :; do sleep 1; done", &output);
+    await_lines (pipe_end, 1);
+    spawner_kill (spawner, child, 300);
+    await_lines (pipe_end, 1);
+    assert_int_equal (end_of (child), 128 + SIGKILL);
+    assert_all_gone (pipe_end);
+    close (output);
+}
+
+static void what_a_child_leaves_behind_is_killed (void **state)
+{
+    (void) state;
+    int output, pipe_end = open_fifo ();
+    int64_t child = run_shell (spawner, "exec 7> fifo; (setsid sh -c 'echo a >&7; touch said; exec sleep 1000' &); "
+                               "while ! [ -e said ]; do :; done; rm said; exit 3", &output);
+    await_lines (pipe_end, 1);
+    assert_int_equal (end_of (child), 3);
+    assert_all_gone (pipe_end);
+    close (output);
+}
+
+static void killing_one_leaves_the_other (void **state)
+{
+    (void) state;
+    int first_output, second_output;
+    char text [64];
+    char other [80];
+    snprintf (other, sizeof other, "%s2", fifo);
+    assert_int_equal (mkfifo (other, 0600), 0);
+    int pipe_end = open_fifo ();
+    int64_t first = run_shell (spawner, "sleep 1000", &first_output);
+    int64_t second = run_shell (spawner, "echo a > fifo; cat fifo2; echo still here", &second_output);
+    await_lines (pipe_end, 1);
+    spawner_kill (spawner, first, 0);
+    assert_int_equal (end_of (first), 128 + SIGKILL);
+    int go = open (other, O_WRONLY);
+    close (go);
+    read_all (second_output, text, sizeof text);
+    assert_non_null (strstr (text, "still here"));
+    assert_int_equal (end_of (second), 0);
+    close (first_output);
+    close (pipe_end);
+}
+
+/* Another process plays the worker, and dies without a word. */
+static void the_death_of_the_worker_kills_all (void **state)
+{
+    (void) state;
+    int pipe_end = open_fifo ();
+    pid_t worker = fork ();
+    if (worker == 0) {
+        spawner_t *own;
+        int output;
+        err_t err;
+        const char *argv [] = { "sh", "-c", family, NULL };
+        if (spawner_start (&own, &err) < 0 || spawner_run (own, argv, environment, folder, &output, &err) < 0)
+            _exit (1);
+        pause ();
+        _exit (0);
+    }
+    await_lines (pipe_end, 4);
+    kill (worker, SIGKILL);
+    assert_int_equal (waitpid (worker, NULL, 0), worker);
+    assert_all_gone (pipe_end);
+}
+
+static void destroying_kills_all (void **state)
+{
+    (void) state;
+    int output, pipe_end = open_fifo ();
+    spawner_t *own;
+    err_t err;
+    assert_int_equal (spawner_start (&own, &err), 0);
+    run_shell (own, family, &output);
+    await_lines (pipe_end, 4);
+    spawner_destroy (&own);
+    assert_null (own);
+    assert_all_gone (pipe_end);
+    close (output);
+}
+
+static int set_up (void **state)
+{
+    (void) state;
+    err_t err;
+    if (spawner_start (&spawner, &err) < 0 || !mkdtemp (folder))
+        return -1;
+    snprintf (fifo, sizeof fifo, "%s/fifo", folder);
+    return 0;
+}
+
+static int tear_down (void **state)
+{
+    (void) state;
+    char other [80];
+    snprintf (other, sizeof other, "%s2", fifo);
+    unlink (other);
+    unlink (fifo);
+    rmdir (folder);
+    spawner_destroy (&spawner);
+    return 0;
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test (output_and_environment_and_folder_are_as_told),
+        cmocka_unit_test (only_three_descriptors_are_open),
+        cmocka_unit_test (exit_codes_and_signals_are_told_apart),
+        cmocka_unit_test (a_missing_program_or_folder_is_named),
+        cmocka_unit_test (a_command_line_that_is_too_long_is_refused),
+        cmocka_unit_test (waiting_is_bounded),
+        cmocka_unit_test (killing_takes_the_whole_descent),
+        cmocka_unit_test (a_child_that_ignores_the_first_signal_dies_after_the_grace),
+        cmocka_unit_test (what_a_child_leaves_behind_is_killed),
+        cmocka_unit_test (killing_one_leaves_the_other),
+        cmocka_unit_test (the_death_of_the_worker_kills_all),
+        cmocka_unit_test (destroying_kills_all),
+    };
+    return cmocka_run_group_tests (tests, set_up, tear_down);
+}

@@ -1,0 +1,51 @@
+/* spawner_private.h - what passes between the worker, the spawner process and its keepers.
+ *
+ *     worker --- SOCK_SEQPACKET ---> spawner --- pipe ---> keeper (one per child) --- fork ---> builder, in its own session
+ *
+ * A keeper is the subreaper of its child: whatever the builder double-forks comes to the keeper, so that a child's
+ * descendants are exactly the keeper's. It ends when none is left, with the child's status as its own. */
+#ifndef FARM_SPAWNER_PRIVATE_H
+#define FARM_SPAWNER_PRIVATE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { SPAWNER_MESSAGE_MAX = 192 * 1024, SPAWNER_STRINGS_MAX = 8192 };
+
+typedef enum { SPAWNER_RUN = 1, SPAWNER_KILL, SPAWNER_STARTED, SPAWNER_ENDED } spawner_verb;
+
+/* First in each message. RUN: the strings of argv, of the environment and the folder follow, each with its NUL, and the
+ * write end of the output comes along as SCM_RIGHTS. value: KILL: grace in ms; STARTED: errno, 0 when it runs; ENDED: status. */
+typedef struct {
+    int32_t verb;
+    int32_t value;
+    int64_t child;
+    int32_t argc, envc;
+    int32_t is_folder_fault;        /* STARTED: the folder could not be entered */
+    int32_t reserved;
+} spawner_head_t;
+
+/* The program to start. Pointers into a message. */
+typedef struct {
+    char **argv, **environment;
+    char *folder;
+    int output;
+} spawner_program_t;
+
+/* What a child that could not be started says. */
+typedef struct {
+    int32_t error;
+    int32_t is_folder_fault;
+} spawner_fault_t;
+
+/* The spawner process: serves the socket until it closes, kills all, returns. */
+void spawner_serve (int socket);
+
+/* A keeper: starts the program, waits for it and for its descendants, exits with its status. `control` brings an int32_t of
+ * grace in ms when all is to be killed, end of file when at once. `fault` gets a spawner_fault_t when the start failed. */
+_Noreturn void spawner_keep (const spawner_program_t *program, int control, int fault);
+
+/* Send a signal to every descendant of this process; returns how many there are. */
+int spawner_signal_descendants (int signal_number);
+
+#endif
