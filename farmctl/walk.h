@@ -1,0 +1,49 @@
+/* walk.h - the names of a context: what is in the folder and not left out, each with what stat says. Nothing is read. */
+#ifndef FARM_WALK_H
+#define FARM_WALK_H
+
+#include <sys/stat.h>
+
+#include "common/tree.h"
+#include "farmctl/ignore.h"
+
+/* A file, folder or link. The children of a folder are the `count` nodes from `first` on, in the order of a listing; a node
+ * stands behind its parent, and node 0 is the context's folder. */
+typedef struct {
+    tree_kind kind;
+    uint16_t mode;
+    bool is_dropped;                /* a left-out folder in which no line let anything in again */
+    int64_t mtime_s;
+    uint32_t mtime_ns;
+    uint32_t parent, first, count;
+    char *name;
+    char *target;                   /* of a link */
+    list_item_t *chunks;            /* of a long file or listing; scan.c fills it */
+    size_t chunk_count;
+    content_t content;              /* likewise */
+} node_t;
+
+typedef struct {
+    int root_fd;
+    char *folder;                   /* as the user wrote it, for messages */
+    node_t *nodes;
+    size_t count, capacity;
+} walk_t;
+
+/* Walk the folder. Every error names a path: ERR_USAGE for what cannot be part of a context. ignore may be NULL. */
+int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, err_t *err);
+void walk_destroy (walk_t **self);
+
+/* Take mode and time over from what stat says. */
+void node_set_stat (node_t *self, const struct stat *info);
+
+/* The node's path for a message, with the context's folder in front; the caller frees. */
+char *walk_path (const walk_t *self, size_t node);
+
+/* Open the node for reading, following no link; -1 with errno. */
+int walk_open (const walk_t *self, size_t node);
+
+/* err for a path that open or read refused: of a file that others may not read, what to do about it. Returns -1. */
+int walk_refuse (const walk_t *self, size_t node, int errnum, err_t *err);
+
+#endif
