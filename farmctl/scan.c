@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/digest_map.h"
 #include "common/file.h"
 #include "farmctl/hash.h"
 #include "farmctl/ignore.h"
@@ -28,39 +29,17 @@ struct scan {
     walk_t *walk;
     entry_t *entries;
     size_t count, capacity;
-    uint32_t *slots;            /* index of an entry + 1 by digest; a power of two, at most half full */
-    size_t slot_count;
+    digest_map_t by_digest;     /* index of an entry */
     digest_t root;
     uint64_t files, bytes;
 };
 
 /* -- the table -------------------------------------------------------------------------------------------------- */
 
-static size_t slot_of (const scan_t *self, const digest_t *digest)
-{
-    uint64_t hash;
-    memcpy (&hash, digest->bytes, sizeof hash);
-    size_t slot = hash & (self->slot_count - 1);
-    while (self->slots [slot] && !digest_equal (&self->entries [self->slots [slot] - 1].object.digest, digest))
-        slot = (slot + 1) & (self->slot_count - 1);
-    return slot;
-}
-
-static void grow_slots (scan_t *self)
-{
-    if (2 * (self->count + 1) <= self->slot_count)
-        return;
-    free (self->slots);
-    self->slot_count = self->slot_count ? 2 * self->slot_count : 1024;
-    self->slots = mem_alloc (self->slot_count * sizeof *self->slots);
-    for (size_t i = 0; i < self->count; i++)
-        self->slots [slot_of (self, &self->entries [i].object.digest)] = (uint32_t) i + 1;
-}
-
 static entry_t *find (const scan_t *self, const digest_t *digest)
 {
-    size_t slot = self->slot_count ? slot_of (self, digest) : 0;
-    return self->slot_count && self->slots [slot] ? &self->entries [self->slots [slot] - 1] : NULL;
+    int64_t at = digest_map_find (&self->by_digest, digest);
+    return at < 0 ? NULL : &self->entries [at];
 }
 
 static void entry_clear (entry_t *self)
@@ -73,10 +52,8 @@ static void entry_clear (entry_t *self)
  * as its children have to go first. */
 static void add_entry (scan_t *self, entry_t *entry)
 {
-    grow_slots (self);
-    size_t slot = slot_of (self, &entry->object.digest);
-    if (self->slots [slot]) {
-        entry_t *known = &self->entries [self->slots [slot] - 1];
+    entry_t *known = find (self, &entry->object.digest);
+    if (known) {
         bool is_more = entry->object.kind > known->object.kind
                     || (entry->object.kind == known->object.kind && entry->child_count > known->child_count);
         entry_clear (is_more ? known : entry);
@@ -88,8 +65,8 @@ static void add_entry (scan_t *self, entry_t *entry)
         self->capacity = self->capacity ? 2 * self->capacity : 256;
         self->entries = mem_resize (self->entries, self->capacity * sizeof *self->entries);
     }
+    digest_map_set (&self->by_digest, &entry->object.digest, self->count);
     self->entries [self->count++] = *entry;
-    self->slots [slot] = (uint32_t) self->count;
 }
 
 /* -- lists ------------------------------------------------------------------------------------------------------ */
@@ -271,7 +248,7 @@ void scan_destroy (scan_t **self_p)
         entry_clear (&self->entries [i]);
     walk_destroy (&self->walk);
     free (self->entries);
-    free (self->slots);
+    digest_map_free (&self->by_digest);
     free (self);
     *self_p = NULL;
 }

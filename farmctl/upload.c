@@ -1,0 +1,268 @@
+/* upload.c - asks from the root down what is missing, then sends that from the leaves up: the coordinator's depot takes an
+ * object only when all that it names is there. Objects that are there are not looked below, so an unchanged context is
+ * one question. Up to eight messages are on the way; the coordinator takes them in the order in which they were sent.
+ *
+ * When the coordinator falls silent after it has spoken, everything on the way may be lost: then it is asked again from the
+ * root, and what it stored before is not sent again. */
+#include "farmctl/upload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/digest_map.h"
+#include "common/pack.h"
+
+enum { ON_THE_WAY_MAX = 8, QUESTION_MAX = 8192, ANSWER_MS = 10000, SILENCE_MS = 60000, DEPTH_MAX = 1024 };
+
+typedef struct {
+    scan_object_t object;
+    bool is_missing;
+} item_t;
+
+typedef struct {
+    client_t *client;
+    scan_t *scan;
+    upload_stats_t *stats;
+    item_t *items;              /* each object that was asked for, in that order: level by level */
+    size_t count, capacity;
+    digest_map_t by_digest;
+    buffer_t pack, object;      /* the message being filled, and one object for it */
+    uint64_t pack_objects;
+    int on_the_way;
+    int64_t first_seq;          /* of this try: answers to earlier ones are dropped */
+    int64_t heard_ms;           /* when an answer came last; 0 never */
+} upload_t;
+
+/* -- messages on the way ---------------------------------------------------------------------------------------- */
+
+static int take_missing (upload_t *self, const msg_t *answer, err_t *err)
+{
+    size_t size;
+    const uint8_t *body = msg_body (answer, &size);
+    if (size % DIGEST_SIZE)
+        return err_set (err, ERR_PROTOCOL, "the coordinator's answer about missing objects is cut");
+    for (size_t i = 0; i < size; i += DIGEST_SIZE) {
+        digest_t digest;
+        memcpy (digest.bytes, body + i, DIGEST_SIZE);
+        int64_t at = digest_map_find (&self->by_digest, &digest);
+        if (at < 0)
+            return err_set (err, ERR_PROTOCOL, "the coordinator misses an object that it was not asked about");
+        self->items [at].is_missing = true;
+    }
+    return 0;
+}
+
+static int take_answer (upload_t *self, err_t *err)
+{
+    for (;;) {
+        AUTO (msg) msg_t *answer = client_next_objects (self->client, ANSWER_MS, err);
+        if (!answer)
+            return -1;
+        int64_t re = msg_int (answer, "re");
+        if (re && re < self->first_seq)
+            continue;
+        self->heard_ms = clock_boot_ms ();
+        self->on_the_way--;
+        if (msg_is (answer, "error"))
+            return client_refusal (answer, err);
+        if (msg_is (answer, "missing"))
+            return take_missing (self, answer, err);
+        if (!msg_is (answer, "stored"))
+            return err_set (err, ERR_PROTOCOL, "the coordinator answers \"%s\" to an upload", msg_verb (answer));
+        return 0;
+    }
+}
+
+static int take_answers (upload_t *self, int until, err_t *err)
+{
+    while (self->on_the_way > until)
+        if (take_answer (self, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int post (upload_t *self, const char *verb, const void *body, size_t size, err_t *err)
+{
+    if (take_answers (self, ON_THE_WAY_MAX - 1, err) < 0)
+        return -1;
+    int64_t seq = client_send_objects (self->client, verb, NULL, body, size, err);
+    if (seq < 0)
+        return -1;
+    if (self->first_seq == 0)
+        self->first_seq = seq;
+    self->on_the_way++;
+    return 0;
+}
+
+/* -- what is missing -------------------------------------------------------------------------------------------- */
+
+static void add_item (upload_t *self, const scan_object_t *object)
+{
+    if (digest_map_find (&self->by_digest, &object->digest) >= 0)
+        return;
+    if (self->count == self->capacity) {
+        self->capacity = self->capacity ? 2 * self->capacity : 256;
+        self->items = mem_resize (self->items, self->capacity * sizeof *self->items);
+    }
+    digest_map_set (&self->by_digest, &object->digest, self->count);
+    self->items [self->count++] = (item_t) { *object, false };
+}
+
+static int ask (upload_t *self, size_t from, size_t to, err_t *err)
+{
+    AUTO_BUFFER buffer_t body = { 0 };
+    for (size_t i = from; i < to; i++)
+        buffer_append (&body, self->items [i].object.digest.bytes, DIGEST_SIZE);
+    self->stats->questions++;
+    return post (self, "missing", body.data, body.size, err);
+}
+
+/* One level: the items that the level before added. */
+static int ask_level (upload_t *self, size_t from, size_t to, err_t *err)
+{
+    for (size_t at = from; at < to; at += QUESTION_MAX)
+        if (ask (self, at, to - at < QUESTION_MAX ? to : at + QUESTION_MAX, err) < 0)
+            return -1;
+    if (take_answers (self, 0, err) < 0)
+        return -1;
+    for (size_t i = from; i < to; i++) {
+        const scan_object_t *children;
+        size_t count = self->items [i].is_missing ? scan_children (self->scan, &self->items [i].object.digest, &children) : 0;
+        for (size_t j = 0; j < count; j++)
+            add_item (self, &children [j]);
+    }
+    return 0;
+}
+
+static int find_missing (upload_t *self, err_t *err)
+{
+    scan_object_t root = { .kind = OBJECT_FOLDER, .digest = *scan_root (self->scan) };
+    add_item (self, &root);
+    for (size_t from = 0, to = 1; from < to; from = to, to = self->count)
+        if (ask_level (self, from, to, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* -- sending ---------------------------------------------------------------------------------------------------- */
+
+static int flush (upload_t *self, err_t *err)
+{
+    if (self->pack_objects == 0)
+        return 0;
+    if (post (self, "put", self->pack.data, self->pack.size, err) < 0)
+        return -1;
+    self->stats->sent_objects += self->pack_objects;
+    self->stats->sent_bytes += self->pack.size;
+    self->pack_objects = 0;
+    buffer_clear (&self->pack);
+    return 0;
+}
+
+static int add_to_pack (upload_t *self, const scan_object_t *object, const void *data, size_t size, err_t *err)
+{
+    if (!pack_add (&self->pack, object->kind, &object->digest, data, size)) {
+        if (flush (self, err) < 0)
+            return -1;
+        if (!pack_add (&self->pack, object->kind, &object->digest, data, size))
+            return err_set (err, ERR_FARM, "an object of %zu bytes does not fit a message", size);
+    }
+    self->pack_objects++;
+    return 0;
+}
+
+/* Children first, each once. */
+static int send_item (upload_t *self, size_t at, int depth, err_t *err)
+{
+    const scan_object_t object = self->items [at].object, *children;
+    if (depth > DEPTH_MAX)
+        return err_set (err, ERR_USAGE, "the context's folders are nested too deeply");
+    self->items [at].is_missing = false;
+    size_t count = scan_children (self->scan, &object.digest, &children);
+    for (size_t i = 0; i < count; i++) {
+        int64_t child = digest_map_find (&self->by_digest, &children [i].digest);
+        if (child >= 0 && self->items [child].is_missing && send_item (self, (size_t) child, depth + 1, err) < 0)
+            return -1;
+    }
+    if (scan_read (self->scan, &object.digest, &self->object, err) < 0)
+        return -1;
+    return add_to_pack (self, &object, self->object.data, self->object.size, err);
+}
+
+static int send_missing (upload_t *self, err_t *err)
+{
+    if (self->items [0].is_missing && send_item (self, 0, 0, err) < 0)
+        return -1;
+    return flush (self, err) < 0 ? -1 : take_answers (self, 0, err);
+}
+
+/* -- the whole -------------------------------------------------------------------------------------------------- */
+
+static void forget (upload_t *self)
+{
+    self->count = 0;
+    self->on_the_way = 0;
+    self->first_seq = 0;
+    self->pack_objects = 0;
+    buffer_clear (&self->pack);
+    digest_map_free (&self->by_digest);
+}
+
+/* A coordinator that never answered is not waited for twice; one that did is probably being restarted. */
+static bool may_try_again (const upload_t *self, const err_t *why)
+{
+    return why->code == ERR_NETWORK && self->heard_ms && clock_boot_ms () - self->heard_ms < SILENCE_MS;
+}
+
+typedef int (*attempt_t) (upload_t *self, err_t *err);
+
+static int persist (upload_t *self, attempt_t attempt, err_t *err)
+{
+    err_t why = { 0 };
+    int rc;
+    while ((rc = attempt (self, &why)) < 0 && may_try_again (self, &why))
+        forget (self);
+    if (rc < 0 && err)
+        *err = why;
+    forget (self);
+    free (self->items);
+    buffer_free (&self->pack);
+    buffer_free (&self->object);
+    return rc < 0 ? err_wrap (err, "send the context") : 0;
+}
+
+static int attempt_context (upload_t *self, err_t *err)
+{
+    return find_missing (self, err) < 0 ? -1 : send_missing (self, err);
+}
+
+int upload_context (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err)
+{
+    upload_t self = { .client = client, .scan = scan, .stats = stats };
+    return persist (&self, attempt_context, err);
+}
+
+/* The piece lies in self->object. */
+static int attempt_content (upload_t *self, err_t *err)
+{
+    scan_object_t object = { OBJECT_CONTENT, digest_of (self->object.data, self->object.size), (uint32_t) self->object.size };
+    add_item (self, &object);
+    if (ask (self, 0, 1, err) < 0 || take_answers (self, 0, err) < 0)
+        return -1;
+    if (!self->items [0].is_missing)
+        return 0;
+    if (add_to_pack (self, &object, self->object.data, self->object.size, err) < 0 || flush (self, err) < 0)
+        return -1;
+    return take_answers (self, 0, err);
+}
+
+int upload_content (client_t *client, const void *data, size_t size, digest_t *digest, upload_stats_t *stats, err_t *err)
+{
+    upload_t self = { .client = client, .stats = stats };
+    if (size > OBJECT_MAX)
+        return err_set (err, ERR_USAGE, "it has %zu bytes; the limit is %d", size, OBJECT_MAX);
+    *digest = digest_of (data, size);
+    buffer_append (&self.object, data, size);
+    return persist (&self, attempt_content, err);
+}
