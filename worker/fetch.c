@@ -1,0 +1,367 @@
+/* fetch.c - brings a tree into the depot. Three steps, since the depot takes an object only when what it names is there:
+ *
+ *   folders and lists, from the root down      held in memory; what the depot has is not looked below
+ *   content                                    stored as it comes, a few MiB to a transaction
+ *   folders and lists, from the leaves up      stored
+ *
+ * The listing of a very large folder is itself cut into pieces; those are held too, until it can be read. */
+#include "worker/fetch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/digest_map.h"
+#include "worker/want.h"
+
+enum {
+    BATCH_BYTES = 4 * 1024 * 1024, BATCH_OBJECTS = 1000,
+    HELD_MAX = 256 * 1024 * 1024,               /* bytes of folders and lists: a few million files */
+    LISTING_MAX = 64 * 1024 * 1024, DEPTH_MAX = 1024
+};
+
+/* An object that is wanted. */
+typedef struct {
+    digest_t digest;
+    object_kind kind;
+    uint32_t size_bytes;            /* as far as it is known beforehand */
+    uint8_t level;                  /* of a list */
+    bool is_root, is_held;          /* is_held: a folder, a list or a piece of a listing, to be kept in memory */
+    bool is_listing;                /* a list, and below it is a listing; or a piece of one */
+    bool is_resolved, is_stored;
+    uint64_t content_bytes;         /* below a list */
+    uint8_t *data;
+    size_t data_size;
+    uint32_t *children;
+    size_t child_count, child_capacity;
+} item_t;
+
+typedef struct {
+    depot_t *depot;
+    want_t *want;
+    fetch_stats_t *stats;
+    item_t *items;
+    size_t count, capacity;
+    digest_map_t by_digest;
+    uint64_t held_bytes;
+    size_t long_listings;           /* not yet resolved */
+    buffer_t batch, batch_data;     /* batch_t of each, and their bytes */
+} fetch_t;
+
+typedef struct { object_kind kind; digest_t digest; size_t size; } batch_t;
+
+/* -- items ------------------------------------------------------------------------------------------------------ */
+
+static size_t append_item (fetch_t *self, const item_t *item)
+{
+    if (self->count == self->capacity) {
+        self->capacity = self->capacity ? 2 * self->capacity : 256;
+        self->items = mem_resize (self->items, self->capacity * sizeof *self->items);
+    }
+    digest_map_set (&self->by_digest, &item->digest, self->count);
+    self->items [self->count] = *item;
+    return self->count++;
+}
+
+static void ask_for (fetch_t *self, size_t at)
+{
+    item_t *item = &self->items [at];
+    item->is_held = true;
+    self->long_listings += item->kind == OBJECT_LIST && item->is_listing;
+    want_add (self->want, &item->digest, item->size_bytes);
+}
+
+static void add_child (fetch_t *self, size_t parent, size_t child)
+{
+    item_t *item = &self->items [parent];
+    if (item->child_count == item->child_capacity) {
+        item->child_capacity = item->child_capacity ? 2 * item->child_capacity : 8;
+        item->children = mem_resize (item->children, item->child_capacity * sizeof *item->children);
+    }
+    item->children [item->child_count++] = (uint32_t) child;
+}
+
+/* The parent names this. What the depot has is left alone; content waits for the second step. The same bytes may have been
+ * seen as content, and now be a folder. */
+static int name_item (fetch_t *self, size_t parent, const item_t *wanted, err_t *err)
+{
+    int64_t known = digest_map_find (&self->by_digest, &wanted->digest);
+    bool must_hold = wanted->kind != OBJECT_CONTENT || wanted->is_listing;
+    if (known < 0 && depot_has (self->depot, &wanted->digest))
+        return 0;
+    size_t at = known < 0 ? append_item (self, wanted) : (size_t) known;
+    item_t *item = &self->items [at];
+    if (known >= 0 && wanted->kind > item->kind && item->kind != OBJECT_CONTENT)
+        return err_set (err, ERR_PROTOCOL, "the context names an object as a list and as a folder");
+    if (known >= 0 && wanted->kind > item->kind && item->is_held)
+        return err_set (err, ERR_PROTOCOL, "the context names an object as a piece of a listing and as a folder");
+    if (known >= 0 && wanted->kind > item->kind)
+        *item = *wanted;
+    if (must_hold && !item->is_held)
+        ask_for (self, at);
+    add_child (self, parent, at);
+    return 0;
+}
+
+/* -- folders and lists ------------------------------------------------------------------------------------------ */
+
+static int name_entry (fetch_t *self, size_t parent, const tree_entry_t *entry, err_t *err)
+{
+    const content_t *content = &entry->content;
+    bool is_folder = entry->kind == TREE_FOLDER;
+    if (entry->kind == TREE_LINK)
+        return 0;
+    if (is_folder && content->size_bytes > LISTING_MAX)
+        return err_set (err, ERR_PROTOCOL, "a folder of the context has too many entries");
+    item_t item = { .digest = content->digest, .content_bytes = content->size_bytes, .level = content->level };
+    item.kind = content->level ? OBJECT_LIST : is_folder ? OBJECT_FOLDER : OBJECT_CONTENT;
+    uint64_t size = content->level ? content->size_bytes / 1024 : content->size_bytes;
+    item.size_bytes = size < OBJECT_MAX ? (uint32_t) size : OBJECT_MAX;
+    item.is_listing = content->level && is_folder;
+    return name_item (self, parent, &item, err);
+}
+
+static int name_entries (fetch_t *self, size_t parent, const void *data, size_t size, int is_root, err_t *err)
+{
+    tree_reader_t reader;
+    tree_entry_t entry;
+    int rc;
+    tree_reader_init (&reader, data, size, is_root);
+    while ((rc = tree_read_entry (&reader, &entry, err)) == 1)
+        if (name_entry (self, parent, &entry, err) < 0)
+            return -1;
+    return rc;
+}
+
+static int name_list (fetch_t *self, size_t parent, err_t *err)
+{
+    const item_t list = self->items [parent];
+    ssize_t count = list_count (list.data_size, err);
+    for (ssize_t i = 0; i < count; i++) {
+        list_item_t line;
+        list_read_item (list.data, (size_t) i, &line);
+        item_t item = { .digest = line.digest, .size_bytes = line.size_bytes, .is_listing = list.is_listing };
+        item.kind = list.level > 1 ? OBJECT_LIST : OBJECT_CONTENT;
+        item.level = (uint8_t) (list.level - 1);
+        item.is_resolved = true;        /* only the top of a listing is read whole */
+        if (name_item (self, parent, &item, err) < 0)
+            return -1;
+    }
+    return count < 0 ? -1 : 0;
+}
+
+/* A held object has come. */
+static int take_held (fetch_t *self, size_t at, const uint8_t *data, size_t size, err_t *err)
+{
+    item_t *item = &self->items [at];
+    digest_t own = digest_of (data, size);
+    if (!digest_equal (&own, &item->digest))
+        return err_set (err, ERR_PROTOCOL, "the coordinator sent an object whose bytes have another digest");
+    self->held_bytes += size;
+    if (self->held_bytes > HELD_MAX)
+        return err_set (err, ERR_PROTOCOL, "the context's folders take more than %d MiB", HELD_MAX / 1024 / 1024);
+    item->data = mem_alloc (size + 1);
+    item->data_size = size;
+    memcpy (item->data, data, size);
+    if (item->kind == OBJECT_FOLDER)
+        return name_entries (self, at, item->data, size, item->is_root, err);
+    return item->kind == OBJECT_LIST ? name_list (self, at, err) : 0;
+}
+
+/* The bytes of an object that is held, or that the depot had all along. */
+static int read_object (fetch_t *self, const digest_t *digest, buffer_t *out, err_t *err)
+{
+    int64_t at = digest_map_find (&self->by_digest, digest);
+    if (at < 0 || !self->items [at].data)
+        return depot_get (self->depot, digest, out, NULL, err);
+    buffer_append (out, self->items [at].data, self->items [at].data_size);
+    return 0;
+}
+
+static int assemble (fetch_t *self, const digest_t *digest, int level, buffer_t *out, err_t *err)
+{
+    AUTO_BUFFER buffer_t object = { 0 };
+    if (read_object (self, digest, &object, err) < 0)
+        return -1;
+    if (level == 0) {
+        buffer_append (out, object.data, object.size);
+        return out->size > LISTING_MAX ? err_set (err, ERR_PROTOCOL, "a folder of the context has too many entries") : 0;
+    }
+    ssize_t count = list_count (object.size, err);
+    for (ssize_t i = 0; i < count; i++) {
+        list_item_t line;
+        list_read_item (object.data, (size_t) i, &line);
+        if (assemble (self, &line.digest, level - 1, out, err) < 0)
+            return -1;
+    }
+    return count < 0 ? -1 : 0;
+}
+
+/* Read the long listings whose pieces are all here, which may name more. */
+static int resolve_listings (fetch_t *self, err_t *err)
+{
+    self->long_listings = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        AUTO_BUFFER buffer_t listing = { 0 };
+        item_t *item = &self->items [i];
+        if (item->kind != OBJECT_LIST || !item->is_listing || item->is_resolved || !item->data)
+            continue;
+        item->is_resolved = true;
+        if (assemble (self, &item->digest, item->level, &listing, err) < 0
+        ||  name_entries (self, i, listing.data, listing.size, 0, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int take_next_held (fetch_t *self, err_t *err)
+{
+    digest_t digest;
+    const uint8_t *data;
+    size_t size;
+    int rc = want_next (self->want, &digest, &data, &size, err);
+    if (rc <= 0)
+        return rc;
+    int64_t at = digest_map_find (&self->by_digest, &digest);
+    return take_held (self, (size_t) at, data, size, err) < 0 ? -1 : 1;
+}
+
+static int fetch_held (fetch_t *self, err_t *err)
+{
+    int rc;
+    do {
+        while ((rc = take_next_held (self, err)) == 1)
+            ;
+        bool is_more = self->long_listings > 0;
+        if (rc < 0 || (is_more && resolve_listings (self, err) < 0))
+            return -1;
+        rc = is_more;
+    } while (rc);
+    return 0;
+}
+
+/* -- storing ---------------------------------------------------------------------------------------------------- */
+
+static int put_batch (fetch_t *self, err_t *err)
+{
+    const batch_t *objects = (const batch_t *) self->batch.data;
+    size_t at = 0;
+    for (size_t i = 0; i < self->batch.size / sizeof *objects; i++) {
+        if (depot_put (self->depot, objects [i].kind, &objects [i].digest, self->batch_data.data + at, objects [i].size, err) < 0)
+            return -1;
+        at += objects [i].size;
+    }
+    return 0;
+}
+
+static int flush (fetch_t *self, err_t *err)
+{
+    if (self->batch.size == 0)
+        return 0;
+    if (depot_begin (self->depot, err) < 0)
+        return -1;
+    if (put_batch (self, err) < 0) {
+        depot_rollback (self->depot);
+        return -1;
+    }
+    buffer_clear (&self->batch);
+    buffer_clear (&self->batch_data);
+    return depot_commit (self->depot, err);
+}
+
+static int store (fetch_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err)
+{
+    batch_t object = { kind, *digest, size };
+    buffer_append (&self->batch, &object, sizeof object);
+    buffer_append (&self->batch_data, data, size);
+    self->stats->objects++;
+    self->stats->bytes += size;
+    bool is_full = self->batch_data.size >= BATCH_BYTES || self->batch.size >= BATCH_OBJECTS * sizeof object;
+    return is_full ? flush (self, err) : 0;
+}
+
+static int store_contents (fetch_t *self, err_t *err)
+{
+    digest_t digest;
+    const uint8_t *data;
+    size_t size;
+    int rc;
+    for (size_t i = 0; i < self->count; i++)
+        if (!self->items [i].is_held) {
+            want_add (self->want, &self->items [i].digest, self->items [i].size_bytes);
+            self->items [i].is_stored = true;
+        }
+    while ((rc = want_next (self->want, &digest, &data, &size, err)) == 1)
+        if (store (self, OBJECT_CONTENT, &digest, data, size, err) < 0)
+            return -1;
+    return rc;
+}
+
+/* Children first. */
+static int store_held (fetch_t *self, size_t at, int depth, err_t *err)
+{
+    item_t *item = &self->items [at];
+    if (item->is_stored)
+        return 0;
+    if (depth > DEPTH_MAX)
+        return err_set (err, ERR_PROTOCOL, "the context's folders are nested too deeply");
+    item->is_stored = true;
+    for (size_t i = 0; i < item->child_count; i++)
+        if (store_held (self, item->children [i], depth + 1, err) < 0)
+            return -1;
+    return store (self, item->kind, &item->digest, item->data, item->data_size, err);
+}
+
+/* -- the whole -------------------------------------------------------------------------------------------------- */
+
+static void fetch_end (fetch_t *self)
+{
+    self->stats->wire_bytes += want_wire_bytes (self->want);
+    for (size_t i = 0; i < self->count; i++) {
+        free (self->items [i].data);
+        free (self->items [i].children);
+    }
+    free (self->items);
+    digest_map_free (&self->by_digest);
+    buffer_free (&self->batch);
+    buffer_free (&self->batch_data);
+    want_destroy (&self->want);
+}
+
+static int fetch_tree (fetch_t *self, err_t *err)
+{
+    if (fetch_held (self, err) < 0 || store_contents (self, err) < 0)
+        return -1;
+    if (self->items [0].is_held && store_held (self, 0, 0, err) < 0)
+        return -1;
+    return flush (self, err);
+}
+
+static int fetch_item (zsock_t *objects, depot_t *depot, const item_t *first, atomic_int *is_cancelled, fetch_stats_t *stats,
+                       err_t *err)
+{
+    fetch_stats_t unused = { 0 };
+    fetch_t self = { .depot = depot, .stats = stats ? stats : &unused };
+    if (depot_has (depot, &first->digest))
+        return 0;
+    self.want = want_new (objects, is_cancelled);
+    append_item (&self, first);
+    if (first->kind == OBJECT_FOLDER)
+        ask_for (&self, 0);
+    int rc = fetch_tree (&self, err);
+    fetch_end (&self);
+    return rc;
+}
+
+int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
+                   err_t *err)
+{
+    item_t first = { .digest = *root, .kind = OBJECT_FOLDER, .is_root = true, .size_bytes = 100 };
+    return fetch_item (objects, depot, &first, is_cancelled, stats, err) < 0 ? err_wrap (err, "fetch the context") : 0;
+}
+
+int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
+                   err_t *err)
+{
+    item_t first = { .digest = *digest, .kind = OBJECT_CONTENT, .size_bytes = OBJECT_MAX };
+    return fetch_item (objects, depot, &first, is_cancelled, stats, err) < 0 ? err_wrap (err, "fetch the Dockerfile") : 0;
+}
