@@ -1,1 +1,270 @@
-int main (void) { return 0; }
+/* test_scan.c - the tree of a context: what is in it, what is refused, and what names it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "trees.h"
+
+static int set_up (void **state)
+{
+    *state = tree_new ();
+    return 0;
+}
+
+static int tear_down (void **state)
+{
+    tree_remove (*state);
+    free (*state);
+    return 0;
+}
+
+static scan_t *scan (const char *folder, const char *ignore_path)
+{
+    scan_t *self = NULL;
+    err_t err = { 0 };
+    if (scan_context (&self, folder, ignore_path, &err) < 0)
+        fail_msg ("%s", err.text);
+    return self;
+}
+
+static void assert_refused (const char *folder, const char *ignore_path, const char *says)
+{
+    scan_t *self = NULL;
+    err_t err = { 0 };
+    assert_int_equal (scan_context (&self, folder, ignore_path, &err), -1);
+    assert_null (self);
+    assert_int_equal (err.code, ERR_USAGE);
+    if (!strstr (err.text, says))
+        fail_msg ("\"%s\" does not say \"%s\"", err.text, says);
+}
+
+static void equal_trees_have_equal_names_and_others_have_not (void **state)
+{
+    AUTO_FREE char *other = tree_new ();
+    AUTO_FREE char *file = file_join (other, "a");
+    tree_file (*state, "a", 100, 1, 0644);
+    tree_file (other, "a", 100, 1, 0644);
+    struct stat info;
+    assert_int_equal (stat (*state, &info), 0);
+    assert_int_equal (chmod (other, info.st_mode & 07777), 0);
+    struct timespec times [2] = { info.st_mtim, info.st_mtim };
+    assert_int_equal (utimensat (AT_FDCWD, other, times, 0), 0);
+    AUTO (scan) scan_t *one = scan (*state, NULL);
+    AUTO (scan) scan_t *two = scan (other, NULL);
+    assert_true (digest_equal (scan_root (one), scan_root (two)));
+    assert_int_equal (scan_files (one), 1);
+    assert_int_equal (scan_bytes (one), 100);
+    assert_int_equal (chmod (file, 0600), 0);
+    AUTO (scan) scan_t *three = scan (other, NULL);
+    assert_false (digest_equal (scan_root (one), scan_root (three)));
+    tree_remove (other);
+}
+
+/* Of the listing of the one folder below the root. */
+static size_t count_names (scan_t *self, char *names, size_t size)
+{
+    const scan_object_t *children;
+    AUTO_BUFFER buffer_t listing = { 0 };
+    tree_reader_t reader;
+    tree_entry_t entry;
+    size_t count = 0, at = 0;
+    assert_int_equal (scan_children (self, scan_root (self), &children), 1);
+    assert_int_equal (scan_read (self, &children [0].digest, &listing, NULL), 0);
+    tree_reader_init (&reader, listing.data, listing.size, 0);
+    for (; tree_read_entry (&reader, &entry, NULL) == 1; count++) {
+        assert_true (at + entry.name_size + 2 < size);
+        memcpy (names + at, entry.name, entry.name_size);
+        at += entry.name_size;
+        names [at++] = ' ';
+    }
+    names [at] = 0;
+    return count;
+}
+
+static void what_is_left_out_is_not_there (void **state)
+{
+    AUTO_FREE char *ignore = file_join (*state, ".dockerignore");
+    char names [200];
+    const char *text = "*\n!keep\n!sub/deep/*.c\nempty\n";
+    tree_file (*state, "keep", 3, 1, 0644);
+    tree_file (*state, "drop", 3, 2, 0644);
+    tree_folder (*state, "sub", 0755);
+    tree_folder (*state, "sub/deep", 0755);
+    tree_file (*state, "sub/deep/a.c", 3, 3, 0644);
+    tree_file (*state, "sub/deep/a.o", 3, 4, 0644);
+    tree_folder (*state, "gone", 0755);
+    tree_file (*state, "gone/x", 3, 5, 0644);
+    assert_int_equal (file_write (ignore, text, strlen (text), 0644, NULL), 0);
+    AUTO (scan) scan_t *self = scan (*state, ignore);
+    assert_int_equal (count_names (self, names, sizeof names), 2);
+    assert_string_equal (names, "keep sub ");
+    assert_int_equal (scan_files (self), 2);
+}
+
+static void an_unreadable_file_that_is_left_out_does_no_harm (void **state)
+{
+    AUTO_FREE char *ignore = file_join (*state, ".dockerignore");
+    AUTO_FREE char *pipe = file_join (*state, "pipe");
+    assert_int_equal (mkfifo (pipe, 0644), 0);
+    assert_int_equal (file_write (ignore, "pipe", 4, 0644, NULL), 0);
+    assert_refused (*state, NULL, "pipe is a named pipe");
+    AUTO (scan) scan_t *self = scan (*state, ignore);
+    assert_int_equal (scan_files (self), 1);
+}
+
+static void a_socket_is_refused_by_its_path (void **state)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    snprintf (address.sun_path, sizeof address.sun_path, "%s/door", (char *) *state);
+    int fd = socket (AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal (bind (fd, (struct sockaddr *) &address, sizeof address), 0);
+    close (fd);
+    assert_refused (*state, NULL, "door is a socket");
+}
+
+static void a_bad_ignore_file_is_named (void **state)
+{
+    AUTO_FREE char *ignore = file_join (*state, ".dockerignore");
+    assert_int_equal (file_write (ignore, "a\n[", 3, 0644, NULL), 0);
+    assert_refused (*state, ignore, ".dockerignore: line 2");
+}
+
+static void a_context_that_is_no_folder_is_refused (void **state)
+{
+    AUTO_FREE char *file = file_join (*state, "file");
+    AUTO_FREE char *none = file_join (*state, "none");
+    tree_file (*state, "file", 1, 1, 0644);
+    assert_refused (file, NULL, "is not a folder");
+    assert_refused (none, NULL, "does not exist");
+}
+
+/* Run as another user, root may read everything. */
+static void an_unreadable_file_is_named_with_advice (void **state)
+{
+    tree_file (*state, "secret", 1, 1, 0);
+    assert_int_equal (chmod (*state, 0755), 0);
+    bool is_root = geteuid () == 0;
+    if (is_root)
+        assert_int_equal (seteuid (65534), 0);
+    scan_t *self = NULL;
+    err_t err = { 0 };
+    int rc = scan_context (&self, *state, NULL, &err);
+    if (is_root)
+        assert_int_equal (seteuid (0), 0);
+    assert_int_equal (rc, -1);
+    assert_int_equal (err.code, ERR_USAGE);
+    assert_non_null (strstr (err.text, "/secret cannot be read"));
+    assert_non_null (strstr (err.text, ".dockerignore"));
+}
+
+/* -- files that change ------------------------------------------------------------------------------------------ */
+
+typedef struct { int fd; atomic_bool is_ended; } writer_t;
+
+static void *write_on (void *argument)
+{
+    writer_t *self = argument;
+    while (!atomic_load (&self->is_ended))
+        if (write (self->fd, "x", 1) != 1)
+            break;
+    return NULL;
+}
+
+static void a_file_that_changes_while_it_is_read_is_named (void **state)
+{
+    AUTO_FREE char *path = file_join (*state, "log");
+    pthread_t thread;
+    tree_file (*state, "log", 20000000, 1, 0644);
+    writer_t writer = { .fd = open (path, O_WRONLY | O_APPEND | O_CLOEXEC) };
+    assert_true (writer.fd >= 0);
+    assert_int_equal (pthread_create (&thread, NULL, write_on, &writer), 0);
+    assert_refused (*state, NULL, "log changed while it was being read");
+    atomic_store (&writer.is_ended, true);
+    pthread_join (thread, NULL);
+    close (writer.fd);
+}
+
+static void a_file_that_changed_since_is_not_sent (void **state)
+{
+    const scan_object_t *children, *files;
+    AUTO_BUFFER buffer_t data = { 0 };
+    err_t err = { 0 };
+    tree_file (*state, "file", 100, 1, 0644);
+    AUTO (scan) scan_t *self = scan (*state, NULL);
+    assert_int_equal (scan_children (self, scan_root (self), &children), 1);
+    assert_int_equal (scan_children (self, &children [0].digest, &files), 1);
+    assert_int_equal (scan_read (self, &files [0].digest, &data, &err), 0);
+    assert_int_equal (data.size, 100);
+    tree_file (*state, "file", 100, 2, 0644);
+    assert_int_equal (scan_read (self, &files [0].digest, &data, &err), -1);
+    assert_int_equal (err.code, ERR_USAGE);
+    assert_non_null (strstr (err.text, "file changed while it was being sent"));
+}
+
+static void too_deep_a_folder_is_named (void **state)
+{
+    AUTO_FREE char *path = mem_strdup ("f");
+    tree_folder (*state, path, 0755);
+    for (int i = 0; i < TREE_DEPTH_MAX; i++) {
+        char *below = mem_printf ("%s/f", path);
+        free (path);
+        path = below;
+        tree_folder (*state, path, 0755);
+    }
+    assert_refused (*state, NULL, "lies in more than 128 folders");
+}
+
+/* 255 bytes each: far beyond PATH_MAX together. */
+static void paths_longer_than_the_system_takes_are_read (void **state)
+{
+    char name [251];
+    memset (name, 'n', 250);
+    name [250] = 0;
+    int fd = open (*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < 30; i++) {
+        assert_int_equal (mkdirat (fd, name, 0755), 0);
+        int below = openat (fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close (fd);
+        fd = below;
+    }
+    int file = openat (fd, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal (write (file, "x", 1), 1);
+    close (file);
+    close (fd);
+    AUTO (scan) scan_t *self = scan (*state, NULL);
+    assert_int_equal (scan_bytes (self), 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        TEST (equal_trees_have_equal_names_and_others_have_not),
+        TEST (what_is_left_out_is_not_there),
+        TEST (an_unreadable_file_that_is_left_out_does_no_harm),
+        TEST (a_socket_is_refused_by_its_path),
+        TEST (a_bad_ignore_file_is_named),
+        TEST (a_context_that_is_no_folder_is_refused),
+        TEST (an_unreadable_file_is_named_with_advice),
+        TEST (a_file_that_changes_while_it_is_read_is_named),
+        TEST (a_file_that_changed_since_is_not_sent),
+        TEST (too_deep_a_folder_is_named),
+        TEST (paths_longer_than_the_system_takes_are_read),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,335 @@
+/* test_transfer.c - contexts over real sockets: upload into a coordinator's depot service, fetch from it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/pack.h"
+#include "coordinator/depot_service.h"
+#include "coordinator/zap.h"
+#include "farmctl/upload.h"
+#include "trees.h"
+#include "worker/checkout.h"
+#include "worker/fetch.h"
+
+typedef struct {
+    char *top, *context, *state, *out;
+    zactor_t *zap, *service_actor;
+    depot_service_t *service;
+    keypair_t server, user, worker;
+    client_t *client;
+    zsock_t *objects;           /* the worker's */
+    depot_t *cache;
+} farm_t;
+
+static void let_in (farm_t *self, const keypair_t *key, const char *id, const char *role)
+{
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_t copy = *key;
+    key_to_hex (copy.public_key, hex);
+    zap_allow (self->zap, hex);
+    if (self->service_actor)
+        zstr_sendx (self->service_actor, "PRINCIPAL", hex, id, role, NULL);
+}
+
+static void start_service (farm_t *self, const char *endpoint)
+{
+    err_t err = { 0 };
+    depot_service_settings_t settings = {
+        .state_folder = self->state, .endpoint = endpoint, .server = &self->server, .log_limit_bytes = 1000000
+    };
+    if (depot_service_new (&self->service, &settings, &err) < 0)
+        fail_msg ("%s", err.text);
+    self->service_actor = zactor_new (depot_service_actor, self->service);
+    let_in (self, &self->user, "1", "submitter");
+    let_in (self, &self->worker, "2", "worker");
+}
+
+static void stop_service (farm_t *self)
+{
+    zactor_destroy (&self->service_actor);
+    depot_service_destroy (&self->service);
+}
+
+static int set_up (void **state)
+{
+    farm_t *self = mem_alloc (sizeof *self);
+    err_t err = { 0 };
+    self->top = tree_new ();
+    self->context = file_join (self->top, "context");
+    self->state = file_join (self->top, "state");
+    self->out = file_join (self->top, "out");
+    tree_folder (self->top, "context", 0755);
+    tree_folder (self->top, "state", 0700);
+    keypair_make (&self->server);
+    keypair_make (&self->user);
+    keypair_make (&self->worker);
+    self->zap = zactor_new (zap_actor, NULL);
+    start_service (self, "tcp://127.0.0.1:*");
+    const char *endpoint = depot_service_endpoint (self->service);
+    self->client = client_new_to ("tcp://127.0.0.1:1", endpoint, self->server.public_key, &self->user);
+    self->objects = msg_connect (endpoint, &self->worker, self->server.public_key, &err);
+    assert_non_null (self->objects);
+    AUTO_FREE char *cache = file_join (self->top, "cache");
+    assert_int_equal (depot_open (&self->cache, cache, &err), 0);
+    *state = self;
+    return 0;
+}
+
+static int tear_down (void **state)
+{
+    farm_t *self = *state;
+    client_destroy (&self->client);
+    zsock_destroy (&self->objects);
+    stop_service (self);
+    zactor_destroy (&self->zap);
+    depot_destroy (&self->cache);
+    tree_remove (self->top);
+    free (self->top);
+    free (self->context);
+    free (self->state);
+    free (self->out);
+    free (self);
+    return 0;
+}
+
+static digest_t send_context (farm_t *self, upload_stats_t *stats)
+{
+    err_t err = { 0 };
+    AUTO (scan) scan_t *scan = NULL;
+    *stats = (upload_stats_t) { 0 };
+    if (scan_context (&scan, self->context, NULL, &err) < 0 || upload_context (self->client, scan, stats, &err) < 0)
+        fail_msg ("%s", err.text);
+    return *scan_root (scan);
+}
+
+static void fetch (farm_t *self, const digest_t *root, fetch_stats_t *stats)
+{
+    err_t err = { 0 };
+    *stats = (fetch_stats_t) { 0 };
+    if (fetch_context (self->objects, self->cache, root, NULL, stats, &err) < 0)
+        fail_msg ("%s", err.text);
+    assert_true (depot_has (self->cache, root));
+}
+
+static void make_thousand (farm_t *self)
+{
+    char path [32];
+    for (int i = 0; i < 1000; i++) {
+        snprintf (path, sizeof path, "%d", i / 100);
+        if (i % 100 == 0)
+            tree_folder (self->context, path, 0755);
+        snprintf (path, sizeof path, "%d/%d", i / 100, i);
+        tree_file (self->context, path, 500, (unsigned) i + 1, 0644);
+    }
+}
+
+static void a_nasty_context_arrives_as_it_was (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    err_t err = { 0 };
+    tree_nasty (self->context);
+    digest_t root = send_context (self, &sent);
+    fetch (self, &root, &fetched);
+    assert_int_equal (fetched.objects, sent.sent_objects);
+    if (checkout_context (self->cache, &root, self->out, NULL, &err) < 0)
+        fail_msg ("%s", err.text);
+    assert_true (tree_equal (self->context, self->out));
+}
+
+static void a_folder_of_many_names_arrives_as_it_was (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    err_t err = { 0 };
+    char name [250];
+    for (int i = 0; i < 1200; i++) {
+        snprintf (name, sizeof name, "%0220d", i);
+        tree_file (self->context, name, 3, (unsigned) i, 0644);
+    }
+    digest_t root = send_context (self, &sent);
+    fetch (self, &root, &fetched);
+    if (checkout_context (self->cache, &root, self->out, NULL, &err) < 0)
+        fail_msg ("%s", err.text);
+    assert_true (tree_equal (self->context, self->out));
+}
+
+static void an_unchanged_context_is_one_question (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    tree_nasty (self->context);
+    digest_t root = send_context (self, &sent);
+    assert_true (sent.sent_bytes > 5000000);
+    send_context (self, &sent);
+    assert_int_equal (sent.questions, 1);
+    assert_int_equal (sent.sent_objects, 0);
+    assert_int_equal (sent.sent_bytes, 0);
+    fetch (self, &root, &fetched);
+    fetch (self, &root, &fetched);
+    assert_int_equal (fetched.objects, 0);
+    assert_int_equal (fetched.wire_bytes, 0);
+}
+
+static void one_changed_file_of_a_thousand_is_a_few_objects (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    make_thousand (self);
+    digest_t root = send_context (self, &sent);
+    assert_int_equal (sent.sent_objects, 1000 + 10 + 2);
+    fetch (self, &root, &fetched);
+    assert_int_equal (fetched.objects, 1000 + 10 + 2);
+    tree_file (self->context, "5/555", 500, 5000, 0644);
+    root = send_context (self, &sent);
+    assert_int_equal (sent.sent_objects, 4);        /* the file, its folder, the context's folder, the root */
+    fetch (self, &root, &fetched);
+    assert_int_equal (fetched.objects, 4);
+}
+
+static void a_dockerfile_travels_apart (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent = { 0 };
+    fetch_stats_t fetched = { 0 };
+    digest_t digest, empty;
+    err_t err = { 0 };
+    AUTO_BUFFER buffer_t data = { 0 };
+    assert_int_equal (upload_content (self->client, "FROM scratch\n", 13, &digest, &sent, &err), 0);
+    assert_int_equal (sent.sent_objects, 1);
+    assert_int_equal (upload_content (self->client, "FROM scratch\n", 13, &digest, &sent, &err), 0);
+    assert_int_equal (sent.sent_objects, 1);
+    assert_int_equal (upload_content (self->client, "", 0, &empty, &sent, &err), 0);
+    assert_int_equal (fetch_content (self->objects, self->cache, &digest, NULL, &fetched, &err), 0);
+    assert_int_equal (fetch_content (self->objects, self->cache, &empty, NULL, &fetched, &err), 0);
+    assert_int_equal (depot_get (self->cache, &digest, &data, NULL, &err), 0);
+    assert_memory_equal (data.data, "FROM scratch\n", 13);
+}
+
+static void what_the_coordinator_has_not_is_named (void **state)
+{
+    farm_t *self = *state;
+    fetch_stats_t fetched = { 0 };
+    err_t err = { 0 };
+    digest_t none = digest_of ("none", 4);
+    assert_int_equal (fetch_context (self->objects, self->cache, &none, NULL, &fetched, &err), -1);
+    assert_int_equal (err.code, ERR_NOT_FOUND);
+}
+
+static void a_cancelled_fetch_ends (void **state)
+{
+    farm_t *self = *state;
+    fetch_stats_t fetched = { 0 };
+    err_t err = { 0 };
+    atomic_int is_cancelled = 1;
+    digest_t none = digest_of ("none", 4);
+    stop_service (self);
+    int64_t start = clock_boot_ms ();
+    assert_int_equal (fetch_context (self->objects, self->cache, &none, &is_cancelled, &fetched, &err), -1);
+    assert_int_equal (err.code, ERR_CANCELLED);
+    assert_true (clock_boot_ms () - start < 5000);
+}
+
+/* -- a coordinator that lies ------------------------------------------------------------------------------------ */
+
+typedef struct { const char *endpoint; keypair_t *server; char bound [256]; object_kind kind; const char *bytes; } liar_t;
+
+/* Answers every `want` with the object asked for, and other bytes. */
+static void lie (zsock_t *pipe, void *argument)
+{
+    liar_t *self = argument;
+    err_t err = { 0 };
+    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", self->server, 100, self->bound, &err);
+    zsock_signal (pipe, 0);
+    zpoller_t *poller = zpoller_new (pipe, router, NULL);
+    while (zpoller_wait (poller, -1) == router) {
+        zframe_t *peer = NULL;
+        AUTO_BUFFER buffer_t body = { 0 };
+        AUTO (msg) msg_t *in = msg_recv (router, &peer, NULL, NULL, &err);
+        digest_t digest;
+        size_t size;
+        if (in) {
+            memcpy (digest.bytes, msg_body (in, &size), DIGEST_SIZE);
+            pack_add (&body, self->kind, &digest, self->bytes, strlen (self->bytes));
+            msg_t *out = msg_new ("objects", json_pack ("{s:I}", "re", (json_int_t) msg_int (in, "seq")), body.data, body.size);
+            msg_send (&out, router, peer, &err);
+        }
+        zframe_destroy (&peer);
+    }
+    zpoller_destroy (&poller);
+    zsock_destroy (&router);
+}
+
+static void bytes_of_another_digest_are_not_stored (void **state)
+{
+    farm_t *self = *state;
+    liar_t liar = { .server = &self->server, .kind = OBJECT_CONTENT, .bytes = "other bytes" };
+    zactor_t *actor = zactor_new (lie, &liar);
+    digest_t digest = digest_of ("these bytes", 11);
+    err_t err = { 0 };
+    zsock_t *objects = msg_connect (liar.bound, &self->worker, self->server.public_key, &err);
+    assert_non_null (objects);
+    assert_int_equal (fetch_content (objects, self->cache, &digest, NULL, NULL, &err), -1);
+    assert_int_equal (err.code, ERR_PROTOCOL);
+    assert_int_equal (fetch_context (objects, self->cache, &digest, NULL, NULL, &err), -1);
+    assert_int_equal (err.code, ERR_PROTOCOL);
+    assert_false (depot_has (self->cache, &digest));
+    zsock_destroy (&objects);
+    zactor_destroy (&actor);
+}
+
+/* -- a coordinator that is started again ------------------------------------------------------------------------ */
+
+static void *start_again (void *argument)
+{
+    farm_t *self = argument;
+    AUTO_FREE char *endpoint = mem_strdup (depot_service_endpoint (self->service));
+    stop_service (self);
+    start_service (self, endpoint);
+    return NULL;
+}
+
+static void a_fetch_outlives_a_restart_of_the_coordinator (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    make_thousand (self);
+    tree_file (self->context, "large", 20000000, 1, 0644);
+    digest_t root = send_context (self, &sent);
+    pthread_t thread;
+    assert_int_equal (pthread_create (&thread, NULL, start_again, self), 0);
+    fetch (self, &root, &fetched);
+    pthread_join (thread, NULL);
+    assert_int_equal (fetched.objects, sent.sent_objects);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        TEST (a_nasty_context_arrives_as_it_was),
+        TEST (a_folder_of_many_names_arrives_as_it_was),
+        TEST (an_unchanged_context_is_one_question),
+        TEST (one_changed_file_of_a_thousand_is_a_few_objects),
+        TEST (a_dockerfile_travels_apart),
+        TEST (what_the_coordinator_has_not_is_named),
+        TEST (a_cancelled_fetch_ends),
+        TEST (bytes_of_another_digest_are_not_stored),
+        TEST (a_fetch_outlives_a_restart_of_the_coordinator),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
