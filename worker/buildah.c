@@ -1,0 +1,241 @@
+/* buildah.c - the driver for buildah: start, build, push, clean. One process of buildah to each step of an attempt's way:
+ * build, push; a third only to clear away after a kill.
+ *
+ * A built image has no name in the store: buildah writes its id into a file, and it is pushed by that. So two attempts never
+ * meet under a name, nothing has to be untagged, and the image stays in the cache of layers. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/buildah_private.h"
+#include "worker/buildah_probe.h"
+
+enum { IMAGE_ID_MAX = 128 };
+
+/* Start -------------------------------------------------------------------------------------------------------------- */
+
+static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
+{
+    builder_t *self = mem_alloc (sizeof *self);
+    const char *folder = settings->state_folder;
+    pthread_condattr_t monotonic;
+    self->spawner = spawner;
+    self->program = mem_strdup (settings->program && *settings->program ? settings->program : "buildah");
+    self->state_folder = mem_strdup (folder);
+    self->run_folder = file_join (folder, "run");
+    self->policy_file = file_join (folder, "policy.json");
+    self->storage_file = file_join (folder, "storage.conf");
+    self->empty_file = file_join (folder, "empty");
+    pthread_mutex_init (&self->lock, NULL);
+    pthread_condattr_init (&monotonic);
+    pthread_condattr_setclock (&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init (&self->changed, &monotonic);
+    pthread_condattr_destroy (&monotonic);
+    return self;
+}
+
+static int set_up (builder_t *self, const char *isolation, err_t *err)
+{
+    if (file_make_folders (self->state_folder, 0700, err) < 0 || buildah_write_shared (self, err) < 0
+        || buildah_reset_mounts (self, err) < 0 || buildah_probe_version (self, err) < 0
+        || buildah_probe_isolation (self, isolation && *isolation ? isolation : "auto", err) < 0)
+        return -1;
+    return 0;
+}
+
+int builder_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err)
+{
+    builder_t *self = make (settings, spawner);
+    if (set_up (self, settings->isolation, err) < 0) {
+        builder_destroy (&self);
+        return err_wrap (err, "builder");
+    }
+    *out = self;
+    return 0;
+}
+
+void builder_destroy (builder_t **self_p)
+{
+    builder_t *self = *self_p;
+    if (!self)
+        return;
+    while (self->active) {
+        active_t *gone = self->active;
+        self->active = gone->next;
+        free (gone);
+    }
+    char *const texts [] = { self->program, self->state_folder, self->storage_folder, self->run_folder, self->policy_file,
+                             self->storage_file, self->empty_file, self->version, self->reason };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free (texts [i]);
+    pthread_cond_destroy (&self->changed);
+    pthread_mutex_destroy (&self->lock);
+    free (self);
+    *self_p = NULL;
+}
+
+const char *builder_version (const builder_t *self)
+{
+    return self->version;
+}
+
+const char *builder_isolation (const builder_t *self)
+{
+    return self->isolation;
+}
+
+const char *builder_isolation_reason (const builder_t *self)
+{
+    return self->reason;
+}
+
+/* Build -------------------------------------------------------------------------------------------------------------- */
+
+static void add_map (words_t *words, const char *option, const json_t *map)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *) map, key, value)
+        words_add (words, "%s=%s=%s", option, key, json_string_value (value) ? json_string_value (value) : "");
+}
+
+static void add_isolation (const builder_t *self, words_t *words)
+{
+    words_add (words, "--isolation=%s", self->isolation);
+    words_add (words, "--network=%s", self->network);
+    if (self->runtime)
+        words_add (words, "--runtime=%s", self->runtime);
+}
+
+/* What the user asked for. Without --pull, `true` asks the registry whether the tag has moved: one small request. */
+static void add_spec (const json_t *spec, words_t *words)
+{
+    const char *target = json_string_value (json_object_get (spec, "target"));
+    add_map (words, "--build-arg", json_object_get (spec, "build_args"));
+    add_map (words, "--label", json_object_get (spec, "labels"));
+    if (target && *target)
+        words_add (words, "--target=%s", target);
+    if (json_is_true (json_object_get (spec, "no_cache")))
+        words_add (words, "--no-cache");
+    words_add (words, "--pull=%s", json_is_true (json_object_get (spec, "pull")) ? "always" : "true");
+}
+
+static void add_build (const builder_t *self, const builder_task_t *task, words_t *words)
+{
+    char platform [PLATFORM_MAX], mark [64];
+    platform_format (&task->platform, platform);
+    buildah_mark (task, mark);
+    words_add (words, "build");
+    add_isolation (self, words);
+    words_add (words, "--platform=%s", platform);
+    words_add (words, "--layers");
+    words_add (words, "--force-rm");
+    words_add (words, "--retry=0");                                 /* the door tries again */
+    words_add (words, "--authfile=%s/auth.json", task->scratch_folder);
+    words_add (words, "--signature-policy=%s", self->policy_file);
+    words_add (words, "--secret=%ssrc=%s", mark, self->empty_file);
+    words_add (words, "--ignorefile=%s", self->empty_file);         /* farmctl has left out what is to be ignored */
+    words_add (words, "--iidfile=%s/image-id", task->scratch_folder);
+    add_spec (task->spec, words);
+    words_add (words, "--file=%s", task->dockerfile);
+    words_add (words, "%s", task->context_folder);
+}
+
+/* A registry that did not answer when it was asked for a newer base does not stop buildah: it takes the one it has. */
+static void warn_of_old_base (const builder_task_t *task)
+{
+    err_t upstream;
+    door_last_error (task->door, task->job, task->attempt, &upstream);
+    if (upstream.code == ERR_NONE || !task->on_line)
+        return;
+    AUTO_FREE char *text = mem_printf ("warning: a base image may not be the newest, its registry did not answer: %s", upstream.text);
+    task->on_line (task->argument, 'w', text, strlen (text));
+}
+
+static void run_of_task (const builder_task_t *task, buildah_words_t *heard, buildah_run_t *how)
+{
+    heard->task = task;
+    *how = (buildah_run_t) { .scratch_folder = task->scratch_folder, .deadline_ms = task->deadline_ms,
+                             .is_cancelled = task->is_cancelled, .on_line = buildah_on_line, .argument = heard };
+}
+
+int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)
+{
+    AUTO_WORDS words_t words = { 0 };
+    AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
+    buildah_run_t how;
+    int status = 0;
+    memset (outcome, 0, sizeof *outcome);
+    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (task, err) < 0)
+        return -1;
+    add_build (self, task, &words);
+    run_of_task (task, heard, &how);
+    door_clear_error (task->door, task->job, task->attempt);
+    if (buildah_run (self, &words, &how, &status, err) < 0)
+        return -1;
+    if (status != 0)
+        return buildah_judge_build (self, heard, status, outcome, err);
+    warn_of_old_base (task);
+    return 0;
+}
+
+/* Push --------------------------------------------------------------------------------------------------------------- */
+
+static int read_image_id (const builder_task_t *task, char id [IMAGE_ID_MAX], err_t *err)
+{
+    AUTO_FREE char *path = file_join (task->scratch_folder, "image-id");
+    AUTO_BUFFER buffer_t text = { 0 };
+    if (file_read (path, IMAGE_ID_MAX - 1, &text, err) < 0)
+        return err_wrap (err, "the builder's image id");
+    size_t size = text.data ? strcspn ((const char *) text.data, "\r\n") : 0;
+    if (size < 12 || strspn ((const char *) text.data, "sha256:0123456789abcdef") < size)
+        return err_set (err, ERR_FARM, "the builder wrote no image id into %s", path);
+    memcpy (id, text.data, size);
+    id [size] = 0;
+    return 0;
+}
+
+int builder_push (builder_t *self, const builder_task_t *task, err_t *err)
+{
+    AUTO_WORDS words_t words = { 0 };
+    AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
+    AUTO_FREE char *destination = buildah_destination (task);
+    char id [IMAGE_ID_MAX];
+    buildah_run_t how;
+    int status = 0;
+    if (read_image_id (task, id, err) < 0)
+        return -1;
+    words_add (&words, "push");
+    words_add (&words, "--authfile=%s/auth.json", task->scratch_folder);
+    words_add (&words, "--signature-policy=%s", self->policy_file);
+    words_add (&words, "--tls-verify=false");
+    words_add (&words, "--retry=0");
+    words_add (&words, "%s", id);
+    words_add (&words, "%s", destination);
+    run_of_task (task, heard, &how);
+    door_clear_error (task->door, task->job, task->attempt);
+    if (buildah_run (self, &words, &how, &status, err) < 0)
+        return -1;
+    if (status == 0)
+        return 0;
+    buildah_judge_push (heard, err);
+    return err_wrap (err, "push %s/%s", task->repository.host, task->repository.path);
+}
+
+/* Clean -------------------------------------------------------------------------------------------------------------- */
+
+void builder_clean (builder_t *self, const builder_task_t *task)
+{
+    buildah_remove_containers (self, task);
+    buildah_leave (self, task);
+}
+
+void builder_clean_all (builder_t *self)
+{
+    buildah_remove_containers (self, NULL);
+}

@@ -1,0 +1,179 @@
+/* buildah_probe.c - finds out what of buildah works here: a container made from nothing, with the host's own programs bound
+ * into it read-only, has to run /bin/true. What the kernel, the file system, cgroups, the runtime and the network allow is
+ * then known, and needs no guess. */
+#include "worker/buildah_probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+
+enum { PROBE_MS = 60000 };
+
+/* The last line, and the last "Error: …" among what a command printed. */
+typedef struct {
+    char last [256], error [512];
+} heard_t;
+
+static void on_heard (void *argument, char stream, const char *line, size_t size)
+{
+    heard_t *self = argument;
+    (void) stream;
+    if (size == 0)
+        return;
+    snprintf (self->last, sizeof self->last, "%.*s", (int) (size < 255 ? size : 255), line);
+    if (size > 7 && memcmp (line, "Error: ", 7) == 0)
+        snprintf (self->error, sizeof self->error, "%.*s", (int) (size - 7 < 511 ? size - 7 : 511), line + 7);
+}
+
+static int run (builder_t *self, const words_t *words, heard_t *heard, err_t *err)
+{
+    int status = 0;
+    buildah_run_t how = { .scratch_folder = self->state_folder, .deadline_ms = clock_boot_ms () + PROBE_MS,
+                          .on_line = on_heard, .argument = heard };
+    memset (heard, 0, sizeof *heard);
+    if (buildah_run (self, words, &how, &status, err) < 0)
+        return -1;
+    if (status != 0)
+        return err_set (err, ERR_FARM, "%s", heard->error [0] ? heard->error : heard->last);
+    return 0;
+}
+
+int buildah_probe_version (builder_t *self, err_t *err)
+{
+    AUTO_WORDS words_t words = { 0 };
+    heard_t heard;
+    char number [64];
+    words_add (&words, "--version");
+    if (run (self, &words, &heard, err) < 0)
+        return err_wrap (err, "the builder cannot be started; install buildah, or set builder/program");
+    if (sscanf (heard.last, "buildah version %63s", number) != 1)
+        return err_set (err, ERR_FARM, "%s is no buildah: it says \"%.100s\" to --version", self->program, heard.last);
+    self->version = mem_printf ("buildah %s", number);
+    return 0;
+}
+
+/* Is it in a folder of PATH? */
+static bool is_installed (const char *name)
+{
+    AUTO_FREE char *path = mem_strdup (getenv ("PATH"));
+    char *rest = path;
+    for (char *folder; rest && (folder = strsep (&rest, ":"));) {
+        AUTO_FREE char *file = file_join (folder, name);
+        if (*folder && access (file, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_host_folders (words_t *words)
+{
+    static const char *const folders [] = { "/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store" };
+    struct stat info;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (stat (folders [i], &info) == 0 && S_ISDIR (info.st_mode)) {
+            words_add (words, "--volume");
+            words_add (words, "%s:%s:ro", folders [i], folders [i]);
+        }
+}
+
+typedef struct {
+    const char *isolation, *runtime, *network;
+} candidate_t;
+
+static int try_run (builder_t *self, const char *container, const candidate_t *candidate, err_t *err)
+{
+    AUTO_WORDS words_t words = { 0 };
+    heard_t heard;
+    words_add (&words, "run");
+    words_add (&words, "--isolation=%s", candidate->isolation);
+    if (candidate->runtime)
+        words_add (&words, "--runtime=%s", candidate->runtime);
+    words_add (&words, "--network=%s", candidate->network);
+    add_host_folders (&words);
+    words_add (&words, "%s", container);
+    words_add (&words, "/bin/true");
+    return run (self, &words, &heard, err);
+}
+
+/* A container from nothing, a run in it, and its end. */
+static int try_candidate (builder_t *self, const candidate_t *candidate, err_t *err)
+{
+    AUTO_WORDS words_t from = { 0 }, rm = { 0 };
+    heard_t heard;
+    words_add (&from, "from");
+    words_add (&from, "--signature-policy=%s", self->policy_file);
+    words_add (&from, "scratch");
+    if (run (self, &from, &heard, err) < 0)
+        return err_wrap (err, "storage driver %s", self->driver);
+    char container [sizeof heard.last];
+    strcpy (container, heard.last);
+    int rc = try_run (self, container, candidate, err);
+    words_add (&rm, "rm");
+    words_add (&rm, "%s", container);
+    run (self, &rm, &heard, NULL);      /* what stays is removed with all others later */
+    return rc;
+}
+
+static void accept (builder_t *self, const candidate_t *candidate, const char *wanted, const char *refused)
+{
+    self->isolation = candidate->isolation;
+    self->runtime = candidate->runtime;
+    self->network = candidate->network;
+    free (self->reason);
+    if (candidate->runtime)
+        self->reason = mem_printf ("%s works here%s", candidate->runtime,
+                                   strcmp (candidate->network, "host") == 0 ? ", on the host's network" : "");
+    else if (strcmp (wanted, "chroot") == 0)
+        self->reason = mem_strdup ("chosen in the settings");
+    else
+        self->reason = mem_printf ("oci does not work here: %s", refused [0] ? refused : "neither crun nor runc is installed");
+}
+
+static void set_driver (builder_t *self, const char *driver)
+{
+    self->driver = driver;
+    free (self->storage_folder);
+    self->storage_folder = mem_printf ("%s/storage-%s", self->state_folder, driver);
+}
+
+/* Isolation with the first driver that works: a runtime with a network of its own, on the host's, then chroot. */
+static int try_all (builder_t *self, const char *wanted, err_t *err)
+{
+    static const candidate_t candidates [] = {
+        { "oci", "crun", "private" }, { "oci", "runc", "private" }, { "oci", "crun", "host" }, { "oci", "runc", "host" },
+        { "chroot", NULL, "host" },
+    };
+    char refused [512] = "";
+    err_t last;
+    err_set (&last, ERR_FARM, "neither crun nor runc is installed");
+    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
+        const candidate_t *candidate = &candidates [i];
+        if ((strcmp (wanted, "auto") != 0 && strcmp (wanted, candidate->isolation) != 0)
+            || (candidate->runtime && !is_installed (candidate->runtime)))
+            continue;
+        if (try_candidate (self, candidate, &last) == 0) {
+            accept (self, candidate, wanted, refused);
+            return 0;
+        }
+        snprintf (refused, sizeof refused, "%.511s", last.text);
+    }
+    return err_set (err, last.code, "%s", last.text);
+}
+
+int buildah_probe_isolation (builder_t *self, const char *wanted, err_t *err)
+{
+    static const char *const drivers [] = { "overlay", "vfs" };
+    if (strcmp (wanted, "auto") != 0 && strcmp (wanted, "oci") != 0 && strcmp (wanted, "chroot") != 0)
+        return err_set (err, ERR_USAGE, "\"%.50s\" is no isolation: write auto, oci or chroot", wanted);
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+        set_driver (self, drivers [i]);
+        if (try_all (self, wanted, err) == 0)
+            return 0;
+    }
+    return err_wrap (err, "no container can be run with %s, isolation %s", self->program, wanted);
+}

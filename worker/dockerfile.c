@@ -231,6 +231,24 @@ static bool is_stage (const reader_t *self, const char *name, bool may_be_number
     return may_be_number && name [strspn (name, "0123456789")] == 0;
 }
 
+/* "alpine:3" -> alpine, unless the text names docker.io itself. */
+static void add_short_name (dockerfile_hosts_t *hosts, const char *text, const reference_t *reference)
+{
+    const char *path = reference->path;
+    size_t size = strlen (path);
+    if (strncmp (path, "library/", 8) == 0 && strncmp (text, path, size) != 0) {
+        path += 8;
+        size -= 8;
+    }
+    if (strncmp (text, path, size) != 0 || (text [size] && text [size] != ':' && text [size] != '@'))
+        return;
+    for (int i = 0; i < hosts->short_name_count; i++)
+        if (strcmp (hosts->short_names [i], path) == 0)
+            return;
+    if (hosts->short_name_count < DOCKERFILE_SHORT_NAMES_MAX)
+        strcpy (hosts->short_names [hosts->short_name_count++], path);
+}
+
 static void add_image (reader_t *self, const char *word, bool may_be_number)
 {
     AUTO_BUFFER buffer_t name = { 0 };
@@ -243,8 +261,10 @@ static void add_image (reader_t *self, const char *word, bool may_be_number)
         text += 9;
     if (strcasecmp (text, "scratch") == 0 || is_stage (self, text, may_be_number))
         return;
-    if (reference_parse (&reference, text, NULL) == 0)
+    if (reference_parse (&reference, text, NULL) == 0) {
         dockerfile_add_host (self->hosts, reference.host);
+        add_short_name (self->hosts, text, &reference);
+    }
 }
 
 /* FROM [--platform=…] image [AS name] */

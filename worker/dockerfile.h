@@ -10,11 +10,13 @@
 
 #include "common/reference.h"
 
-enum { DOCKERFILE_HOSTS_MAX = 32 };
+enum { DOCKERFILE_HOSTS_MAX = 32, DOCKERFILE_SHORT_NAMES_MAX = 32 };
 
 typedef struct {
     char names [DOCKERFILE_HOSTS_MAX] [REFERENCE_HOST_MAX];     /* "docker.io", "registry.lan:5000"; each once */
     int count;
+    char short_names [DOCKERFILE_SHORT_NAMES_MAX] [REFERENCE_PATH_MAX];     /* images without a host, without tag: "alpine" */
+    int short_name_count;
 } dockerfile_hosts_t;
 
 /* The hosts of FROM, COPY --from and RUN --mount=from=…, in the order of their first appearance. Variables are

@@ -1,0 +1,143 @@
+/* door.c - the door's front: takes a builder's requests, a thread per connection, and gives the registry's answers.
+ *
+ *     builder -- Basic attempt:password --> door -- the credential --> registry
+ *
+ * A request is called upon three times by libmicrohttpd: with its headers, with each part of its body, and at its end. What
+ * fails is answered as registries do: {"errors": [{"code": …, "message": …}]}. */
+#include "worker/door.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/mem.h"
+#include "worker/door_call.h"
+#include "worker/door_pass.h"
+
+enum { CONNECTIONS_MAX = 256, CONNECTION_MEMORY = 192 * 1024, IDLE_S = 900, STACK_BYTES = 512 * 1024 };
+
+struct door {
+    struct MHD_Daemon *daemon;
+    int port;
+    door_calls_t calls;
+};
+
+static int listen_on (int port, err_t *err)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons ((uint16_t) port) };
+    int one = 1;
+    address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+    AUTO_CLOSE int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys (err, errno, "make a socket");
+    setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind (fd, (struct sockaddr *) &address, sizeof address) != 0 || listen (fd, 128) != 0)
+        return err_sys (err, errno, "listen on 127.0.0.1:%d", port);
+    return take_fd (&fd);
+}
+
+static int port_of (int fd)
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    return getsockname (fd, (struct sockaddr *) &address, &size) == 0 ? ntohs (address.sin_port) : 0;
+}
+
+int door_new (door_t **out, int port, const registry_settings_t *settings, err_t *err)
+{
+    if (port < 0 || port > 65535)
+        return err_set (err, ERR_USAGE, "%d is no port for the door: use 1 to 65535, or 0 for a free one", port);
+    AUTO_CLOSE int fd = listen_on (port, err);
+    if (fd < 0)
+        return err_wrap (err, "the door to the registries");
+    door_t *self = mem_alloc (sizeof *self);
+    calls_init (&self->calls, settings);
+    self->port = port_of (fd);
+    self->daemon = MHD_start_daemon (MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC,
+                                     0, NULL, NULL, calls_on_request, &self->calls,
+                                     MHD_OPTION_LISTEN_SOCKET, (MHD_socket) fd,
+                                     MHD_OPTION_NOTIFY_COMPLETED, calls_on_completed, &self->calls,
+                                     MHD_OPTION_CONNECTION_LIMIT, (unsigned) CONNECTIONS_MAX,
+                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
+                                     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_S,
+                                     MHD_OPTION_THREAD_STACK_SIZE, (size_t) STACK_BYTES, MHD_OPTION_END);
+    if (!self->daemon) {
+        door_destroy (&self);
+        return err_set (err, ERR_FARM, "the door to the registries: its server cannot be started");
+    }
+    take_fd (&fd);              /* the daemon closes it */
+    *out = self;
+    return 0;
+}
+
+void door_destroy (door_t **self_p)
+{
+    door_t *self = *self_p;
+    if (!self)
+        return;
+    passes_close_all (self->calls.passes);      /* requests under way stop waiting */
+    if (self->daemon)
+        MHD_stop_daemon (self->daemon);
+    calls_clear (&self->calls);
+    free (self);
+    *self_p = NULL;
+}
+
+int door_port (const door_t *self)
+{
+    return self->port;
+}
+
+void door_open_pass (door_t *self, const door_pass_t *pass, char password [33])
+{
+    passes_open (self->calls.passes, pass, password);
+}
+
+void door_close_pass (door_t *self, int64_t job, int attempt)
+{
+    passes_close (self->calls.passes, job, attempt);
+}
+
+int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST_SIZE], char media_type [128],
+                 int64_t *size_bytes, err_t *err)
+{
+    pass_t *pass = passes_find (self->calls.passes, job, attempt);
+    bool has_pushed = false;
+    if (pass) {
+        pthread_mutex_lock (&pass->lock);
+        has_pushed = pass->has_pushed;
+        if (has_pushed) {
+            strcpy (digest, pass->digest);
+            strcpy (media_type, pass->media_type);
+            *size_bytes = pass->size_bytes;
+        }
+        pthread_mutex_unlock (&pass->lock);
+    }
+    passes_leave (self->calls.passes, &pass);
+    return has_pushed ? 0 : err_set (err, ERR_NOT_FOUND, "the builder has pushed no manifest");
+}
+
+void door_last_error (door_t *self, int64_t job, int attempt, err_t *out)
+{
+    pass_t *pass = passes_find (self->calls.passes, job, attempt);
+    memset (out, 0, sizeof *out);
+    if (!pass)
+        return;
+    pthread_mutex_lock (&pass->lock);
+    *out = pass->last_error;
+    pthread_mutex_unlock (&pass->lock);
+    passes_leave (self->calls.passes, &pass);
+}
+
+void door_clear_error (door_t *self, int64_t job, int attempt)
+{
+    static const err_t none;
+    pass_t *pass = passes_find (self->calls.passes, job, attempt);
+    if (pass)
+        pass_note_error (pass, &none);
+    passes_leave (self->calls.passes, &pass);
+}

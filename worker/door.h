@@ -1,7 +1,7 @@
 /* door.h - the worker's door to registries: a small registry front on loopback (libmicrohttpd in, libcurl out).
  *
- * Builders are told to use it as a mirror of every registry and push to it. The upstream is the first part of the path:
- * /v2/registry.lan:5000/team/app/… A request passes when it names a live attempt (user "attempt", its password) and
+ * Builders are told to use it in place of every registry and push to it. The upstream is the first part of the path:
+ * /v2/registry.lan:5000/team/app/… or, since a reference cannot have a ':' there, /v2/registry.lan__5000/team/app/… A request passes when it names a live attempt (user "attempt", its password) and
  * something that this attempt needs: reads of any repository, writes only to the attempt's own. The door adds the
  * upstream's credential, puts a manifest that comes under a tag under its digest instead, rewrites Location headers,
  * streams in bounded memory, and tries 5xx and 429 again where the body can be sent again. */
@@ -39,6 +39,9 @@ int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST
 
 /* Why requests of the attempt failed upstream, the last one; code ERR_NONE where none did. */
 void door_last_error (door_t *self, int64_t job, int attempt, err_t *out);
+
+/* Forget them: what comes next has its own. */
+void door_clear_error (door_t *self, int64_t job, int attempt);
 
 void door_close_pass (door_t *self, int64_t job, int attempt);
 

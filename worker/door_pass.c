@@ -1,0 +1,251 @@
+/* door_pass.c - see door_pass.h. */
+#include "worker/door_pass.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+static const long long bytes_max = 256LL << 30;     /* of one attempt, both ways: far above any image */
+
+struct passes {
+    pthread_mutex_t lock;
+    pass_t *first;
+};
+
+void pass_wipe (char **secret)
+{
+    if (*secret)
+        sodium_memzero (*secret, strlen (*secret));
+    free (*secret);
+    *secret = NULL;
+}
+
+static void free_pass (pass_t *pass)
+{
+    for (size_t i = 0; i < PASS_UPLOADS_MAX; i++)
+        free (pass->uploads [i].url);
+    for (size_t i = 0; i < PASS_TOKENS_MAX; i++) {
+        free (pass->tokens [i].key);
+        pass_wipe (&pass->tokens [i].header);
+    }
+    pass_wipe (&pass->authorization);
+    free (pass->credential_host);
+    pthread_mutex_destroy (&pass->lock);
+    sodium_memzero (pass, sizeof *pass);
+    free (pass);
+}
+
+passes_t *passes_new (void)
+{
+    passes_t *self = mem_alloc (sizeof *self);
+    pthread_mutex_init (&self->lock, NULL);
+    return self;
+}
+
+void passes_destroy (passes_t **self_p)
+{
+    passes_t *self = *self_p;
+    if (!self)
+        return;
+    passes_close_all (self);
+    pthread_mutex_destroy (&self->lock);
+    free (self);
+    *self_p = NULL;
+}
+
+static void make_header (char header [PASS_HEADER_MAX], const char *password)
+{
+    char plain [64];
+    int size = snprintf (plain, sizeof plain, "attempt:%s", password);
+    strcpy (header, "Basic ");
+    sodium_bin2base64 (header + 6, PASS_HEADER_MAX - 6, (const unsigned char *) plain, (size_t) size,
+                       sodium_base64_VARIANT_ORIGINAL);
+    sodium_memzero (plain, sizeof plain);
+}
+
+void passes_open (passes_t *self, const door_pass_t *pass, char password [33])
+{
+    unsigned char secret [16];
+    passes_close (self, pass->job, pass->attempt);
+    pass_t *opened = mem_alloc (sizeof *opened);
+    randombytes_buf (secret, sizeof secret);
+    sodium_bin2hex (password, 33, secret, sizeof secret);
+    sodium_memzero (secret, sizeof secret);
+    opened->job = pass->job;
+    opened->attempt = pass->attempt;
+    opened->repository = pass->repository;
+    opened->credential_host = mem_strdup (pass->credential_host);
+    opened->authorization = mem_strdup (pass->authorization);
+    opened->references = 1;
+    make_header (opened->header, password);
+    pthread_mutex_init (&opened->lock, NULL);
+    pthread_mutex_lock (&self->lock);
+    opened->next = self->first;
+    self->first = opened;
+    pthread_mutex_unlock (&self->lock);
+}
+
+/* Under the lock. */
+static void let_go (pass_t *pass)
+{
+    if (--pass->references == 0)
+        free_pass (pass);
+}
+
+static void close_at (pass_t **at)
+{
+    pass_t *pass = *at;
+    *at = pass->next;
+    atomic_store (&pass->is_closed, true);
+    let_go (pass);
+}
+
+void passes_close (passes_t *self, int64_t job, int attempt)
+{
+    pthread_mutex_lock (&self->lock);
+    for (pass_t **at = &self->first; *at; at = &(*at)->next)
+        if ((*at)->job == job && (*at)->attempt == attempt) {
+            close_at (at);
+            break;
+        }
+    pthread_mutex_unlock (&self->lock);
+}
+
+void passes_close_all (passes_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    while (self->first)
+        close_at (&self->first);
+    pthread_mutex_unlock (&self->lock);
+}
+
+/* Every pass is compared to its whole length, so that time tells nothing about any of them. */
+pass_t *passes_enter (passes_t *self, const char *authorization)
+{
+    char given [PASS_HEADER_MAX] = "";
+    pass_t *found = NULL;
+    if (!authorization || strlen (authorization) >= sizeof given)
+        return NULL;
+    strcpy (given, authorization);
+    pthread_mutex_lock (&self->lock);
+    for (pass_t *pass = self->first; pass; pass = pass->next)
+        if (sodium_memcmp (pass->header, given, sizeof given) == 0)
+            found = pass;
+    if (found)
+        found->references++;
+    pthread_mutex_unlock (&self->lock);
+    return found;
+}
+
+pass_t *passes_find (passes_t *self, int64_t job, int attempt)
+{
+    pthread_mutex_lock (&self->lock);
+    pass_t *pass = self->first;
+    while (pass && (pass->job != job || pass->attempt != attempt))
+        pass = pass->next;
+    if (pass)
+        pass->references++;
+    pthread_mutex_unlock (&self->lock);
+    return pass;
+}
+
+void passes_leave (passes_t *self, pass_t **pass)
+{
+    if (!*pass)
+        return;
+    pthread_mutex_lock (&self->lock);
+    let_go (*pass);
+    pthread_mutex_unlock (&self->lock);
+    *pass = NULL;
+}
+
+void pass_note_error (pass_t *self, const err_t *error)
+{
+    pthread_mutex_lock (&self->lock);
+    self->last_error = *error;
+    pthread_mutex_unlock (&self->lock);
+}
+
+void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes)
+{
+    pthread_mutex_lock (&self->lock);
+    snprintf (self->digest, sizeof self->digest, "%s", digest);
+    snprintf (self->media_type, sizeof self->media_type, "%s", media_type);
+    self->size_bytes = size_bytes;
+    self->has_pushed = true;
+    pthread_mutex_unlock (&self->lock);
+}
+
+bool pass_count (pass_t *self, size_t bytes)
+{
+    return atomic_fetch_add (&self->bytes, (long long) bytes) + (long long) bytes <= bytes_max;
+}
+
+void pass_add_upload (pass_t *self, const char *url, char id [UPLOAD_ID_SIZE])
+{
+    unsigned char random [8];
+    randombytes_buf (random, sizeof random);
+    sodium_bin2hex (id, UPLOAD_ID_SIZE, random, sizeof random);
+    pthread_mutex_lock (&self->lock);
+    upload_t *upload = &self->uploads [self->next_upload++ % PASS_UPLOADS_MAX];
+    free (upload->url);
+    upload->url = mem_strdup (url);
+    strcpy (upload->id, id);
+    pthread_mutex_unlock (&self->lock);
+}
+
+/* It stays known: the registry answers a part with the next place, but a failed request may be sent again. */
+char *pass_find_upload (pass_t *self, const char *id)
+{
+    char *url = NULL;
+    pthread_mutex_lock (&self->lock);
+    for (size_t i = 0; i < PASS_UPLOADS_MAX && !url; i++)
+        if (self->uploads [i].url && strcmp (self->uploads [i].id, id) == 0)
+            url = mem_strdup (self->uploads [i].url);
+    pthread_mutex_unlock (&self->lock);
+    return url;
+}
+
+/* Under the lock. */
+static pass_token_t *find_token (pass_t *self, const char *key)
+{
+    for (size_t i = 0; i < PASS_TOKENS_MAX; i++)
+        if (self->tokens [i].key && strcmp (self->tokens [i].key, key) == 0)
+            return &self->tokens [i];
+    return NULL;
+}
+
+char *pass_token (pass_t *self, const char *key)
+{
+    pthread_mutex_lock (&self->lock);
+    pass_token_t *token = find_token (self, key);
+    char *header = token && clock_boot_ms () < token->renew_ms ? mem_strdup (token->header) : NULL;
+    pthread_mutex_unlock (&self->lock);
+    return header;
+}
+
+void pass_keep_token (pass_t *self, const char *key, const char *header, int64_t renew_ms)
+{
+    pthread_mutex_lock (&self->lock);
+    pass_token_t *token = find_token (self, key);
+    if (!token)
+        token = &self->tokens [self->next_token++ % PASS_TOKENS_MAX];
+    char *new_key = mem_strdup (key);
+    free (token->key);
+    pass_wipe (&token->header);
+    *token = (pass_token_t) { new_key, mem_strdup (header), renew_ms };
+    pthread_mutex_unlock (&self->lock);
+}
+
+void pass_drop_token (pass_t *self, const char *key)
+{
+    pthread_mutex_lock (&self->lock);
+    pass_token_t *token = find_token (self, key);
+    if (token)
+        token->renew_ms = 0;
+    pthread_mutex_unlock (&self->lock);
+}

@@ -1,0 +1,79 @@
+/* door_pass.h - who may go through the door: one pass per live attempt, with what it did there. All calls are thread-safe. */
+#ifndef FARM_DOOR_PASS_H
+#define FARM_DOOR_PASS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "worker/door.h"
+
+enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32 };
+
+typedef struct {
+    char id [UPLOAD_ID_SIZE];
+    char *url;                      /* where the registry wants the next part */
+} upload_t;
+
+typedef struct {
+    char *key;                      /* host and scope */
+    char *header;                   /* "Bearer …"; "" where the registry wants none */
+    int64_t renew_ms;               /* boot clock */
+} pass_token_t;
+
+typedef struct pass {
+    int64_t job;
+    int attempt;
+    reference_t repository;
+    char *credential_host, *authorization;      /* NULL none; wiped */
+    char header [PASS_HEADER_MAX];              /* the Authorization that the builder has to send */
+    atomic_bool is_closed;                      /* requests under way stop */
+    atomic_llong bytes;                         /* passed through, both ways */
+    int references;                             /* under the lock of passes_t */
+    struct pass *next;
+
+    pthread_mutex_t lock;                       /* of what follows */
+    err_t last_error;
+    bool has_pushed;
+    char digest [OCI_DIGEST_SIZE], media_type [128];
+    int64_t size_bytes;
+    upload_t uploads [PASS_UPLOADS_MAX];        /* a ring: the oldest goes */
+    unsigned next_upload;
+    pass_token_t tokens [PASS_TOKENS_MAX];      /* a ring */
+    unsigned next_token;
+} pass_t;
+
+typedef struct passes passes_t;
+
+passes_t *passes_new (void);
+void passes_destroy (passes_t **self);          /* nobody holds a pass any more */
+
+void passes_open (passes_t *self, const door_pass_t *pass, char password [33]);
+void passes_close (passes_t *self, int64_t job, int attempt);
+void passes_close_all (passes_t *self);
+
+/* The pass that the header names, compared in constant time; NULL where none does. Give it back. */
+pass_t *passes_enter (passes_t *self, const char *authorization);
+/* The same by its numbers, for the worker. */
+pass_t *passes_find (passes_t *self, int64_t job, int attempt);
+void passes_leave (passes_t *self, pass_t **pass);
+
+void pass_note_error (pass_t *self, const err_t *error);
+void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes);
+
+/* Count bytes that pass; false once the attempt has had more than its share. */
+bool pass_count (pass_t *self, size_t bytes);
+
+/* Remember where an upload goes on, under a name of the door's own; and look it up (the caller frees; NULL unknown). */
+void pass_add_upload (pass_t *self, const char *url, char id [UPLOAD_ID_SIZE]);
+char *pass_find_upload (pass_t *self, const char *id);
+
+/* A header for a key that need not be renewed yet (the caller frees, and wipes; NULL none), and keep one. */
+char *pass_token (pass_t *self, const char *key);
+void pass_keep_token (pass_t *self, const char *key, const char *header, int64_t renew_ms);
+void pass_drop_token (pass_t *self, const char *key);
+
+/* Wipe a secret and free it. */
+void pass_wipe (char **secret);
+
+#endif

@@ -85,6 +85,19 @@ static void hosts_of_the_table_are_found (void **state)
         assert_hosts (table [i].what, table [i].text, strlen (table [i].text), table [i].hosts);
 }
 
+static void names_without_a_host_are_found (void **state)
+{
+    (void) state;
+    dockerfile_hosts_t hosts;
+    const char text [] = "FROM alpine:3\nFROM alpine\nFROM team/app@sha256:0123456789012345678901234567890123456789012345678901234567890123\n"
+        "FROM docker.io/library/fedora\nFROM docker.io/debian\nFROM a.lan/b\nFROM library/redis\n";
+    dockerfile_find_hosts (text, strlen (text), NULL, &hosts);
+    assert_int_equal (hosts.short_name_count, 3);
+    assert_string_equal (hosts.short_names [0], "alpine");
+    assert_string_equal (hosts.short_names [1], "team/app");
+    assert_string_equal (hosts.short_names [2], "library/redis");
+}
+
 /* Every beginning of every text, too: nothing is read behind the end. */
 static void a_text_that_breaks_off_does_no_harm (void **state)
 {
@@ -129,6 +142,7 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (hosts_of_the_table_are_found),
+        cmocka_unit_test (names_without_a_host_are_found),
         cmocka_unit_test (a_text_that_breaks_off_does_no_harm),
         cmocka_unit_test (the_list_is_bounded),
         cmocka_unit_test (bytes_that_are_no_text_do_no_harm),

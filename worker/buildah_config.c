@@ -1,0 +1,125 @@
+/* buildah_config.c - the files that tell buildah to go through the door, and with which password.
+ *
+ * Every registry that the Dockerfile names gets a [[registry]] whose location *is* the door: not a mirror, after which
+ * buildah would try the registry itself. The host is the first part of the door's path; since a reference cannot have a
+ * ':' there, "registry.lan:5000" is written "registry.lan__5000". */
+#include <ctype.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "worker/buildah_private.h"
+
+enum { DOCKERFILE_MAX = 1024 * 1024 };
+
+static int write_text (const char *folder, const char *name, const char *text, mode_t mode, err_t *err)
+{
+    AUTO_FREE char *path = file_join (folder, name);
+    return file_write (path, text, strlen (text), mode, err);
+}
+
+int buildah_write_shared (builder_t *self, err_t *err)
+{
+    const char *folder = self->state_folder;
+    if (write_text (folder, "policy.json", "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}\n", 0600, err) < 0
+        || write_text (folder, "storage.conf", "[storage]\ndriver = \"overlay\"\n", 0600, err) < 0
+        || write_text (folder, "registries.conf", "", 0600, err) < 0       /* for commands that are of no attempt */
+        || write_text (folder, "auth.json", "{}\n", 0600, err) < 0 || write_text (folder, "empty", "", 0600, err) < 0)
+        return -1;
+    return 0;
+}
+
+/* "registry.lan:5000" -> "registry.lan__5000" */
+static void mask_host (const char *host, char out [REFERENCE_HOST_MAX + 2])
+{
+    size_t used = 0;
+    for (; *host && used < REFERENCE_HOST_MAX; host++)
+        if (*host == ':') {
+            out [used++] = '_';
+            out [used++] = '_';
+        }
+        else
+            out [used++] = (char) tolower ((unsigned char) *host);
+    out [used] = 0;
+}
+
+char *buildah_destination (const builder_task_t *task)
+{
+    char masked [REFERENCE_HOST_MAX + 2];
+    mask_host (task->repository.host, masked);
+    return mem_printf ("docker://127.0.0.1:%d/%s/%s:attempt-%lld-%d", door_port (task->door), masked, task->repository.path,
+                       (long long) task->job, task->attempt);
+}
+
+void buildah_unmask_door (char *text, int door_port)
+{
+    char door [32];
+    int size = snprintf (door, sizeof door, "127.0.0.1:%d/", door_port);
+    for (char *at = text; (at = strstr (at, door));) {
+        memmove (at, at + size, strlen (at + size) + 1);
+        size_t host = strcspn (at, "/ \"");
+        char *mark = strstr (at, "__");
+        if (mark && mark < at + host) {
+            *mark = ':';
+            memmove (mark + 1, mark + 2, strlen (mark + 2) + 1);
+        }
+    }
+}
+
+/* IPv6 addresses have no form that buildah takes as a path. */
+static bool can_be_masked (const char *host)
+{
+    return strspn (host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:") == strlen (host);
+}
+
+static int write_registries (const builder_task_t *task, const dockerfile_hosts_t *hosts, err_t *err)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    buffer_text (&text, "unqualified-search-registries = [\"docker.io\"]\nshort-name-mode = \"disabled\"\n");
+    for (int i = 0; i < hosts->count; i++) {
+        char masked [REFERENCE_HOST_MAX + 2];
+        if (!can_be_masked (hosts->names [i]))
+            continue;
+        mask_host (hosts->names [i], masked);
+        buffer_printf (&text, "\n[[registry]]\nprefix = \"%s\"\nlocation = \"127.0.0.1:%d/%s\"\ninsecure = true\n",
+                       hosts->names [i], door_port (task->door), masked);
+    }
+    return write_text (task->scratch_folder, "registries.conf", (const char *) text.data, 0600, err);
+}
+
+/* Distributions ship aliases that send "fedora" to another registry than Docker does, around the door: ours come first. */
+static int write_short_names (const builder_task_t *task, const dockerfile_hosts_t *hosts, err_t *err)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    buffer_text (&text, "[aliases]\n");
+    for (int i = 0; i < hosts->short_name_count; i++)
+        buffer_printf (&text, "\"%s\" = \"docker.io/%s%s\"\n", hosts->short_names [i],
+                       strchr (hosts->short_names [i], '/') ? "" : "library/", hosts->short_names [i]);
+    return write_text (task->scratch_folder, "short-names.conf", (const char *) text.data, 0600, err);
+}
+
+static int write_password (const builder_task_t *task, err_t *err)
+{
+    char plain [64], encoded [sodium_base64_ENCODED_LEN (64, sodium_base64_VARIANT_ORIGINAL)];
+    int size = snprintf (plain, sizeof plain, "attempt:%s", task->password);
+    sodium_bin2base64 (encoded, sizeof encoded, (const unsigned char *) plain, (size_t) size, sodium_base64_VARIANT_ORIGINAL);
+    AUTO_FREE char *text = mem_printf ("{\"auths\": {\"127.0.0.1:%d\": {\"auth\": \"%s\"}}}\n", door_port (task->door), encoded);
+    return write_text (task->scratch_folder, "auth.json", text, 0600, err);
+}
+
+int buildah_write_attempt (const builder_task_t *task, err_t *err)
+{
+    AUTO_BUFFER buffer_t dockerfile = { 0 };
+    AUTO_FREE dockerfile_hosts_t *hosts = mem_alloc (sizeof *hosts);
+    if (file_read (task->dockerfile, DOCKERFILE_MAX, &dockerfile, err) < 0)
+        return -1;
+    dockerfile_find_hosts (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size,
+                           json_object_get (task->spec, "build_args"), hosts);
+    dockerfile_add_host (hosts, "docker.io");
+    dockerfile_add_host (hosts, task->repository.host);
+    if (write_registries (task, hosts, err) < 0 || write_short_names (task, hosts, err) < 0 || write_password (task, err) < 0)
+        return err_wrap (err, "prepare the builder's settings");
+    return 0;
+}

@@ -1,0 +1,106 @@
+/* buildah_private.h - the parts of the driver for buildah, in the order of a build: command, configuration, words, store. */
+#ifndef FARM_BUILDAH_PRIVATE_H
+#define FARM_BUILDAH_PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "common/mem.h"
+#include "worker/builder.h"
+#include "worker/dockerfile.h"
+
+typedef struct active {
+    int64_t job;
+    int attempt;
+    struct active *next;
+} active_t;
+
+struct builder {
+    spawner_t *spawner;
+    char *program;
+    char *state_folder;             /* holds storage-<driver>, run, data, tmp and the files below */
+    char *storage_folder, *run_folder;
+    char *policy_file, *storage_file, *empty_file;
+    char *version;
+    const char *driver;             /* "overlay", "vfs" */
+    const char *isolation;          /* "oci", "chroot" */
+    const char *network;            /* "private", "host" */
+    const char *runtime;            /* "crun", "runc"; NULL with chroot */
+    char *reason;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    active_t *active;               /* attempts between builder_build and builder_clean: their images are not pruned */
+    bool is_prune_due;
+};
+
+/* Command ------------------------------------------------------------------------------------------------------------ */
+
+/* A command line that grows. {0} is an empty one. */
+typedef struct {
+    char **items;                   /* NULL-ended */
+    size_t count;
+} words_t;
+void words_add (words_t *self, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+void words_free (words_t *self);
+#define AUTO_WORDS __attribute__ ((cleanup (words_free)))
+
+typedef struct {
+    const char *scratch_folder;     /* HOME, TMPDIR below it, registries.conf and auth.json if there */
+    int64_t deadline_ms;            /* boot clock; 0 none */
+    atomic_int *is_cancelled;       /* NULL: never */
+    builder_line_fn *on_line;       /* NULL: output is dropped */
+    void *argument;
+} buildah_run_t;
+
+/* Run the program with its global options, then `words`; hand its output on line by line. *status as spawner_wait's.
+ * ERR_TIMEOUT and ERR_CANCELLED after its whole descent was killed. */
+int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err);
+
+/* Configuration ------------------------------------------------------------------------------------------------------ */
+
+/* Files that all attempts share. */
+int buildah_write_shared (builder_t *self, err_t *err);
+
+/* registries.conf, short-names.conf and auth.json of an attempt into its scratch folder. */
+int buildah_write_attempt (const builder_task_t *task, err_t *err);
+
+/* "docker://127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */
+char *buildah_destination (const builder_task_t *task);
+
+/* "127.0.0.1:PORT/registry.lan__5000/team/app" as a person knows it: "registry.lan:5000/team/app". In place. */
+void buildah_unmask_door (char *text, int door_port);
+
+/* Words -------------------------------------------------------------------------------------------------------------- */
+
+/* What the output of a build said. */
+typedef struct {
+    const builder_task_t *task;
+    char step [512];                /* the last "STEP n/m: …" */
+    char words [512];               /* the last line behind it that is no noise */
+    char error [1024];              /* the last "Error: …", without that word */
+    bool is_disk_full;              /* some line said so */
+} buildah_words_t;
+
+/* A builder_line_fn; argument is a buildah_words_t. Remembers, and hands on to the task. */
+void buildah_on_line (void *argument, char stream, const char *line, size_t size);
+
+/* Decide whose fault a failed build, or push, is. Returns -1. */
+int buildah_judge_build (const builder_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err);
+int buildah_judge_push (const buildah_words_t *words, err_t *err);
+
+/* Store -------------------------------------------------------------------------------------------------------------- */
+
+/* Unmount what a killed worker left mounted and forget who had mounted it. */
+int buildah_reset_mounts (builder_t *self, err_t *err);
+
+/* Remove the working containers of an attempt that was killed; of all attempts with task NULL. */
+void buildah_remove_containers (builder_t *self, const builder_task_t *task);
+
+/* Marks the containers of an attempt, as an argument of --secret: see buildah_store.c. */
+void buildah_mark (const builder_task_t *task, char mark [64]);
+
+/* An attempt begins: waits while a prune is due. And ends: prunes when it is due and nothing else runs. */
+int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err);
+void buildah_leave (builder_t *self, const builder_task_t *task);
+
+#endif

@@ -1,0 +1,207 @@
+/* buildah_store.c - keeps the store of images and layers in order: mounts, working containers, and its size.
+ *
+ * All attempts share one store, so that one finds the layers of another. Built images have no name there (they are pushed
+ * by their id) and stay as the layer cache. After an attempt the store is pruned when the disk has less than 5 GiB and
+ * less than 10 % free, or the layers hold more than 40 GiB: first what was built, then, if it does not help, base images
+ * too. Images of running attempts must not go: pruning waits until none runs, and new ones wait while it is due.
+ *
+ * buildah gives its containers no name of ours. But it remembers the --secret options with each container, and an unused
+ * secret changes nothing in a build: an empty one, named after the attempt, marks its containers. */
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/buildah_private.h"
+
+enum { CLEAN_MS = 60000, PRUNE_MS = 600000, CONTAINER_FILE_MAX = 4 * 1024 * 1024, LAYERS_FILE_MAX = 64 * 1024 * 1024 };
+static const int64_t free_floor_bytes = 5LL << 30, store_limit_bytes = 40LL << 30;
+
+/* Mounts ------------------------------------------------------------------------------------------------------------- */
+
+/* Unmount all below folder; the last mounted goes first. */
+static void unmount_below (const char *folder)
+{
+    AUTO_WORDS words_t found = { 0 };
+    AUTO_FCLOSE FILE *mounts = fopen ("/proc/self/mounts", "re");
+    char line [8192], path [4096];
+    size_t size = strlen (folder);
+    while (mounts && fgets (line, sizeof line, mounts))
+        if (sscanf (line, "%*s %4095s", path) == 1 && strncmp (path, folder, size) == 0 && path [size] == '/')
+            words_add (&found, "%s", path);
+    for (size_t i = found.count; i > 0; i--)
+        umount2 (found.items [i - 1], MNT_DETACH);
+}
+
+int buildah_reset_mounts (builder_t *self, err_t *err)
+{
+    AUTO_FREE char *folder = realpath (self->state_folder, NULL);
+    if (folder)
+        unmount_below (folder);
+    /* How often each layer is mounted is written down there, and is now wrong: it would be believed. */
+    if (file_remove_tree (self->run_folder, err) < 0 || file_make_folders (self->run_folder, 0700, err) < 0)
+        return err_wrap (err, "forget old mounts");
+    return 0;
+}
+
+/* Containers --------------------------------------------------------------------------------------------------------- */
+
+void buildah_mark (const builder_task_t *task, char mark [64])
+{
+    snprintf (mark, 64, "id=farm-attempt-%lld-%d,", (long long) task->job, task->attempt);
+}
+
+static bool is_marked (const char *containers, const char *id, const char *mark)
+{
+    AUTO_FREE char *path = mem_printf ("%s/%s/userdata/buildah.json", containers, id);
+    AUTO_BUFFER buffer_t text = { 0 };
+    return file_read (path, CONTAINER_FILE_MAX, &text, NULL) == 0 && memmem (text.data, text.size, mark, strlen (mark));
+}
+
+/* Commands of the store need a scratch folder of their own. */
+static int run_store (builder_t *self, const words_t *words, int64_t limit_ms, err_t *err)
+{
+    int status = 0;
+    buildah_run_t how = { .scratch_folder = self->state_folder, .deadline_ms = clock_boot_ms () + limit_ms };
+    if (buildah_run (self, words, &how, &status, err) < 0)
+        return -1;
+    return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
+}
+
+void buildah_remove_containers (builder_t *self, const builder_task_t *task)
+{
+    AUTO_FREE char *containers = mem_printf ("%s/%s-containers", self->storage_folder, self->driver);
+    AUTO_WORDS words_t words = { 0 };
+    char mark [64] = "";
+    err_t err;
+    if (task)
+        buildah_mark (task, mark);
+    words_add (&words, "rm");
+    DIR *folder = opendir (containers);
+    for (struct dirent *item; folder && (item = readdir (folder));)
+        if (strlen (item->d_name) == 64 && (!task || is_marked (containers, item->d_name, mark)))
+            words_add (&words, "%s", item->d_name);
+    if (folder)
+        closedir (folder);
+    if (words.count > 1 && run_store (self, &words, CLEAN_MS, &err) < 0)
+        log_warn ("builder", "remove %zu working containers: %s", words.count - 1, err.text);
+}
+
+/* Size --------------------------------------------------------------------------------------------------------------- */
+
+/* The sum of what the layers hold, from the store's own list; 0 when it cannot be read. */
+static int64_t layers_bytes (const builder_t *self)
+{
+    AUTO_FREE char *path = mem_printf ("%s/%s-layers/layers.json", self->storage_folder, self->driver);
+    AUTO_BUFFER buffer_t text = { 0 };
+    if (file_read (path, LAYERS_FILE_MAX, &text, NULL) < 0)
+        return 0;
+    AUTO_JSON json_t *layers = json_loadb ((const char *) text.data, text.size, 0, NULL);
+    int64_t sum = 0;
+    size_t at;
+    json_t *layer;
+    json_array_foreach (layers, at, layer) {
+        int64_t size = json_integer_value (json_object_get (layer, "diff-size"));
+        sum += size > 0 && size < INT64_MAX - sum ? size : 0;
+    }
+    return sum;
+}
+
+static bool is_too_large (const builder_t *self)
+{
+    struct statvfs disk;
+    if (statvfs (self->storage_folder, &disk) == 0) {
+        int64_t unit = (int64_t) disk.f_frsize, total = (int64_t) disk.f_blocks * unit;
+        int64_t floor = total / 10 < free_floor_bytes ? total / 10 : free_floor_bytes;
+        if ((int64_t) disk.f_bavail * unit < floor)
+            return true;
+    }
+    return layers_bytes (self) > store_limit_bytes;
+}
+
+static void prune (builder_t *self)
+{
+    static const char *const options [] = { "--prune", "--all" };
+    for (size_t i = 0; i < 2 && is_too_large (self); i++) {
+        AUTO_WORDS words_t words = { 0 };
+        err_t err;
+        words_add (&words, "rmi");
+        words_add (&words, "%s", options [i]);
+        log_info ("builder", "the store %s is large or its disk nearly full: buildah rmi %s", self->storage_folder, options [i]);
+        if (run_store (self, &words, PRUNE_MS, &err) < 0)
+            log_warn ("builder", "prune %s: %s", self->storage_folder, err.text);
+    }
+}
+
+/* Attempts ----------------------------------------------------------------------------------------------------------- */
+
+/* Under the lock. */
+static active_t **find_active (builder_t *self, const builder_task_t *task)
+{
+    active_t **at = &self->active;
+    while (*at && ((*at)->job != task->job || (*at)->attempt != task->attempt))
+        at = &(*at)->next;
+    return at;
+}
+
+static void wait_a_moment (builder_t *self)
+{
+    struct timespec at;
+    clock_gettime (CLOCK_MONOTONIC, &at);
+    at.tv_nsec += 100 * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000L;
+    }
+    pthread_cond_timedwait (&self->changed, &self->lock, &at);
+}
+
+int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err)
+{
+    int rc = 0;
+    pthread_mutex_lock (&self->lock);
+    while (rc == 0 && self->is_prune_due) {
+        wait_a_moment (self);
+        if (task->is_cancelled && atomic_load (task->is_cancelled))
+            rc = err_set (err, ERR_CANCELLED, "cancelled");
+        else if (task->deadline_ms > 0 && clock_boot_ms () >= task->deadline_ms)
+            rc = err_set (err, ERR_TIMEOUT, "the time limit ran out while the worker made room on its disk");
+    }
+    if (rc == 0 && !*find_active (self, task)) {
+        active_t *active = mem_alloc (sizeof *active);
+        *active = (active_t) { task->job, task->attempt, self->active };
+        self->active = active;
+    }
+    pthread_mutex_unlock (&self->lock);
+    return rc;
+}
+
+void buildah_leave (builder_t *self, const builder_task_t *task)
+{
+    bool is_large = is_too_large (self);
+    pthread_mutex_lock (&self->lock);
+    active_t **at = find_active (self, task), *gone = *at;
+    if (gone) {
+        *at = gone->next;
+        free (gone);
+    }
+    if (is_large)
+        self->is_prune_due = true;
+    bool is_ours_to_prune = self->is_prune_due && !self->active;
+    pthread_mutex_unlock (&self->lock);
+    if (!is_ours_to_prune)
+        return;
+    prune (self);               /* nobody enters meanwhile: it is still due */
+    pthread_mutex_lock (&self->lock);
+    self->is_prune_due = false;
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
