@@ -14,7 +14,10 @@
 enum { DISK_FLOOR_BYTES = 256 * 1024 * 1024 };
 
 /* buildah 1.28 gives these to each Dockerfile, and then wonders that it does not use them. */
-static const char unused_arguments [] = "[Warning] one or more build args were not consumed: [TARGETARCH TARGETOS TARGETPLATFORM";
+static const char *const own_warnings [] = {
+    "[Warning] one or more build args were not consumed: [TARGETARCH TARGETOS TARGETPLATFORM]",
+    "[Warning] one or more build args were not consumed: [TARGETARCH TARGETOS TARGETPLATFORM TARGETVARIANT]",
+};
 
 static void keep (char *out, size_t out_size, const char *line, size_t size)
 {
@@ -55,8 +58,9 @@ static bool is_noise (const char *line, size_t size)
 void buildah_on_line (void *argument, char stream, const char *line, size_t size)
 {
     buildah_words_t *self = argument;
-    if (starts (line, size, unused_arguments) && size <= sizeof unused_arguments + 16)
-        return;
+    for (size_t i = 0; i < sizeof own_warnings / sizeof *own_warnings; i++)
+        if (size == strlen (own_warnings [i]) && starts (line, size, own_warnings [i]))
+            return;
     if (memmem (line, size, "o space left on device", 22))
         self->is_disk_full = true;
     if (starts (line, size, "Error: "))
