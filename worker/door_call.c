@@ -5,6 +5,7 @@
  * a name for it, so that a builder can only write where the registry has sent this attempt. */
 #include "worker/door_call.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ void calls_init (door_calls_t *self, const registry_settings_t *settings)
 {
     memset (self, 0, sizeof *self);
     curl_global_init (CURL_GLOBAL_DEFAULT);
+    signal (SIGPIPE, SIG_IGN);          /* TLS may raise it when a registry hangs up; children get the default back */
     self->settings = settings;
     self->passes = passes_new ();
     pthread_mutex_init (&self->lock, NULL);

@@ -1,1 +1,731 @@
-int main (void) { return 0; }
+/* test_door.c - the door lets an attempt do what it needs and nothing else, against Debian's docker-registry, and does to a
+ * difficult registry (a small one in here) what it should. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/digest.h"
+#include "common/file.h"
+#include "common/mem.h"
+#include "worker/door.h"
+
+enum { PATIENCE_MS = 15000, BIG = 50 * 1024 * 1024 };
+static const char manifest_type [] = "application/vnd.oci.image.manifest.v1+json";
+
+/* A client ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    long status;
+    char location [4096], digest [128], challenge [256];
+    buffer_t body;
+    size_t body_bytes;          /* also of what is not kept */
+} reply_t;
+
+typedef struct {
+    const char *method, *path, *type, *accept, *password;
+    const void *data;
+    size_t size;
+    bool in_chunks, is_pattern;         /* pattern: size bytes that are made on the way, data unused */
+} call_t;
+
+static door_t *door;
+static char password [33];
+
+static size_t keep_header (char *data, size_t unit, size_t count, void *argument)
+{
+    reply_t *reply = argument;
+    size_t size = unit * count;
+    char line [4096] = "";
+    memcpy (line, data, size < sizeof line ? size : sizeof line - 1);
+    line [strcspn (line, "\r\n")] = 0;
+    if (strncasecmp (line, "Location: ", 10) == 0)
+        snprintf (reply->location, sizeof reply->location, "%s", line + 10);
+    if (strncasecmp (line, "Docker-Content-Digest: ", 23) == 0)
+        snprintf (reply->digest, sizeof reply->digest, "%.127s", line + 23);
+    if (strncasecmp (line, "WWW-Authenticate: ", 18) == 0)
+        snprintf (reply->challenge, sizeof reply->challenge, "%.255s", line + 18);
+    return size;
+}
+
+static size_t keep_body (char *data, size_t unit, size_t count, void *argument)
+{
+    reply_t *reply = argument;
+    if (reply->body.size < 1024 * 1024)
+        buffer_append (&reply->body, data, unit * count);
+    reply->body_bytes += unit * count;
+    return unit * count;
+}
+
+typedef struct {
+    const call_t *call;
+    size_t at;
+} source_t;
+
+static size_t give_body (char *out, size_t unit, size_t count, void *argument)
+{
+    source_t *source = argument;
+    size_t left = source->call->size - source->at, size = unit * count < left ? unit * count : left;
+    for (size_t i = 0; i < size; i++)
+        out [i] = source->call->is_pattern ? (char) ((source->at + i) * 31 >> 7)
+                                           : ((const char *) source->call->data) [source->at + i];
+    source->at += size;
+    return size;
+}
+
+static void reply_free (reply_t *reply)
+{
+    buffer_free (&reply->body);
+}
+#define AUTO_REPLY __attribute__ ((cleanup (reply_free)))
+
+static reply_t send_call (call_t call)
+{
+    reply_t reply = { 0 };
+    source_t source = { &call, 0 };
+    struct curl_slist *headers = curl_slist_append (NULL, "Expect:");
+    AUTO_FREE char *url = mem_printf ("http://127.0.0.1:%d%s", door_port (door), call.path);
+    AUTO_FREE char *user = mem_printf ("attempt:%s", call.password ? call.password : password);
+    AUTO_FREE char *type = mem_printf ("Content-Type: %s", call.type ? call.type : "application/octet-stream");
+    AUTO_FREE char *accept = mem_printf ("Accept: %s", call.accept ? call.accept : manifest_type);
+    CURL *easy = curl_easy_init ();
+    headers = curl_slist_append (curl_slist_append (headers, type), accept);
+    if (call.in_chunks)
+        headers = curl_slist_append (headers, "Transfer-Encoding: chunked");
+    curl_easy_setopt (easy, CURLOPT_URL, url);
+    curl_easy_setopt (easy, CURLOPT_CUSTOMREQUEST, call.method);
+    if (*user && (!call.password || *call.password))
+        curl_easy_setopt (easy, CURLOPT_USERPWD, user);
+    curl_easy_setopt (easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt (easy, CURLOPT_HEADERFUNCTION, keep_header);
+    curl_easy_setopt (easy, CURLOPT_HEADERDATA, &reply);
+    curl_easy_setopt (easy, CURLOPT_WRITEFUNCTION, keep_body);
+    curl_easy_setopt (easy, CURLOPT_WRITEDATA, &reply);
+    curl_easy_setopt (easy, CURLOPT_TIMEOUT_MS, 60000L);
+    if (strcmp (call.method, "HEAD") == 0)
+        curl_easy_setopt (easy, CURLOPT_NOBODY, 1L);
+    else if (strcmp (call.method, "GET") != 0) {
+        curl_easy_setopt (easy, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt (easy, CURLOPT_READFUNCTION, give_body);
+        curl_easy_setopt (easy, CURLOPT_READDATA, &source);
+        curl_easy_setopt (easy, CURLOPT_INFILESIZE_LARGE, call.in_chunks ? (curl_off_t) -1 : (curl_off_t) call.size);
+    }
+    CURLcode rc = curl_easy_perform (easy);
+    curl_easy_getinfo (easy, CURLINFO_RESPONSE_CODE, &reply.status);
+    if (rc != CURLE_OK)
+        reply.status = -(long) rc;
+    curl_slist_free_all (headers);
+    curl_easy_cleanup (easy);
+    return reply;
+}
+
+static void open_pass (int attempt, const char *repository, const char *host, const char *authorization)
+{
+    door_pass_t pass = { .job = 7, .attempt = attempt, .credential_host = host, .authorization = authorization };
+    err_t err;
+    if (reference_parse (&pass.repository, repository, &err) < 0)
+        fail_msg ("%s", err.text);
+    door_open_pass (door, &pass, password);
+}
+
+static char *text_of (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+
+/* A text of the test's own; the last 16 stay. */
+static char *text_of (const char *format, ...)
+{
+    static char texts [16] [4096];
+    static int next;
+    char *text = texts [next++ % 16];
+    va_list args;
+    va_start (args, format);
+    vsnprintf (text, sizeof texts [0], format, args);
+    va_end (args);
+    return text;
+}
+
+/* A real registry --------------------------------------------------------------------------------------------------- */
+
+static char registry_folder [] = "/tmp/test-door.XXXXXX", registry_host [64];
+static pid_t registry_process;
+
+/* It says on its standard error where it listens. */
+static int read_port (int fd)
+{
+    char text [16384] = "";
+    size_t used = 0;
+    for (;;) {
+        struct pollfd polled = { fd, POLLIN, 0 };
+        if (poll (&polled, 1, PATIENCE_MS) != 1 || used >= sizeof text - 1)
+            return -1;
+        ssize_t size = read (fd, text + used, sizeof text - 1 - used);
+        if (size <= 0)
+            return -1;
+        used += (size_t) size;
+        text [used] = 0;
+        const char *found = strstr (text, "listening on 127.0.0.1:");
+        if (found && strpbrk (found + 23, "\", \n"))
+            return atoi (found + 23);
+    }
+}
+
+static void start_registry (void)
+{
+    AUTO_FREE char *settings = mem_printf ("version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: %s/data}}\n"
+                                           "http: {addr: \"127.0.0.1:0\"}\n", registry_folder);
+    AUTO_FREE char *path = file_join (registry_folder, "settings.yml");
+    int ends [2];
+    err_t err;
+    if (file_write (path, settings, strlen (settings), 0600, &err) < 0 || pipe (ends) != 0)
+        return;
+    registry_process = fork ();
+    if (registry_process == 0) {
+        dup2 (ends [1], 2);
+        dup2 (ends [1], 1);
+        close (ends [0]);
+        close (ends [1]);
+        execlp ("docker-registry", "docker-registry", "serve", path, (char *) NULL);
+        _exit (127);
+    }
+    close (ends [1]);
+    int port = read_port (ends [0]);
+    if (port > 0) {
+        snprintf (registry_host, sizeof registry_host, "127.0.0.1:%d", port);
+        fcntl (ends [0], F_SETPIPE_SZ, 1024 * 1024);        /* its log is not read any more; ends [0] stays open */
+    }
+}
+
+static void need_registry (void)
+{
+    if (!registry_host [0])
+        skip ();
+}
+
+static const char *at (const char *rest)
+{
+    AUTO_FREE char *masked = mem_strdup (registry_host);
+    char *colon = strchr (masked, ':');
+    *colon = 0;
+    return text_of ("/v2/%s__%s/%s", masked, colon + 1, rest);
+}
+
+/* Upload as buildah does: POST, PATCH in chunks, PUT with the digest. */
+static reply_t upload (const char *repository, const void *data, size_t size, const char *digest)
+{
+    reply_t begun = send_call ((call_t) { .method = "POST", .path = at (text_of ("%s/blobs/uploads/", repository)) });
+    assert_int_equal (begun.status, 202);
+    reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .data = data, .size = size, .in_chunks = true,
+                                         .is_pattern = data == NULL });
+    assert_int_equal (sent.status, 202);
+    reply_t ended = send_call ((call_t) { .method = "PUT", .path = text_of ("%s?digest=%s", sent.location, digest) });
+    reply_free (&begun);
+    reply_free (&sent);
+    return ended;
+}
+
+static char *make_manifest (const char *repository, char digest [OCI_DIGEST_SIZE])
+{
+    static const char config [] = "{\"os\": \"linux\", \"architecture\": \"amd64\", \"rootfs\": {\"type\": \"layers\", \"diff_ids\": []}}";
+    char config_digest [OCI_DIGEST_SIZE];
+    oci_digest_of (config, strlen (config), config_digest);
+    AUTO_REPLY reply_t reply = upload (repository, config, strlen (config), config_digest);
+    assert_int_equal (reply.status, 201);
+    char *text = text_of ("{\"schemaVersion\": 2, \"mediaType\": \"%s\", \"config\": {\"mediaType\": "
+                          "\"application/vnd.oci.image.config.v1+json\", \"digest\": \"%s\", \"size\": %zu}, \"layers\": []}",
+                          manifest_type, config_digest, strlen (config));
+    oci_digest_of (text, strlen (text), digest);
+    return text;
+}
+
+static void a_push_by_tag_leaves_no_tag_and_its_digest_is_known (void **state)
+{
+    (void) state;
+    need_registry ();
+    char digest [OCI_DIGEST_SIZE], pushed [OCI_DIGEST_SIZE], type [128];
+    int64_t size;
+    err_t err;
+    open_pass (1, text_of ("%s/team/app", registry_host), NULL, NULL);
+    assert_int_equal (door_pushed (door, 7, 1, pushed, type, &size, &err), -1);
+    assert_int_equal (err.code, ERR_NOT_FOUND);
+    const char *manifest = make_manifest ("team/app", digest);
+    AUTO_REPLY reply_t put = send_call ((call_t) { .method = "PUT", .path = at ("team/app/manifests/attempt-7-1"), .type = manifest_type,
+                                                   .data = manifest, .size = strlen (manifest) });
+    assert_int_equal (put.status, 201);
+    assert_string_equal (put.digest, digest);
+    assert_int_equal (door_pushed (door, 7, 1, pushed, type, &size, &err), 0);
+    assert_string_equal (pushed, digest);
+    assert_string_equal (type, manifest_type);
+    assert_int_equal (size, strlen (manifest));
+    AUTO_REPLY reply_t by_tag = send_call ((call_t) { .method = "GET", .path = at ("team/app/manifests/attempt-7-1") });
+    assert_int_equal (by_tag.status, 404);
+    AUTO_REPLY reply_t by_digest = send_call ((call_t) { .method = "GET", .path = at (text_of ("team/app/manifests/%s", digest)) });
+    assert_int_equal (by_digest.status, 200);
+    assert_int_equal (by_digest.body.size, strlen (manifest));
+    assert_memory_equal (by_digest.body.data, manifest, strlen (manifest));
+    door_close_pass (door, 7, 1);
+}
+
+static void a_wrong_password_is_refused_with_a_challenge (void **state)
+{
+    (void) state;
+    open_pass (1, "registry.lan/team/app", NULL, NULL);
+    const char *const wrong [] = { "", "0123456789abcdef0123456789abcdef", "x" };
+    for (size_t i = 0; i < 3; i++) {
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = "/v2/", .password = wrong [i] });
+        assert_int_equal (reply.status, 401);
+        assert_non_null (strstr (reply.challenge, "Basic"));
+    }
+    AUTO_REPLY reply_t right = send_call ((call_t) { .method = "GET", .path = "/v2/" });
+    assert_int_equal (right.status, 200);
+    door_close_pass (door, 7, 1);
+    AUTO_REPLY reply_t closed = send_call ((call_t) { .method = "GET", .path = "/v2/" });
+    assert_int_equal (closed.status, 401);
+}
+
+static void another_repository_cannot_be_written (void **state)
+{
+    (void) state;
+    open_pass (1, "registry.lan/team/app", NULL, NULL);
+    static const struct {
+        const char *method, *path;
+        int status;
+    } table [] = {
+        { "POST", "/v2/registry.lan/team/other/blobs/uploads/", 403 },
+        { "POST", "/v2/other.lan/team/app/blobs/uploads/", 403 },
+        { "PUT", "/v2/registry.lan/team/app2/manifests/latest", 403 },
+        { "PUT", "/v2/registry.lan/team/manifests/app/manifests/latest", 403 },
+        { "PATCH", "/v2/registry.lan/team/other/blobs/uploads/0123456789abcdef", 403 },
+        { "DELETE", "/v2/registry.lan/team/app/manifests/latest", 403 },
+        { "GET", "/v2/registry.lan/team/app/tags/list", 403 },
+        { "GET", "/v2/_catalog", 403 },
+        { "GET", "/v2/registry.lan/../secret/manifests/latest", 403 },
+        { "GET", "/v2/team/app/manifests/latest", 403 },
+        { "GET", "/v2/registry.lan/team/app/blobs/sha256:short", 403 },
+        { "GET", "/metrics", 404 },
+        { "PUT", "/v2/registry.lan/team/app/blobs/uploads/0123456789abcdef?digest=x", 404 },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = table [i].method, .path = table [i].path });
+        if (reply.status != table [i].status)
+            fail_msg ("%s %s: %ld, not %d", table [i].method, table [i].path, reply.status, table [i].status);
+    }
+    door_close_pass (door, 7, 1);
+}
+
+static void a_manifest_that_is_not_its_digest_is_refused (void **state)
+{
+    (void) state;
+    open_pass (1, "registry.lan/team/app", NULL, NULL);
+    const char *path = text_of ("/v2/registry.lan/team/app/manifests/sha256:%064d", 0);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "PUT", .path = path, .type = manifest_type, .data = "{}", .size = 2 });
+    assert_int_equal (reply.status, 400);
+    door_close_pass (door, 7, 1);
+}
+
+static void a_manifest_that_is_too_large_is_refused (void **state)
+{
+    (void) state;
+    open_pass (1, "registry.lan/team/app", NULL, NULL);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "PUT", .path = "/v2/registry.lan/team/app/manifests/x", .type = manifest_type,
+                                                     .size = MANIFEST_BYTES_MAX + 1, .is_pattern = true });
+    assert_int_equal (reply.status, 413);
+    door_close_pass (door, 7, 1);
+}
+
+static void a_blob_is_mounted_from_another_repository (void **state)
+{
+    (void) state;
+    need_registry ();
+    char digest [OCI_DIGEST_SIZE];
+    const char *masked = at ("");
+    oci_digest_of ("layer", 5, digest);
+    open_pass (1, text_of ("%s/base", registry_host), NULL, NULL);
+    AUTO_REPLY reply_t first = upload ("base", "layer", 5, digest);
+    assert_int_equal (first.status, 201);
+    open_pass (2, text_of ("%s/team/mounted", registry_host), NULL, NULL);
+    AUTO_REPLY reply_t before = send_call ((call_t) { .method = "HEAD", .path = at (text_of ("team/mounted/blobs/%s", digest)) });
+    assert_int_equal (before.status, 404);
+    AUTO_REPLY reply_t mounted = send_call ((call_t) { .method = "POST", .path = at (text_of (
+        "team/mounted/blobs/uploads/?mount=%s&from=%sbase", digest, masked + 4)) });
+    assert_int_equal (mounted.status, 201);
+    AUTO_REPLY reply_t after = send_call ((call_t) { .method = "GET", .path = at (text_of ("team/mounted/blobs/%s", digest)) });
+    assert_int_equal (after.status, 200);
+    assert_memory_equal (after.body.data, "layer", 5);
+    AUTO_REPLY reply_t elsewhere = send_call ((call_t) { .method = "POST", .path = at (text_of (
+        "team/mounted/blobs/uploads/?mount=%s&from=other.lan/base", digest)) });
+    assert_int_equal (elsewhere.status, 202);           /* an upload begins: nothing was asked of the other host */
+    door_close_pass (door, 7, 1);
+    door_close_pass (door, 7, 2);
+}
+
+static void an_upload_is_known_to_its_own_attempt_only (void **state)
+{
+    (void) state;
+    need_registry ();
+    const char *repository = text_of ("%s/team/app", registry_host);
+    open_pass (1, repository, NULL, NULL);
+    AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = at ("team/app/blobs/uploads/") });
+    assert_int_equal (begun.status, 202);
+    open_pass (2, repository, NULL, NULL);
+    AUTO_REPLY reply_t other = send_call ((call_t) { .method = "PATCH", .path = begun.location, .data = "x", .size = 1 });
+    assert_int_equal (other.status, 404);
+    door_close_pass (door, 7, 1);
+    door_close_pass (door, 7, 2);
+}
+
+static int64_t peak_bytes (void)
+{
+    AUTO_FCLOSE FILE *file = fopen ("/proc/self/status", "re");
+    char line [256];
+    long kilobytes = 0;
+    while (fgets (line, sizeof line, file))
+        if (sscanf (line, "VmHWM: %ld", &kilobytes) == 1)
+            break;
+    return kilobytes * 1024;
+}
+
+static void a_big_blob_flows_in_bounded_memory (void **state)
+{
+    (void) state;
+    need_registry ();
+    char digest [OCI_DIGEST_SIZE];
+    char *block = mem_alloc (1024 * 1024);
+    oci_hash_t *hash = oci_hash_new ();
+    call_t pattern = { .size = BIG, .is_pattern = true };
+    source_t source = { &pattern, 0 };
+    for (size_t size; (size = give_body (block, 1, 1024 * 1024, &source)) > 0;)
+        oci_hash_add (hash, block, size);
+    oci_hash_end (hash, digest);
+    oci_hash_destroy (&hash);
+    free (block);
+    open_pass (1, text_of ("%s/big", registry_host), NULL, NULL);
+    int64_t before = peak_bytes ();
+    AUTO_REPLY reply_t put = upload ("big", NULL, BIG, digest);
+    assert_int_equal (put.status, 201);
+    AUTO_REPLY reply_t got = send_call ((call_t) { .method = "GET", .path = at (text_of ("big/blobs/%s", digest)) });
+    assert_int_equal (got.status, 200);
+    assert_int_equal (got.body_bytes, BIG);
+    assert_true (peak_bytes () - before < 30 * 1024 * 1024);        /* the sanitizers keep what is freed for a while */
+    door_close_pass (door, 7, 1);
+}
+
+/* A difficult registry ---------------------------------------------------------------------------------------------- */
+
+static struct MHD_Daemon *fake, *elsewhere;
+static char fake_host [64], elsewhere_host [64];
+static atomic_int asked, tokens, put_size;
+static char seen_elsewhere [256], seen_token [256], seen_accept [512], seen_path [1024];
+static const char *fake_kind = "";
+
+static enum MHD_Result say (struct MHD_Connection *connection, int status, const char *name, const char *value, const char *text)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer (strlen (text), (void *) text, MHD_RESPMEM_MUST_COPY);
+    if (name)
+        MHD_add_response_header (response, name, value);
+    enum MHD_Result result = MHD_queue_response (connection, (unsigned) status, response);
+    MHD_destroy_response (response);
+    return result;
+}
+
+static void note_header (struct MHD_Connection *connection, const char *name, char *out, size_t size)
+{
+    const char *value = MHD_lookup_connection_value (connection, MHD_HEADER_KIND, name);
+    snprintf (out, size, "%s", value ? value : "");
+}
+
+static enum MHD_Result on_elsewhere (void *argument, struct MHD_Connection *connection, const char *url, const char *method,
+                                     const char *version, const char *data, size_t *size, void **call)
+{
+    (void) argument, (void) url, (void) method, (void) version, (void) data, (void) call;
+    if (*size) {
+        atomic_fetch_add (&put_size, (int) *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    if (!*call) {
+        *call = (void *) 1;
+        return MHD_YES;
+    }
+    note_header (connection, "Authorization", seen_elsewhere, sizeof seen_elsewhere);
+    if (strcmp (method, "PATCH") == 0)
+        return say (connection, 202, "Location", text_of ("http://%s/store/part2?x=1", elsewhere_host), "");
+    if (strcmp (method, "PUT") == 0) {
+        const char *digest = MHD_lookup_connection_value (connection, MHD_GET_ARGUMENT_KIND, "digest");
+        return say (connection, digest && strcmp (url, "/store/part2") == 0 ? 201 : 400, NULL, NULL, "");
+    }
+    return say (connection, 200, NULL, NULL, "from elsewhere");
+}
+
+static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *data, size_t *size, void **call)
+{
+    (void) argument, (void) version, (void) data;
+    if (*size) {
+        *size = 0;
+        return MHD_YES;
+    }
+    if (!*call) {
+        *call = (void *) 1;
+        return MHD_YES;
+    }
+    int count = atomic_fetch_add (&asked, 1) + 1;
+    char authorization [256];
+    note_header (connection, "Authorization", authorization, sizeof authorization);
+    note_header (connection, "Accept", seen_accept, sizeof seen_accept);
+    snprintf (seen_path, sizeof seen_path, "%s", url);
+    if (strcmp (url, "/token") == 0) {
+        atomic_fetch_add (&tokens, 1);
+        snprintf (seen_token, sizeof seen_token, "%s", authorization);
+        const char *scope = MHD_lookup_connection_value (connection, MHD_GET_ARGUMENT_KIND, "scope");
+        return say (connection, 200, NULL, NULL, text_of ("{\"token\": \"T-%s\"}", scope ? scope : ""));
+    }
+    if (strcmp (fake_kind, "token") == 0 && strncmp (authorization, "Bearer T-repository:team/app:pull", 33) != 0)
+        return say (connection, 401, "WWW-Authenticate", text_of ("Bearer realm=\"http://%s/token\",service=\"fake\"", fake_host), "");
+    bool wants_basic = strcmp (fake_kind, "basic") == 0 || strcmp (fake_kind, "redirect") == 0 || strcmp (fake_kind, "upload") == 0;
+    if (wants_basic && strcmp (authorization, "Basic c2VjcmV0") != 0)
+        return say (connection, 401, "WWW-Authenticate", "Basic realm=\"fake\"", "");
+    if (strcmp (fake_kind, "tired") == 0 && count < 3)
+        return say (connection, 503, NULL, NULL, "");
+    if (strcmp (fake_kind, "broken") == 0)
+        return say (connection, 500, NULL, NULL, "{\"errors\": [{\"code\": \"UNKNOWN\", \"message\": \"out of order\"}]}");
+    if (strcmp (fake_kind, "patience") == 0)
+        return say (connection, 429, "Retry-After", "3600", "");
+    if (strcmp (fake_kind, "loop") == 0)
+        return say (connection, 307, "Location", url, "");
+    if (strstr (url, "/uploads/"))
+        return say (connection, 202, "Location", text_of ("http://%s/store/part1", elsewhere_host), "");
+    if (strcmp (fake_kind, "redirect") == 0)
+        return say (connection, 307, "Location", text_of ("http://%s/data", elsewhere_host), "");
+    if (strcmp (fake_kind, "file") == 0)
+        return say (connection, 307, "Location", "file:///etc/passwd", "");
+    return say (connection, strcmp (method, "PUT") == 0 ? 201 : 200, "Content-Type", manifest_type, "{}");
+}
+
+static void be (const char *kind, const char *authorization)
+{
+    fake_kind = kind;
+    asked = tokens = put_size = 0;
+    seen_elsewhere [0] = seen_token [0] = seen_accept [0] = 0;
+    open_pass (1, text_of ("%s/team/app", fake_host), authorization ? fake_host : NULL, authorization);
+}
+
+static const char *fake_at (const char *rest)
+{
+    return text_of ("/v2/%s/%s", fake_host, rest);      /* with ':', which the door takes too */
+}
+
+static err_t last_error (void)
+{
+    err_t err;
+    door_last_error (door, 7, 1, &err);
+    return err;
+}
+
+static void a_token_is_fetched_once_with_the_credential (void **state)
+{
+    (void) state;
+    be ("token", "Basic c2VjcmV0");
+    for (int i = 0; i < 3; i++) {
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+        assert_int_equal (reply.status, 200);
+    }
+    assert_int_equal (tokens, 1);
+    assert_string_equal (seen_token, "Basic c2VjcmV0");
+    assert_int_equal (last_error ().code, ERR_NONE);
+    door_close_pass (door, 7, 1);
+}
+
+static void the_credential_is_shown_where_it_is_asked_for (void **state)
+{
+    (void) state;
+    be ("basic", "Basic c2VjcmV0");
+    AUTO_REPLY reply_t right = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (right.status, 200);
+    be ("basic", NULL);
+    AUTO_REPLY reply_t none = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (none.status, 403);
+    assert_string_equal (none.challenge, "");
+    assert_int_equal (last_error ().code, ERR_REGISTRY_DENIED);
+    be ("basic", "Basic d3Jvbmc");
+    AUTO_REPLY reply_t wrong = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (wrong.status, 403);
+    assert_int_equal (asked, 2);            /* shown once, and not again and again */
+    assert_int_equal (last_error ().code, ERR_REGISTRY_DENIED);
+    door_close_pass (door, 7, 1);
+}
+
+static void a_redirect_is_followed_without_the_credential (void **state)
+{
+    (void) state;
+    be ("redirect", "Basic c2VjcmV0");
+    const char *path = text_of ("/v2/%s/team/app/blobs/sha256:%064d", fake_host, 0);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = path });
+    assert_int_equal (reply.status, 200);
+    assert_memory_equal (reply.body.data, "from elsewhere", 14);
+    assert_string_equal (seen_elsewhere, "");
+    be ("file", NULL);
+    AUTO_REPLY reply_t file = send_call ((call_t) { .method = "GET", .path = path });
+    assert_int_equal (file.status, 502);
+    be ("loop", NULL);
+    AUTO_REPLY reply_t loop = send_call ((call_t) { .method = "GET", .path = path });
+    assert_int_equal (loop.status, 502);
+    assert_int_equal (last_error ().code, ERR_REGISTRY);
+    door_close_pass (door, 7, 1);
+}
+
+static void an_upload_goes_where_the_registry_says_without_the_credential (void **state)
+{
+    (void) state;
+    be ("upload", "Basic c2VjcmV0");
+    AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = fake_at ("team/app/blobs/uploads/") });
+    assert_int_equal (begun.status, 202);
+    assert_null (strstr (begun.location, elsewhere_host));
+    assert_int_equal (strncmp (begun.location, "/v2/", 4), 0);
+    AUTO_REPLY reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .data = "layer", .size = 5 });
+    assert_int_equal (sent.status, 202);
+    assert_int_equal (put_size, 5);
+    AUTO_REPLY reply_t ended = send_call ((call_t) { .method = "PUT", .path = text_of ("%s?digest=sha256:%064d", sent.location, 0) });
+    assert_int_equal (ended.status, 201);
+    assert_string_equal (seen_elsewhere, "");
+    door_close_pass (door, 7, 1);
+}
+
+static void what_may_pass_is_tried_again (void **state)
+{
+    (void) state;
+    be ("tired", NULL);
+    AUTO_REPLY reply_t get = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (get.status, 200);
+    be ("tired", NULL);
+    AUTO_REPLY reply_t put = send_call ((call_t) { .method = "PUT", .path = fake_at ("team/app/manifests/1"), .type = manifest_type,
+                                                   .data = "{}", .size = 2 });
+    assert_int_equal (put.status, 201);
+    assert_int_equal (asked, 3);
+    assert_non_null (strstr (seen_path, "/v2/team/app/manifests/sha256:"));
+    door_close_pass (door, 7, 1);
+}
+
+static void a_broken_registry_is_the_farms_fault_in_its_own_words (void **state)
+{
+    (void) state;
+    be ("broken", NULL);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (reply.status, 500);
+    err_t err = last_error ();
+    assert_int_equal (err.code, ERR_REGISTRY);
+    assert_non_null (strstr (err.text, "out of order"));
+    assert_non_null (strstr (err.text, "team/app"));
+    door_clear_error (door, 7, 1);
+    assert_int_equal (last_error ().code, ERR_NONE);
+    be ("patience", NULL);
+    AUTO_REPLY reply_t limited = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (limited.status, 429);
+    assert_int_equal (asked, 1);            /* an hour is too long */
+    assert_int_equal (last_error ().code, ERR_REGISTRY);
+    door_close_pass (door, 7, 1);
+}
+
+static void a_registry_that_is_down_is_named (void **state)
+{
+    (void) state;
+    open_pass (1, "127.0.0.1:1/team/app", NULL, NULL);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = "/v2/127.0.0.1__1/team/app/manifests/1" });
+    assert_int_equal (reply.status, 502);
+    err_t err = last_error ();
+    assert_int_equal (err.code, ERR_REGISTRY);
+    assert_non_null (strstr (err.text, "127.0.0.1:1/team/app"));
+    door_close_pass (door, 7, 1);
+}
+
+static void accept_goes_on (void **state)
+{
+    (void) state;
+    be ("", NULL);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1"), .accept = "a/b, c/d" });
+    assert_int_equal (reply.status, 200);
+    assert_string_equal (seen_accept, "a/b, c/d");
+    door_close_pass (door, 7, 1);
+}
+
+/* Set-up ------------------------------------------------------------------------------------------------------------ */
+
+static struct MHD_Daemon *start_fake (MHD_AccessHandlerCallback handler, char host [64])
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+    struct MHD_Daemon *daemon = MHD_start_daemon (MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handler, NULL,
+                                                  MHD_OPTION_SOCK_ADDR, (struct sockaddr *) &address, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info = daemon ? MHD_get_daemon_info (daemon, MHD_DAEMON_INFO_BIND_PORT) : NULL;
+    snprintf (host, 64, "127.0.0.1:%d", info ? info->port : 0);
+    return daemon;
+}
+
+static int set_up (void **state)
+{
+    static const char *plain [5];
+    static registry_settings_t settings = { .plain_http_hosts = plain };
+    (void) state;
+    err_t err;
+    if (!mkdtemp (registry_folder))
+        return -1;
+    start_registry ();
+    fake = start_fake (on_fake, fake_host);
+    elsewhere = start_fake (on_elsewhere, elsewhere_host);
+    plain [0] = fake_host;
+    plain [1] = elsewhere_host;
+    plain [2] = "127.0.0.1:1";
+    plain [3] = registry_host [0] ? registry_host : NULL;
+    return fake && elsewhere && door_new (&door, 0, &settings, &err) == 0 ? 0 : -1;
+}
+
+static int tear_down (void **state)
+{
+    (void) state;
+    err_t err;
+    door_destroy (&door);
+    MHD_stop_daemon (fake);
+    MHD_stop_daemon (elsewhere);
+    if (registry_process > 0) {
+        kill (registry_process, SIGTERM);
+        waitpid (registry_process, NULL, 0);
+    }
+    return file_remove_tree (registry_folder, &err);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test (a_push_by_tag_leaves_no_tag_and_its_digest_is_known),
+        cmocka_unit_test (a_wrong_password_is_refused_with_a_challenge),
+        cmocka_unit_test (another_repository_cannot_be_written),
+        cmocka_unit_test (a_manifest_that_is_not_its_digest_is_refused),
+        cmocka_unit_test (a_manifest_that_is_too_large_is_refused),
+        cmocka_unit_test (a_blob_is_mounted_from_another_repository),
+        cmocka_unit_test (an_upload_is_known_to_its_own_attempt_only),
+        cmocka_unit_test (a_big_blob_flows_in_bounded_memory),
+        cmocka_unit_test (a_token_is_fetched_once_with_the_credential),
+        cmocka_unit_test (the_credential_is_shown_where_it_is_asked_for),
+        cmocka_unit_test (a_redirect_is_followed_without_the_credential),
+        cmocka_unit_test (an_upload_goes_where_the_registry_says_without_the_credential),
+        cmocka_unit_test (what_may_pass_is_tried_again),
+        cmocka_unit_test (a_broken_registry_is_the_farms_fault_in_its_own_words),
+        cmocka_unit_test (a_registry_that_is_down_is_named),
+        cmocka_unit_test (accept_goes_on),
+    };
+    signal (SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests (tests, set_up, tear_down);
+}
