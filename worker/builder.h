@@ -52,14 +52,16 @@ typedef struct {
     char failed_step [512];             /* "STEP 2/3: RUN …" of a user's fault; "" where unknown */
 } builder_outcome_t;
 
-/* Build. 0: the image is in the builder's own store, under a name made of job and attempt. ERR_BUILD: the user's fault, with
+/* Build. 0: the image is in the builder's own store, its id in scratch_folder until the push. From here on builder_clean has
+ * to follow, whatever comes. ERR_BUILD: the user's fault, with
  * the failing step in outcome and the builder's last words in err; a fault of the farm (registry, disk) has its own code. */
 int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err);
 
 /* Push the built image through the door; may be called again after a failure. The digest is then asked of the door. */
 int builder_push (builder_t *self, const builder_task_t *task, err_t *err);
 
-/* Remove the attempt's image name and working containers, also after a kill. Never fails: logs. */
+/* Remove the attempt's working containers, also after a kill; the image stays as cache, which is pruned when the store is too
+ * large or its disk nearly full (buildah_store.c). Never fails: logs. */
 void builder_clean (builder_t *self, const builder_task_t *task);
 
 /* At start: remove what an earlier run of the worker left behind. */
