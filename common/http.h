@@ -1,0 +1,73 @@
+/* http.h - HTTP requests on libcurl: bounded, without redirects, without anything of libcurl's that is guessed from the
+ * environment of the user (.netrc). One http_t serves one thread and one request at a time; it keeps connections. */
+#ifndef FARM_HTTP_H
+#define FARM_HTTP_H
+
+#include <curl/curl.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/mem.h"
+
+enum { HTTP_HEADERS_MAX = 64 * 1024, HTTP_VALUE_MAX = 8192 };
+
+/* Certificates for one host: files, NULL where there are none. The system's authorities hold as well. */
+typedef struct {
+    char *ca_file, *client_certificate, *client_key;
+} http_certs_t;
+
+/* certs_folder (NULL: /etc/docker/certs.d) / host / {ca.crt,client.cert,client.key}. host: "registry.lan:5000" */
+void http_certs_find (http_certs_t *self, const char *certs_folder, const char *host);
+void http_certs_free (http_certs_t *self);
+
+/* Gives the next part of a body: bytes (0 at its end), or -1 to give the request up. */
+typedef ssize_t (http_read_fn) (void *data, size_t size, void *argument);
+
+typedef struct {
+    const char *method, *url;
+    const char *const *headers;             /* "Name: value", NULL behind the last; NULL: none */
+    const void *body;                       /* NULL: none, or by `read` */
+    size_t body_size;
+    http_read_fn *read;                     /* a body of body_bytes, in parts */
+    void *read_argument;
+    int64_t body_bytes;
+    const http_certs_t *certs;              /* NULL: the system's authorities */
+    int timeout_ms;                         /* without progress; required */
+    int total_ms;                           /* in all; 0: no limit */
+} http_request_t;
+
+/* Headers of an answer that somebody looks at; "" where missing. A value that does not fit is an error. */
+typedef struct {
+    int status;
+    int64_t content_length;                 /* -1: not said */
+    int retry_after_s;                      /* -1: not said */
+    char content_type [256];                /* without parameters */
+    char digest [256];                      /* Docker-Content-Digest */
+    char location [HTTP_VALUE_MAX];
+    char challenge [HTTP_VALUE_MAX];        /* WWW-Authenticate; several of them joined by ", " */
+} http_answer_t;
+
+typedef struct http http_t;
+
+http_t *http_new (void);
+void http_destroy (http_t **self);
+
+/* Send a request with its body and wait for the answer's headers, of any status; an answer not yet read is dropped.
+ * ERR_NETWORK for what may pass (refused, no progress, connection lost), ERR_PROTOCOL for what would be the same again
+ * (a certificate that is not trusted, nonsense for HTTP, headers too long). Texts say the host and what to look at. */
+int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err);
+
+/* Some of the answer's body: bytes, 0 at its end, -1 with an error as above. Nothing is read ahead beyond 64 KiB. */
+ssize_t http_read (http_t *self, void *data, size_t size, err_t *err);
+
+/* All of it, added to out. ERR_PROTOCOL when it is longer than max_bytes. */
+int http_read_all (http_t *self, size_t max_bytes, buffer_t *out, err_t *err);
+
+/* For who drives libcurl by himself. Any thread, any number of times. */
+void http_init (void);
+/* What every handle of ours is set to: the URL, http and https alone, no redirects, no signals, no .netrc, the
+ * certificates (NULL: the system's), and how long a connection may take to come about. Copies what it is given. */
+void http_prepare (CURL *easy, const char *url, const http_certs_t *certs, int timeout_ms);
+
+#endif

@@ -30,6 +30,9 @@ typedef struct registry registry_t;
 registry_t *registry_new (const registry_settings_t *settings);
 void registry_destroy (registry_t **self);
 
+/* Use this Authorization value ("Basic …") for the registry of a host, before anything in auth_file; NULL takes it back. */
+void registry_set_credential (registry_t *self, const char *host, const char *authorization);
+
 /* A manifest or index as the registry has it: the raw bytes, never written again in another form. */
 typedef struct {
     char media_type [128];                  /* of the Content-Type header */

@@ -1,0 +1,46 @@
+/* token.h - what a registry wants to be shown: bearer tokens and credentials, per registry and scope.
+ *
+ *     GET /v2/team/app/manifests/1.4          401, WWW-Authenticate: Bearer realm="https://auth.lan/token",service="r"
+ *     GET https://auth.lan/token?service=r&scope=repository:team/app:pull      {"token": "…", "expires_in": 300}
+ *     GET /v2/team/app/manifests/1.4          Authorization: Bearer …
+ *
+ * The user and password go to the realm only when it is on the registry's own host or site, else it is asked without. A
+ * token is used until half its time is over (60 s where that is not said); a password is looked up anew every minute. */
+#ifndef FARM_TOKEN_H
+#define FARM_TOKEN_H
+
+#include "common/http.h"
+#include "common/registry.h"
+
+enum { TOKEN_SCOPE_MAX = 1200 };
+
+/* For who sends requests to a registry by himself (the worker's door): the Authorization value that answers a 401.
+ * actions: "pull" or "pull,push"; challenge: the value of WWW-Authenticate, or NULL for what is known already. *header is
+ * NULL without an error when nothing is known (challenge NULL), else the caller frees and wipes it (docker_config_wipe).
+ * ERR_REGISTRY_DENIED when there is nothing to show or the token service refuses it. */
+int registry_authorization (registry_t *self, const reference_t *repository, const char *actions, const char *challenge,
+                            char **header, err_t *err);
+
+/* -- the registry client's own ----------------------------------------------------------------------------------- */
+
+typedef struct tokens tokens_t;
+
+/* http and settings are borrowed. */
+tokens_t *tokens_new (http_t *http, const registry_settings_t *settings);
+void tokens_destroy (tokens_t **self);
+
+/* A credential that goes before those of the settings' auth_file. */
+void tokens_set_credential (tokens_t *self, const char *host, const char *authorization);
+
+/* What is known for requests of a scope: "repository:team/app:pull", several with a space between, "" for none. Borrowed
+ * until the next call; NULL where nothing is. */
+const char *tokens_known (const tokens_t *self, const char *host, const char *scope);
+
+/* Answer a challenge of host's registry. Afterwards tokens_known has it. Errors as http_open's, ERR_REGISTRY for a token
+ * service that answers nonsense, and ERR_REGISTRY_DENIED. */
+int tokens_meet (tokens_t *self, const char *host, const char *scope, const char *challenge, err_t *err);
+
+/* The registry has refused what was shown: words for a person. Fills err (ERR_REGISTRY_DENIED), returns -1. */
+int tokens_refused (const tokens_t *self, const char *host, err_t *err);
+
+#endif
