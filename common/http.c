@@ -1,0 +1,224 @@
+/* http.c - see http.h. One request is driven by libcurl's multi interface in the thread that waits for it: until the headers
+ * are there, and then as far as the body is read.
+ *
+ *     http_open -> drive until headers      http_read -> take what has arrived; else drive until something has
+ *     libcurl pauses the connection while 64 KiB lie here unread: bounded memory however long the body is */
+#include "common/http.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/http_private.h"
+
+enum { SLICE_MS = 500 };
+
+http_t *http_new (void)
+{
+    http_t *self = mem_alloc (sizeof *self);
+    http_init ();
+    self->multi = curl_multi_init ();
+    return self;
+}
+
+static void drop_request (http_t *self)
+{
+    if (self->easy) {
+        curl_multi_remove_handle (self->multi, self->easy);
+        curl_easy_cleanup (self->easy);
+    }
+    curl_slist_free_all (self->headers);
+    self->easy = NULL;
+    self->headers = NULL;
+    buffer_clear (&self->ahead);
+    self->ahead_at = 0;
+}
+
+void http_destroy (http_t **self_p)
+{
+    http_t *self = *self_p;
+    if (!self)
+        return;
+    drop_request (self);
+    curl_multi_cleanup (self->multi);
+    buffer_free (&self->ahead);
+    free (self);
+    *self_p = NULL;
+}
+
+/* -- how it ended -------------------------------------------------------------------------------------------------- */
+
+/* What is wrong with TLS depends on which end is misconfigured; say both. */
+static int tls_error (const http_t *self, err_code code, const char *why, err_t *err)
+{
+    return err_set (err, code, "%s: no secure connection: %s; if its certificate is of an authority of your own, put "
+                    "that into certs.d/%s/ca.crt; if it speaks plain http, list %s under registry/plain-http", self->host,
+                    why, self->host, self->host);
+}
+
+static int outcome_error (const http_t *self, err_t *err)
+{
+    const char *why = self->error [0] ? self->error : curl_easy_strerror (self->outcome);
+    if (self->flaw)
+        return err_set (err, ERR_PROTOCOL, "%s does not answer as a registry does: %s", self->host, self->flaw);
+    switch (self->outcome) {
+        case CURLE_COULDNT_RESOLVE_HOST:
+        case CURLE_COULDNT_RESOLVE_PROXY:
+            return err_set (err, ERR_NETWORK, "%s: %s; check the name, and this machine's DNS", self->host, why);
+        case CURLE_COULDNT_CONNECT:
+        case CURLE_OPERATION_TIMEDOUT:
+            return err_set (err, ERR_NETWORK, "%s cannot be reached: %s; check that it runs, and host and port", self->host,
+                            why);
+        case CURLE_SSL_CONNECT_ERROR:
+            return tls_error (self, ERR_NETWORK, why, err);
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CERTPROBLEM:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_ISSUER_ERROR:
+            return tls_error (self, ERR_PROTOCOL, why, err);
+        case CURLE_UNSUPPORTED_PROTOCOL:
+        case CURLE_WEIRD_SERVER_REPLY:
+        case CURLE_BAD_CONTENT_ENCODING:
+            return err_set (err, ERR_PROTOCOL, "%s does not answer as a registry does: %s", self->host, why);
+        default:
+            return err_set (err, ERR_NETWORK, "%s: the connection failed: %s", self->host, why);
+    }
+}
+
+static void note_outcome (http_t *self)
+{
+    int left;
+    for (CURLMsg *message; (message = curl_multi_info_read (self->multi, &left));)
+        if (message->msg == CURLMSG_DONE && message->easy_handle == self->easy) {
+            self->is_done = true;
+            self->outcome = message->data.result;
+        }
+}
+
+/* -- driving ------------------------------------------------------------------------------------------------------- */
+
+static int check_time (const http_t *self, err_t *err)
+{
+    int64_t now_ms = clock_boot_ms ();
+    if (now_ms - self->progress_ms >= self->request.timeout_ms)
+        return err_set (err, ERR_NETWORK, "%s: nothing has come or gone for %d ms; check that it is healthy", self->host,
+                        self->request.timeout_ms);
+    if (self->until_ms && now_ms >= self->until_ms)
+        return err_set (err, ERR_NETWORK, "%s: the answer is not complete after %d ms", self->host, self->request.total_ms);
+    return 0;
+}
+
+static bool has_unread (const http_t *self)
+{
+    return self->ahead.size > self->ahead_at;
+}
+
+/* Let libcurl work until the headers are there (is_body false), or some of the body, or the end. */
+static int drive (http_t *self, bool is_body, err_t *err)
+{
+    for (;;) {
+        int running;
+        if (curl_multi_perform (self->multi, &running) != CURLM_OK)
+            return err_set (err, ERR_FARM, "%s: libcurl cannot go on", self->host);
+        note_outcome (self);
+        if (self->is_done || (is_body ? has_unread (self) : self->has_answer))
+            return 0;
+        if (check_time (self, err) < 0)
+            return -1;
+        curl_multi_poll (self->multi, NULL, 0, self->request.timeout_ms < SLICE_MS ? self->request.timeout_ms : SLICE_MS,
+                         NULL);
+    }
+}
+
+static void name_host (http_t *self, const char *url)
+{
+    origin_t origin;
+    if (url_origin (url, &origin, NULL) < 0)
+        snprintf (self->host, sizeof self->host, "the registry");
+    else if (origin.port == (origin.is_https ? 443 : 80))
+        snprintf (self->host, sizeof self->host, "%s", origin.host);
+    else
+        snprintf (self->host, sizeof self->host, "%s:%d", origin.host, origin.port);
+}
+
+static void begin (http_t *self, const http_request_t *request, http_answer_t *answer)
+{
+    drop_request (self);
+    self->request = *request;
+    self->answer = answer;
+    self->has_answer = self->is_done = self->is_paused = false;
+    self->flaw = NULL;
+    self->outcome = CURLE_OK;
+    self->header_bytes = self->body_at = 0;
+    self->sent = 0;
+    self->error [0] = 0;
+    self->progress_ms = clock_boot_ms ();
+    self->until_ms = request->total_ms > 0 ? self->progress_ms + request->total_ms : 0;
+    *answer = (http_answer_t) { .content_length = -1, .retry_after_s = -1 };
+    name_host (self, request->url);
+    self->easy = curl_easy_init ();
+    http_request_set (self, request);
+    curl_multi_add_handle (self->multi, self->easy);
+}
+
+/* What libcurl knows only after the last header. */
+static void complete_answer (http_t *self)
+{
+    curl_off_t value = -1;
+    if (curl_easy_getinfo (self->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &value) == CURLE_OK)
+        self->answer->content_length = value;
+    value = 0;
+    if (curl_easy_getinfo (self->easy, CURLINFO_RETRY_AFTER, &value) == CURLE_OK && value > 0)
+        self->answer->retry_after_s = value < INT32_MAX ? (int) value : INT32_MAX;
+}
+
+int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err)
+{
+    begin (self, request, answer);
+    int rc = drive (self, false, err);
+    if (rc == 0 && !self->has_answer)
+        rc = outcome_error (self, err);
+    if (rc == 0)
+        complete_answer (self);
+    else
+        drop_request (self);
+    self->answer = NULL;
+    return rc;
+}
+
+ssize_t http_read (http_t *self, void *data, size_t size, err_t *err)
+{
+    if (!has_unread (self)) {
+        buffer_clear (&self->ahead);
+        self->ahead_at = 0;
+        if (self->is_paused) {
+            self->is_paused = false;
+            self->progress_ms = clock_boot_ms ();       /* it was we who did not read */
+            curl_easy_pause (self->easy, CURLPAUSE_CONT);
+        }
+        if (!has_unread (self) && !self->is_done && drive (self, true, err) < 0)
+            return -1;
+    }
+    size_t left = self->ahead.size - self->ahead_at;
+    if (left == 0)
+        return self->outcome == CURLE_OK ? 0 : outcome_error (self, err);
+    size = size < left ? size : left;
+    memcpy (data, self->ahead.data + self->ahead_at, size);
+    self->ahead_at += size;
+    return (ssize_t) size;
+}
+
+int http_read_all (http_t *self, size_t max_bytes, buffer_t *out, err_t *err)
+{
+    char data [16384];
+    size_t total = 0;
+    for (ssize_t size; (size = http_read (self, data, sizeof data, err)) != 0; total += (size_t) size) {
+        if (size < 0)
+            return -1;
+        if ((size_t) size > max_bytes - total)
+            return err_set (err, ERR_PROTOCOL, "%s answers with more than %zu bytes where a small document belongs",
+                            self->host, max_bytes);
+        buffer_append (out, data, (size_t) size);
+    }
+    return 0;
+}
