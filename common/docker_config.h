@@ -11,7 +11,8 @@
 enum { DOCKER_CONFIG_MAX = 1024 * 1024 };
 
 /* The value of an Authorization header ("Basic …") for a registry's host, or NULL where the file has nothing for it or is
- * not there. The caller frees by docker_config_wipe. -1 when the file cannot be used, or the helper fails. */
+ * not there. The caller frees by docker_config_wipe. -1 (ERR_FARM) when the file cannot be used, or the
+ * helper fails. */
 int docker_config_find (const char *file, const char *host, char **authorization, err_t *err);
 
 /* Overwrite a secret, free it, and forget it. */
