@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/reference.h"
 #include "common/registry.h"
@@ -54,6 +55,24 @@ static json_t *load (const char *what, const void *bytes, size_t size, size_t ma
     return take (&document);
 }
 
+/* Readers written in Go take "Layers" for "layers" (and some letters beyond ASCII for ours): such a name would mean one thing
+ * to us and another to them. */
+static int check_names (const json_t *object, const char *const *names, err_t *err)
+{
+    const char *name;
+    json_t *member;
+    json_object_foreach ((json_t *) object, name, member) {
+        int is_odd = 0;
+        for (const unsigned char *c = (const unsigned char *) name; *c; c++)
+            is_odd |= *c >= 0x80;
+        for (const char *const *known = names; *known; known++)
+            is_odd |= strcasecmp (name, *known) == 0 && strcmp (name, *known) != 0;
+        if (is_odd)
+            return err_set (err, ERR_VERIFY, "a member named \"%.64s\", which others may take for another", name);
+    }
+    return 0;
+}
+
 static const char *text_of (const json_t *object, const char *name)
 {
     return json_string_value (json_object_get (object, name));
@@ -62,11 +81,14 @@ static const char *text_of (const json_t *object, const char *name)
 /* descriptor.md: mediaType, digest and size are required; `urls` would have clients fetch from elsewhere. */
 static int read_descriptor (const json_t *object, descriptor_t *out, err_t *err)
 {
+    static const char *const names [] = { "mediaType", "digest", "size", "urls", "platform", NULL };
     const char *media_type = text_of (object, "mediaType"), *digest = text_of (object, "digest");
     const json_t *size = json_object_get (object, "size");
     memset (out, 0, sizeof *out);
     if (!json_is_object (object) || !media_type || !digest || !json_is_integer (size))
         return err_set (err, ERR_VERIFY, "a descriptor without mediaType, digest or size");
+    if (check_names (object, names, err) < 0)
+        return -1;
     if (json_object_get (object, "urls"))
         return err_set (err, ERR_VERIFY, "a descriptor with urls: content from elsewhere is not published");
     if (strncmp (digest, "sha256:", 7) != 0 || !reference_is_digest (digest))
@@ -84,10 +106,13 @@ static int read_descriptor (const json_t *object, descriptor_t *out, err_t *err)
 /* schemaVersion is 2; a mediaType inside has to be the one that the registry declared (and Docker's types require one). */
 static int check_head (const json_t *document, const char *declared, err_t *err)
 {
+    static const char *const names [] = { "schemaVersion", "mediaType", "config", "layers", "manifests", NULL };
     const json_t *version = json_object_get (document, "schemaVersion");
     const char *own = text_of (document, "mediaType");
     if (!json_is_integer (version) || json_integer_value (version) != 2)
         return err_set (err, ERR_VERIFY, "schemaVersion is not 2");
+    if (check_names (document, names, err) < 0)
+        return -1;
     if (json_object_get (document, "mediaType") ? !own || strcmp (own, declared) != 0
                                                 : strncmp (declared, "application/vnd.docker.", 23) == 0)
         return err_set (err, ERR_VERIFY, "the document says it is %.100s, the registry %.100s", own ? own : "nothing",
@@ -138,8 +163,11 @@ int manifest_parse_image (const void *bytes, size_t size, const char *media_type
 
 int manifest_parse_config (const void *bytes, size_t size, platform_t *platform, size_t *diff_ids, err_t *err)
 {
+    static const char *const names [] = { "os", "architecture", "variant", "rootfs", NULL };
+    static const char *const rootfs_names [] = { "type", "diff_ids", NULL };
     AUTO_JSON json_t *document = load ("a config", bytes, size, CONFIG_BYTES_MAX, err);
-    if (!document)
+    if (!document || check_names (document, names, err) < 0
+        || check_names (json_object_get (document, "rootfs"), rootfs_names, err) < 0)
         return -1;
     const json_t *rootfs = json_object_get (document, "rootfs"), *ids = json_object_get (rootfs, "diff_ids");
     const char *type = text_of (rootfs, "type");
@@ -159,9 +187,12 @@ static int read_child (const json_t *item, descriptor_t *child, err_t *err)
 {
     if (read_descriptor (item, child, err) < 0)
         return -1;
+    static const char *const platform_names [] = { "os", "architecture", "variant", NULL };
     const json_t *platform = json_object_get (item, "platform");
     if (!platform)
         return 0;
+    if (check_names (platform, platform_names, err) < 0)
+        return -1;
     return platform_from_parts (&child->platform, text_of (platform, "os"), text_of (platform, "architecture"),
                                 text_of (platform, "variant"), err);
 }

@@ -43,7 +43,7 @@ typedef struct {
 int media_is_index (const char *media_type);
 
 /* ERR_VERIFY for what is not such a document: wrong media type or schemaVersion, duplicate keys, depth above 16,
- * `manifests` beside `layers`, `urls`, sizes below 0, digests that are none. media_type: as the registry declared it; it
+ * `manifests` beside `layers`, `urls`, sizes below 0, digests that are none, names like ours but for their case. media_type: as the registry declared it; it
  * must agree with the document's own. */
 int manifest_parse_image (const void *bytes, size_t size, const char *media_type, image_manifest_t *out, err_t *err);
 int manifest_parse_index (const void *bytes, size_t size, const char *media_type, image_index_t *out, err_t *err);
