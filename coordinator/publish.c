@@ -37,6 +37,8 @@ static int copy_child (registry_t *registry, const reference_t *from, const refe
     if (rc == 0)
         rc = registry_put_manifest (registry, to, NULL, &manifest, err);
     manifest_free (&manifest);
+    if (rc < 0 && err && err->code == ERR_NOT_FOUND)
+        err->code = ERR_VERIFY;             /* it was there when it was verified */
     return rc < 0 ? err_wrap (err, "copy %s to %s/%s", digest, to->host, to->path) : 0;
 }
 
@@ -65,6 +67,8 @@ static int put_tag (registry_t *registry, const publication_t *self, const refer
         rc = err_set (err, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving "
                       "this tag");
     manifest_free (&back);
+    if (rc < 0 && err && err->code == ERR_NOT_FOUND)
+        err->code = ERR_REGISTRY;           /* it has just taken it */
     return rc;
 }
 

@@ -8,7 +8,7 @@ static int check_blob (registry_t *registry, const reference_t *repository, cons
 {
     int64_t size = 0;
     if (registry_head_blob (registry, repository, blob->digest, &size, err) < 0) {
-        if (err->code == ERR_NOT_FOUND)
+        if (err && err->code == ERR_NOT_FOUND)
             err->code = ERR_VERIFY;
         return err_wrap (err, "blob %s", blob->digest);
     }
@@ -25,7 +25,7 @@ static int check_config (registry_t *registry, const reference_t *repository, co
     platform_t platform;
     size_t diff_ids = 0;
     if (registry_get_blob (registry, repository, image->config.digest, CONFIG_BYTES_MAX, &config, err) < 0) {
-        if (err->code == ERR_NOT_FOUND)
+        if (err && err->code == ERR_NOT_FOUND)
             err->code = ERR_VERIFY;
         return err_wrap (err, "config %s", image->config.digest);
     }
@@ -68,7 +68,7 @@ int verify_image (registry_t *registry, const reference_t *repository, const cha
     reference.tag [0] = 0;
     snprintf (reference.digest, sizeof reference.digest, "%s", digest);
     int rc = registry_get_manifest (registry, &reference, &manifest, err);
-    if (rc < 0 && err->code == ERR_NOT_FOUND)
+    if (rc < 0 && err && err->code == ERR_NOT_FOUND)
         err->code = ERR_VERIFY;
     if (rc == 0)
         rc = check_image (registry, repository, &manifest, platform, err);
