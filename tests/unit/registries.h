@@ -1,0 +1,38 @@
+/* registries.h - registries for tests: Debian's docker-registry, and one that does as a script says (lib/fake_registry.py). */
+#ifndef FARM_TEST_REGISTRIES_H
+#define FARM_TEST_REGISTRIES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/registry.h"
+
+typedef struct {
+    pid_t pid;
+    int input, output;                      /* ours; the process ends when its input does, or is ended */
+    char host [64];                         /* "127.0.0.1:PORT" */
+    char name [64];                         /* "localhost:PORT", the same one as another origin */
+    char folder [64];                       /* removed at the end */
+    const char *plain [3];                  /* both names, for settings */
+} server_t;
+
+/* script: see fake_registry.py. Fails the test where it does not start. */
+void fake_start (server_t *self, const char *script);
+/* How many requests with this method ("" any) and this in their path it has had; of them with an Authorization. */
+int fake_requests (const server_t *self, const char *method, const char *path);
+int fake_authorized (const server_t *self, const char *method, const char *path);
+
+/* Debian's docker-registry; login: a line of an htpasswd file (bcrypt), or NULL. False where it is not installed. */
+bool real_start (server_t *self, const char *login);
+
+void server_stop (server_t *self);
+
+/* A client that may speak plain http with it; auth_file may be NULL. The caller destroys. */
+registry_t *client_of (const server_t *self, const char *auth_file);
+reference_t reference_of (const char *host, const char *rest);
+
+/* Push as another client would; authorization may be NULL. digest gets the digest. */
+void push_blob (const server_t *self, const char *path, const char *authorization, const void *data, size_t size,
+                char digest [OCI_DIGEST_SIZE]);
+
+#endif
