@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
-enum { APPLICATION_ID = 0x46446570, VERSION = 1 };      /* "FDep" */
+enum { APPLICATION_ID = 0x46446570, DEPOT_VERSION = 1 };      /* "FDep" */
 
 static const char open_sql [] =
     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
@@ -161,9 +161,9 @@ static int check_or_make (depot_t *self, err_t *err)
         return execute (self, make_sql, err);
     if (application != APPLICATION_ID)
         return err_set (err, ERR_FARM, "%s is a database, but no depot: give another folder", self->path);
-    if (version != VERSION)
+    if (version != DEPOT_VERSION)
         return err_set (err, ERR_FARM, "the depot %s has version %lld and this program knows %d: install the newer program, or"
-                        " move the file away", self->path, (long long) version, VERSION);
+                        " move the file away", self->path, (long long) version, DEPOT_VERSION);
     return 0;
 }
 
