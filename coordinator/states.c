@@ -1,0 +1,132 @@
+/* states.c - see states.h. */
+#include "coordinator/states.h"
+
+#include <string.h>
+
+#include "coordinator/engine_private.h"
+
+static const char *const job_names [] = { "queued", "assigned", "fetching", "building", "pushing", "verifying", "done",
+                                          "failed", "cancelled" };
+static const char *const build_names [] = { "queued", "running", "publishing", "published", "failed", "cancelled" };
+
+#define BIT(state) (1u << (state))
+#define ENDED (BIT (JOB_FAILED) | BIT (JOB_CANCELLED))
+#define BACK BIT (JOB_QUEUED)
+
+/* Where each may go. A worker's report may overtake an earlier one, so steps ahead may be skipped; never back but to queued. */
+static const unsigned job_moves [JOB_STATES] = {
+    [JOB_QUEUED]    = BIT (JOB_ASSIGNED) | ENDED,
+    [JOB_ASSIGNED]  = BIT (JOB_FETCHING) | BIT (JOB_BUILDING) | BIT (JOB_PUSHING) | BIT (JOB_VERIFYING) | BACK | ENDED,
+    [JOB_FETCHING]  = BIT (JOB_BUILDING) | BIT (JOB_PUSHING) | BIT (JOB_VERIFYING) | BACK | ENDED,
+    [JOB_BUILDING]  = BIT (JOB_PUSHING) | BIT (JOB_VERIFYING) | BACK | ENDED,
+    [JOB_PUSHING]   = BIT (JOB_VERIFYING) | BACK | ENDED,
+    [JOB_VERIFYING] = BIT (JOB_DONE) | ENDED,
+};
+
+static const unsigned build_moves [BUILD_STATES] = {
+    [BUILD_QUEUED]     = BIT (BUILD_RUNNING) | BIT (BUILD_FAILED) | BIT (BUILD_CANCELLED),
+    [BUILD_RUNNING]    = BIT (BUILD_PUBLISHING) | BIT (BUILD_FAILED) | BIT (BUILD_CANCELLED),
+    [BUILD_PUBLISHING] = BIT (BUILD_PUBLISHED) | BIT (BUILD_FAILED),
+};
+
+const char *job_state_name (job_state state)
+{
+    return job_names [state];
+}
+
+const char *build_state_name (build_state state)
+{
+    return build_names [state];
+}
+
+job_state job_state_of (const char *name)
+{
+    int state = 0;
+    while (state < JOB_STATES && strcmp (job_names [state], name) != 0)
+        state++;
+    return state;
+}
+
+build_state build_state_of (const char *name)
+{
+    int state = 0;
+    while (state < BUILD_STATES && strcmp (build_names [state], name) != 0)
+        state++;
+    return state;
+}
+
+bool job_may_move (job_state from, job_state to)
+{
+    return from < JOB_STATES && to < JOB_STATES && (job_moves [from] & BIT (to));
+}
+
+bool build_may_move (build_state from, build_state to)
+{
+    return from < BUILD_STATES && to < BUILD_STATES && (build_moves [from] & BIT (to));
+}
+
+bool job_state_is_held (job_state state)
+{
+    return state >= JOB_ASSIGNED && state <= JOB_PUSHING;
+}
+
+bool job_state_is_over (job_state state)
+{
+    return state >= JOB_DONE;
+}
+
+bool build_state_is_over (build_state state)
+{
+    return state >= BUILD_PUBLISHED;
+}
+
+/* job and attempt 0: the event is of the build. */
+static int add_event (engine_t *engine, int64_t build, int64_t job, int64_t attempt, const char *from, const char *to,
+                      const char *cause, err_t *err)
+{
+    query_t query = db_query (engine->db, "INSERT INTO events (at_ms, build, job, attempt, from_state, to_state, cause) "
+                              "VALUES (:at, :build, nullif (:job, 0), nullif (:attempt, 0), :from, :to, :cause)");
+    query_int (&query, ":at", engine->wall_ms);
+    query_int (&query, ":build", build);
+    query_int (&query, ":job", job);
+    query_int (&query, ":attempt", attempt);
+    query_text (&query, ":from", from);
+    query_text (&query, ":to", to);
+    query_text (&query, ":cause", cause ? cause : "");
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
+              const char *cause, err_t *err)
+{
+    if (!job_may_move (from, to))
+        return err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
+    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to WHERE id = :id AND state = :from");
+    query_int (&query, ":id", job);
+    query_text (&query, ":from", job_names [from]);
+    query_text (&query, ":to", job_names [to]);
+    int changed = query_run (&query, err);
+    if (changed != 1)
+        return changed < 0 ? -1 : err_set (err, ERR_FARM, "job %lld is not %s", (long long) job, job_names [from]);
+    engine_note_change (engine, build);
+    return add_event (engine, build, job, attempt, job_names [from], job_names [to], cause, err);
+}
+
+int build_move (engine_t *engine, int64_t build, build_state from, build_state to, const char *cause, err_t *err)
+{
+    if (!build_may_move (from, to))
+        return err_set (err, ERR_FARM, "build %lld may not go from %s to %s", (long long) build, build_names [from],
+                        build_names [to]);
+    query_t query = db_query (engine->db, "UPDATE builds SET state = :to, ended_ms = CASE WHEN :over THEN :now END "
+                              "WHERE id = :id AND state = :from");
+    query_int (&query, ":id", build);
+    query_int (&query, ":over", build_state_is_over (to));
+    query_int (&query, ":now", engine->wall_ms);
+    query_text (&query, ":from", build_names [from]);
+    query_text (&query, ":to", build_names [to]);
+    int changed = query_run (&query, err);
+    if (changed != 1)
+        return changed < 0 ? -1 : err_set (err, ERR_FARM, "build %lld is not %s", (long long) build, build_names [from]);
+    engine_note_change (engine, build);
+    return add_event (engine, build, 0, 0, build_names [from], build_names [to], cause, err);
+}

@@ -1,0 +1,39 @@
+/* states.h - the states of jobs and builds, and the one place where they change. docs/states.md shows the same tables. */
+#ifndef FARM_STATES_H
+#define FARM_STATES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+typedef enum {
+    JOB_QUEUED, JOB_ASSIGNED, JOB_FETCHING, JOB_BUILDING, JOB_PUSHING, JOB_VERIFYING, JOB_DONE, JOB_FAILED, JOB_CANCELLED,
+    JOB_STATES
+} job_state;
+
+typedef enum { BUILD_QUEUED, BUILD_RUNNING, BUILD_PUBLISHING, BUILD_PUBLISHED, BUILD_FAILED, BUILD_CANCELLED, BUILD_STATES } build_state;
+
+const char *job_state_name (job_state state);
+const char *build_state_name (build_state state);
+/* The state of a name out of the database; JOB_STATES or BUILD_STATES for another name. */
+job_state job_state_of (const char *name);
+build_state build_state_of (const char *name);
+
+bool job_may_move (job_state from, job_state to);
+bool build_may_move (build_state from, build_state to);
+
+/* True for assigned, fetching, building and pushing: a worker has it. */
+bool job_state_is_held (job_state state);
+bool job_state_is_over (job_state state);
+bool build_state_is_over (build_state state);
+
+struct engine;
+
+/* Move one, and append the event row with its cause. A move that the table does not allow, or of a row that is not in `from`, is
+ * ERR_FARM: a bug of the engine. */
+int job_move (struct engine *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
+              const char *cause, err_t *err);
+int build_move (struct engine *engine, int64_t build, build_state from, build_state to, const char *cause, err_t *err);
+
+#endif
