@@ -300,6 +300,18 @@ zsock_t *msg_connect (const char *endpoint, const keypair_t *own, const uint8_t 
     return socket;
 }
 
+/* With IPv6 on, an IPv4 address is told as "tcp://[::ffff:127.0.0.1]:5570": people know it as 127.0.0.1. */
+static void unmap_ipv4 (char bound [256])
+{
+    static const char prefix [] = "tcp://[::ffff:";
+    char *end = strchr (bound, ']');
+    if (strncmp (bound, prefix, sizeof prefix - 1) != 0 || !end || !strchr (bound, '.'))
+        return;
+    AUTO_FREE char *text = mem_printf ("tcp://%.*s%s", (int) (end - bound - (int) sizeof prefix + 1), bound + sizeof prefix - 1,
+                                       end + 1);
+    strcpy (bound, text);
+}
+
 zsock_t *msg_bind (const char *endpoint, const keypair_t *server, int high_water, char bound [256], err_t *err)
 {
     zsock_t *socket = zsock_new (ZMQ_ROUTER);
@@ -325,5 +337,7 @@ zsock_t *msg_bind (const char *endpoint, const keypair_t *server, int high_water
         err_set (err, ERR_FARM, "listen on %s: %s", endpoint, zmq_strerror (errno));
         zsock_destroy (&socket);
     }
+    else
+        unmap_ipv4 (bound);
     return socket;
 }

@@ -1,0 +1,283 @@
+/* attempts.c - see attempts.h. The number of an attempt is its fencing token: what an older one says changes nothing. */
+#include "coordinator/attempts.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/builds.h"
+#include "coordinator/tags.h"
+
+/* -- begin ------------------------------------------------------------------------------------------------------ */
+
+void attempt_open_log (engine_t *self, const lease_t *lease)
+{
+    const board_t *board = board_find (self, lease->worker);
+    engine_act (self, ACTION_OPEN_LOG, json_pack ("{s:I, s:I, s:I}", "job", (json_int_t) lease->job, "attempt",
+                                                  (json_int_t) lease->attempt, "principal",
+                                                  (json_int_t) (board ? board->principal : 0)));
+}
+
+static int insert (engine_t *self, const job_t *job, int64_t number, const board_t *board, bool is_emulated, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT INTO attempts (job, number, worker, is_emulated, state, assigned_ms) "
+                              "VALUES (:job, :number, :worker, :emulated, 'assigned', :now)");
+    query_int (&query, ":job", job->id);
+    query_int (&query, ":number", number);
+    query_int (&query, ":worker", board->id);
+    query_int (&query, ":emulated", is_emulated);
+    query_int (&query, ":now", self->wall_ms);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int count_up (engine_t *self, const job_t *job, int64_t number, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE jobs SET attempt = :number WHERE id = :id");
+    query_int (&query, ":number", number);
+    query_int (&query, ":id", job->id);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int send_assign (engine_t *self, const job_t *job, int64_t number, const board_t *board, bool is_emulated, err_t *err)
+{
+    char repository [512];
+    json_t *spec = build_spec (self, job->build, repository, err);
+    if (!spec)
+        return -1;
+    engine_send (self, board->peer, "assign",
+                 json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I}", "job", (json_int_t) job->id,
+                            "attempt", (json_int_t) number, "build", (json_int_t) job->build, "platform", job->platform,
+                            "emulated", is_emulated, "repository", repository, "spec", spec,
+                            "timeout_ms", (json_int_t) self->settings.job_timeout_ms));
+    return 0;
+}
+
+int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool is_emulated, err_t *err)
+{
+    int64_t number = job->attempt + 1;
+    AUTO_FREE char *cause = mem_printf ("assigned to %s%s", board->name, is_emulated ? " (emulated)" : "");
+    if (insert (self, job, number, board, is_emulated, err) < 0 || count_up (self, job, number, err) < 0
+        || job_move (self, job->build, job->id, number, JOB_QUEUED, JOB_ASSIGNED, cause, err) < 0
+        || build_begin (self, job->build, err) < 0)
+        return -1;
+    wait_drop (self, WAIT_MATCH, job->id);
+    lease_add (self, job->build, job->id, number, board->id);
+    attempt_open_log (self, lease_find (self, job->id));
+    return send_assign (self, job, number, board, is_emulated, err);
+}
+
+/* -- end -------------------------------------------------------------------------------------------------------- */
+
+static void close_log (engine_t *self, int64_t job, int64_t attempt)
+{
+    engine_act (self, ACTION_CLOSE_LOG, json_pack ("{s:I, s:I}", "job", (json_int_t) job, "attempt", (json_int_t) attempt));
+}
+
+/* The worker has nothing more to do with it. */
+static void release (engine_t *self, const job_t *job)
+{
+    if (!lease_find (self, job->id))
+        return;
+    lease_drop (self, job->id);
+    close_log (self, job->id, job->attempt);
+}
+
+int attempt_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err)
+{
+    release (self, job);
+    query_t query = db_query (self->db, "UPDATE attempts SET state = :state, code = :code, reason = :reason, step = :step, "
+                              "exit_status = nullif (:status, -1), ended_ms = :now "
+                              "WHERE job = :job AND number = :number AND ended_ms IS NULL");
+    query_text (&query, ":state", state);
+    query_text (&query, ":code", fault ? err_name (fault->code) : NULL);
+    query_text (&query, ":reason", fault ? fault->reason : NULL);
+    query_text (&query, ":step", fault ? fault->step : NULL);
+    query_int (&query, ":status", fault ? fault->exit_status : -1);
+    query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":job", job->id);
+    query_int (&query, ":number", job->attempt);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+void attempt_abort (engine_t *self, const job_t *job, const char *reason)
+{
+    const lease_t *lease = lease_find (self, job->id);
+    const board_t *board = lease ? board_find (self, lease->worker) : NULL;
+    if (board && board->peer)
+        engine_send (self, board->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job->id, "attempt",
+                                                            (json_int_t) job->attempt, "reason", reason));
+}
+
+/* An assignment that never reached its worker is nobody's failure. */
+int attempt_lose (engine_t *self, const lease_t *lease, const char *why, err_t *err)
+{
+    job_t job;
+    const board_t *board = board_find (self, lease->worker);
+    AUTO_FREE char *reason = mem_printf ("%s: %s", board ? board->name : "a worker", why);
+    fault_t fault = { .code = ERR_NETWORK, .reason = reason, .exit_status = -1 };
+    if (job_load (self, lease->job, &job, err) < 0)
+        return -1;
+    attempt_abort (self, &job, why);
+    return job_retry (self, &job, &fault, job.state != JOB_ASSIGNED, err);
+}
+
+int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t attempt, bool *is_wanted, err_t *err)
+{
+    const lease_t *lease = lease_find (self, job);
+    *is_wanted = lease && lease->worker == worker && lease->attempt == attempt;
+    if (*is_wanted)
+        return 0;
+    query_t query = db_query (self->db, "SELECT 1 FROM jobs JOIN attempts ON attempts.job = jobs.id "
+                              "AND attempts.number = jobs.attempt WHERE jobs.id = :job AND jobs.attempt = :attempt "
+                              "AND attempts.worker = :worker AND jobs.state IN ('verifying', 'done')");
+    query_int (&query, ":job", job);
+    query_int (&query, ":attempt", attempt);
+    query_int (&query, ":worker", worker);
+    *is_wanted = query_step (&query);
+    return query_end (&query, err);
+}
+
+/* -- reports ---------------------------------------------------------------------------------------------------- */
+
+/* When the attempt came into a state; and what a `pushed` tells. */
+static int note_progress (engine_t *self, const event_t *event, const char *state, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE attempts SET state = :state, "
+        "fetching_ms  = CASE WHEN :state = 'fetching'  THEN coalesce (fetching_ms, :now)  ELSE fetching_ms END, "
+        "building_ms  = CASE WHEN :state = 'building'  THEN coalesce (building_ms, :now)  ELSE building_ms END, "
+        "pushing_ms   = CASE WHEN :state = 'pushing'   THEN coalesce (pushing_ms, :now)   ELSE pushing_ms END, "
+        "verifying_ms = CASE WHEN :state = 'verifying' THEN coalesce (verifying_ms, :now) ELSE verifying_ms END, "
+        "digest = coalesce (:digest, digest), builder_ms = coalesce (nullif (:builder_ms, 0), builder_ms), "
+        "fetched_bytes = coalesce (nullif (:fetched, 0), fetched_bytes) WHERE job = :job AND number = :number");
+    query_text (&query, ":state", state);
+    query_int (&query, ":now", self->wall_ms);
+    query_text (&query, ":digest", event_text (event, "digest"));
+    query_int (&query, ":builder_ms", event_int (event, "builder_ms"));
+    query_int (&query, ":fetched", event_int (event, "fetched_bytes"));
+    query_int (&query, ":job", event_int (event, "job"));
+    query_int (&query, ":number", event_int (event, "attempt"));
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int on_progress (engine_t *self, const event_t *event, const job_t *job, job_state to, err_t *err)
+{
+    if (!job_may_move (job->state, to))
+        return 0;                               /* overtaken by a later report */
+    if (note_progress (self, event, job_state_name (to), err) < 0)
+        return -1;
+    return job_move (self, job->build, job->id, job->attempt, job->state, to, "reported", err);
+}
+
+static int on_pushed (engine_t *self, const event_t *event, const job_t *job, err_t *err)
+{
+    if (!event_text (event, "digest"))
+        return err_set (err, ERR_PROTOCOL, "report pushed: a digest is missing");
+    if (on_progress (self, event, job, JOB_VERIFYING, err) < 0)
+        return -1;
+    release (self, job);
+    wait_set (self, WAIT_VERIFY, job->id, 0);
+    return attempt_hand_out (self, job->id, err);
+}
+
+/* The user's faults end the job. So does what the registry refuses for good; the rest is tried again, on another worker
+ * where there is one. A worker that stopped by itself has not failed. */
+static int on_failed (engine_t *self, const event_t *event, const job_t *job, err_t *err)
+{
+    const char *text = event_text (event, "text");
+    const json_t *status = json_object_get (event->header, "exit_status");
+    fault_t fault = {
+        .code = err_from_name (event_text (event, "code")), .reason = text && *text ? text : "the worker gave no reason",
+        .step = event_text (event, "step"), .exit_status = status ? (int) json_integer_value (status) : -1,
+    };
+    if (fault.code == ERR_NONE || fault.code == ERR_STALE)
+        fault.code = ERR_FARM;
+    if (note_progress (self, event, "failed", err) < 0)
+        return -1;
+    bool has_stopped = fault.code == ERR_CANCELLED || fault.code == ERR_INTERRUPTED;
+    if (has_stopped || err_is_farm_fault (fault.code))
+        return job_retry (self, job, &fault, !has_stopped, err);
+    return job_fail (self, job, &fault, err);
+}
+
+static int on_state (engine_t *self, const event_t *event, const job_t *job, err_t *err)
+{
+    const char *state = event_text (event, "state");
+    if (strcmp (state, "pushed") == 0)
+        return on_pushed (self, event, job, err);
+    if (strcmp (state, "failed") == 0)
+        return on_failed (self, event, job, err);
+    return on_progress (self, event, job, job_state_of (state), err);
+}
+
+int attempts_on_report (engine_t *self, const event_t *event, err_t *err)
+{
+    const board_t *board = board_of_principal (self, event->principal);
+    int64_t id = event_int (event, "job"), attempt = event_int (event, "attempt");
+    const lease_t *lease = lease_find (self, id);
+    bool is_live = board && lease && lease->worker == board->id && lease->attempt == attempt, is_wanted = is_live;
+    if (board && !is_live && attempt_is_wanted (self, board->id, id, attempt, &is_wanted, err) < 0)
+        return -1;
+    json_t *answer = is_wanted ? NULL : json_pack ("{s:b}", "stale", 1);
+    if (is_live) {
+        job_t job;
+        if (job_load (self, id, &job, err) < 0 || on_state (self, event, &job, err) < 0)
+            return -1;
+    }
+    engine_answer (self, event, "noted", answer);
+    return 0;
+}
+
+/* -- verifying -------------------------------------------------------------------------------------------------- */
+
+int attempt_hand_out (engine_t *self, int64_t id, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT jobs.build, jobs.platform, jobs.attempt, attempts.digest, builds.repository "
+                              "FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
+                              "JOIN builds ON builds.id = jobs.build WHERE jobs.id = :id AND jobs.state = 'verifying'");
+    query_int (&query, ":id", id);
+    if (query_step (&query)) {
+        engine_act (self, ACTION_VERIFY,
+                    json_pack ("{s:I, s:I, s:I, s:s, s:s, s:s}", "job", (json_int_t) id, "build",
+                               (json_int_t) query_get_int (&query, 0), "platform", query_get_text (&query, 1), "attempt",
+                               (json_int_t) query_get_int (&query, 2), "digest", query_get_text (&query, 3), "repository",
+                               query_get_text (&query, 4)));
+        for (size_t i = 0; i < self->wait_count; i++)
+            if (self->waits [i].kind == WAIT_VERIFY && self->waits [i].id == id)
+                self->waits [i].due_at = INT64_MAX;
+    }
+    return query_end (&query, err);
+}
+
+static int accept (engine_t *self, const event_t *event, const job_t *job, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE jobs SET media_type = :type, digest = :digest, size = :size WHERE id = :id");
+    query_text (&query, ":type", event_text (event, "media_type"));
+    query_text (&query, ":digest", event_text (event, "digest"));
+    query_int (&query, ":size", event_int (event, "size"));
+    query_int (&query, ":id", job->id);
+    if (query_run (&query, err) < 0)
+        return -1;
+    wait_drop (self, WAIT_VERIFY, job->id);
+    if (job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_DONE, "verified", err) < 0
+        || attempt_end (self, job, "done", NULL, err) < 0)
+        return -1;
+    int left = jobs_left (self, job->build, err);
+    return left == 0 ? tags_store_index (self, job->build, err) : left < 0 ? -1 : 0;
+}
+
+int attempts_on_verified (engine_t *self, const event_t *event, err_t *err)
+{
+    job_t job;
+    if (job_load (self, event_int (event, "job"), &job, err) < 0)
+        return -1;
+    if (job.state != JOB_VERIFYING || job.attempt != event_int (event, "attempt"))
+        return 0;                               /* cancelled, or said twice */
+    if (json_is_true (json_object_get (event->header, "ok")))
+        return accept (self, event, &job, err);
+    fault_t fault = { .code = err_from_name (event_text (event, "code")), .reason = event_text (event, "text"), .exit_status = -1 };
+    int tries = wait_tries (self, WAIT_VERIFY, job.id);
+    if (err_is_farm_fault (fault.code) && tries < self->settings.attempts_max + 2) {
+        wait_set (self, WAIT_VERIFY, job.id, self->settings.retry_ms << (tries - 1));
+        return 0;
+    }
+    return job_fail (self, &job, &fault, err);
+}

@@ -1,0 +1,31 @@
+/* attempts.h - one try of a job on one worker: begun, reported on, verified, ended. */
+#ifndef FARM_ATTEMPTS_H
+#define FARM_ATTEMPTS_H
+
+#include "coordinator/jobs.h"
+
+handler_fn attempts_on_report;
+handler_fn attempts_on_verified;
+
+/* Give a queued job to a board: a new attempt under a lease. */
+int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool is_emulated, err_t *err);
+
+/* The last attempt of the job is over, if it still lives: its row says how, its lease ends, nothing is added to its log. */
+int attempt_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err);
+
+/* The lease's worker is gone or has lost it: the job is tried again. The lease is dropped in any case. */
+int attempt_lose (engine_t *self, const lease_t *lease, const char *why, err_t *err);
+
+/* Tell the worker that has the job to stop. */
+void attempt_abort (engine_t *self, const job_t *job, const char *reason);
+
+/* Is this attempt still of interest: under lease by this worker, or pushed and being verified? */
+int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t attempt, bool *is_wanted, err_t *err);
+
+/* Have what was pushed verified (again). A job that is not verifying is passed over. */
+int attempt_hand_out (engine_t *self, int64_t job, err_t *err);
+
+/* The worker of the lease may write the attempt's log. */
+void attempt_open_log (engine_t *self, const lease_t *lease);
+
+#endif

@@ -1,0 +1,26 @@
+/* builds.h - what users submitted: taken down, begun, cancelled, failed. (Published: tags.h.) */
+#ifndef FARM_BUILDS_H
+#define FARM_BUILDS_H
+
+#include "coordinator/jobs.h"
+
+handler_fn builds_on_submit;
+handler_fn builds_on_cancel;
+
+/* The first attempt of one of its jobs has begun. */
+int build_begin (engine_t *self, int64_t build, err_t *err);
+
+/* It failed, if it is not over already. */
+int build_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err);
+
+/* BUILD_STATES when there is no such build. */
+build_state build_state_now (engine_t *self, int64_t build);
+bool builds_is_over (engine_t *self, int64_t build);
+
+/* Its spec (to the caller) and the repository that workers push to. NULL on error. */
+json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t *err);
+
+/* One build less is live. */
+void build_note_over (engine_t *self);
+
+#endif

@@ -133,6 +133,16 @@ int64_t db_last_id (const db_t *self)
     return sqlite3_last_insert_rowid (self->handle);
 }
 
+int64_t db_changes (const db_t *self)
+{
+    return sqlite3_total_changes64 (self->handle);
+}
+
+bool db_in_transaction (const db_t *self)
+{
+    return !sqlite3_get_autocommit (self->handle);
+}
+
 /* -- opening ---------------------------------------------------------------------------------------------------- */
 
 static int64_t pragma (db_t *self, const char *sql)

@@ -49,5 +49,7 @@ int query_end (query_t *self, err_t *err);
 int query_run (query_t *self, err_t *err);
 
 int64_t db_last_id (const db_t *self);
+int64_t db_changes (const db_t *self);              /* rows changed since it was opened: has something been written? */
+bool db_in_transaction (const db_t *self);          /* false also after SQLite gave one up by itself (full disk) */
 
 #endif

@@ -1,0 +1,473 @@
+/* engine.c - one event after the other into one transaction, and what follows from it.
+ *
+ *     begin --> handle --> handle --> … --> match, hand out --> COMMIT --> actions
+ *                 |                                              |
+ *                 | fails: undone to its savepoint, answered     | fails: all events of the batch are answered with why,
+ *                 v                                              v        publishers' words are handled again in the next
+ *
+ * Which file handles which verb stands in one table here. */
+#include "coordinator/engine.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/attempts.h"
+#include "coordinator/builds.h"
+#include "coordinator/engine_private.h"
+#include "coordinator/matching.h"
+#include "coordinator/principals.h"
+#include "coordinator/tags.h"
+#include "coordinator/view.h"
+#include "coordinator/workers.h"
+
+enum { AGAIN_MAX = 3, AGAIN_MS = 1000 };
+
+/* -- who may say what ------------------------------------------------------------------------------------------- */
+
+enum { ADMIN = 1, SUBMITTER = 2, VIEWER = 4, WORKER = 8, INVITATION = 16, OWN = 32 };
+enum { BUILDS = ADMIN | SUBMITTER, LOOKS = ADMIN | SUBMITTER | VIEWER };
+
+static const struct { const char *name; unsigned role; } roles [] = {
+    { "admin", ADMIN }, { "submitter", SUBMITTER }, { "viewer", VIEWER }, { "worker", WORKER }, { "invitation", INVITATION },
+};
+
+static const struct {
+    const char *verb;
+    unsigned roles;
+    handler_fn *handle;
+} handlers [] = {
+    { "join", INVITATION, principals_on_join },
+    { "hello", LOOKS | WORKER, workers_on_hello },
+    { "heartbeat", WORKER, workers_on_heartbeat },
+    { "report", WORKER, attempts_on_report },
+    { "submit", BUILDS, builds_on_submit },
+    { "cancel", BUILDS, builds_on_cancel },
+    { "list", LOOKS, view_on_list },
+    { "inspect", LOOKS, view_on_inspect },
+    { "watch", LOOKS, view_on_watch },
+    { "workers", LOOKS, view_on_workers },
+    { "gone", OWN, workers_on_gone },
+    { "tick", OWN, workers_on_tick },
+    { "verified", OWN, attempts_on_verified },
+    { "published", OWN, tags_on_published },
+};
+
+static unsigned role_of (engine_t *self, const event_t *event, err_t *err)
+{
+    principal_t principal;
+    if (event->principal == 0)
+        return OWN;
+    if (principal_load (self, event->principal, &principal, err) < 0)
+        return 0;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp (roles [i].name, principal.role) == 0)
+            return roles [i].role;
+    return 0;
+}
+
+static int dispatch (engine_t *self, const event_t *event, err_t *err)
+{
+    unsigned role = role_of (self, event, err);
+    if (!role)
+        return -1;
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+        if (strcmp (handlers [i].verb, event->verb) != 0)
+            continue;
+        if (!(handlers [i].roles & role))
+            return err_set (err, ERR_DENIED, "%s: this key's role may not do that", event->verb);
+        return handlers [i].handle (self, event, err);
+    }
+    return err_set (err, ERR_PROTOCOL, "%s is nothing to ask the control socket", event->verb);
+}
+
+/* -- answers ---------------------------------------------------------------------------------------------------- */
+
+static action_t *add_action (engine_t *self, action_type type, json_t *header)
+{
+    actions_t *list = &self->pending;
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? 2 * list->capacity : 64;
+        list->items = mem_resize (list->items, list->capacity * sizeof *list->items);
+    }
+    action_t *action = &list->items [list->count++];
+    *action = (action_t) { .type = type, .header = header ? header : json_object () };
+    return action;
+}
+
+void engine_act (engine_t *self, action_type type, json_t *header)
+{
+    add_action (self, type, header);
+}
+
+void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *header)
+{
+    action_t *action = add_action (self, ACTION_SEND, header);
+    action->peer = peer;
+    snprintf (action->verb, sizeof action->verb, "%s", verb);
+}
+
+static void answer (engine_t *self, uint64_t peer, int64_t seq, const char *verb, json_t *header)
+{
+    if (!header)
+        header = json_object ();
+    if (seq > 0)
+        json_object_set_new (header, "re", json_integer (seq));
+    engine_send (self, peer, verb, header);
+}
+
+void engine_answer (engine_t *self, const event_t *event, const char *verb, json_t *header)
+{
+    answer (self, event->peer, event_int (event, "seq"), verb, header);
+}
+
+static void answer_error (engine_t *self, uint64_t peer, int64_t seq, const err_t *err)
+{
+    if (peer)
+        answer (self, peer, seq, "error", json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text));
+}
+
+static bool holds (const int64_t *ids, size_t count, int64_t id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids [i] == id)
+            return true;
+    return false;
+}
+
+static void add_id (int64_t **ids, size_t *count, int64_t id)
+{
+    if (holds (*ids, *count, id))
+        return;
+    *ids = mem_resize (*ids, (*count + 1) * sizeof **ids);
+    (*ids) [(*count)++] = id;
+}
+
+void engine_note_change (engine_t *self, int64_t build)
+{
+    if (holds (self->watched, self->watched_count, build))
+        add_id (&self->changed, &self->changed_count, build);
+}
+
+void engine_watch (engine_t *self, int64_t build)
+{
+    add_id (&self->watched, &self->watched_count, build);
+}
+
+int64_t event_int (const event_t *self, const char *field)
+{
+    return json_integer_value (json_object_get (self->header, field));
+}
+
+const char *event_text (const event_t *self, const char *field)
+{
+    return json_string_value (json_object_get (self->header, field));
+}
+
+static void cut_actions (actions_t *self, size_t count)
+{
+    while (self->count > count)
+        json_decref (self->items [--self->count].header);
+}
+
+void actions_clear (actions_t *self)
+{
+    cut_actions (self, 0);
+}
+
+void actions_free (actions_t *self)
+{
+    actions_clear (self);
+    free (self->items);
+    *self = (actions_t) { 0 };
+}
+
+static void hand_over (engine_t *self, actions_t *to)
+{
+    for (size_t i = 0; i < self->pending.count; i++) {
+        if (to->count == to->capacity) {
+            to->capacity = to->capacity ? 2 * to->capacity : 64;
+            to->items = mem_resize (to->items, to->capacity * sizeof *to->items);
+        }
+        to->items [to->count++] = self->pending.items [i];
+    }
+    self->pending.count = 0;
+}
+
+/* -- what was heard in this batch ------------------------------------------------------------------------------- */
+
+static void add_heard (heard_list_t *list, heard_t heard)
+{
+    list->items = mem_resize (list->items, (list->count + 1) * sizeof *list->items);
+    list->items [list->count++] = heard;
+}
+
+static void free_heard (heard_list_t *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        json_decref (list->items [i].header);
+    free (list->items);
+    *list = (heard_list_t) { 0 };
+}
+
+/* A peer asks again by itself or is answered; only publishers say a thing once. */
+static void remember (engine_t *self, const event_t *event, int tries)
+{
+    heard_t heard = { .peer = event->peer, .seq = event_int (event, "seq"), .tries = tries };
+    if (event->principal == 0 && event->header) {
+        snprintf (heard.verb, sizeof heard.verb, "%s", event->verb);
+        heard.header = json_incref ((json_t *) event->header);
+    }
+    if (heard.peer || heard.header)
+        add_heard (&self->heard, heard);
+}
+
+/* A publisher's word that could not be taken down. A full disk may pass; what fails again for another reason is a bug of
+ * ours, and better met by a fresh start. */
+static void take_up_again (engine_t *self, const heard_t *heard, const err_t *why)
+{
+    if (heard->tries >= AGAIN_MAX && why->code != ERR_FULL && self->fatal.code == ERR_NONE)
+        self->fatal = *why;
+    heard_t again = *heard;
+    again.header = json_incref (heard->header);
+    again.tries++;
+    add_heard (&self->again, again);
+}
+
+/* -- one event -------------------------------------------------------------------------------------------------- */
+
+static void lose (engine_t *self, const err_t *why)
+{
+    if (self->lost.code == ERR_NONE)
+        self->lost = *why;
+}
+
+/* Take back what a failed event did. */
+static void undo (engine_t *self, size_t pending, int64_t changes, const err_t *why)
+{
+    err_t err = { 0 };
+    cut_actions (&self->pending, pending);
+    if (!db_in_transaction (self->db)) {
+        lose (self, why);
+        return;
+    }
+    bool is_changed = db_changes (self->db) != changes;
+    if (db_exec (self->db, "ROLLBACK TO event; RELEASE event", &err) < 0
+        || (is_changed && live_load (self, &err) < 0))
+        lose (self, &err);
+}
+
+static void handle (engine_t *self, const event_t *event, int tries)
+{
+    err_t err = { 0 };
+    remember (self, event, tries);
+    if (self->lost.code != ERR_NONE)
+        return;
+    size_t pending = self->pending.count;
+    int64_t changes = db_changes (self->db);
+    if (db_exec (self->db, "SAVEPOINT event", &err) < 0) {
+        lose (self, &err);
+        return;
+    }
+    if (dispatch (self, event, &err) == 0) {
+        if (db_exec (self->db, "RELEASE event", &err) < 0)
+            lose (self, &err);
+        return;
+    }
+    undo (self, pending, changes, &err);
+    if (self->lost.code != ERR_NONE)
+        return;
+    answer_error (self, event->peer, event_int (event, "seq"), &err);
+    if (event->principal == 0 && event->header)
+        take_up_again (self, &self->heard.items [self->heard.count - 1], &err);
+}
+
+void engine_handle (engine_t *self, const event_t *event)
+{
+    assert (self->has_begun);
+    handle (self, event, 0);
+}
+
+/* -- the transaction -------------------------------------------------------------------------------------------- */
+
+static void handle_again (engine_t *self)
+{
+    heard_list_t list = self->again;
+    self->again = (heard_list_t) { 0 };
+    for (size_t i = 0; i < list.count; i++) {
+        event_t event = { .verb = list.items [i].verb, .header = list.items [i].header };
+        handle (self, &event, list.items [i].tries);
+    }
+    free_heard (&list);
+}
+
+int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err)
+{
+    assert (!self->has_begun);
+    self->boot_ms = boot_ms;
+    self->wall_ms = wall_ms;
+    self->lost = (err_t) { 0 };
+    err_t why = { 0 };
+    if (db_exec (self->db, "BEGIN IMMEDIATE", &why) < 0) {
+        if (why.code != ERR_FULL) {
+            *err = why;
+            return -1;
+        }
+        lose (self, &why);
+    }
+    self->has_begun = true;
+    handle_again (self);
+    return 0;
+}
+
+/* What follows from the events all together. */
+static int conclude (engine_t *self, err_t *err)
+{
+    if (self->must_match && matching_assign (self, err) < 0)
+        return -1;
+    if (self->must_publish && tags_hand_out (self, err) < 0)
+        return -1;
+    for (size_t i = 0; i < self->changed_count; i++) {
+        json_t *build = view_build (self, self->changed [i], err);
+        if (!build)
+            return -1;
+        engine_act (self, ACTION_CHANGED, build);
+    }
+    return 0;
+}
+
+/* Nobody is told any more of builds that are over: their last change goes out with this batch. */
+static void stop_watching (engine_t *self)
+{
+    for (size_t i = 0; i < self->changed_count; i++) {
+        if (!builds_is_over (self, self->changed [i]))
+            continue;
+        for (size_t j = 0; j < self->watched_count; j++)
+            if (self->watched [j] == self->changed [i])
+                self->watched [j] = self->watched [--self->watched_count];
+    }
+}
+
+static void end_batch (engine_t *self)
+{
+    self->has_begun = false;
+    self->changed_count = 0;
+    free_heard (&self->heard);
+}
+
+/* Nothing happened: memory as the database has it, and everybody hears why. */
+static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
+{
+    if (db_in_transaction (self->db))
+        db_exec (self->db, "ROLLBACK", NULL);
+    cut_actions (&self->pending, 0);
+    for (size_t i = 0; i < self->heard.count; i++) {
+        const heard_t *heard = &self->heard.items [i];
+        answer_error (self, heard->peer, heard->seq, &self->lost);
+        if (heard->header)
+            take_up_again (self, heard, &self->lost);
+    }
+    end_batch (self);
+    hand_over (self, actions);
+    if (live_load (self, err) < 0)
+        return -1;
+    if (self->fatal.code == ERR_NONE)
+        return 0;
+    *err = self->fatal;
+    return -1;
+}
+
+int engine_commit (engine_t *self, actions_t *actions, err_t *err)
+{
+    assert (self->has_begun);
+    err_t why = { 0 };
+    bool is_unknown = false;
+    if (self->lost.code == ERR_NONE && conclude (self, &why) < 0)
+        lose (self, &why);
+    if (self->lost.code == ERR_NONE && db_commit (self->db, &is_unknown, &why) < 0)
+        lose (self, &why);
+    if (is_unknown) {
+        *err = self->lost;
+        return -1;
+    }
+    if (self->lost.code != ERR_NONE)
+        return drop_batch (self, actions, err);
+    stop_watching (self);
+    self->must_match = self->must_publish = false;
+    hand_over (self, actions);
+    end_batch (self);
+    if (self->fatal.code == ERR_NONE)
+        return 0;
+    *err = self->fatal;
+    return -1;
+}
+
+/* -- the clock -------------------------------------------------------------------------------------------------- */
+
+int64_t engine_next_tick (const engine_t *self)
+{
+    int64_t next = workers_next_tick (self);
+    for (size_t i = 0; i < self->wait_count; i++)
+        if (self->waits [i].due_at < next)
+            next = self->waits [i].due_at;
+    if ((self->again.count || self->must_match || self->must_publish) && self->boot_ms + AGAIN_MS < next)
+        next = self->boot_ms + AGAIN_MS;
+    return next;
+}
+
+/* -- open and close --------------------------------------------------------------------------------------------- */
+
+/* Whatever was verified or published when the last run ended is done again at the first tick. */
+static int take_up_waits (engine_t *self, wait_kind kind, query_t query, err_t *err)
+{
+    while (query_step (&query))
+        wait_set (self, kind, query_get_int (&query, 0), 0);
+    return query_end (&query, err);
+}
+
+static int take_up (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE outbox SET is_handed_out = 0 WHERE is_handed_out");
+    if (query_run (&query, err) < 0)
+        return -1;
+    if (take_up_waits (self, WAIT_VERIFY, db_query (self->db, "SELECT id FROM jobs WHERE state = 'verifying'"), err) < 0)
+        return -1;
+    return take_up_waits (self, WAIT_PUBLISH, db_query (self->db, "SELECT build FROM outbox"), err);
+}
+
+int engine_open (engine_t **out, const char *path, const engine_settings_t *settings, int64_t now_ms, err_t *err)
+{
+    AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
+    self->settings = *settings;
+    self->boot_ms = now_ms;
+    if (db_open (&self->db, path, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
+        return -1;
+    *out = take (&self);
+    return 0;
+}
+
+/* The logs of live attempts may be gone on with. */
+void engine_resume (engine_t *self, actions_t *actions)
+{
+    for (size_t i = 0; i < self->lease_count; i++)
+        attempt_open_log (self, &self->leases [i]);
+    hand_over (self, actions);
+}
+
+void engine_destroy (engine_t **self_p)
+{
+    engine_t *self = *self_p;
+    if (!self)
+        return;
+    db_destroy (&self->db);
+    live_clear (self);
+    actions_free (&self->pending);
+    free_heard (&self->heard);
+    free_heard (&self->again);
+    free (self->changed);
+    free (self->watched);
+    free (self);
+    *self_p = NULL;
+}

@@ -72,13 +72,14 @@ void engine_destroy (engine_t **self);
 int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err);
 void engine_handle (engine_t *self, const event_t *event);
 /* Commit and append what is to be done to *actions. -1: the database is in an unknown state (after an I/O error at
- * COMMIT); the process has to start again. A full disk is not that: the events are answered with ERR_FULL and 0 returned. */
+ * COMMIT), or a publisher's word cannot be taken down: the process has to start again. A full disk is not that: the events are answered with ERR_FULL and 0 returned. */
 int engine_commit (engine_t *self, actions_t *actions, err_t *err);
 
 /* When `tick` should come next, on the boot clock; INT64_MAX for never. */
 int64_t engine_next_tick (const engine_t *self);
 
-/* After engine_open: actions for what the last run left (verify and publish again). */
+/* After engine_open, once: the logs of attempts that live on are open again. (What the last run left to be verified or published
+ * is handed out at the first commit.) */
 void engine_resume (engine_t *self, actions_t *actions);
 
 /* Principals: who may connect. */

@@ -1,6 +1,7 @@
 /* engine_private.h - what the files of the engine share: its state in memory, and how they answer.
  *
- * farm.db is the truth. In memory stand only what a restart may forget: connections, leases, pending waits. */
+ * farm.db is the truth. In memory stand only what a restart may forget: connections, leases, pending waits. Whenever an event
+ * or a batch is undone, live_load makes the memory agree with the database again. */
 #ifndef FARM_ENGINE_PRIVATE_H
 #define FARM_ENGINE_PRIVATE_H
 
@@ -39,9 +40,23 @@ typedef enum { WAIT_MATCH, WAIT_VERIFY, WAIT_PUBLISH } wait_kind;
 typedef struct {
     wait_kind kind;
     int64_t id;                 /* of the job or the build */
-    int64_t due_at;             /* boot clock */
+    int64_t due_at;             /* boot clock; INT64_MAX: under way */
     int tries;
 } wait_t;
+
+/* An event of this batch. Should the batch be lost, who asked is answered, and what a publisher said is taken up again. */
+typedef struct {
+    char verb [16];             /* "" for a peer's */
+    uint64_t peer;
+    int64_t seq;
+    json_t *header;             /* of a publisher's word; owned */
+    int tries;
+} heard_t;
+
+typedef struct {
+    heard_t *items;
+    size_t count;
+} heard_list_t;
 
 struct engine {
     db_t *db;
@@ -49,6 +64,12 @@ struct engine {
     int64_t boot_ms, wall_ms;
     bool has_begun;             /* the transaction */
     bool must_match;            /* something changed that lets a job be assigned */
+    bool must_publish;          /* or an index be handed to a publisher */
+    err_t lost;                 /* the batch cannot be committed, and why */
+    err_t fatal;                /* nor can the engine go on */
+    heard_list_t heard;         /* of this batch */
+    heard_list_t again;         /* to be handled at the beginning of the next */
+    int live_builds;
     board_t *boards;
     size_t board_count;
     lease_t *leases;
@@ -57,20 +78,33 @@ struct engine {
     size_t wait_count;
     int64_t *changed;           /* builds changed in this transaction */
     size_t changed_count;
+    int64_t *watched;           /* live builds that somebody watches */
+    size_t watched_count;
     actions_t pending;          /* handed out by commit */
 };
+
+/* What a verb's file does with an event. On -1 all that the event did is undone, and err is the answer. */
+typedef int (handler_fn) (engine_t *self, const event_t *event, err_t *err);
 
 /* -- answers (engine.c) */
 void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *header);     /* takes header */
 void engine_answer (engine_t *self, const event_t *event, const char *verb, json_t *header);
 void engine_act (engine_t *self, action_type type, json_t *header);                     /* takes header */
 void engine_note_change (engine_t *self, int64_t build);
+void engine_watch (engine_t *self, int64_t build);
+
+/* A field of a checked header: 0 or NULL where absent. */
+int64_t event_int (const event_t *self, const char *field);
+const char *event_text (const event_t *self, const char *field);
 
 /* -- memory (live.c) */
 board_t *board_find (engine_t *self, int64_t worker);
 board_t *board_of_principal (engine_t *self, int64_t principal);
 board_t *board_of_peer (engine_t *self, uint64_t peer);
+board_t *board_of_name (engine_t *self, const char *name);
 board_t *board_add (engine_t *self, int64_t worker, int64_t principal);
+/* The entry of board->platforms, -1 where it cannot run it. */
+int board_platform (const board_t *self, const char *platform);
 lease_t *lease_find (engine_t *self, int64_t job);
 void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker);
 void lease_drop (engine_t *self, int64_t job);
@@ -78,6 +112,8 @@ void wait_set (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms);   
 int wait_tries (const engine_t *self, wait_kind kind, int64_t id);
 bool wait_is_pending (const engine_t *self, wait_kind kind, int64_t id);
 void wait_drop (engine_t *self, wait_kind kind, int64_t id);
+/* Read boards, leases and counts from the database; what only memory knows of those that are still there is kept. */
+int live_load (engine_t *self, err_t *err);
 void live_clear (engine_t *self);
 
 #endif

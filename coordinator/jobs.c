@@ -1,0 +1,146 @@
+/* jobs.c - see jobs.h. */
+#include "coordinator/jobs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/attempts.h"
+#include "coordinator/builds.h"
+
+enum { JOBS_MAX = 64 };
+
+/* -- reading ---------------------------------------------------------------------------------------------------- */
+
+#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform"
+
+static void read_row (const query_t *query, job_t *out)
+{
+    out->id = query_get_int (query, 0);
+    out->build = query_get_int (query, 1);
+    out->attempt = query_get_int (query, 2);
+    out->position = (int) query_get_int (query, 3);
+    out->failures = (int) query_get_int (query, 4);
+    out->may_emulate = query_get_int (query, 5) != 0;
+    out->state = job_state_of (query_get_text (query, 6));
+    snprintf (out->platform, sizeof out->platform, "%s", query_get_text (query, 7));
+}
+
+int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT " COLUMNS " FROM jobs WHERE id = :id");
+    query_int (&query, ":id", id);
+    bool is_found = query_step (&query);
+    if (is_found)
+        read_row (&query, out);
+    if (query_end (&query, err) < 0)
+        return -1;
+    return is_found ? 0 : err_set (err, ERR_NOT_FOUND, "there is no job %lld", (long long) id);
+}
+
+static int load_live (engine_t *self, int64_t build, job_t out [JOBS_MAX], err_t *err)
+{
+    int count = 0;
+    query_t query = db_query (self->db, "SELECT " COLUMNS " FROM jobs WHERE build = :build "
+                              "AND state NOT IN ('done', 'failed', 'cancelled') ORDER BY position");
+    query_int (&query, ":build", build);
+    while (count < JOBS_MAX && query_step (&query))
+        read_row (&query, &out [count++]);
+    return query_end (&query, err) < 0 ? -1 : count;
+}
+
+int jobs_left (engine_t *self, int64_t build, err_t *err)
+{
+    int count = 0;
+    query_t query = db_query (self->db, "SELECT count (*) FROM jobs WHERE build = :build AND state <> 'done'");
+    query_int (&query, ":build", build);
+    if (query_step (&query))
+        count = (int) query_get_int (&query, 0);
+    return query_end (&query, err) < 0 ? -1 : count;
+}
+
+/* -- writing ---------------------------------------------------------------------------------------------------- */
+
+int job_insert (engine_t *self, int64_t build, int position, const char *platform, bool may_emulate, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state) "
+                              "VALUES (:build, :position, :platform, :emulate, 'queued')");
+    query_int (&query, ":build", build);
+    query_int (&query, ":position", position);
+    query_text (&query, ":platform", platform);
+    query_int (&query, ":emulate", may_emulate);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int note_fault (engine_t *self, const job_t *job, const fault_t *fault, int failures, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE jobs SET code = :code, reason = :reason, step = :step, "
+                              "exit_status = nullif (:status, -1), failures = :failures WHERE id = :id");
+    query_text (&query, ":code", err_name (fault->code));
+    query_text (&query, ":reason", fault->reason);
+    query_text (&query, ":step", fault->step);
+    query_int (&query, ":status", fault->exit_status);
+    query_int (&query, ":failures", failures);
+    query_int (&query, ":id", job->id);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static void forget_waits (engine_t *self, int64_t job)
+{
+    wait_drop (self, WAIT_MATCH, job);
+    wait_drop (self, WAIT_VERIFY, job);
+}
+
+int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err)
+{
+    AUTO_FREE char *cause = mem_printf ("%s: %s", job->platform, fault->reason);
+    fault_t of_build = *fault;
+    of_build.reason = cause;
+    if (attempt_end (self, job, "failed", fault, err) < 0 || note_fault (self, job, fault, job->failures, err) < 0
+        || job_move (self, job->build, job->id, job->attempt, job->state, JOB_FAILED, fault->reason, err) < 0)
+        return -1;
+    forget_waits (self, job->id);
+    if (jobs_cancel (self, job->build, "another platform failed", err) < 0)
+        return -1;
+    return build_fail (self, job->build, &of_build, err);
+}
+
+int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_counted, err_t *err)
+{
+    int failures = job->failures + is_counted;
+    if (failures >= self->settings.attempts_max)
+        return job_fail (self, job, fault, err);
+    if (attempt_end (self, job, "failed", fault, err) < 0
+        || job_move (self, job->build, job->id, job->attempt, job->state, JOB_QUEUED, fault->reason, err) < 0)
+        return -1;
+    query_t query = db_query (self->db, "UPDATE jobs SET failures = :failures WHERE id = :id");
+    query_int (&query, ":failures", failures);
+    query_int (&query, ":id", job->id);
+    if (query_run (&query, err) < 0)
+        return -1;
+    self->must_match = true;
+    if (is_counted)
+        wait_set (self, WAIT_MATCH, job->id, self->settings.retry_ms << (failures - 1));
+    return 0;
+}
+
+static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_t *err)
+{
+    fault_t fault = { .code = ERR_CANCELLED, .reason = cause, .exit_status = -1 };
+    if (job_state_is_held (job->state))
+        attempt_abort (self, job, cause);
+    if (attempt_end (self, job, "cancelled", &fault, err) < 0 || note_fault (self, job, &fault, job->failures, err) < 0)
+        return -1;
+    forget_waits (self, job->id);
+    return job_move (self, job->build, job->id, job->attempt, job->state, JOB_CANCELLED, cause, err);
+}
+
+int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err)
+{
+    AUTO_FREE job_t *jobs = mem_alloc (JOBS_MAX * sizeof *jobs);
+    int count = load_live (self, build, jobs, err);
+    for (int i = 0; i < count; i++)
+        if (cancel_one (self, &jobs [i], cause, err) < 0)
+            return -1;
+    return count < 0 ? -1 : 0;
+}

@@ -1,0 +1,40 @@
+/* jobs.h - one platform of a build: read, failed, cancelled, or put back into the queue. */
+#ifndef FARM_JOBS_H
+#define FARM_JOBS_H
+
+#include "coordinator/engine_private.h"
+
+typedef struct {
+    int64_t id, build, attempt;     /* attempt: the last one's number, 0 before the first */
+    int position, failures;
+    bool may_emulate;
+    job_state state;
+    char platform [PLATFORM_MAX];
+} job_t;
+
+/* Why a job failed, as it is shown to people. Texts are borrowed; step NULL and exit_status -1 where unknown. */
+typedef struct {
+    err_code code;
+    const char *reason, *step;
+    int exit_status;
+} fault_t;
+
+/* ERR_NOT_FOUND when there is none. */
+int job_load (engine_t *self, int64_t id, job_t *out, err_t *err);
+
+int job_insert (engine_t *self, int64_t build, int position, const char *platform, bool may_emulate, err_t *err);
+
+/* The job failed for good: so does its build, and its siblings are cancelled. A live attempt is ended first. */
+int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err);
+
+/* Its attempt ended through the farm's fault: another try after a while, or, after attempts_max of them, job_fail.
+ * is_counted false: the attempt had not really begun, it costs no try and no wait. */
+int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_counted, err_t *err);
+
+/* Cancel all jobs of a build that are not over; a worker that has one is told. */
+int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);
+
+/* How many jobs of a build are not done. -1 on error. */
+int jobs_left (engine_t *self, int64_t build, err_t *err);
+
+#endif

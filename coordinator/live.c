@@ -5,6 +5,9 @@
 
 #include "common/mem.h"
 #include "coordinator/engine_private.h"
+#include "coordinator/workers.h"
+
+/* -- boards ----------------------------------------------------------------------------------------------------- */
 
 board_t *board_find (engine_t *self, int64_t worker)
 {
@@ -30,6 +33,14 @@ board_t *board_of_peer (engine_t *self, uint64_t peer)
     return NULL;
 }
 
+board_t *board_of_name (engine_t *self, const char *name)
+{
+    for (size_t i = 0; i < self->board_count; i++)
+        if (strcmp (self->boards [i].name, name) == 0)
+            return &self->boards [i];
+    return NULL;
+}
+
 board_t *board_add (engine_t *self, int64_t worker, int64_t principal)
 {
     self->boards = mem_resize (self->boards, (self->board_count + 1) * sizeof *self->boards);
@@ -39,6 +50,16 @@ board_t *board_add (engine_t *self, int64_t worker, int64_t principal)
     board->principal = principal;
     return board;
 }
+
+int board_platform (const board_t *self, const char *platform)
+{
+    for (size_t i = 0; i < self->platform_count; i++)
+        if (strcmp (self->platforms [i].name, platform) == 0)
+            return (int) i;
+    return -1;
+}
+
+/* -- leases ----------------------------------------------------------------------------------------------------- */
 
 lease_t *lease_find (engine_t *self, int64_t job)
 {
@@ -72,6 +93,8 @@ void lease_drop (engine_t *self, int64_t job)
     self->must_match = true;
 }
 
+/* -- waits ------------------------------------------------------------------------------------------------------ */
+
 static wait_t *wait_find (const engine_t *self, wait_kind kind, int64_t id)
 {
     for (size_t i = 0; i < self->wait_count; i++)
@@ -101,7 +124,7 @@ int wait_tries (const engine_t *self, wait_kind kind, int64_t id)
 bool wait_is_pending (const engine_t *self, wait_kind kind, int64_t id)
 {
     const wait_t *wait = wait_find (self, kind, id);
-    return wait && wait->due_at > self->boot_ms;
+    return wait && wait->due_at != INT64_MAX && wait->due_at > self->boot_ms;
 }
 
 void wait_drop (engine_t *self, wait_kind kind, int64_t id)
@@ -109,6 +132,79 @@ void wait_drop (engine_t *self, wait_kind kind, int64_t id)
     wait_t *wait = wait_find (self, kind, id);
     if (wait)
         *wait = self->waits [--self->wait_count];
+}
+
+/* -- from the database ------------------------------------------------------------------------------------------ */
+
+/* What only the memory knew of these boards before: connection and clocks. */
+static void keep_boards (engine_t *self, const board_t *old, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        board_t *board = board_find (self, old [i].id);
+        if (!board || board->principal != old [i].principal)
+            continue;
+        board->peer = old [i].peer;
+        board->seen_at = old [i].seen_at;
+        board->gone_at = old [i].gone_at;
+        board->is_online = old [i].is_online;
+    }
+}
+
+static int load_boards (engine_t *self, err_t *err)
+{
+    board_t *old = take (&self->boards);
+    size_t count = self->board_count;
+    self->board_count = 0;
+    int rc = workers_load (self, err);
+    if (rc == 0)
+        keep_boards (self, old, count);
+    free (old);
+    return rc;
+}
+
+static void keep_leases (engine_t *self, const lease_t *old, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        lease_t *lease = lease_find (self, old [i].job);
+        if (!lease || lease->attempt != old [i].attempt)
+            continue;
+        lease->assigned_at = old [i].assigned_at;
+        lease->lease_until = old [i].lease_until;
+    }
+}
+
+static int load_leases (engine_t *self, err_t *err)
+{
+    lease_t *old = take (&self->leases);
+    size_t count = self->lease_count;
+    self->lease_count = 0;
+    query_t query = db_query (self->db, "SELECT jobs.build, attempts.job, attempts.number, attempts.worker FROM jobs "
+                              "JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
+                              "WHERE jobs.state IN ('assigned', 'fetching', 'building', 'pushing')");
+    while (query_step (&query))
+        lease_add (self, query_get_int (&query, 0), query_get_int (&query, 1), query_get_int (&query, 2),
+                   query_get_int (&query, 3));
+    int rc = query_end (&query, err);
+    if (rc == 0)
+        keep_leases (self, old, count);
+    free (old);
+    return rc;
+}
+
+static int count_builds (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT count (*) FROM builds WHERE state IN ('queued', 'running', 'publishing')");
+    if (query_step (&query))
+        self->live_builds = (int) query_get_int (&query, 0);
+    return query_end (&query, err);
+}
+
+int live_load (engine_t *self, err_t *err)
+{
+    self->must_match = self->must_publish = true;
+    if (load_boards (self, err) < 0 || load_leases (self, err) < 0)
+        return -1;
+    return count_builds (self, err);
 }
 
 void live_clear (engine_t *self)

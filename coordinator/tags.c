@@ -1,0 +1,278 @@
+/* tags.c - see tags.h. The outbox: what stands in it is put into the registry, again after a crash, byte for byte, until the
+ * publisher says that it is done or will not be. */
+#include "coordinator/tags.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/manifest.h"
+#include "common/mem.h"
+#include "coordinator/builds.h"
+
+enum { OUTBOX_BATCH = 64, TRIES_MORE = 2 };
+
+/* -- the index -------------------------------------------------------------------------------------------------- */
+
+static int read_child (const query_t *query, descriptor_t *child, err_t *err)
+{
+    snprintf (child->media_type, sizeof child->media_type, "%s", query_get_text (query, 0));
+    snprintf (child->digest, sizeof child->digest, "%s", query_get_text (query, 1));
+    child->size_bytes = query_get_int (query, 2);
+    return platform_parse (&child->platform, query_get_text (query, 3), err);
+}
+
+static int read_children (engine_t *self, int64_t build, descriptor_t *children, size_t *count, err_t *err)
+{
+    int rc = 0;
+    query_t query = db_query (self->db, "SELECT media_type, digest, size, platform FROM jobs "
+                              "WHERE build = :build AND state = 'done' ORDER BY position");
+    query_int (&query, ":build", build);
+    *count = 0;
+    while (rc == 0 && *count < INDEX_CHILDREN_MAX && query_step (&query))
+        rc = read_child (&query, &children [(*count)++], err);
+    return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
+}
+
+static int insert (engine_t *self, int64_t build, const char *media_type, const char *digest, const buffer_t *bytes, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT INTO outbox (build, media_type, digest, bytes) "
+                              "VALUES (:build, :type, :digest, :bytes)");
+    query_int (&query, ":build", build);
+    query_text (&query, ":type", media_type);
+    query_text (&query, ":digest", digest);
+    query_blob (&query, ":bytes", bytes->data, bytes->size);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+int tags_store_index (engine_t *self, int64_t build, err_t *err)
+{
+    AUTO_FREE descriptor_t *children = mem_alloc (INDEX_CHILDREN_MAX * sizeof *children);
+    AUTO_BUFFER buffer_t bytes = { 0 };
+    char media_type [128], digest [OCI_DIGEST_SIZE];
+    size_t count;
+    if (read_children (self, build, children, &count, err) < 0)
+        return -1;
+    manifest_compose_index (children, count, &bytes, media_type);
+    oci_digest_of (bytes.data, bytes.size, digest);
+    if (insert (self, build, media_type, digest, &bytes, err) < 0
+        || build_move (self, build, BUILD_RUNNING, BUILD_PUBLISHING, "all images are verified", err) < 0)
+        return -1;
+    self->must_publish = true;
+    return 0;
+}
+
+/* -- which tags may move ---------------------------------------------------------------------------------------- */
+
+/* Some other build is moving one of this one's tags just now. */
+static int is_blocked (engine_t *self, int64_t build, bool *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT 1 FROM outbox JOIN build_tags AS theirs ON theirs.build = outbox.build "
+                              "JOIN build_tags AS ours ON ours.reference = theirs.reference "
+                              "WHERE outbox.is_handed_out AND ours.build = :build LIMIT 1");
+    query_int (&query, ":build", build);
+    *out = query_step (&query);
+    return query_end (&query, err);
+}
+
+/* The tags that no newer build has published. The outcome stays the same while the build is handed out: see is_blocked. */
+static json_t *movable_tags (engine_t *self, int64_t build, err_t *err)
+{
+    json_t *all = json_array ();
+    query_t query = db_query (self->db, "SELECT reference FROM build_tags WHERE build = :build AND NOT EXISTS "
+                              "(SELECT 1 FROM tags WHERE tags.reference = build_tags.reference AND tags.build > :build) "
+                              "ORDER BY position");
+    query_int (&query, ":build", build);
+    while (query_step (&query))
+        json_array_append_new (all, json_string (query_get_text (&query, 0)));
+    if (query_end (&query, err) == 0)
+        return all;
+    json_decref (all);
+    return NULL;
+}
+
+/* -- handing out ------------------------------------------------------------------------------------------------ */
+
+static int children_json (engine_t *self, int64_t build, json_t *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT media_type, digest, size, platform FROM jobs "
+                              "WHERE build = :build AND state = 'done' ORDER BY position");
+    query_int (&query, ":build", build);
+    while (query_step (&query))
+        json_array_append_new (out, json_pack ("{s:s, s:s, s:I, s:s}", "media_type", query_get_text (&query, 0), "digest",
+                                               query_get_text (&query, 1), "size", (json_int_t) query_get_int (&query, 2),
+                                               "platform", query_get_text (&query, 3)));
+    return query_end (&query, err);
+}
+
+static char *base64_of (const void *data, size_t size)
+{
+    size_t room = sodium_base64_encoded_len (size, sodium_base64_VARIANT_ORIGINAL);
+    char *text = mem_alloc (room);
+    return sodium_bin2base64 (text, room, data, size, sodium_base64_VARIANT_ORIGINAL);
+}
+
+static int add_index (engine_t *self, int64_t build, json_t *task, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT outbox.media_type, outbox.digest, outbox.bytes, builds.repository FROM outbox "
+                              "JOIN builds ON builds.id = outbox.build WHERE outbox.build = :build");
+    query_int (&query, ":build", build);
+    if (query_step (&query)) {
+        size_t size;
+        const void *bytes = query_get_blob (&query, 2, &size);
+        AUTO_FREE char *index = base64_of (bytes, size);
+        json_object_set_new (task, "index_media_type", json_string (query_get_text (&query, 0)));
+        json_object_set_new (task, "index_digest", json_string (query_get_text (&query, 1)));
+        json_object_set_new (task, "index", json_string (index));
+        json_object_set_new (task, "repository", json_string (query_get_text (&query, 3)));
+    }
+    return query_end (&query, err);
+}
+
+static int mark_handed_out (engine_t *self, int64_t build, bool is_handed_out, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE outbox SET is_handed_out = :is, tries = tries + :is WHERE build = :build");
+    query_int (&query, ":is", is_handed_out);
+    query_int (&query, ":build", build);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int hand_out (engine_t *self, int64_t build, err_t *err)
+{
+    AUTO_JSON json_t *task = json_pack ("{s:I, s:[]}", "build", (json_int_t) build, "children");
+    json_t *tags = movable_tags (self, build, err);
+    if (!tags)
+        return -1;
+    json_object_set_new (task, "tags", tags);
+    if (children_json (self, build, json_object_get (task, "children"), err) < 0 || add_index (self, build, task, err) < 0
+        || mark_handed_out (self, build, true, err) < 0)
+        return -1;
+    engine_act (self, ACTION_PUBLISH, take (&task));
+    return 0;
+}
+
+static int waiting_indexes (engine_t *self, int64_t after, int64_t out [OUTBOX_BATCH], err_t *err)
+{
+    int count = 0;
+    query_t query = db_query (self->db, "SELECT build FROM outbox WHERE NOT is_handed_out AND build > :after ORDER BY build LIMIT 64");
+    query_int (&query, ":after", after);
+    while (count < OUTBOX_BATCH && query_step (&query))
+        out [count++] = query_get_int (&query, 0);
+    return query_end (&query, err) < 0 ? -1 : count;
+}
+
+int tags_hand_out (engine_t *self, err_t *err)
+{
+    int64_t builds [OUTBOX_BATCH], after = 0;
+    int count;
+    while ((count = waiting_indexes (self, after, builds, err)) > 0)
+        for (int i = 0; i < count; i++) {
+            bool must_wait = wait_is_pending (self, WAIT_PUBLISH, builds [i]);
+            after = builds [i];
+            if (!must_wait && is_blocked (self, builds [i], &must_wait, err) < 0)
+                return -1;
+            if (!must_wait && hand_out (self, builds [i], err) < 0)
+                return -1;
+        }
+    return count < 0 ? -1 : 0;
+}
+
+/* -- published -------------------------------------------------------------------------------------------------- */
+
+/* "superseded by 57" when newer builds kept tags; which tags, where it is not all of them. */
+static int find_note (engine_t *self, int64_t build, char **note, err_t *err)
+{
+    AUTO_BUFFER buffer_t kept = { 0 };
+    int64_t newest = 0, count = 0, all = 0;
+    query_t query = db_query (self->db, "SELECT build_tags.reference, tags.build FROM build_tags LEFT JOIN tags "
+                              "ON tags.reference = build_tags.reference AND tags.build > :build "
+                              "WHERE build_tags.build = :build ORDER BY position");
+    query_int (&query, ":build", build);
+    for (; query_step (&query); all++) {
+        if (query_is_null (&query, 1))
+            continue;
+        newest = query_get_int (&query, 1) > newest ? query_get_int (&query, 1) : newest;
+        buffer_printf (&kept, "%s%s", count++ ? ", " : "", query_get_text (&query, 0));
+    }
+    if (query_end (&query, err) < 0)
+        return -1;
+    if (count == all)
+        *note = count ? mem_printf ("superseded by %lld", (long long) newest) : NULL;
+    else
+        *note = count ? mem_printf ("superseded by %lld: %.300s", (long long) newest, (const char *) kept.data) : NULL;
+    return 0;
+}
+
+static int move_tags (engine_t *self, int64_t build, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT INTO tags (reference, build, digest) "
+                              "SELECT reference, build, (SELECT digest FROM outbox WHERE outbox.build = :build) FROM build_tags "
+                              "WHERE build_tags.build = :build ON CONFLICT (reference) DO UPDATE "
+                              "SET build = excluded.build, digest = excluded.digest WHERE excluded.build >= tags.build");
+    query_int (&query, ":build", build);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int note_published (engine_t *self, int64_t build, const char *note, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE builds SET note = :note, "
+                              "digest = (SELECT digest FROM outbox WHERE build = :build) WHERE id = :build");
+    query_text (&query, ":note", note);
+    query_int (&query, ":build", build);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int drop_index (engine_t *self, int64_t build, err_t *err)
+{
+    query_t query = db_query (self->db, "DELETE FROM outbox WHERE build = :build");
+    query_int (&query, ":build", build);
+    wait_drop (self, WAIT_PUBLISH, build);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int succeed (engine_t *self, int64_t build, err_t *err)
+{
+    AUTO_FREE char *note = NULL;
+    if (find_note (self, build, &note, err) < 0 || move_tags (self, build, err) < 0
+        || note_published (self, build, note, err) < 0 || drop_index (self, build, err) < 0
+        || build_move (self, build, BUILD_PUBLISHING, BUILD_PUBLISHED, note ? note : "published", err) < 0)
+        return -1;
+    build_note_over (self);
+    return 0;
+}
+
+/* The registry's trouble may pass; its final no will not. */
+static int fail (engine_t *self, const event_t *event, int64_t build, int tries, err_t *err)
+{
+    fault_t fault = { .code = err_from_name (event_text (event, "code")), .reason = event_text (event, "text"), .exit_status = -1 };
+    if (err_is_farm_fault (fault.code) && tries < self->settings.attempts_max + TRIES_MORE) {
+        wait_set (self, WAIT_PUBLISH, build, self->settings.retry_ms << (tries - 1));
+        return mark_handed_out (self, build, false, err);
+    }
+    if (drop_index (self, build, err) < 0)
+        return -1;
+    return build_fail (self, build, &fault, err);
+}
+
+/* How often it was handed out; 0 when no publisher has it. */
+static int count_tries (engine_t *self, int64_t build, int *tries, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT tries FROM outbox WHERE build = :build AND is_handed_out");
+    query_int (&query, ":build", build);
+    *tries = query_step (&query) ? (int) query_get_int (&query, 0) : 0;
+    return query_end (&query, err);
+}
+
+int tags_on_published (engine_t *self, const event_t *event, err_t *err)
+{
+    int64_t build = event_int (event, "build");
+    int tries = 0;
+    if (count_tries (self, build, &tries, err) < 0)
+        return -1;
+    if (tries == 0)
+        return 0;
+    self->must_publish = true;
+    if (json_is_true (json_object_get (event->header, "ok")))
+        return succeed (self, build, err);
+    return fail (self, event, build, tries, err);
+}

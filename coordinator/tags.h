@@ -1,0 +1,16 @@
+/* tags.h - the end of a build: its index stored, handed to a publisher, published; and which tags may move. */
+#ifndef FARM_TAGS_H
+#define FARM_TAGS_H
+
+#include "coordinator/engine_private.h"
+
+handler_fn tags_on_published;
+
+/* All jobs are done: compose the index of their images in the order asked for, and store its bytes before anything is put. */
+int tags_store_index (engine_t *self, int64_t build, err_t *err);
+
+/* Hand stored indexes to publishers: each once at a time, and never two at a time that have a tag in common. A tag that a newer
+ * build has published is left out. */
+int tags_hand_out (engine_t *self, err_t *err);
+
+#endif

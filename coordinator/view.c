@@ -1,0 +1,245 @@
+/* view.c - see view.h. A header has at most 64 KiB, so texts are cut further where a build has many of them. */
+#include "coordinator/view.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/builds.h"
+#include "coordinator/matching.h"
+
+enum { VIEW_MAX = 56 * 1024, LIST_MAX = 48 * 1024, PAGE_MAX = 50, ATTEMPTS_MAX = 10 };
+
+/* -- cells ------------------------------------------------------------------------------------------------------ */
+
+/* Cut at a character's beginning: UTF-8 stays whole. */
+static json_t *text_or_null (const query_t *query, int column, size_t max)
+{
+    const char *text = query_get_text (query, column);
+    if (!text)
+        return json_null ();
+    size_t size = strlen (text);
+    if (size <= max)
+        return json_string (text);
+    while (max > 0 && ((unsigned char) text [max] & 0xc0) == 0x80)
+        max--;
+    AUTO_FREE char *cut = mem_printf ("%.*s…", (int) max, text);
+    return json_string (cut);
+}
+
+static json_t *int_or_null (const query_t *query, int column)
+{
+    return query_is_null (query, column) ? json_null () : json_integer (query_get_int (query, column));
+}
+
+static int size_of (const json_t *value)
+{
+    AUTO_FREE char *text = json_dumps (value, JSON_COMPACT);
+    return text ? (int) strlen (text) : 0;
+}
+
+/* -- attempts and jobs ------------------------------------------------------------------------------------------ */
+
+static json_t *attempt_of (const query_t *query, size_t max)
+{
+    return json_pack ("{s:I, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                      "attempt", (json_int_t) query_get_int (query, 0), "worker", text_or_null (query, 1, 64),
+                      "state", text_or_null (query, 2, 32), "emulated", (int) query_get_int (query, 3),
+                      "code", text_or_null (query, 4, 32), "reason", text_or_null (query, 5, max),
+                      "assigned_ms", int_or_null (query, 6), "building_ms", int_or_null (query, 7),
+                      "pushing_ms", int_or_null (query, 8), "verifying_ms", int_or_null (query, 9),
+                      "ended_ms", int_or_null (query, 10), "builder_ms", int_or_null (query, 11));
+}
+
+/* Oldest first; of many the last ones. */
+static int add_attempts (engine_t *self, json_t *job, size_t max, err_t *err)
+{
+    json_t *all = json_array ();
+    query_t query = db_query (self->db, "SELECT number, workers.name, state, is_emulated, code, reason, assigned_ms, building_ms, "
+                              "pushing_ms, verifying_ms, ended_ms, builder_ms FROM attempts JOIN workers "
+                              "ON workers.id = attempts.worker WHERE job = :job ORDER BY number DESC LIMIT :limit");
+    query_int (&query, ":job", json_integer_value (json_object_get (job, "id")));
+    query_int (&query, ":limit", ATTEMPTS_MAX);
+    while (query_step (&query))
+        json_array_insert_new (all, 0, attempt_of (&query, max));
+    json_object_set_new (job, "attempts", all);
+    return query_end (&query, err);
+}
+
+static json_t *waiting_of (const engine_t *self, const query_t *query)
+{
+    if (strcmp (query_get_text (query, 2), "queued") != 0)
+        return json_null ();
+    AUTO_FREE char *text = matching_explain (self, query_get_int (query, 0), query_get_text (query, 1), query_get_int (query, 6) != 0);
+    return json_string (text);
+}
+
+static json_t *job_of (const engine_t *self, const query_t *query, size_t max)
+{
+    return json_pack ("{s:I, s:o, s:o, s:I, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
+                      "id", (json_int_t) query_get_int (query, 0), "platform", text_or_null (query, 1, PLATFORM_MAX),
+                      "state", text_or_null (query, 2, 32), "attempt", (json_int_t) query_get_int (query, 3),
+                      "worker", text_or_null (query, 4, 64), "emulated", (int) query_get_int (query, 5),
+                      "digest", text_or_null (query, 7, 80), "waiting", waiting_of (self, query),
+                      "code", text_or_null (query, 8, 32), "reason", text_or_null (query, 9, max),
+                      "step", text_or_null (query, 10, max), "exit_status", int_or_null (query, 11));
+}
+
+/* max: bytes of each text. */
+static int add_jobs (engine_t *self, json_t *build, size_t max, bool has_attempts, err_t *err)
+{
+    json_t *all = json_array (), *job;
+    size_t i;
+    json_object_set_new (build, "jobs", all);
+    query_t query = db_query (self->db, "SELECT jobs.id, jobs.platform, jobs.state, jobs.attempt, workers.name, "
+                              "coalesce (attempts.is_emulated, 0), jobs.may_emulate, jobs.digest, jobs.code, jobs.reason, "
+                              "jobs.step, jobs.exit_status FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND "
+                              "attempts.number = jobs.attempt AND jobs.state <> 'queued' LEFT JOIN workers "
+                              "ON workers.id = attempts.worker WHERE jobs.build = :build ORDER BY jobs.position");
+    query_int (&query, ":build", json_integer_value (json_object_get (build, "id")));
+    while (query_step (&query))
+        json_array_append_new (all, job_of (self, &query, max));
+    if (query_end (&query, err) < 0)
+        return -1;
+    json_array_foreach (all, i, job)
+        if (has_attempts && add_attempts (self, job, max / 4, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* -- builds ----------------------------------------------------------------------------------------------------- */
+
+#define BUILD_COLUMNS "builds.id, builds.state, principals.name, builds.spec, builds.created_ms, builds.ended_ms, builds.digest, " \
+                      "builds.code, builds.reason, builds.note FROM builds JOIN principals ON principals.id = builds.principal "
+
+static json_t *build_of (const query_t *query, size_t max)
+{
+    AUTO_JSON json_t *spec = json_loads (query_get_text (query, 3), 0, NULL);
+    return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o}",
+                      "id", (json_int_t) query_get_int (query, 0), "state", text_or_null (query, 1, 32),
+                      "user", text_or_null (query, 2, 64), "tags", json_object_get (spec, "tags"),
+                      "platforms", json_object_get (spec, "platforms"), "context", json_object_get (spec, "context"),
+                      "created_ms", int_or_null (query, 4), "ended_ms", int_or_null (query, 5),
+                      "digest", text_or_null (query, 6, 80), "code", text_or_null (query, 7, 32),
+                      "reason", text_or_null (query, 8, max), "note", text_or_null (query, 9, max));
+}
+
+static json_t *view_build_cut (engine_t *self, int64_t build, size_t max, err_t *err)
+{
+    AUTO_JSON json_t *view = NULL;
+    query_t query = db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.id = :id");
+    query_int (&query, ":id", build);
+    if (query_step (&query))
+        view = build_of (&query, max);
+    if (query_end (&query, err) < 0)
+        return NULL;
+    if (!view) {
+        err_set (err, ERR_NOT_FOUND, "there is no build %lld", (long long) build);
+        return NULL;
+    }
+    return add_jobs (self, view, max, true, err) < 0 ? NULL : take (&view);
+}
+
+json_t *view_build (engine_t *self, int64_t build, err_t *err)
+{
+    json_t *view = NULL;
+    for (size_t max = 2048; max >= 32; max /= 4) {
+        json_decref (view);
+        view = view_build_cut (self, build, max, err);
+        if (!view || size_of (view) <= VIEW_MAX)
+            return view;
+    }
+    return view;
+}
+
+static int answer_build (engine_t *self, const event_t *event, err_t *err)
+{
+    json_t *view = view_build (self, event_int (event, "build"), err);
+    if (!view)
+        return -1;
+    engine_answer (self, event, "build", json_pack ("{s:o}", "build", view));
+    return 0;
+}
+
+int view_on_inspect (engine_t *self, const event_t *event, err_t *err)
+{
+    return answer_build (self, event, err);
+}
+
+int view_on_watch (engine_t *self, const event_t *event, err_t *err)
+{
+    if (answer_build (self, event, err) < 0)
+        return -1;
+    if (!builds_is_over (self, event_int (event, "build")))
+        engine_watch (self, event_int (event, "build"));
+    return 0;
+}
+
+static int read_page (engine_t *self, const event_t *event, json_t *page, err_t *err)
+{
+    int64_t limit = event_int (event, "limit"), before = event_int (event, "before");
+    query_t query = db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.id < :before ORDER BY builds.id DESC LIMIT :limit");
+    query_int (&query, ":before", before ? before : INT64_MAX);
+    query_int (&query, ":limit", limit ? limit : PAGE_MAX);
+    while (query_step (&query))
+        json_array_append_new (page, build_of (&query, 256));
+    return query_end (&query, err);
+}
+
+/* As many as fit: whoever asks goes on below the last one. */
+int view_on_list (engine_t *self, const event_t *event, err_t *err)
+{
+    AUTO_JSON json_t *page = json_array ();
+    json_t *shown = json_array (), *build;
+    size_t i;
+    int size = 0;
+    if (read_page (self, event, page, err) < 0) {
+        json_decref (shown);
+        return -1;
+    }
+    json_array_foreach (page, i, build) {
+        if (add_jobs (self, build, 128, false, err) < 0) {
+            json_decref (shown);
+            return -1;
+        }
+        size += size_of (build);
+        if (i > 0 && size > LIST_MAX)
+            break;
+        json_array_append (shown, build);
+    }
+    engine_answer (self, event, "builds", json_pack ("{s:o}", "builds", shown));
+    return 0;
+}
+
+/* -- workers ---------------------------------------------------------------------------------------------------- */
+
+static json_t *worker_of (engine_t *self, const query_t *query)
+{
+    const board_t *board = board_find (self, query_get_int (query, 0));
+    bool is_online = board && board->is_online && board->peer;
+    return json_pack ("{s:o, s:s, s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "name", text_or_null (query, 1, 64),
+                      "state", is_online ? "online" : "lost",
+                      "platforms", json_loads (query_get_text (query, 2), 0, NULL), "slots", (json_int_t) query_get_int (query, 3),
+                      "busy", board ? board->busy : 0, "cpus", (json_int_t) query_get_int (query, 4),
+                      "memory_bytes", (json_int_t) query_get_int (query, 5), "builder", text_or_null (query, 6, 128),
+                      "isolation", text_or_null (query, 7, 64), "isolation_reason", text_or_null (query, 8, 256),
+                      "version", text_or_null (query, 9, 64), "seen_ms", (json_int_t) query_get_int (query, 10));
+}
+
+int view_on_workers (engine_t *self, const event_t *event, err_t *err)
+{
+    json_t *all = json_array ();
+    int size = 0;
+    query_t query = db_query (self->db, "SELECT id, name, platforms, slots, cpus, memory_bytes, builder, isolation, "
+                              "isolation_reason, version, seen_ms FROM workers ORDER BY name");
+    while (size < LIST_MAX && query_step (&query)) {
+        json_t *worker = worker_of (self, &query);
+        size += size_of (worker);
+        json_array_append_new (all, worker);
+    }
+    if (query_end (&query, err) < 0) {
+        json_decref (all);
+        return -1;
+    }
+    engine_answer (self, event, "worker-list", json_pack ("{s:o}", "workers", all));
+    return 0;
+}

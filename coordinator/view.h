@@ -1,0 +1,15 @@
+/* view.h - builds and workers as docs/protocol.md shows them, out of the database. */
+#ifndef FARM_VIEW_H
+#define FARM_VIEW_H
+
+#include "coordinator/engine_private.h"
+
+handler_fn view_on_list;
+handler_fn view_on_inspect;
+handler_fn view_on_watch;
+handler_fn view_on_workers;
+
+/* A build with jobs and attempts, short enough for a message; to the caller. NULL: ERR_NOT_FOUND. */
+json_t *view_build (engine_t *self, int64_t build, err_t *err);
+
+#endif

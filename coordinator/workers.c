@@ -1,0 +1,331 @@
+/* workers.c - see workers.h. A worker's word about what it holds is compared with the leases: what it does not hold any more
+ * goes back to the queue, and what it should not hold is aborted. */
+#include "coordinator/workers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/attempts.h"
+#include "coordinator/principals.h"
+
+/* -- the table -------------------------------------------------------------------------------------------------- */
+
+static int read_platforms (board_t *board, const json_t *platforms, err_t *err)
+{
+    size_t i;
+    json_t *item;
+    board->platform_count = 0;
+    json_array_foreach ((json_t *) platforms, i, item) {
+        platform_t platform;
+        char name [PLATFORM_MAX];
+        const char *text = json_string_value (json_object_get (item, "platform"));
+        if (platform_parse (&platform, text ? text : "", err) < 0)
+            return -1;
+        platform_format (&platform, name);
+        if (board->platform_count == BOARD_PLATFORMS_MAX || board_platform (board, name) >= 0)
+            continue;
+        strcpy (board->platforms [board->platform_count].name, name);
+        board->platforms [board->platform_count++].is_emulated = json_is_true (json_object_get (item, "emulated"));
+    }
+    return 0;
+}
+
+static int load_one (engine_t *self, const query_t *query, err_t *err)
+{
+    board_t *board = board_add (self, query_get_int (query, 0), query_get_int (query, 1));
+    AUTO_JSON json_t *platforms = json_loads (query_get_text (query, 4), 0, NULL);
+    snprintf (board->name, sizeof board->name, "%s", query_get_text (query, 2));
+    snprintf (board->instance, sizeof board->instance, "%s", query_get_text (query, 3));
+    board->slots = (int) query_get_int (query, 5);
+    return read_platforms (board, platforms, err);
+}
+
+int workers_load (engine_t *self, err_t *err)
+{
+    int rc = 0;
+    query_t query = db_query (self->db, "SELECT id, principal, name, instance, platforms, slots FROM workers ORDER BY id");
+    while (rc == 0 && query_step (&query))
+        rc = load_one (self, &query, err);
+    return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
+}
+
+static void bind_description (query_t *query, const event_t *event, const json_t *worker, const char *platforms)
+{
+    const char *reason = json_string_value (json_object_get (worker, "isolation_reason"));
+    query_text (query, ":name", json_string_value (json_object_get (worker, "name")));
+    query_text (query, ":instance", event_text (event, "instance"));
+    query_text (query, ":platforms", platforms);
+    query_int (query, ":slots", json_integer_value (json_object_get (worker, "slots")));
+    query_int (query, ":cpus", json_integer_value (json_object_get (worker, "cpus")));
+    query_int (query, ":memory", json_integer_value (json_object_get (worker, "memory_bytes")));
+    query_text (query, ":builder", json_string_value (json_object_get (worker, "builder")));
+    query_text (query, ":isolation", json_string_value (json_object_get (worker, "isolation")));
+    query_text (query, ":reason", reason ? reason : "");
+    query_text (query, ":version", event_text (event, "version"));
+}
+
+static int insert (engine_t *self, const event_t *event, const json_t *worker, const char *platforms, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT INTO workers (principal, name, instance, platforms, slots, cpus, memory_bytes, "
+                              "builder, isolation, isolation_reason, version, seen_ms) VALUES (:principal, :name, :instance, "
+                              ":platforms, :slots, :cpus, :memory, :builder, :isolation, :reason, :version, :now)");
+    bind_description (&query, event, worker, platforms);
+    query_int (&query, ":principal", event->principal);
+    query_int (&query, ":now", self->wall_ms);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int update (engine_t *self, int64_t id, const event_t *event, const json_t *worker, const char *platforms, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE workers SET principal = :principal, name = :name, instance = :instance, "
+                              "platforms = :platforms, slots = :slots, cpus = :cpus, memory_bytes = :memory, "
+                              "builder = :builder, isolation = :isolation, isolation_reason = :reason, version = :version, "
+                              "seen_ms = :now WHERE id = :id");
+    bind_description (&query, event, worker, platforms);
+    query_int (&query, ":principal", event->principal);
+    query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":id", id);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int see (engine_t *self, board_t *board, err_t *err)
+{
+    board->seen_at = self->boot_ms;
+    board->gone_at = 0;
+    board->is_online = true;
+    query_t query = db_query (self->db, "UPDATE workers SET seen_ms = :now WHERE id = :id");
+    query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":id", board->id);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+/* -- what it holds ---------------------------------------------------------------------------------------------- */
+
+static bool is_listed (const json_t *attempts, const lease_t *lease)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach ((json_t *) attempts, i, item)
+        if (json_integer_value (json_object_get (item, "job")) == lease->job
+            && json_integer_value (json_object_get (item, "attempt")) == lease->attempt)
+            return true;
+    return false;
+}
+
+/* Renew what it names; what it does not name any more goes back to the queue, unless it was assigned later than fresh_at: the
+ * assignment may still be on its way. */
+static int settle_leases (engine_t *self, const board_t *board, const json_t *attempts, int64_t fresh_at, err_t *err)
+{
+    for (size_t i = 0; i < self->lease_count; ) {
+        lease_t lease = self->leases [i];
+        if (lease.worker != board->id || lease.assigned_at > fresh_at) {
+            i++;
+            continue;
+        }
+        if (is_listed (attempts, &lease)) {
+            self->leases [i++].lease_until = self->boot_ms + self->settings.lease_ms;
+            continue;
+        }
+        if (attempt_lose (self, &lease, "the worker does not have it any more", err) < 0)
+            return -1;                          /* it took the lease's place out of the array */
+    }
+    return 0;
+}
+
+static int abort_strays (engine_t *self, const event_t *event, const board_t *board, err_t *err)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (json_object_get (event->header, "attempts"), i, item) {
+        int64_t job = json_integer_value (json_object_get (item, "job"));
+        int64_t attempt = json_integer_value (json_object_get (item, "attempt"));
+        bool is_wanted = false;
+        if (attempt_is_wanted (self, board->id, job, attempt, &is_wanted, err) < 0)
+            return -1;
+        if (!is_wanted)
+            engine_send (self, event->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job, "attempt",
+                                                                (json_int_t) attempt, "reason", "it is not wanted any more"));
+    }
+    return 0;
+}
+
+/* -- hello ------------------------------------------------------------------------------------------------------ */
+
+static int welcome (engine_t *self, const event_t *event, err_t *err)
+{
+    principal_t principal;
+    if (principal_load (self, event->principal, &principal, err) < 0)
+        return -1;
+    engine_answer (self, event, "welcome",
+                   json_pack ("{s:s, s:s, s:s, s:I, s:I, s:I}", "version", PACKAGE_VERSION, "principal", principal.name,
+                              "role", principal.role, "heartbeat_ms", (json_int_t) self->settings.heartbeat_ms,
+                              "lease_ms", (json_int_t) self->settings.lease_ms, "now_ms", (json_int_t) self->wall_ms));
+    return 0;
+}
+
+/* The board that says hello: by its key; or by its name, when a machine was set up anew and its former key is not there. */
+static int find_board (engine_t *self, const event_t *event, const char *name, board_t **out, err_t *err)
+{
+    board_t *of_name = board_of_name (self, name);
+    *out = board_of_principal (self, event->principal);
+    if (of_name && of_name != *out && of_name->is_online)
+        return err_set (err, ERR_DENIED, "a worker named %s is online under another key: give this one another name (--name)", name);
+    if (of_name && *out && of_name != *out)
+        return err_set (err, ERR_DENIED, "the name %s belongs to another worker: give this one another name (--name)", name);
+    if (!*out)
+        *out = of_name;
+    return 0;
+}
+
+static int register_board (engine_t *self, const event_t *event, const json_t *worker, board_t **out, err_t *err)
+{
+    board_t scratch = { .id = 0 };
+    const char *name = json_string_value (json_object_get (worker, "name"));
+    AUTO_FREE char *platforms = json_dumps (json_object_get (worker, "platforms"), JSON_COMPACT);
+    if (read_platforms (&scratch, json_object_get (worker, "platforms"), err) < 0 || find_board (self, event, name, out, err) < 0)
+        return -1;
+    if (*out && update (self, (*out)->id, event, worker, platforms, err) < 0)
+        return -1;
+    if (!*out && insert (self, event, worker, platforms, err) < 0)
+        return -1;
+    if (!*out)
+        *out = board_add (self, db_last_id (self->db), event->principal);
+    board_t *board = *out;
+    memcpy (board->platforms, scratch.platforms, sizeof board->platforms);
+    board->platform_count = scratch.platform_count;
+    board->principal = event->principal;
+    board->slots = (int) json_integer_value (json_object_get (worker, "slots"));
+    snprintf (board->name, sizeof board->name, "%s", name);
+    return 0;
+}
+
+static int worker_hello (engine_t *self, const event_t *event, const json_t *worker, err_t *err)
+{
+    board_t *board;
+    if (register_board (self, event, worker, &board, err) < 0)
+        return -1;
+    bool is_same = strcmp (board->instance, event_text (event, "instance")) == 0;
+    snprintf (board->instance, sizeof board->instance, "%s", event_text (event, "instance"));
+    board->peer = event->peer;
+    int64_t id = board->id;
+    const json_t *attempts = is_same ? json_object_get (event->header, "attempts") : NULL;
+    if (settle_leases (self, board, attempts, INT64_MAX, err) < 0)
+        return -1;
+    board = board_find (self, id);
+    self->must_match = true;
+    if (see (self, board, err) < 0 || abort_strays (self, event, board, err) < 0)
+        return -1;
+    return 0;
+}
+
+int workers_on_hello (engine_t *self, const event_t *event, err_t *err)
+{
+    const json_t *worker = json_object_get (event->header, "worker");
+    principal_t principal;
+    if (principal_load (self, event->principal, &principal, err) < 0)
+        return -1;
+    bool is_worker = strcmp (principal.role, "worker") == 0;
+    if (is_worker != (worker != NULL))
+        return err_set (err, ERR_DENIED, is_worker ? "this key is a worker's: farmctl needs one of its own (farmctl join)"
+                                                   : "this key is no worker's: enrol one with farm-worker join");
+    if (welcome (self, event, err) < 0)
+        return -1;
+    return worker ? worker_hello (self, event, worker, err) : 0;
+}
+
+/* -- heartbeat, end, tick --------------------------------------------------------------------------------------- */
+
+int workers_on_heartbeat (engine_t *self, const event_t *event, err_t *err)
+{
+    board_t *board = board_of_principal (self, event->principal);
+    if (!board || board->peer != event->peer) {
+        engine_send (self, event->peer, "who", NULL);
+        return 0;
+    }
+    int64_t id = board->id, fresh_at = self->boot_ms - 2 * self->settings.heartbeat_ms;
+    if (settle_leases (self, board, json_object_get (event->header, "attempts"), fresh_at, err) < 0)
+        return -1;
+    board = board_find (self, id);
+    self->must_match |= !board->is_online;
+    if (see (self, board, err) < 0 || abort_strays (self, event, board, err) < 0)
+        return -1;
+    engine_send (self, event->peer, "alive", NULL);
+    return 0;
+}
+
+int workers_on_gone (engine_t *self, const event_t *event, err_t *err)
+{
+    (void) err;
+    board_t *board = board_of_peer (self, event->peer);
+    if (!board)
+        return 0;
+    int64_t until = self->boot_ms + self->settings.gone_grace_ms;
+    board->peer = 0;
+    board->gone_at = self->boot_ms;
+    for (size_t i = 0; i < self->lease_count; i++)
+        if (self->leases [i].worker == board->id && self->leases [i].lease_until > until)
+            self->leases [i].lease_until = until;
+    return 0;
+}
+
+/* When a board that is silent counts as lost. */
+static int64_t lost_at (const engine_t *self, const board_t *board)
+{
+    int64_t silent = board->seen_at + self->settings.lease_ms, gone = board->gone_at + self->settings.gone_grace_ms;
+    return board->gone_at && gone < silent ? gone : silent;
+}
+
+int64_t workers_next_tick (const engine_t *self)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < self->lease_count; i++)
+        if (self->leases [i].lease_until < next)
+            next = self->leases [i].lease_until;
+    for (size_t i = 0; i < self->board_count; i++)
+        if (self->boards [i].is_online && lost_at (self, &self->boards [i]) < next)
+            next = lost_at (self, &self->boards [i]);
+    return next;
+}
+
+static int end_leases (engine_t *self, err_t *err)
+{
+    for (size_t i = 0; i < self->lease_count; ) {
+        lease_t lease = self->leases [i];
+        if (lease.lease_until > self->boot_ms)
+            i++;
+        else if (attempt_lose (self, &lease, "the worker is not heard of any more", err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int end_waits (engine_t *self, err_t *err)
+{
+    for (size_t i = 0; i < self->wait_count; ) {
+        wait_t *wait = &self->waits [i];
+        if (wait->due_at > self->boot_ms) {
+            i++;
+            continue;
+        }
+        int64_t id = wait->id;
+        wait_kind kind = wait->kind;
+        wait->due_at = INT64_MAX;               /* under way; its tries are kept until it is done */
+        self->must_match |= kind == WAIT_MATCH;
+        self->must_publish |= kind == WAIT_PUBLISH;
+        if (kind == WAIT_VERIFY && attempt_hand_out (self, id, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
+{
+    (void) event;
+    for (size_t i = 0; i < self->board_count; i++)
+        if (self->boards [i].is_online && lost_at (self, &self->boards [i]) <= self->boot_ms)
+            self->boards [i].is_online = false;
+    if (end_leases (self, err) < 0)
+        return -1;
+    return end_waits (self, err);
+}

@@ -1,0 +1,18 @@
+/* workers.h - the registered workers: who they are, whether they are there, what they still hold. */
+#ifndef FARM_WORKERS_H
+#define FARM_WORKERS_H
+
+#include "coordinator/engine_private.h"
+
+handler_fn workers_on_hello;            /* farmctl's too: only the answer differs */
+handler_fn workers_on_heartbeat;
+handler_fn workers_on_gone;             /* a connection ended */
+handler_fn workers_on_tick;             /* what is due: lost workers, ended leases, waits */
+
+/* When workers_on_tick has something to do for them, on the boot clock; INT64_MAX for never. */
+int64_t workers_next_tick (const engine_t *self);
+
+/* Read all boards from the database into memory. */
+int workers_load (engine_t *self, err_t *err);
+
+#endif

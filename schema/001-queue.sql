@@ -54,7 +54,7 @@ CREATE TABLE jobs (
     media_type TEXT, digest TEXT, size INTEGER,     -- verified
     UNIQUE (build, position)
 ) STRICT;
-CREATE INDEX jobs_queued ON jobs (platform, build) WHERE state = 'queued';
+CREATE INDEX jobs_queued ON jobs (platform) WHERE state = 'queued';
 CREATE INDEX jobs_live ON jobs (state) WHERE state IN ('assigned', 'fetching', 'building', 'pushing', 'verifying');
 
 CREATE TABLE attempts (

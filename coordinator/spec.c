@@ -1,0 +1,87 @@
+/* spec.c - see spec.h. */
+#include "coordinator/spec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/platform.h"
+
+static int holds (const json_t *texts, const char *text)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach ((json_t *) texts, i, item)
+        if (strcmp (json_string_value (item), text) == 0)
+            return 1;
+    return 0;
+}
+
+static void add_once (json_t *texts, const char *text)
+{
+    if (!holds (texts, text))
+        json_array_append_new (texts, json_string (text));
+}
+
+static int normalise_platforms (json_t *spec, err_t *err)
+{
+    AUTO_JSON json_t *all = json_array ();
+    size_t i;
+    json_t *item;
+    json_array_foreach (json_object_get (spec, "platforms"), i, item) {
+        platform_t platform;
+        char name [PLATFORM_MAX];
+        if (platform_parse (&platform, json_string_value (item), err) < 0)
+            return -1;
+        platform_format (&platform, name);
+        add_once (all, name);
+    }
+    return json_object_set (spec, "platforms", all);
+}
+
+static int read_tag (const char *text, reference_t *tag, err_t *err)
+{
+    if (reference_parse (tag, text, err) < 0)
+        return err_wrap (err, "tag %s", text);
+    if (tag->digest [0])
+        return err_set (err, ERR_USAGE, "tag %s: a tag to publish has no digest", text);
+    if (!tag->tag [0])
+        strcpy (tag->tag, "latest");
+    return 0;
+}
+
+static int normalise_tags (json_t *spec, char repository [REFERENCE_MAX], err_t *err)
+{
+    AUTO_JSON json_t *all = json_array ();
+    reference_t first = { .host = "" };
+    size_t i;
+    json_t *item;
+    json_array_foreach (json_object_get (spec, "tags"), i, item) {
+        reference_t tag;
+        char text [REFERENCE_MAX];
+        if (read_tag (json_string_value (item), &tag, err) < 0)
+            return -1;
+        if (i == 0)
+            first = tag;
+        if (strcmp (tag.host, first.host) != 0)
+            return err_set (err, ERR_USAGE, "tags in two registries, %s and %s: submit once for each", first.host, tag.host);
+        reference_format (&tag, text);
+        add_once (all, text);
+    }
+    first.tag [0] = 0;
+    reference_format (&first, repository);
+    return json_object_set (spec, "tags", all);
+}
+
+int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE_MAX], err_t *err)
+{
+    AUTO_JSON json_t *self = json_deep_copy (spec);
+    if (normalise_platforms (self, err) < 0 || normalise_tags (self, repository, err) < 0)
+        return -1;
+    AUTO_FREE char *text = json_dumps (self, JSON_COMPACT);
+    if (!text || strlen (text) > SPEC_TEXT_MAX)
+        return err_set (err, ERR_USAGE, "build arguments, labels and tags have more than %d KiB together", SPEC_TEXT_MAX / 1024);
+    *out = take (&self);
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* spec.h - what a submit asks for, brought into one form: platforms and tags normalised, each once, all tags in one registry. */
+#ifndef FARM_SPEC_H
+#define FARM_SPEC_H
+
+#include <jansson.h>
+
+#include "common/err.h"
+#include "common/reference.h"
+
+enum { SPEC_TEXT_MAX = 48 * 1024 };     /* of JSON: a spec travels in an assignment's header, beside other fields */
+
+/* A new object in *out (to the caller) from a spec that fits its schema; repository gets host/path of the first tag. ERR_USAGE. */
+int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE_MAX], err_t *err);
+
+#endif
