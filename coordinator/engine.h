@@ -71,8 +71,9 @@ void engine_destroy (engine_t **self);
 /* boot_ms: clock for leases and time-outs; wall_ms: for records. Both must not be read elsewhere in the engine. */
 int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err);
 void engine_handle (engine_t *self, const event_t *event);
-/* Commit and append what is to be done to *actions. -1: the database is in an unknown state (after an I/O error at
- * COMMIT), or a publisher's word cannot be taken down: the process has to start again. A full disk is not that: the events are answered with ERR_FULL and 0 returned. */
+/* Commit and append what is to be done to *actions. A full disk is no end: then the events are answered with ERR_FULL and 0
+ * is returned. -1: the database is in an unknown state (after an I/O error at COMMIT), or a publisher's word cannot be taken
+ * down: the process has to start again. */
 int engine_commit (engine_t *self, actions_t *actions, err_t *err);
 
 /* When `tick` should come next, on the boot clock; INT64_MAX for never. */
