@@ -179,7 +179,7 @@ static int on_pushed (engine_t *self, const event_t *event, const job_t *job, er
 }
 
 /* The user's faults end the job. So does what the registry refuses for good; the rest is tried again, on another worker
- * where there is one. A worker that stopped by itself has not failed. */
+ * where there is one. A worker that is being stopped has not failed, and gets nothing more until it is heard of again. */
 static int on_failed (engine_t *self, const event_t *event, const job_t *job, err_t *err)
 {
     const char *text = event_text (event, "text");
@@ -193,6 +193,8 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
     if (note_progress (self, event, "failed", err) < 0)
         return -1;
     bool has_stopped = fault.code == ERR_CANCELLED || fault.code == ERR_INTERRUPTED;
+    if (fault.code == ERR_INTERRUPTED)
+        board_of_principal (self, event->principal)->is_online = false;
     if (has_stopped || err_is_farm_fault (fault.code))
         return job_retry (self, job, &fault, !has_stopped, err);
     return job_fail (self, job, &fault, err);
