@@ -47,6 +47,12 @@ static int utf8_length (const unsigned char *c)
     return length;
 }
 
+/* Below a space, 127, and U+0080 to U+009F, among which a terminal finds another "escape [". */
+static int is_control (const unsigned char *c)
+{
+    return *c < ' ' || *c == 127 || (c [0] == 0xc2 && c [1] < 0xa0);
+}
+
 /* Keep the text one printable line of UTF-8 (a path may be anything), and show where it was cut. */
 static void tidy (err_t *err, int wanted)
 {
@@ -55,17 +61,22 @@ static void tidy (err_t *err, int wanted)
     int length;
     for (unsigned char *c = (unsigned char *) err->text; *c; c += length) {
         length = utf8_length (c);
-        if (length == 0 || *c < ' ' || *c == 127) {
-            *c = length ? ' ' : '?';
-            length = 1;
-        }
+        if (length == 0)
+            *c = '?';
+        else if (is_control (c))
+            memset (c, ' ', (size_t) length);
+        length += length == 0;
     }
 }
 
+/* Beside the text, then over it: the text that stands there may be among the arguments. */
 static void set_text (err_t *err, err_code code, const char *format, va_list args)
 {
+    char text [ERR_TEXT_MAX];
+    int wanted = vsnprintf (text, sizeof text, format, args);
     err->code = code;
-    tidy (err, vsnprintf (err->text, sizeof err->text, format, args));
+    memcpy (err->text, text, sizeof text);
+    tidy (err, wanted);
 }
 
 int err_set (err_t *err, err_code code, const char *format, ...)
