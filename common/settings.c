@@ -2,6 +2,7 @@
 #include "common/settings.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <czmq.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -34,18 +35,29 @@ static void free_list (char **list)
     free (list);
 }
 
+/* Moves to the next item; its length, 0 when there is none. */
+static size_t next_item (const char **at)
+{
+    *at += strspn (*at, ", \t");
+    return strcspn (*at, ", \t");
+}
+
 static char **split (const char *text)
 {
     char **list = mem_alloc ((LIST_MAX + 1) * sizeof *list);
     size_t count = 0;
-    for (const char *at = text; *at && count < LIST_MAX; ) {
-        at += strspn (at, ", \t");
-        size_t size = strcspn (at, ", \t");
-        if (size)
-            list [count++] = mem_strndup (at, size);
-        at += size;
-    }
+    const char *at = text;
+    for (size_t size; (size = next_item (&at)) > 0 && count < LIST_MAX; at += size)
+        list [count++] = mem_strndup (at, size);
     return list;
+}
+
+static size_t count_items (const char *text)
+{
+    size_t count = 0;
+    for (size_t size; (size = next_item (&text)) > 0; text += size)
+        count++;
+    return count;
 }
 
 static int read_number (const char *text, int64_t *out)
@@ -54,7 +66,7 @@ static int read_number (const char *text, int64_t *out)
     errno = 0;
     long long number = strtoll (text, &end, 10);
     *out = number;
-    return errno || end == text || *end || number < 0 ? -1 : 0;
+    return errno || *end || !isdigit ((unsigned char) text [0]) ? -1 : 0;
 }
 
 static int read_bytes (const char *text, int64_t *out)
@@ -68,7 +80,7 @@ static int read_bytes (const char *text, int64_t *out)
     digits [size] = 0;
     if (read_number (digits, out) < 0)
         return -1;
-    const char *unit = text [size] ? strchr (units, toupper (text [size])) : NULL;
+    const char *unit = text [size] ? strchr (units, toupper ((unsigned char) text [size])) : NULL;
     if (!text [size])
         return 0;
     if (!unit || text [size + 1])
@@ -107,6 +119,10 @@ static int interpret (const setting_def_t *def, const char *text, int64_t *numbe
             if (read_bool (text, number) < 0)
                 return err_set (err, ERR_USAGE, "setting %s is \"%s\": it has to be yes or no", def->path, text);
             return 0;
+        case SETTING_LIST:
+            if (count_items (text) > LIST_MAX)
+                return err_set (err, ERR_USAGE, "setting %s has %zu items: %d at most", def->path, count_items (text), LIST_MAX);
+            return 0;
         default:
             return 0;
     }
@@ -125,14 +141,14 @@ static int set_value (settings_t *self, size_t index, const char *text, bool fro
     const setting_def_t *def = &self->table [index];
     value_t *value = &self->values [index];
     int64_t number = 0;
-    if (interpret (def, text, &number, err) < 0)
-        return -1;
     bool appends = def->type == SETTING_LIST && from_command_line && value->is_from_command_line;
-    char *whole = appends ? mem_printf ("%s,%s", value->text, text) : mem_strdup (text);
+    AUTO_FREE char *whole = appends ? mem_printf ("%s,%s", value->text, text) : mem_strdup (text);
+    if (interpret (def, whole, &number, err) < 0)
+        return -1;
     value_clear (value);
-    value->text = whole;
-    value->number = number;
     value->list = def->type == SETTING_LIST ? split (whole) : NULL;
+    value->text = take (&whole);
+    value->number = number;
     value->is_from_command_line = from_command_line;
     return 0;
 }
@@ -235,6 +251,16 @@ static int load_list (settings_t *self, size_t index, zconfig_t *node, err_t *er
     return set_value (self, index, (const char *) text.data, false, err);
 }
 
+/* It has settings below it; a section of which all lines are commented out is fine. */
+static bool is_section (const settings_t *self, const char *path)
+{
+    size_t size = strlen (path);
+    for (size_t i = 0; i < self->count; i++)
+        if (strncmp (self->table [i].path, path, size) == 0 && self->table [i].path [size] == '/')
+            return true;
+    return false;
+}
+
 static int load_node (settings_t *self, zconfig_t *node, const char *prefix, err_t *err)
 {
     AUTO_FREE char *path = mem_printf ("%s%s%s", prefix, *prefix ? "/" : "", zconfig_name (node));
@@ -243,7 +269,7 @@ static int load_node (settings_t *self, zconfig_t *node, const char *prefix, err
         return load_list (self, (size_t) index, node, err);
     if (index >= 0 && set_value (self, (size_t) index, zconfig_value (node), false, err) < 0)
         return -1;
-    if (index < 0 && !zconfig_child (node))
+    if (index < 0 && (*zconfig_value (node) || (!zconfig_child (node) && !is_section (self, path))))
         return err_set (err, ERR_USAGE, "there is no setting \"%s\"", path);
     return load_children (self, node, path, err);
 }

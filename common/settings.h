@@ -15,8 +15,8 @@
 
 typedef enum { SETTING_TEXT, SETTING_NUMBER, SETTING_BYTES, SETTING_BOOL, SETTING_LIST } setting_type;
 
-/* BYTES takes 64K, 10M, 2G (powers of 1024). BOOL takes yes/no/true/false/1/0. LIST is comma-separated; given again
- * on the command line it is appended, and in the file either "a = x,y" or children of "a". */
+/* BYTES takes 64K, 10M, 2G (powers of 1024). BOOL takes yes/no/true/false/1/0. LIST is comma-separated, at most 1,024
+ * items; given again on the command line it is appended, and in the file either "a = x,y" or children of "a". */
 typedef struct {
     const char *path;           /* "control/bind"; NULL ends the table */
     setting_type type;
@@ -30,7 +30,8 @@ typedef struct settings settings_t;
 settings_t *settings_new (const setting_def_t *table);
 void settings_destroy (settings_t **self);
 
-/* Read a file. Missing: ERR_NOT_FOUND; else ERR_USAGE naming file and setting. Files above 1 MiB are refused. */
+/* Read a file. Missing: ERR_NOT_FOUND; what cannot be opened or read: ERR_FARM; else ERR_USAGE naming file and setting.
+ * Files above 1 MiB are refused. What stood before a bad line is set. */
 int settings_load (settings_t *self, const char *file, err_t *err);
 
 /* Take the settings off a command line; what is left (argv [0], other options and words, in order) is moved to the
