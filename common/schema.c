@@ -1,126 +1,13 @@
-/* schema.c - a validator for the part of JSON Schema that schema/ uses. A schema is compiled once: patterns to regex_t, and
- * every keyword looked at, so that a misspelt one is found at load and not silently without effect. */
+/* schema.c - a validator for the part of JSON Schema that schema/ uses: a value against the rules that schema_load.c compiled. */
 #include "common/schema.h"
 
 #include <pthread.h>
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/embedded.h"
-#include "common/mem.h"
-
-#define REF_PREFIX "#/$defs/"
-
-struct schema {
-    json_t *document;
-    json_t *defs;               /* borrowed from document */
-    size_t pattern_count;
-    struct { const char *text; regex_t regex; } patterns [64];
-};
-
-static const char *const keywords [] = {
-    "$schema", "title", "description", "$defs", "type", "const", "enum", "required", "properties", "additionalProperties",
-    "items", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength", "maxProperties", "propertyNames",
-    "pattern", "$ref",
-};
-
-/* -- loading ---------------------------------------------------------------------------------------------------- */
-
-static int compile (schema_t *self, const json_t *node, err_t *err);
-
-static int is_keyword (const char *name)
-{
-    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
-        if (strcmp (name, keywords [i]) == 0)
-            return 1;
-    return 0;
-}
-
-static int compile_pattern (schema_t *self, const char *text, err_t *err)
-{
-    const size_t max = sizeof self->patterns / sizeof *self->patterns;
-    for (size_t i = 0; i < self->pattern_count; i++)
-        if (strcmp (self->patterns [i].text, text) == 0)
-            return 0;
-    if (self->pattern_count == max)
-        return err_set (err, ERR_FARM, "more than %zu patterns", max);
-    if (regcomp (&self->patterns [self->pattern_count].regex, text, REG_EXTENDED | REG_NOSUB) != 0)
-        return err_set (err, ERR_FARM, "pattern %s is no regular expression", text);
-    self->patterns [self->pattern_count++].text = text;
-    return 0;
-}
-
-static int compile_each (schema_t *self, json_t *named, err_t *err)
-{
-    const char *name;
-    json_t *child;
-    json_object_foreach (named, name, child)
-        if (compile (self, child, err) < 0)
-            return err_wrap (err, "%s", name);
-    return 0;
-}
-
-static int compile_keyword (schema_t *self, const char *name, json_t *value, err_t *err)
-{
-    if (!is_keyword (name))
-        return err_set (err, ERR_FARM, "keyword %s is not understood here", name);
-    if (strcmp (name, "properties") == 0 || strcmp (name, "$defs") == 0)
-        return compile_each (self, value, err);
-    if (strcmp (name, "items") == 0 || strcmp (name, "propertyNames") == 0)
-        return compile (self, value, err);
-    if (strcmp (name, "additionalProperties") == 0 && !json_is_boolean (value))
-        return compile (self, value, err);
-    if (strcmp (name, "pattern") == 0)
-        return compile_pattern (self, json_string_value (value), err);
-    if (strcmp (name, "$ref") == 0) {
-        const char *text = json_string_value (value);
-        if (!text || strncmp (text, REF_PREFIX, strlen (REF_PREFIX)) != 0
-            || !json_object_get (self->defs, text + strlen (REF_PREFIX)))
-            return err_set (err, ERR_FARM, "$ref %s leads nowhere", text ? text : "");
-    }
-    return 0;
-}
-
-static int compile (schema_t *self, const json_t *node, err_t *err)
-{
-    if (!json_is_object (node))
-        return err_set (err, ERR_FARM, "a schema is an object");
-    const char *name;
-    json_t *value;
-    json_object_foreach ((json_t *) node, name, value)
-        if (compile_keyword (self, name, value, err) < 0)
-            return -1;
-    return 0;
-}
-
-schema_t *schema_load (const char *text, err_t *err)
-{
-    json_error_t why;
-    AUTO (schema) schema_t *self = mem_alloc (sizeof *self);
-    self->document = json_loads (text, JSON_REJECT_DUPLICATES, &why);
-    if (!self->document) {
-        err_set (err, ERR_FARM, "a schema is no JSON: line %d: %s", why.line, why.text);
-        return NULL;
-    }
-    self->defs = json_object_get (self->document, "$defs");
-    if (compile (self, self->document, err) < 0)
-        return NULL;
-    return take (&self);
-}
-
-void schema_destroy (schema_t **self_p)
-{
-    schema_t *self = *self_p;
-    if (!self)
-        return;
-    for (size_t i = 0; i < self->pattern_count; i++)
-        regfree (&self->patterns [i].regex);
-    json_decref (self->document);
-    free (self);
-    *self_p = NULL;
-}
+#include "common/schema_private.h"
 
 /* -- checking --------------------------------------------------------------------------------------------------- */
 
@@ -210,6 +97,16 @@ static int check_integer (const json_t *rules, const json_t *value, const place_
     return 0;
 }
 
+static int check_real (const json_t *rules, const json_t *value, const place_t *place, err_t *err)
+{
+    const json_t *minimum = json_object_get (rules, "minimum"), *maximum = json_object_get (rules, "maximum");
+    if (minimum && json_real_value (value) < (double) json_integer_value (minimum))
+        return misfit (place, err, "is below the minimum");
+    if (maximum && json_real_value (value) > (double) json_integer_value (maximum))
+        return misfit (place, err, "is above the maximum");
+    return 0;
+}
+
 static const regex_t *find_pattern (const schema_t *self, const char *text)
 {
     for (size_t i = 0; i < self->pattern_count; i++)
@@ -295,6 +192,7 @@ static int check (const schema_t *self, const json_t *rules, const json_t *value
         return -1;
     switch (json_typeof (value)) {
         case JSON_INTEGER: return check_integer (rules, value, place, err);
+        case JSON_REAL:    return check_real (rules, value, place, err);
         case JSON_STRING:  return check_string (self, rules, value, place, err);
         case JSON_ARRAY:   return check_array (self, rules, value, place, err);
         case JSON_OBJECT:  return check_object (self, rules, value, place, err);

@@ -2,8 +2,8 @@
  *
  * The subset of JSON Schema 2020-12 that schema/ uses: type, const, enum, required, properties,
  * additionalProperties (false or a schema), items, minItems, maxItems, minimum, maximum, minLength, maxLength (bytes),
- * maxProperties, propertyNames.maxLength, pattern (POSIX extended), $ref to "#/$defs/name". A keyword outside it is a bug in the schema:
- * schema_load refuses it. */
+ * maxProperties, propertyNames.maxLength, pattern (POSIX extended), $ref to "#/$defs/name" (alone). Limits are
+ * integers. A keyword outside it, or a value that it cannot have, is a bug in the schema: schema_load refuses it. */
 #ifndef FARM_SCHEMA_H
 #define FARM_SCHEMA_H
 

@@ -373,7 +373,6 @@ int main (void)
 {
     zsys_init ();
     zsys_handler_set (NULL);
-    zsys_set_logstream (NULL);
     const struct CMUnitTest tests [] = {
         TEST (defaults_hold_until_something_else_is_said),
         TEST (values_are_read_or_refused),
