@@ -26,6 +26,12 @@ static const struct {
 
 static const char *const known_oses [] = { "linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "wasip1" };
 
+/* Looked at only where a word stands alone; beside a system any architecture may stand, as new ones come. */
+static const char *const known_architectures [] = {
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mipsle", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x",
+    "wasm",
+};
+
 /* Lower-case copy; -1 when it does not fit or has other characters than [a-z0-9._-]. */
 static int copy_part (char out [PLATFORM_PART_MAX], const char *text, size_t size)
 {
@@ -72,6 +78,14 @@ static int is_os (const char *text)
     return strcmp (text, "macos") == 0;
 }
 
+static int is_architecture (const char *text)
+{
+    for (size_t i = 0; i < sizeof known_architectures / sizeof *known_architectures; i++)
+        if (strcmp (text, known_architectures [i]) == 0)
+            return 1;
+    return 0;
+}
+
 static int refuse (const char *text, err_t *err)
 {
     return err_set (err, ERR_USAGE, "\"%.100s\" is no platform: write OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT, as in "
@@ -95,10 +109,10 @@ int platform_parse (platform_t *self, const char *text, err_t *err)
     strcpy (self->os, count == 1 ? "linux" : parts [0]);
     strcpy (self->architecture, count == 1 ? parts [0] : parts [1]);
     strcpy (self->variant, parts [2]);
-    if (!is_os (self->os) || (count == 1 && is_os (self->architecture)))
+    if (!is_os (self->os))
         return refuse (text, err);
     normalise (self);
-    return 0;
+    return count == 1 && !is_architecture (self->architecture) ? refuse (text, err) : 0;
 }
 
 int platform_from_parts (platform_t *self, const char *os, const char *architecture, const char *variant, err_t *err)

@@ -10,31 +10,55 @@ static int is_lower_alnum (char c)
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
+static size_t span_alnum (const char *text, size_t size, const char *others)
+{
+    size_t at = 0;
+    while (at < size && (isalnum ((unsigned char) text [at]) || strchr (others, text [at])))
+        at++;
+    return at;
+}
+
+/* "[" hex digits, colons and dots "]": its length, 0 when it is none. */
+static size_t address_size (const char *text, size_t size)
+{
+    size_t at = 1;
+    while (at < size && (isxdigit ((unsigned char) text [at]) || text [at] == ':' || text [at] == '.'))
+        at++;
+    return at > 2 && at < size && text [at] == ']' ? at + 1 : 0;
+}
+
+/* Labels between dots, none empty, none with a dash at an end: the length, 0 when it is none. */
+static size_t name_size (const char *text, size_t size)
+{
+    size_t at = 0;
+    for (;;) {
+        size_t label = span_alnum (text + at, size - at, "-");
+        if (label == 0 || text [at] == '-' || text [at + label - 1] == '-')
+            return 0;
+        at += label;
+        if (at == size || text [at] != '.')
+            return at;
+        at++;
+    }
+}
+
 /* host = name or address, [":" port]; IPv6 in brackets */
 static int is_host (const char *text, size_t size)
 {
     if (size == 0 || size >= REFERENCE_HOST_MAX)
         return 0;
-    size_t name = 0;
-    if (text [0] == '[') {
-        while (name < size && text [name] != ']')
-            name++;
-        if (name++ == size)
-            return 0;
-    }
-    else
-        while (name < size && (isalnum ((unsigned char) text [name]) || text [name] == '.' || text [name] == '-'))
-            name++;
-    if (name == 0 || text [0] == '.' || text [0] == '-')
-        return 0;
-    if (name == size)
-        return 1;
+    size_t name = text [0] == '[' ? address_size (text, size) : name_size (text, size);
+    if (name == 0 || name == size)
+        return name > 0;
     if (text [name] != ':' || name + 1 == size || size - name > 6)
         return 0;
-    for (size_t i = name + 1; i < size; i++)
+    unsigned long port = 0;
+    for (size_t i = name + 1; i < size; i++) {
         if (!isdigit ((unsigned char) text [i]))
             return 0;
-    return 1;
+        port = 10 * port + (unsigned long) (text [i] - '0');
+    }
+    return port > 0 && port < 65536;
 }
 
 /* path-component = alnum+ (separator alnum+)*, separator = "." | "_" | "__" | "-"+ */
@@ -156,7 +180,7 @@ int reference_parse (reference_t *self, const char *text, err_t *err)
     if (take_host (self, &rest, text, err) < 0)
         return -1;
     int is_short = strcmp (self->host, "docker.io") == 0 && !strchr (rest, '/');
-    if (strlen (rest) + sizeof "library/" > REFERENCE_PATH_MAX)
+    if (strlen (rest) + (is_short ? strlen ("library/") : 0) >= REFERENCE_PATH_MAX)
         return err_set (err, ERR_USAGE, "\"%s\": the repository's name is too long", text);
     strcpy (self->path, is_short ? "library/" : "");
     strcat (self->path, rest);
