@@ -6,10 +6,14 @@
 
 enum { APPLICATION_ID = 0x46446570, DEPOT_VERSION = 1 };      /* "FDep" */
 
+static const char lock_sql [] = "PRAGMA locking_mode = EXCLUSIVE;";
+
+/* Of a new file only: auto_vacuum writes, and a depot on a full disk has to open too. */
+static const char new_sql [] = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
+
 static const char open_sql [] =
-    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-    "PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -4096;"
-    "PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA mmap_size = 0;";
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF;"
+    "PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA mmap_size = 0;";
 
 static const char make_sql [] =
     "BEGIN IMMEDIATE;"
@@ -150,15 +154,22 @@ static int read_pragma (depot_t *self, const char *text, int64_t *value, err_t *
     return rc == SQLITE_ROW ? 0 : fail (self, rc, err);
 }
 
+static int make (depot_t *self, err_t *err)
+{
+    return execute (self, new_sql, err) < 0 || execute (self, open_sql, err) < 0 ? -1 : execute (self, make_sql, err);
+}
+
 static int check_or_make (depot_t *self, err_t *err)
 {
     int64_t application, version, tables;
-    if (read_pragma (self, "PRAGMA application_id", &application, err) < 0
-    ||  read_pragma (self, "PRAGMA user_version", &version, err) < 0
-    ||  read_pragma (self, "SELECT count (*) FROM sqlite_schema", &tables, err) < 0)
+    if (read_pragma (self, "SELECT count (*) FROM sqlite_schema", &tables, err) < 0)
         return -1;
     if (tables == 0)
-        return execute (self, make_sql, err);
+        return make (self, err);
+    if (execute (self, open_sql, err) < 0
+    ||  read_pragma (self, "PRAGMA application_id", &application, err) < 0
+    ||  read_pragma (self, "PRAGMA user_version", &version, err) < 0)
+        return -1;
     if (application != APPLICATION_ID)
         return err_set (err, ERR_FARM, "%s is a database, but no depot: give another folder", self->path);
     if (version != DEPOT_VERSION)
@@ -183,7 +194,7 @@ int sql_open (depot_t *self, err_t *err)
     int rc = sqlite3_open_v2 (self->path, &self->db, flags, NULL);
     if (rc != SQLITE_OK)
         return fail (self, rc, err);
-    if (execute (self, open_sql, err) < 0 || check_or_make (self, err) < 0 || execute (self, temp_sql, err) < 0)
+    if (execute (self, lock_sql, err) < 0 || check_or_make (self, err) < 0 || execute (self, temp_sql, err) < 0)
         return -1;
     return prepare (self, err) < 0 ? -1 : sql_count (self, err);
 }
