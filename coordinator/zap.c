@@ -6,6 +6,8 @@
 #include "common/keys.h"
 #include "common/log.h"
 
+#define ZAP_PLACE "inproc://zeromq.zap.01"     /* RFC 27 */
+
 typedef struct {
     zsock_t *pipe;
     zsock_t *handler;
@@ -96,7 +98,7 @@ void zap_actor (zsock_t *pipe, void *unused)
 {
     (void) unused;
     zap_t self = { .pipe = pipe, .handler = zsock_new (ZMQ_REP), .keys = zhashx_new () };
-    int rc = zsock_bind (self.handler, "inproc://zeromq.zap.01");
+    int rc = zsock_bind (self.handler, ZAP_PLACE);
     assert (rc == 0);       /* a second handler in the process is our mistake */
     zpoller_t *poller = zpoller_new (pipe, self.handler, NULL);
     zsock_signal (pipe, 0);
@@ -111,6 +113,7 @@ void zap_actor (zsock_t *pipe, void *unused)
             goes_on = !zpoller_terminated (poller);
     }
     zpoller_destroy (&poller);
+    zsock_unbind (self.handler, ZAP_PLACE);         /* at once; closing does it some time later, in another thread */
     zsock_destroy (&self.handler);
     zhashx_destroy (&self.keys);
 }
