@@ -320,7 +320,7 @@ static void a_long_listing_is_a_folder (void **state)
     AUTO_BUFFER buffer_t listing = { 0 }, list = { 0 }, folder = { 0 };
     content_t content = content_of ("abc", 3);
     for (int i = 0; i < 6000; i++) {
-        char name [16];
+        char name [32];
         snprintf (name, sizeof name, "file-%05d", i);
         add_entry (&listing, TREE_FILE, name, &content);
     }

@@ -66,8 +66,8 @@ static void a_damaged_key_file_is_refused_and_not_overwritten (void **state)
     (void) state;
     static const char *const bad [] = {
         "", "public", "public 00\nsecret 00\n",
-        "public 0000000000000000000000000000000000000000000000000000000000000000\n"
-        "secret 0000000000000000000000000000000000000000000000000000000000000001\n",     /* not its public key */
+        ("public 0000000000000000000000000000000000000000000000000000000000000000\n"
+         "secret 0000000000000000000000000000000000000000000000000000000000000001\n"),   /* not its public key */
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         keypair_t key;
