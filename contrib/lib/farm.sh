@@ -1,0 +1,105 @@
+# farm.sh - how the programs of a farm in the folder dir are configured and started. Ports: each takes a free one of loopback the
+# first time, by binding port 0, and what it got is written into its configuration, so that it comes back there. Needs
+# say.sh, process.sh, emulation.sh.
+# shellcheck shell=bash
+# shellcheck disable=SC2154
+
+start_seconds=60
+
+# -- the registry ------------------------------------------------------------------------------------------------------
+
+registry_configure ()
+{
+    cat > "$dir/registry.yml" <<END
+version: 0.1
+log: {accesslog: {disabled: true}}
+storage:
+  filesystem: {rootdirectory: '$dir/registry'}
+  delete: {enabled: true}
+http:
+  addr: 127.0.0.1:0
+  secret: $(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+END
+}
+
+registry_address ()
+{
+    sed -n 's/^  addr: //p' "$dir/registry.yml"
+}
+
+registry_start ()
+{
+    local line
+    [ -e "$dir/registry.yml" ] || registry_configure
+    process_start "$dir" registry docker-registry serve "$dir/registry.yml"
+    line=$(process_wait_log "$dir" registry $start_seconds 'listening on 127\.0\.0\.1:[0-9]+') || return
+    line=${line##*listening on }
+    sed -i "s/^  addr: 127.0.0.1:0$/  addr: ${line%%[!0-9.:]*}/" "$dir/registry.yml"
+}
+
+# -- the coordinator ---------------------------------------------------------------------------------------------------
+
+coordinator_configure ()
+{
+    cat > "$dir/coordinator.conf" <<END
+state = "$dir/coordinator"
+control
+    bind = "tcp://127.0.0.1:*"
+objects
+    bind = "tcp://127.0.0.1:*"
+registry
+    plain-http = "$(registry_address)"
+END
+}
+
+# It writes into admin.conf where it listens.
+coordinator_start ()
+{
+    local socket address
+    [ -e "$dir/coordinator.conf" ] || coordinator_configure
+    process_start "$dir" coordinator farm-coordinator -c "$dir/coordinator.conf"
+    process_wait_log "$dir" coordinator $start_seconds ' main: ready$' > /dev/null || return
+    for socket in control objects; do
+        address=$(sed -n "s/^    $socket = \"\(.*\)\"/\1/p" "$dir/coordinator/admin.conf")
+        sed -i "/^$socket/,/bind/ s|tcp://127.0.0.1:\*|$address|" "$dir/coordinator.conf"
+    done
+}
+
+# -- the workers -------------------------------------------------------------------------------------------------------
+
+worker_configure ()
+{
+    cat > "$dir/$1.conf" <<END
+state = "$dir/$1"
+name = "$1"
+platforms = "linux/${1#worker-}"
+registry
+    plain-http = "$(registry_address)"
+END
+}
+
+# Can this host run what the worker builds, with its CPU or through qemu?
+worker_can_run ()
+{
+    [ "${1#worker-}" = "$(host_architecture)" ] || emulation_prepare "${1#worker-}"
+}
+
+worker_is_online ()
+{
+    farmctl worker ls --json 2> /dev/null \
+        | jq -e --arg name "$1" 'any(.workers[]; .name == $name and .state == "online")' > /dev/null
+}
+
+worker_start ()
+{
+    local tries=$((start_seconds * 10))
+    if [ ! -e "$dir/$1.conf" ]; then
+        worker_configure "$1"
+        farm-worker join "$(< "$dir/coordinator/join")" -c "$dir/$1.conf" >> "$dir/$1.log" 2>&1 || return
+    fi
+    process_start "$dir" "$1" farm-worker -c "$dir/$1.conf"
+    until worker_is_online "$1"; do
+        process_is_running "$dir" "$1" && [ $((tries -= 1)) -gt 0 ] || return
+        sleep 0.1
+    done
+}
