@@ -1,4 +1,5 @@
 # bash completion for farmctl; install as /usr/share/bash-completion/completions/farmctl
+# shellcheck shell=bash disable=SC2207     # words of COMPREPLY have no blanks
 
 _farmctl_builds ()
 {
@@ -8,7 +9,7 @@ _farmctl_builds ()
 _farmctl ()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-    local verb= word options= at
+    local verb="" word options="" at
     for ((at = 1; at < COMP_CWORD; at++)); do
         word=${COMP_WORDS[at]}
         if [[ $word != -* ]]; then verb=$word; break; fi

@@ -1,0 +1,39 @@
+# packages.sh - Debian's packages: what the programs are built with, what a farm runs, what the checks need. Needs say.sh, root.sh.
+# shellcheck shell=bash
+# shellcheck disable=SC2034
+
+build_packages=(autoconf automake make gcc libc6-dev pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libcurl4-openssl-dev
+    libjansson-dev libsodium-dev libssl-dev libzstd-dev libmicrohttpd-dev libcmocka-dev)
+farm_packages=(buildah runc docker-registry skopeo qemu-user-static jq)
+check_packages=(clang shellcheck python3 podman xz-utils)
+
+package_is_there ()
+{
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
+}
+
+# Debian starts a registry on port 5000 when it is installed, which nobody asked for here. One that was there before is left alone.
+packages_quieten ()
+{
+    case " $* " in
+        *' docker-registry '*)
+            [ ! -d /run/systemd/system ] || as_root systemctl disable --now docker-registry.service || true ;;
+    esac
+}
+
+# packages_install PACKAGE...: those that are not there; asks nothing
+packages_install ()
+{
+    local package
+    local missing=()
+    for package in "$@"; do
+        package_is_there "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get > /dev/null || die "this is no Debian, so install by hand: ${missing[*]}"
+    say "installing ${missing[*]}"
+    as_root apt-get -q update < /dev/null >&2 || say "apt-get update failed; going on with the lists that are there"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" < /dev/null >&2 \
+        || die "these packages cannot be installed: ${missing[*]}"
+    packages_quieten "${missing[@]}"
+}
