@@ -238,7 +238,7 @@ int attempt_hand_out (engine_t *self, int64_t id, err_t *err)
     query_int (&query, ":id", id);
     if (query_step (&query)) {
         engine_act (self, ACTION_VERIFY,
-                    json_pack ("{s:I, s:I, s:I, s:s, s:s, s:s}", "job", (json_int_t) id, "build",
+                    json_pack ("{s:I, s:I, s:s, s:I, s:s, s:s}", "job", (json_int_t) id, "build",
                                (json_int_t) query_get_int (&query, 0), "platform", query_get_text (&query, 1), "attempt",
                                (json_int_t) query_get_int (&query, 2), "digest", query_get_text (&query, 3), "repository",
                                query_get_text (&query, 4)));
