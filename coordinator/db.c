@@ -187,7 +187,7 @@ static int migrate (db_t *self, const char *path, err_t *err)
     if (id != APPLICATION_ID && (id != 0 || version != 0))
         return err_set (err, ERR_FARM, "%s is no queue of farm-coordinator: use another state folder", path);
     AUTO_FREE char *set_id = mem_printf ("PRAGMA application_id = %d", APPLICATION_ID);
-    if (db_exec (self, set_id, err) < 0)
+    if (id != APPLICATION_ID && db_exec (self, set_id, err) < 0)       /* it writes, and a full disk is no reason not to start */
         return -1;
     int last = 0;
     for (; migration->version; migration++) {

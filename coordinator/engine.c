@@ -234,6 +234,7 @@ static void take_up_again (engine_t *self, const heard_t *heard, const err_t *wh
     again.header = json_incref (heard->header);
     again.tries++;
     add_heard (&self->again, again);
+    self->again_at = self->boot_ms + AGAIN_MS;
 }
 
 /* -- one event -------------------------------------------------------------------------------------------------- */
@@ -244,11 +245,20 @@ static void lose (engine_t *self, const err_t *why)
         self->lost = *why;
 }
 
+/* Actions that will not be done. An image that was to be verified is handed out anew later. */
+static void take_back (engine_t *self, size_t count)
+{
+    for (size_t i = count; i < self->pending.count; i++)
+        if (self->pending.items [i].type == ACTION_VERIFY)
+            wait_again (self, WAIT_VERIFY, json_integer_value (json_object_get (self->pending.items [i].header, "job")), AGAIN_MS);
+    cut_actions (&self->pending, count);
+}
+
 /* Take back what a failed event did. */
 static void undo (engine_t *self, size_t pending, int64_t changes, const err_t *why)
 {
     err_t err = { 0 };
-    cut_actions (&self->pending, pending);
+    take_back (self, pending);
     if (!db_in_transaction (self->db)) {
         lose (self, why);
         return;
@@ -318,17 +328,22 @@ int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err)
         lose (self, &why);
     }
     self->has_begun = true;
-    handle_again (self);
+    if (self->boot_ms >= self->again_at)
+        handle_again (self);
     return 0;
 }
 
-/* What follows from the events all together. */
+/* What follows from the events all together. After a batch was lost this waits a moment: as long as the disk is full it would
+ * lose each batch, and whoever only asks would hear of the disk instead. */
 static int conclude (engine_t *self, err_t *err)
 {
-    if (self->must_match && matching_assign (self, err) < 0)
-        return -1;
-    if (self->must_publish && tags_hand_out (self, err) < 0)
-        return -1;
+    if (self->boot_ms >= self->again_at) {
+        if (self->must_match && matching_assign (self, err) < 0)
+            return -1;
+        if (self->must_publish && tags_hand_out (self, err) < 0)
+            return -1;
+        self->must_match = self->must_publish = false;
+    }
     for (size_t i = 0; i < self->changed_count; i++) {
         json_t *build = view_build (self, self->changed [i], err);
         if (!build)
@@ -362,7 +377,8 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
 {
     if (db_in_transaction (self->db))
         db_exec (self->db, "ROLLBACK", NULL);
-    cut_actions (&self->pending, 0);
+    take_back (self, 0);
+    self->again_at = self->boot_ms + AGAIN_MS;
     for (size_t i = 0; i < self->heard.count; i++) {
         const heard_t *heard = &self->heard.items [i];
         answer_error (self, heard->peer, heard->seq, &self->lost);
@@ -395,7 +411,6 @@ int engine_commit (engine_t *self, actions_t *actions, err_t *err)
     if (self->lost.code != ERR_NONE)
         return drop_batch (self, actions, err);
     stop_watching (self);
-    self->must_match = self->must_publish = false;
     hand_over (self, actions);
     end_batch (self);
     if (self->fatal.code == ERR_NONE)
@@ -412,8 +427,8 @@ int64_t engine_next_tick (const engine_t *self)
     for (size_t i = 0; i < self->wait_count; i++)
         if (self->waits [i].due_at < next)
             next = self->waits [i].due_at;
-    if ((self->again.count || self->must_match || self->must_publish) && self->boot_ms + AGAIN_MS < next)
-        next = self->boot_ms + AGAIN_MS;
+    if ((self->again.count || self->must_match || self->must_publish) && self->again_at < next)
+        next = self->again_at;
     return next;
 }
 

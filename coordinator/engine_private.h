@@ -68,7 +68,8 @@ struct engine {
     err_t lost;                 /* the batch cannot be committed, and why */
     err_t fatal;                /* nor can the engine go on */
     heard_list_t heard;         /* of this batch */
-    heard_list_t again;         /* to be handled at the beginning of the next */
+    heard_list_t again;         /* to be handled at the beginning of a later one, */
+    int64_t again_at;           /* not before this (boot clock) */
     int live_builds;
     board_t *boards;
     size_t board_count;
@@ -109,6 +110,7 @@ lease_t *lease_find (engine_t *self, int64_t job);
 void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker);
 void lease_drop (engine_t *self, int64_t job);
 void wait_set (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms);       /* counts tries of the same */
+void wait_again (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms);     /* the same try; nothing where it waits for nothing */
 int wait_tries (const engine_t *self, wait_kind kind, int64_t id);
 bool wait_is_pending (const engine_t *self, wait_kind kind, int64_t id);
 void wait_drop (engine_t *self, wait_kind kind, int64_t id);

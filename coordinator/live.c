@@ -115,6 +115,13 @@ void wait_set (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms)
     wait->due_at = self->boot_ms + delay_ms;
 }
 
+void wait_again (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms)
+{
+    wait_t *wait = wait_find (self, kind, id);
+    if (wait)
+        wait->due_at = self->boot_ms + delay_ms;
+}
+
 int wait_tries (const engine_t *self, wait_kind kind, int64_t id)
 {
     const wait_t *wait = wait_find (self, kind, id);

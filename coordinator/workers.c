@@ -128,7 +128,8 @@ static int settle_leases (engine_t *self, const board_t *board, const json_t *at
             continue;
         }
         if (attempt_lose (self, &lease, "the worker does not have it any more", err) < 0)
-            return -1;                          /* it took the lease's place out of the array */
+            return -1;
+        i = 0;                                  /* it took leases out of the array, its build's others too */
     }
     return 0;
 }
@@ -291,11 +292,12 @@ int64_t workers_next_tick (const engine_t *self)
 static int end_leases (engine_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->lease_count; ) {
-        lease_t lease = self->leases [i];
+        lease_t lease = self->leases [i++];
         if (lease.lease_until > self->boot_ms)
-            i++;
-        else if (attempt_lose (self, &lease, "the worker is not heard of any more", err) < 0)
+            continue;
+        if (attempt_lose (self, &lease, "the worker is not heard of any more", err) < 0)
             return -1;
+        i = 0;
     }
     return 0;
 }

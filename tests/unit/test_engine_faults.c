@@ -1,0 +1,728 @@
+/* test_engine_faults.c - the engine when things go wrong: workers that fail, fall silent, vanish or start again, a registry in
+ * trouble, a coordinator that is killed, a disk that is full. Scripts, as in test_engine.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sodium.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/mem.h"
+#include "engines.h"
+
+#define SAYS(farm, build, path, text) assert_string_equal (farm_shows (farm, build, path), text)
+
+/* One worker, one build on it; the task is just assigned. */
+typedef struct {
+    worker_t worker;
+    int64_t build;
+    task_t task;
+} one_t;
+
+static void start_one (farm_t *farm, one_t *self)
+{
+    worker_join (farm, &self->worker, "one", "linux/amd64", 1);
+    self->build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    self->task = worker_task (farm, &self->worker);
+    assert_true (self->task.job > 0);
+    assert_int_equal (self->task.attempt, 1);
+}
+
+/* -- farm's faults ---------------------------------------------------------------------------------------------- */
+
+static void a_farm_s_fault_is_tried_again_on_the_other_worker_three_times (void **state)
+{
+    farm_t *farm = *state;
+    static const char *const codes [] = { "farm", "network", "full", "protocol", "registry", "stale", "none", "gibberish" };
+    worker_t one, two;
+    worker_join (farm, &one, "one", "linux/amd64", 1);
+    worker_join (farm, &two, "two", "linux/amd64", 1);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+        task_t task = worker_task (farm, &one);
+        assert_true (worker_fail (farm, &one, task, codes [i]));
+        SAYS (farm, build, "jobs/0/state", "queued");
+        SAYS (farm, build, "jobs/0/waiting", "a moment before the next attempt");
+        assert_false (worker_fail (farm, &one, task, codes [i]));          /* its attempt is over */
+        farm_pass (farm, 1999);
+        assert_int_equal (worker_task (farm, &two).job, 0);
+        farm_pass (farm, 1);
+        task = worker_task (farm, &two);
+        assert_int_equal (task.attempt, 2);
+        assert_true (worker_fail (farm, &two, task, codes [i]));
+        farm_pass (farm, 3999);
+        assert_int_equal (farm_sent (farm, one.peer, "assign") != NULL, 0);
+        farm_pass (farm, 1);
+        task = worker_task (farm, &one);                                    /* both have failed: any will do */
+        worker_t *third = task.job ? &one : &two;
+        task = worker_task (farm, third);
+        assert_int_equal (task.attempt, 3);
+        assert_true (worker_fail (farm, third, task, codes [i]));
+        SAYS (farm, build, "state", "failed");
+        SAYS (farm, build, "code", i < 5 ? codes [i] : "farm");
+        SAYS (farm, build, "jobs/0/attempts/0/worker", "one");
+        SAYS (farm, build, "jobs/0/attempts/1/worker", "two");
+        SAYS (farm, build, "jobs/0/attempts/2/state", "failed");
+        farm_pass (farm, 1000);
+        worker_beat (farm, &one, NULL, 0);
+        worker_beat (farm, &two, NULL, 0);
+    }
+}
+
+static void a_worker_that_failed_gets_the_job_again_when_there_is_no_other (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_fail (farm, &one.worker, one.task, "full"));
+    farm_pass (farm, 2000);
+    task_t again = worker_task (farm, &one.worker);
+    assert_int_equal (again.job, one.task.job);
+    assert_int_equal (again.attempt, 2);
+    assert_true (worker_push (farm, &one.worker, again));
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    SAYS (farm, one.build, "state", "published");
+}
+
+/* A worker that is being stopped has not failed: nothing is counted, and it gets nothing until it is there anew. */
+static void an_interrupted_attempt_does_not_count (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    for (int i = 1; i <= 6; i++) {
+        assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+        assert_true (worker_fail (farm, &one.worker, one.task, "interrupted"));
+        assert_int_equal (worker_task (farm, &one.worker).job, 0);
+        worker_gone (farm, &one.worker);
+        worker_restart (farm, &one.worker);
+        one.task = worker_task (farm, &one.worker);
+        assert_int_equal (one.task.attempt, i + 1);
+    }
+    SAYS (farm, one.build, "state", "running");
+}
+
+/* -- leases ----------------------------------------------------------------------------------------------------- */
+
+static void a_silent_worker_s_job_goes_to_another_when_the_lease_ends (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    worker_t other;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    worker_join (farm, &other, "two", "linux/amd64", 1);
+    farm_pass (farm, 44999);
+    SAYS (farm, one.build, "jobs/0/state", "building");
+    worker_beat (farm, &other, NULL, 0);
+    farm_pass (farm, 1);
+    SAYS (farm, one.build, "jobs/0/state", "queued");
+    SAYS (farm, one.build, "jobs/0/attempts/0/code", "network");
+    farm_pass (farm, 2000);
+    task_t task = worker_task (farm, &other);
+    assert_int_equal (task.attempt, 2);
+    /* the silent one is heard again: what it says of the old attempt changes nothing, and it is told to stop */
+    assert_false (worker_push (farm, &one.worker, one.task));
+    worker_beat (farm, &one.worker, &one.task, 1);
+    assert_int_equal (json_integer_value (json_object_get (farm_sent (farm, one.worker.peer, "abort"), "attempt")), 1);
+    assert_non_null (farm_sent (farm, one.worker.peer, "alive"));
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+    assert_true (worker_push (farm, &other, task));
+}
+
+static void heartbeats_renew_a_lease_for_as_long_as_they_come (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    for (int i = 0; i < 500; i++) {
+        farm_pass (farm, 5000);
+        worker_beat (farm, &one.worker, &one.task, 1);
+        assert_null (farm_sent (farm, one.worker.peer, "abort"));
+    }
+    SAYS (farm, one.build, "jobs/0/state", "building");
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+}
+
+/* A heartbeat may cross an assignment on its way; one that misses the attempt later says that it never arrived. */
+static void an_attempt_that_no_heartbeat_names_goes_back (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    farm_pass (farm, 9999);
+    worker_beat (farm, &one.worker, NULL, 0);
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+    farm_pass (farm, 1);
+    worker_beat (farm, &one.worker, NULL, 0);
+    task_t again = worker_task (farm, &one.worker);
+    assert_int_equal (again.attempt, 2);
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+    assert_false (worker_report (farm, &one.worker, one.task, "fetching", NULL));
+}
+
+/* What never reached its worker costs no try, however often. */
+static void an_assignment_that_never_arrived_does_not_count (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    for (int i = 2; i < 12; i++) {
+        worker_restart (farm, &one.worker);
+        assert_int_equal (worker_task (farm, &one.worker).attempt, i);
+    }
+    task_t task = worker_task (farm, &one.worker);
+    for (int i = 0; i < 3; i++) {
+        assert_true (worker_report (farm, &one.worker, task, "fetching", NULL));
+        worker_restart (farm, &one.worker);
+        assert_int_equal (worker_task (farm, &one.worker).job, 0);          /* a moment first */
+        farm_pass (farm, 8000);
+        worker_beat (farm, &one.worker, NULL, 0);
+        task = worker_task (farm, &one.worker).job ? worker_task (farm, &one.worker) : task;
+        if (i < 2)
+            SAYS (farm, one.build, "jobs/0/state", "assigned");
+        task.attempt = 12 + i;
+    }
+    SAYS (farm, one.build, "state", "failed");
+    SAYS (farm, one.build, "code", "network");
+}
+
+static void a_closed_connection_has_three_seconds_to_come_back (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    for (int i = 0; i < 5; i++) {
+        worker_gone (farm, &one.worker);
+        farm_pass (farm, 2999);
+        SAYS (farm, one.build, "jobs/0/state", "building");
+        worker_hello (farm, &one.worker, &one.task, 1);
+        assert_null (farm_sent (farm, one.worker.peer, "abort"));
+        farm_pass (farm, 10000);
+        worker_beat (farm, &one.worker, &one.task, 1);
+    }
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+    worker_gone (farm, &one.worker);
+    farm_pass (farm, 3000);
+    SAYS (farm, one.build, "jobs/0/state", "queued");
+    worker_hello (farm, &one.worker, &one.task, 1);
+    assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
+}
+
+/* The end of an old connection may be told after the new one has said hello. */
+static void the_end_of_a_former_connection_is_nothing (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    worker_t former = one.worker;
+    worker_hello (farm, &one.worker, &one.task, 1);
+    worker_gone (farm, &former);
+    farm_pass (farm, 20000);
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+    worker_beat (farm, &former, &one.task, 1);
+    assert_non_null (farm_sent (farm, former.peer, "who"));
+    worker_beat (farm, &one.worker, &one.task, 1);
+    assert_non_null (farm_sent (farm, one.worker.peer, "alive"));
+}
+
+static void a_new_instance_holds_nothing_of_the_former_one_s (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    strcpy (one.worker.instance, "ffffffffffffffffffffffffffffffff");
+    worker_hello (farm, &one.worker, &one.task, 1);         /* it may name it, and is not believed */
+    assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
+    SAYS (farm, one.build, "jobs/0/state", "queued");
+    farm_pass (farm, 2000);
+    assert_int_equal (worker_task (farm, &one.worker).attempt, 2);
+}
+
+/* One lost attempt fails its build and ends the lease of a sibling on another worker: none of the rest may be passed over. */
+static void a_new_instance_gives_up_all_its_leases_at_once (void **state)
+{
+    farm_t *farm = *state;
+    worker_t big, other;
+    farm->settings.attempts_max = 1;
+    farm_reopen (farm);
+    worker_join (farm, &other, "other", "linux/arm64", 1);
+    int64_t first = farm_submit (farm, farm->ann, "linux/arm64", "r.lan/a");
+    farm_cancel (farm, farm->ann, first);
+    worker_join (farm, &big, "big", "linux/amd64", 2);
+    first = farm_submit (farm, farm->ann, "linux/arm64,linux/amd64", "r.lan/a");
+    assert_true (worker_report (farm, &big, worker_task (farm, &big), "building", NULL));
+    int64_t second = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/b");
+    task_t task = worker_task (farm, &big);
+    assert_true (worker_report (farm, &big, task, "building", NULL));
+    worker_restart (farm, &big);
+    SAYS (farm, first, "state", "failed");
+    SAYS (farm, second, "state", "failed");
+    assert_non_null (farm_sent (farm, other.peer, "abort"));
+    assert_false (worker_push (farm, &big, task));
+}
+
+/* -- stale and repeated ----------------------------------------------------------------------------------------- */
+
+static void what_is_not_the_worker_s_own_attempt_is_stale (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    worker_t other;
+    start_one (farm, &one);
+    worker_join (farm, &other, "two", "linux/amd64", 1);
+    static const char *const states [] = { "fetching", "building", "pushing", "failed" };
+    for (int i = 0; i < 4; i++) {
+        task_t wrong [] = { { one.task.job, 2 }, { one.task.job, 1000000 }, { one.task.job + 1, 1 }, { INT64_C (9007199254740991), 1 } };
+        for (int j = 0; j < 4; j++)
+            assert_false (worker_report (farm, &one.worker, wrong [j], states [i], NULL));
+        assert_false (worker_report (farm, &other, one.task, states [i], NULL));
+    }
+    assert_false (worker_push (farm, &other, one.task));
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+}
+
+static void reports_may_come_twice_and_overtake_each_other (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    assert_true (worker_report (farm, &one.worker, one.task, "fetching", NULL));
+    SAYS (farm, one.build, "jobs/0/state", "building");
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    for (int i = 0; i < 3; i++) {
+        assert_true (worker_report (farm, &one.worker, one.task, "pushed", json_pack ("{s:s}", "digest", digest_of_task (one.task))));
+        assert_int_equal (farm_action (farm, ACTION_VERIFY, 0) != NULL, i == 0);
+    }
+    assert_true (worker_report (farm, &one.worker, one.task, "pushing", NULL));
+    assert_true (worker_fail (farm, &one.worker, one.task, "farm"));        /* too late to change anything */
+    SAYS (farm, one.build, "jobs/0/state", "verifying");
+    farm_verified (farm, json_loads ("{\"job\": 0}", 0, NULL), NULL);
+    SAYS (farm, one.build, "jobs/0/state", "verifying");
+}
+
+static void a_push_without_a_digest_is_no_push (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    worker_report (farm, &one.worker, one.task, "pushed", NULL);
+    assert_string_equal (farm_error (farm, one.worker.peer), "protocol");
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+}
+
+static void a_publisher_s_word_counts_once (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    AUTO_JSON json_t *verify = json_deep_copy (farm_action (farm, ACTION_VERIFY, 0));
+    farm_verified (farm, verify, NULL);
+    AUTO_JSON json_t *publish = json_deep_copy (farm_action (farm, ACTION_PUBLISH, 0));
+    farm_verified (farm, verify, NULL);
+    assert_null (farm_action (farm, ACTION_PUBLISH, 0));
+    farm_verified (farm, verify, "verify");
+    SAYS (farm, one.build, "state", "publishing");
+    farm_published (farm, publish, NULL);
+    farm_published (farm, publish, "registry");
+    farm_published (farm, publish, NULL);
+    SAYS (farm, one.build, "state", "published");
+}
+
+/* -- a registry in trouble -------------------------------------------------------------------------------------- */
+
+static void a_registry_in_trouble_is_waited_for (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    for (int64_t wait = 2000; wait <= 16000; wait *= 2) {
+        farm_verify (farm, "registry");
+        SAYS (farm, one.build, "jobs/0/state", "verifying");
+        farm_pass (farm, wait - 1);
+        assert_null (farm_action (farm, ACTION_VERIFY, 0));
+        farm_pass (farm, 1);
+        assert_non_null (farm_action (farm, ACTION_VERIFY, 0));
+        assert_null (farm_action (farm, ACTION_VERIFY, 1));
+    }
+    farm_verify (farm, NULL);
+    for (int64_t wait = 2000; wait <= 16000; wait *= 2) {
+        farm_publish (farm, "network");
+        SAYS (farm, one.build, "state", "publishing");
+        farm_pass (farm, wait - 1);
+        assert_null (farm_action (farm, ACTION_PUBLISH, 0));
+        farm_pass (farm, 1);
+        assert_non_null (farm_action (farm, ACTION_PUBLISH, 0));
+    }
+    farm_publish (farm, NULL);
+    SAYS (farm, one.build, "state", "published");
+}
+
+static void a_registry_that_stays_in_trouble_fails_the_build (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    for (int i = 0; i < 5; i++) {
+        farm_verify (farm, "registry");
+        farm_pass (farm, 20000);
+    }
+    SAYS (farm, one.build, "state", "failed");
+    SAYS (farm, one.build, "code", "registry");
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    one.build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    worker_restart (farm, &one.worker);
+    assert_true (worker_push (farm, &one.worker, worker_task (farm, &one.worker)));
+    farm_verify (farm, NULL);
+    for (int i = 0; i < 5; i++) {
+        farm_publish (farm, "registry");
+        farm_pass (farm, 20000);
+    }
+    SAYS (farm, one.build, "state", "failed");
+    SAYS (farm, one.build, "code", "registry");
+    assert_null (farm_action (farm, ACTION_PUBLISH, 0));
+}
+
+static void the_registry_s_last_word_ends_it (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    farm_verify (farm, NULL);
+    farm_publish (farm, "registry-denied");
+    SAYS (farm, one.build, "state", "failed");
+    SAYS (farm, one.build, "code", "registry-denied");
+    SAYS (farm, one.build, "digest", "null");
+    one.build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");     /* the tag is not taken by the failed one */
+    assert_true (worker_push (farm, &one.worker, worker_task (farm, &one.worker)));
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    SAYS (farm, one.build, "state", "published");
+}
+
+/* -- restarts --------------------------------------------------------------------------------------------------- */
+
+/* Killed in each state of a job; the worker comes back and goes on, or stays away. */
+static void a_restart_takes_up_what_workers_hold (void **state)
+{
+    farm_t *farm = *state;
+    static const char *const states [] = { "assigned", "fetching", "building", "pushing" };
+    one_t one;
+    start_one (farm, &one);
+    for (int stop = 0; stop < 4; stop++) {
+        if (stop > 0)
+            assert_true (worker_report (farm, &one.worker, one.task, states [stop], NULL));
+        farm_reopen (farm);
+        assert_non_null (farm_action (farm, ACTION_OPEN_LOG, 0));
+        SAYS (farm, one.build, "jobs/0/state", states [stop]);
+        farm_pass (farm, 30000);
+        worker_hello (farm, &one.worker, &one.task, 1);
+        assert_null (farm_sent (farm, one.worker.peer, "abort"));
+        assert_int_equal (worker_task (farm, &one.worker).job, 0);
+    }
+    farm_reopen (farm);
+    farm_pass (farm, 44999);
+    SAYS (farm, one.build, "jobs/0/state", "pushing");
+    farm_pass (farm, 1);
+    SAYS (farm, one.build, "jobs/0/state", "queued");
+    assert_false (worker_push (farm, &one.worker, one.task));
+    farm_reopen (farm);
+    worker_hello (farm, &one.worker, &one.task, 1);
+    assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
+    assert_int_equal (worker_task (farm, &one.worker).attempt, 2);
+}
+
+static void a_restart_waits_for_nobody_with_what_is_queued (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    worker_gone (farm, &amd);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    farm_reopen (farm);
+    SAYS (farm, build, "state", "queued");
+    worker_restart (farm, &amd);
+    assert_int_equal (worker_task (farm, &amd).attempt, 1);
+}
+
+static void a_restart_verifies_and_publishes_again_byte_for_byte (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    AUTO_JSON json_t *verify = json_deep_copy (farm_action (farm, ACTION_VERIFY, 0));
+    farm_reopen (farm);
+    farm_pass (farm, 0);
+    assert_true (json_equal (farm_action (farm, ACTION_VERIFY, 0), verify));
+    assert_null (farm_action (farm, ACTION_VERIFY, 1));
+    farm_verify (farm, NULL);
+    AUTO_JSON json_t *publish = json_deep_copy (farm_action (farm, ACTION_PUBLISH, 0));
+    for (int i = 0; i < 3; i++) {
+        farm_reopen (farm);
+        farm_pass (farm, 0);
+        assert_true (json_equal (farm_action (farm, ACTION_PUBLISH, 0), publish));
+        assert_null (farm_action (farm, ACTION_PUBLISH, 1));
+    }
+    farm_publish (farm, NULL);
+    SAYS (farm, one.build, "state", "published");
+    farm_reopen (farm);
+    farm_pass (farm, 100000);
+    assert_null (farm_action (farm, ACTION_PUBLISH, 0));
+    SAYS (farm, one.build, "state", "published");
+    worker_hello (farm, &one.worker, &one.task, 1);         /* it may not have heard that its push was noted */
+    assert_null (farm_sent (farm, one.worker.peer, "abort"));
+    assert_true (worker_report (farm, &one.worker, one.task, "pushed", json_pack ("{s:s}", "digest", digest_of_task (one.task))));
+}
+
+/* What was said in a batch that was not committed was never said. */
+static void what_is_not_committed_never_was (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    AUTO_JSON json_t *request = submit_of (farm, spec_of ("linux/amd64", "r.lan/other"));
+    farm_begin (farm);
+    farm_add (farm, "submit", 1, farm->ann, json_deep_copy (request));
+    farm_reopen (farm);
+    farm_say (farm, "list", 1, farm->admin, json_object ());
+    assert_int_equal (json_array_size (json_object_get (farm_sent (farm, 1, "builds"), "builds")), 1);
+    farm_say (farm, "submit", 1, farm->ann, json_incref (request));
+    assert_non_null (farm_sent (farm, 1, "accepted"));
+}
+
+static void a_database_of_somebody_else_is_left_alone (void **state)
+{
+    farm_t *farm = *state;
+    static const char *const sql [] = { "PRAGMA application_id = 7", "PRAGMA application_id = 1178686029; PRAGMA user_version = 99" };
+    static const char *const says [] = { "no queue", "newer" };
+    engine_t *second = NULL;
+    err_t err = { 0 };
+    assert_int_equal (engine_open (&second, farm->path, &farm->settings, 0, &err), -1);      /* the first has it */
+    assert_int_equal (err.code, ERR_FARM);
+    farm_close (farm);
+    for (int i = 0; i < 2; i++) {
+        sqlite3 *db = NULL;
+        assert_int_equal (sqlite3_open (farm->path, &db), SQLITE_OK);
+        assert_int_equal (sqlite3_exec (db, sql [i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close (db);
+        assert_int_equal (engine_open (&farm->engine, farm->path, &farm->settings, 0, &err), -1);
+        assert_int_equal (err.code, ERR_FARM);
+        if (!strstr (err.text, says [i]))
+            fail_msg ("\"%s\" does not say \"%s\"", err.text, says [i]);
+    }
+    AUTO_BUFFER buffer_t text = { 0 };
+    while (text.size < 20000)
+        buffer_text (&text, "a letter to a friend\n");
+    assert_int_equal (file_write (farm->path, text.data, text.size, 0600, NULL), 0);
+    assert_int_equal (engine_open (&farm->engine, farm->path, &farm->settings, 0, &err), -1);
+    assert_int_equal (err.code, ERR_FARM);
+}
+
+/* -- a full disk ------------------------------------------------------------------------------------------------ */
+
+/* A file system of 2 MiB on the farm's folder, for this process alone, and farm.db anew on it. */
+static bool on_small_disk (farm_t *farm)
+{
+    farm_close (farm);
+    if (geteuid () != 0)
+        return print_message ("# skipped: only root can mount a small disk\n"), false;
+    if (unshare (CLONE_NEWNS) != 0 || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+    ||  mount ("tmpfs", farm->folder, "tmpfs", 0, "size=2m") != 0)
+        return print_message ("# skipped: no small disk can be mounted here: %s\n", strerror (errno)), false;
+    farm_open (farm);
+    err_t err = { 0 };
+    assert_int_equal (engine_add_principal (farm->engine, "00000000000000000000000000000000000000000000000000000000000000cc", "submitter",
+                                            "ann", 1, &farm->ann, &err), 0);
+    assert_int_equal (engine_add_principal (farm->engine, "00000000000000000000000000000000000000000000000000000000000000dd", "admin",
+                                            "root", 1, &farm->admin, &err), 0);
+    return true;
+}
+
+static void off_small_disk (farm_t *farm)
+{
+    farm_close (farm);
+    assert_int_equal (umount2 (farm->folder, MNT_DETACH), 0);
+}
+
+static void fill (const farm_t *farm)
+{
+    AUTO_FREE char *path = file_join (farm->folder, "filler");
+    AUTO_CLOSE int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    static const char zeros [4096];
+    while (write (fd, zeros, sizeof zeros) > 0)
+        ;
+    assert_int_equal (errno, ENOSPC);
+}
+
+static void empty (const farm_t *farm)
+{
+    AUTO_FREE char *path = file_join (farm->folder, "filler");
+    assert_int_equal (unlink (path), 0);
+}
+
+/* Submit until a commit finds the disk full; the request that was refused, and how many were taken. */
+static json_t *submit_until_full (farm_t *farm, int *taken)
+{
+    for (*taken = 0; *taken < 5000; ++*taken) {
+        AUTO_JSON json_t *request = submit_of (farm, spec_of ("linux/amd64", "r.lan/app"));
+        farm_say (farm, "submit", 1, farm->ann, json_incref (request));
+        if (farm_sent (farm, 1, "accepted"))
+            continue;
+        assert_string_equal (farm_error (farm, 1), "full");
+        return take (&request);
+    }
+    fail_msg ("the disk is never full");
+    return NULL;
+}
+
+static int count_builds (farm_t *farm)
+{
+    int count = 0;
+    int64_t before = 0;
+    for (;;) {
+        json_t *header = before ? json_pack ("{s:I}", "before", (json_int_t) before) : json_object ();
+        farm_say (farm, "list", 1, farm->admin, header);
+        const json_t *page = json_object_get (farm_sent (farm, 1, "builds"), "builds");
+        size_t size = json_array_size (page);
+        if (size == 0)
+            return count;
+        count += (int) size;
+        before = json_integer_value (json_object_get (json_array_get (page, size - 1), "id"));
+    }
+}
+
+static void a_full_disk_is_told_to_who_asked_and_nothing_happened (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    int taken;
+    if (!on_small_disk (farm))
+        skip ();
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    fill (farm);
+    AUTO_JSON json_t *refused = submit_until_full (farm, &taken);
+    for (int i = 0; i < 3; i++) {
+        farm_say (farm, "submit", 1, farm->ann, json_deep_copy (refused));
+        assert_string_equal (farm_error (farm, 1), "full");
+        farm_pass (farm, 1500);
+    }
+    assert_int_equal (count_builds (farm), taken);          /* reading goes on */
+    farm_reopen (farm);                                     /* so does a restart */
+    assert_int_equal (count_builds (farm), taken);
+    empty (farm);
+    farm_say (farm, "submit", 1, farm->ann, json_deep_copy (refused));
+    assert_non_null (farm_sent (farm, 1, "accepted"));
+    assert_int_equal (count_builds (farm), taken + 1);
+    off_small_disk (farm);
+}
+
+/* A publisher says a thing once: it is kept until it can be taken down. */
+static void a_publisher_s_word_survives_a_full_disk (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    int taken;
+    if (!on_small_disk (farm))
+        skip ();
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    AUTO_JSON json_t *verify = json_deep_copy (farm_action (farm, ACTION_VERIFY, 0));
+    fill (farm);
+    json_decref (submit_until_full (farm, &taken));
+    farm_verified (farm, verify, NULL);
+    assert_null (farm_action (farm, ACTION_PUBLISH, 0));
+    SAYS (farm, one.build, "jobs/0/state", "verifying");
+    farm_pass (farm, 20000);
+    SAYS (farm, one.build, "jobs/0/state", "verifying");
+    empty (farm);
+    farm_pass (farm, 1000);
+    SAYS (farm, one.build, "state", "publishing");
+    farm_publish (farm, NULL);
+    SAYS (farm, one.build, "state", "published");
+    off_small_disk (farm);
+}
+
+/* An image is to be verified again just while the disk is full and a heartbeat of the same batch cannot be taken down. */
+static void what_was_to_be_verified_while_the_disk_was_full_is_verified_later (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    int taken;
+    if (!on_small_disk (farm))
+        skip ();
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    farm_verify (farm, "registry");
+    fill (farm);
+    json_decref (submit_until_full (farm, &taken));
+    farm->now = engine_next_tick (farm->engine) > farm->now ? engine_next_tick (farm->engine) : farm->now;
+    farm->now += 2000;
+    farm_begin (farm);
+    farm_add (farm, "tick", 0, 0, NULL);
+    farm_add (farm, "heartbeat", one.worker.peer, one.worker.principal, json_pack ("{s:[]}", "attempts"));
+    farm_commit (farm);
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    empty (farm);
+    farm_pass (farm, 60000);
+    assert_non_null (farm_action (farm, ACTION_VERIFY, 0));
+    farm_verify (farm, NULL);
+    SAYS (farm, one.build, "state", "publishing");
+    off_small_disk (farm);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
+
+int main (void)
+{
+    if (sodium_init () < 0)
+        return 99;
+    const struct CMUnitTest tests [] = {
+        TEST (a_farm_s_fault_is_tried_again_on_the_other_worker_three_times),
+        TEST (a_worker_that_failed_gets_the_job_again_when_there_is_no_other),
+        TEST (an_interrupted_attempt_does_not_count),
+        TEST (a_silent_worker_s_job_goes_to_another_when_the_lease_ends),
+        TEST (heartbeats_renew_a_lease_for_as_long_as_they_come),
+        TEST (an_attempt_that_no_heartbeat_names_goes_back),
+        TEST (an_assignment_that_never_arrived_does_not_count),
+        TEST (a_closed_connection_has_three_seconds_to_come_back),
+        TEST (the_end_of_a_former_connection_is_nothing),
+        TEST (a_new_instance_holds_nothing_of_the_former_one_s),
+        TEST (a_new_instance_gives_up_all_its_leases_at_once),
+        TEST (what_is_not_the_worker_s_own_attempt_is_stale),
+        TEST (reports_may_come_twice_and_overtake_each_other),
+        TEST (a_push_without_a_digest_is_no_push),
+        TEST (a_publisher_s_word_counts_once),
+        TEST (a_registry_in_trouble_is_waited_for),
+        TEST (a_registry_that_stays_in_trouble_fails_the_build),
+        TEST (the_registry_s_last_word_ends_it),
+        TEST (a_restart_takes_up_what_workers_hold),
+        TEST (a_restart_waits_for_nobody_with_what_is_queued),
+        TEST (a_restart_verifies_and_publishes_again_byte_for_byte),
+        TEST (what_is_not_committed_never_was),
+        TEST (a_database_of_somebody_else_is_left_alone),
+        TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
+        TEST (a_publisher_s_word_survives_a_full_disk),
+        TEST (what_was_to_be_verified_while_the_disk_was_full_is_verified_later),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
