@@ -12,9 +12,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/monitor.h"
 #include "common/msg.h"
 #include "coordinator/credentials.h"
-#include "coordinator/monitor.h"
 #include "coordinator/peers.h"
 #include "coordinator/publishers.h"
 #include "coordinator/submissions.h"
@@ -200,7 +200,7 @@ static bool take_message (gateway_t *self)
 static void take_ends (gateway_t *self)
 {
     int fd;
-    while ((fd = monitor_next (self->monitor)) >= 0) {
+    while (monitor_next (self->monitor, &fd)) {
         uint64_t gone [16];
         size_t count = peers_of_fd (self->peers, fd, gone, 16);
         for (size_t i = 0; i < count; i++) {
@@ -322,7 +322,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
                               self->endpoint, err);
     if (!self->control)
         return -1;
-    self->monitor = monitor_new (self->control);
+    self->monitor = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED);
     self->publishers = publishers_new ((int) settings_number (parts->settings, "publishers"), parts->registry);
     *out = take (&self);
     return 0;

@@ -8,8 +8,8 @@
 #include <czmq.h>
 #include <sodium.h>
 
+#include "common/monitor.h"
 #include "common/msg.h"
-#include "coordinator/monitor.h"
 #include "coordinator/zap.h"
 
 enum { PATIENCE_MS = 5000 };
@@ -94,19 +94,20 @@ static void a_closed_connection_is_told_with_its_descriptor (void **state)
     zap_allow (zap, hex);
     zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
     zsock_set_rcvtimeo (router, PATIENCE_MS);
-    monitor_t *monitor = monitor_new (router);
+    monitor_t *monitor = monitor_new (router, ZMQ_EVENT_DISCONNECTED);
     zsock_t *dealer = msg_connect (bound, &known, server.public_key, &err);
     msg_t *out = msg_new ("alive", NULL, NULL, 0);
     assert_int_equal (msg_send (&out, dealer, NULL, &err), 0);
     zframe_t *peer = NULL;
-    int fd = -1;
+    int fd = -1, ended = -1;
     AUTO (msg) msg_t *in = msg_recv (router, &peer, NULL, &fd, &err);
     assert_non_null (in);
-    assert_int_equal (monitor_next (monitor), -1);
+    assert_int_equal (monitor_next (monitor, &ended), 0);
     zsock_destroy (&dealer);
     zpoller_t *poller = zpoller_new (monitor_socket (monitor), NULL);
     assert_non_null (zpoller_wait (poller, PATIENCE_MS));
-    assert_int_equal (monitor_next (monitor), fd);
+    assert_int_equal (monitor_next (monitor, &ended), ZMQ_EVENT_DISCONNECTED);
+    assert_int_equal (ended, fd);
     zpoller_destroy (&poller);
     zframe_destroy (&peer);
     monitor_destroy (&monitor);

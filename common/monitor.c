@@ -1,5 +1,5 @@
 /* monitor.c - see monitor.h. */
-#include "coordinator/monitor.h"
+#include "common/monitor.h"
 
 #include <string.h>
 
@@ -10,13 +10,13 @@ struct monitor {
     zsock_t *events;
 };
 
-monitor_t *monitor_new (zsock_t *watched)
+monitor_t *monitor_new (zsock_t *watched, int wanted)
 {
     monitor_t *self = mem_alloc (sizeof *self);
     char endpoint [64];
     snprintf (endpoint, sizeof endpoint, "inproc://monitor-%p", (void *) self);
     self->watched = watched;
-    int rc = zmq_socket_monitor (zsock_resolve (watched), endpoint, ZMQ_EVENT_DISCONNECTED);
+    int rc = zmq_socket_monitor (zsock_resolve (watched), endpoint, wanted);
     assert (rc == 0);
     self->events = zsock_new (ZMQ_PAIR);
     zsock_set_rcvhwm (self->events, 0);
@@ -42,15 +42,19 @@ zsock_t *monitor_socket (monitor_t *self)
 }
 
 /* Two frames: event (16 bits) and value (32 bits) in our byte order, then the endpoint. */
-int monitor_next (monitor_t *self)
+int monitor_next (monitor_t *self, int *value)
 {
     if (!(zsock_events (self->events) & ZMQ_POLLIN))
-        return -1;
+        return 0;
     zmsg_t *message = zmsg_recv (self->events);
     zframe_t *frame = message ? zmsg_first (message) : NULL;
-    int32_t value = -1;
-    if (frame && zframe_size (frame) == 6)
-        memcpy (&value, zframe_data (frame) + 2, sizeof value);
+    uint16_t event = 0;
+    int32_t number = -1;
+    if (frame && zframe_size (frame) == 6) {
+        memcpy (&event, zframe_data (frame), sizeof event);
+        memcpy (&number, zframe_data (frame) + 2, sizeof number);
+    }
     zmsg_destroy (&message);
-    return value;
+    *value = number;
+    return event;
 }
