@@ -7,6 +7,7 @@
 
 #include "common/schema.h"
 
+enum { DEALER_HIGH_WATER = 1000 };
 enum { ZAP_ENFORCE_DOMAIN = 93 };       /* a draft name in zmq.h 4.3.4, but the option is served (design.md) */
 
 struct msg {
@@ -276,7 +277,7 @@ static void set_key (void *handle, int option, const uint8_t key [KEY_SIZE])
     zmq_setsockopt (handle, option, key, KEY_SIZE);
 }
 
-zsock_t *msg_connect (const char *endpoint, const keypair_t *own, const uint8_t server_key [KEY_SIZE], err_t *err)
+zsock_t *msg_dealer (const keypair_t *own, const uint8_t server_key [KEY_SIZE], int high_water, err_t *err)
 {
     zsock_t *socket = zsock_new (ZMQ_DEALER);
     if (!socket) {
@@ -288,11 +289,19 @@ zsock_t *msg_connect (const char *endpoint, const keypair_t *own, const uint8_t 
     set_key (handle, ZMQ_CURVE_PUBLICKEY, own->public_key);
     set_key (handle, ZMQ_CURVE_SECRETKEY, own->secret_key);
     set_key (handle, ZMQ_CURVE_SERVERKEY, server_key);
+    set_int (handle, ZMQ_SNDHWM, high_water);
+    set_int (handle, ZMQ_RCVHWM, high_water);
     set_int (handle, ZMQ_RECONNECT_IVL, 1000);
     set_int (handle, ZMQ_RECONNECT_IVL_MAX, 32000);
     set_int (handle, ZMQ_LINGER, 1000);
     set_int (handle, ZMQ_SNDTIMEO, 10000);
-    if (zsock_connect (socket, "%s", endpoint) != 0) {
+    return socket;
+}
+
+zsock_t *msg_connect (const char *endpoint, const keypair_t *own, const uint8_t server_key [KEY_SIZE], err_t *err)
+{
+    zsock_t *socket = msg_dealer (own, server_key, DEALER_HIGH_WATER, err);
+    if (socket && zsock_connect (socket, "%s", endpoint) != 0) {
         err_set (err, ERR_USAGE, "%s is no address that can be connected to (tcp://HOST:PORT): %s", endpoint,
                  zmq_strerror (errno));
         zsock_destroy (&socket);

@@ -48,8 +48,11 @@ int msg_send (msg_t **self, void *socket, zframe_t *peer, err_t *err);
  * fd (may be NULL) the descriptor of the connection it came over (ZMQ_SRCFD), -1 where unknown. */
 msg_t *msg_recv (void *socket, zframe_t **peer, char *user_key, int *fd, err_t *err);
 
-/* A DEALER with the farm's options (CURVE, MAXMSGSIZE, reconnect 1 s to 32 s, linger, time-outs in ms), connected.
- * NULL and ERR_NETWORK or ERR_USAGE when it cannot be. */
+/* A DEALER with the farm's options (CURVE, MAXMSGSIZE, reconnect 1 s to 32 s, linger, time-outs in ms), not yet connected;
+ * high_water messages may wait on either side. NULL and ERR_FARM when it cannot be. */
+zsock_t *msg_dealer (const keypair_t *own, const uint8_t server_key [KEY_SIZE], int high_water, err_t *err);
+
+/* The same, connected. NULL and ERR_FARM or ERR_USAGE when it cannot be. */
 zsock_t *msg_connect (const char *endpoint, const keypair_t *own, const uint8_t server_key [KEY_SIZE], err_t *err);
 
 /* A ROUTER with the farm's options (CURVE server, ZAP domain "farm" enforced, MANDATORY, MAXMSGSIZE, high-water marks
