@@ -1,0 +1,106 @@
+/* enrol.c - see enrol.h. */
+#include "common/enrol.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/mem.h"
+#include "common/msg.h"
+
+/* -- names ------------------------------------------------------------------------------------------------------ */
+
+bool enrol_is_name (const char *text)
+{
+    static const char letters [] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    return *text && !strchr ("._-", *text) && strlen (text) <= ENROL_NAME_MAX && strspn (text, letters) == strlen (text);
+}
+
+int enrol_check_name (const char *text, err_t *err)
+{
+    if (enrol_is_name (text))
+        return 0;
+    return err_set (err, ERR_USAGE, "--name \"%s\": a name begins with a letter or digit, and has letters, digits, '.', '_' "
+                    "and '-', %d at most", text, ENROL_NAME_MAX);
+}
+
+/* -- asking ----------------------------------------------------------------------------------------------------- */
+
+static int say_join (zsock_t *socket, const char *kind, const char *name, const uint8_t public_key [KEY_SIZE], err_t *err)
+{
+    char hex [KEY_HEX_SIZE + 1];
+    key_to_hex (public_key, hex);
+    msg_t *message = msg_new ("join", json_pack ("{s:i, s:s, s:s, s:s}", "seq", 1, "kind", kind, "name", name, "public_key", hex),
+                              NULL, 0);
+    return msg_send (&message, socket, NULL, err);
+}
+
+/* The answer to our one question: joined or error. */
+static int judge (const msg_t *answer, err_t *err)
+{
+    if (msg_is (answer, "joined"))
+        return 0;
+    if (msg_is (answer, "error"))
+        return err_set (err, err_from_name (msg_text (answer, "code")), "%s", msg_text (answer, "text"));
+    return err_set (err, ERR_PROTOCOL, "the coordinator answers \"%s\" where \"joined\" was expected", msg_verb (answer));
+}
+
+int enrol_ask (const invitation_t *to, const char *kind, const char *name, const uint8_t public_key [KEY_SIZE], int timeout_ms,
+               err_t *err)
+{
+    keypair_t invited;
+    err_t why = { 0 };
+    keypair_from_secret (&invited, to->invitation);
+    AUTO (zsock) zsock_t *socket = msg_connect (to->control, &invited, to->server_key, err);
+    if (!socket)
+        return -1;
+    zsock_set_linger (socket, 0);
+    zsock_set_rcvtimeo (socket, timeout_ms);
+    if (say_join (socket, kind, name, public_key, err) < 0)
+        return err_wrap (err, "join as %s", name);
+    AUTO (msg) msg_t *answer = msg_recv (socket, NULL, NULL, NULL, &why);
+    if (answer)
+        return judge (answer, err) < 0 ? err_wrap (err, "join as %s", name) : 0;
+    if (why.code == ERR_NETWORK)
+        return err_set (err, ERR_NETWORK, "coordinator %s does not answer: is it running, can this machine reach it, and is the "
+                        "join string the current one?", to->control);
+    return err_set (err, why.code, "join as %s: %s", name, why.text);
+}
+
+/* -- settings --------------------------------------------------------------------------------------------------- */
+
+zconfig_t *enrol_open_settings (const char *path)
+{
+    zconfig_t *settings = file_exists (path) ? zconfig_load (path) : NULL;
+    return settings ? settings : zconfig_new ("root", NULL);
+}
+
+void enrol_put_coordinator (zconfig_t *settings, const invitation_t *to)
+{
+    char hex [KEY_HEX_SIZE + 1];
+    key_to_hex (to->server_key, hex);
+    zconfig_put (settings, "coordinator/control", to->control);
+    zconfig_put (settings, "coordinator/objects", to->objects);
+    zconfig_put (settings, "coordinator/key", hex);
+}
+
+char *enrol_folder_of (const char *path)
+{
+    const char *slash = strrchr (path, '/');
+    if (slash == path)
+        return mem_strdup ("/");
+    return slash ? mem_strndup (path, (size_t) (slash - path)) : mem_strdup (".");
+}
+
+int enrol_save_settings (zconfig_t **settings, const char *path, err_t *err)
+{
+    AUTO_FREE char *folder = enrol_folder_of (path);
+    char *text = zconfig_str_save (*settings);
+    zconfig_destroy (settings);
+    int rc = file_make_folders (folder, 0755, err);
+    if (rc == 0)
+        rc = file_write (path, text, strlen (text), 0600, err);
+    zstr_free (&text);
+    return rc < 0 ? err_wrap (err, "write the settings %s", path) : 0;
+}
