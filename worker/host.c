@@ -242,20 +242,21 @@ static int read_platforms (host_t *self, const char *folder, err_t *err)
     return 0;
 }
 
-static void read_name (host_t *self)
+void host_read_name (char name [HOST_NAME_MAX_SIZE])
 {
     char host [256] = "";
     size_t size = 0;
+    memset (name, 0, HOST_NAME_MAX_SIZE);
     if (gethostname (host, sizeof host - 1) != 0)
         host [0] = 0;
     for (const char *at = host; *at && *at != '.' && size < HOST_NAME_MAX_SIZE - 1; at++) {
         unsigned char c = (unsigned char) tolower ((unsigned char) *at);
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
         if (is_plain || (size > 0 && (c == '-' || c == '_')))
-            self->name [size++] = (char) c;
+            name [size++] = (char) c;
     }
     if (size == 0)
-        strcpy (self->name, "worker");
+        strcpy (name, "worker");
 }
 
 int host_read (host_t *self, const char *state_folder, err_t *err)
@@ -266,7 +267,7 @@ int host_read (host_t *self, const char *state_folder, err_t *err)
     self->cpus = sched_getaffinity (0, sizeof cpus, &cpus) == 0 ? CPU_COUNT (&cpus) : online > 0 ? (int) online : 1;
     int64_t pages = sysconf (_SC_PHYS_PAGES), page_bytes = sysconf (_SC_PAGESIZE);
     self->memory_bytes = pages > 0 && page_bytes > 0 ? pages * page_bytes : 0;
-    read_name (self);
+    host_read_name (self->name);
     if (read_platforms (self, state_folder, err) < 0)
         return err_wrap (err, "look for platforms that this machine runs");
     return 0;

@@ -33,6 +33,9 @@ typedef struct {
  * noexec, or only uname's platform is found. Forks, so call it before threads are started. Takes some ms. */
 int host_read (host_t *self, const char *state_folder, err_t *err);
 
+/* The name alone. */
+void host_read_name (char name [HOST_NAME_MAX_SIZE]);
+
 /* The entry for a platform, NULL where this machine cannot run it. Borrowed. */
 const host_platform_t *host_find (const host_t *self, const platform_t *platform);
 

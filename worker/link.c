@@ -1,0 +1,409 @@
+/* link.c - see link.h.
+ *
+ *     slots (actors)  --REPORT, OVER--> +------+ --hello, heartbeat, report-->  coordinator
+ *                     <--STOP---------- | link | <--welcome, assign, abort, noted--
+ *     stop_fd  ------------------------>+------+ <--connected, ended, refused--
+ */
+#include "worker/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "worker/held.h"
+
+enum { HEARTBEAT_MS = 5000, LEASE_MS = 45000, STOP_MS = 15000, HIGH_WATER = 1000 };
+
+struct link {
+    link_settings_t settings;
+    connection_t *connection;
+    char instance [33];
+    int64_t seq, hello_seq;         /* hello_seq 0: answered */
+    bool is_welcome;                /* on this connection */
+    int64_t heartbeat_ms, lease_ms; /* as the coordinator says */
+    int64_t beat_at, heard_at;      /* boot clock */
+    zlistx_t *held;                 /* held_t */
+    connection_change said;         /* what was logged last of the connection, so that it is said once */
+    char *refusal;                  /* the coordinator's last answer to hello, if it was no */
+    bool is_stopping;
+    int64_t stop_at;
+};
+
+int link_new (link_t **out, const link_settings_t *settings, err_t *err)
+{
+    AUTO (link) link_t *self = mem_alloc (sizeof *self);
+    keypair_t random;       /* its public key is as good a random number as any */
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_make (&random);
+    key_to_hex (random.public_key, hex);
+    memcpy (self->instance, hex, sizeof self->instance - 1);
+    self->settings = *settings;
+    self->heartbeat_ms = HEARTBEAT_MS;
+    self->lease_ms = LEASE_MS;
+    self->beat_at = self->stop_at = INT64_MAX;
+    self->held = zlistx_new ();
+    if (connection_new (&self->connection, settings->control, settings->parts.own, settings->parts.server_key, HIGH_WATER, err) < 0)
+        return err_wrap (err, "coordinator/control");
+    *out = take (&self);
+    return 0;
+}
+
+static held_t *next_held (link_t *self, held_t *held)
+{
+    return held ? zlistx_next (self->held) : zlistx_first (self->held);
+}
+
+void link_destroy (link_t **self_p)
+{
+    link_t *self = *self_p;
+    if (!self)
+        return;
+    held_t *held;
+    while ((held = zlistx_detach (self->held, NULL)))
+        held_destroy (&held);
+    zlistx_destroy (&self->held);
+    connection_destroy (&self->connection);
+    free (self->refusal);
+    free (self);
+    *self_p = NULL;
+}
+
+static held_t *find (link_t *self, int64_t job, int64_t attempt)
+{
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        if (held->job == job && held->attempt == attempt)
+            return held;
+    return NULL;
+}
+
+/* -- saying ----------------------------------------------------------------------------------------------------- */
+
+static void say (link_t *self, const char *verb, json_t *header)
+{
+    err_t err;
+    msg_t *message = msg_new (verb, header, NULL, 0);
+    if (connection_send (self->connection, &message, &err) < 0)
+        log_debug ("link", "%s: %s", verb, err.text);
+}
+
+static json_t *list_attempts (link_t *self)
+{
+    json_t *list = json_array ();
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        if (!held->is_unwanted && (held->report || !held->has_ended))
+            json_array_append_new (list, json_pack ("{s:I, s:I}", "job", (json_int_t) held->job, "attempt",
+                                                    (json_int_t) held->attempt));
+    return list;
+}
+
+static void say_hello (link_t *self)
+{
+    self->is_welcome = false;
+    self->hello_seq = ++self->seq;
+    self->beat_at = clock_boot_ms () + self->heartbeat_ms;
+    say (self, "hello", json_pack ("{s:I, s:s, s:s, s:s, s:O, s:o}", "seq", (json_int_t) self->hello_seq, "program",
+                                   "farm-worker", "version", PACKAGE_VERSION, "instance", self->instance, "worker",
+                                   self->settings.worker, "attempts", list_attempts (self)));
+}
+
+/* A worker that stops is silent, so that it gets nothing more. Nothing heard for a lease: the connection is as good as none,
+ * although TCP may hold it for a quarter of an hour. */
+static void beat (link_t *self)
+{
+    int64_t now = clock_boot_ms ();
+    self->beat_at = now + self->heartbeat_ms;
+    if (now - self->heard_at > self->lease_ms) {
+        log_warn ("link", "nothing was heard of coordinator %s for %lld s: connecting anew", self->settings.control,
+                  (long long) (now - self->heard_at) / 1000);
+        self->beat_at = INT64_MAX;
+        connection_renew (self->connection);
+    } else if (!self->is_welcome)
+        say_hello (self);
+    else if (!self->is_stopping)
+        say (self, "heartbeat", json_pack ("{s:o}", "attempts", list_attempts (self)));
+}
+
+static void send_report (link_t *self, held_t *held)
+{
+    held_send (held, self->connection, ++self->seq);
+}
+
+/* -- the connection --------------------------------------------------------------------------------------------- */
+
+/* Hello goes first; what was reported and not noted follows it at once. */
+static void on_up (link_t *self)
+{
+    self->heard_at = clock_boot_ms ();
+    say_hello (self);
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
+        held->repeat_ms = 1000;
+        send_report (self, held);
+    }
+}
+
+/* Each state of the connection is told once, with what to do. */
+static void tell (link_t *self, connection_change change)
+{
+    const char *control = self->settings.control;
+    if (change == self->said || change == CONNECTION_UP)
+        return;
+    self->said = change;
+    if (change == CONNECTION_DOWN)
+        log_warn ("link", "the connection to coordinator %s ended; what is being built goes on, and it is tried again", control);
+    else if (change == CONNECTION_AWAY)
+        log_warn ("link", "coordinator %s cannot be reached: is it running, and can this machine reach it? It is tried again "
+                  "until it answers", control);
+    else if (change == CONNECTION_REFUSED)
+        log_error ("link", "coordinator %s does not know this worker's key: enrol it with farm-worker join STRING; the string "
+                   "lies in the file `join` of the coordinator's state folder. It is tried again until it answers", control);
+    else
+        log_error ("link", "coordinator %s ended the connection before it was made: is coordinator/key its key? "
+                   "farm-worker join STRING writes the right one. It is tried again until it answers", control);
+}
+
+static void take_changes (link_t *self)
+{
+    connection_change change;
+    while ((change = connection_next (self->connection)) != CONNECTION_SAME) {
+        tell (self, change);
+        if (change == CONNECTION_UP)
+            on_up (self);
+        else
+            self->beat_at = INT64_MAX;
+    }
+}
+
+/* -- what the coordinator says ---------------------------------------------------------------------------------- */
+
+static void on_welcome (link_t *self, const msg_t *message)
+{
+    if (msg_int (message, "re") != self->hello_seq)
+        return;
+    self->hello_seq = 0;
+    self->is_welcome = true;
+    self->heartbeat_ms = msg_int (message, "heartbeat_ms");
+    self->lease_ms = msg_int (message, "lease_ms");
+    self->beat_at = clock_boot_ms () + self->heartbeat_ms;
+    self->said = CONNECTION_UP;
+    auto_free (&self->refusal);
+    log_info ("link", "coordinator %s (version %s) takes this worker as %s", self->settings.control, msg_text (message, "version"),
+              msg_text (message, "principal"));
+}
+
+static void refuse (link_t *self, const json_t *assign, err_code code, const char *text)
+{
+    err_t why;
+    err_set (&why, code, "worker %s: %s", self->settings.parts.worker_name, text);
+    held_t *held = held_refuse (assign, &why);
+    log_warn ("link", "job %lld, attempt %lld is not taken: %s", (long long) held->job, (long long) held->attempt, text);
+    zlistx_add_end (self->held, held);
+    send_report (self, held);
+}
+
+static int count_busy (link_t *self)
+{
+    int busy = 0;
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        busy += held_is_busy (held);
+    return busy;
+}
+
+static void on_assign (link_t *self, const msg_t *message)
+{
+    int64_t job = msg_int (message, "job"), attempt = msg_int (message, "attempt");
+    if (find (self, job, attempt))
+        return;
+    if (self->is_stopping || count_busy (self) >= self->settings.slots) {
+        refuse (self, msg_header (message), self->is_stopping ? ERR_INTERRUPTED : ERR_FARM,
+                self->is_stopping ? "it is being stopped" : "all of its slots are busy");
+        return;
+    }
+    log_info ("link", "build %lld: job %lld, attempt %lld: %s%s for %s", (long long) msg_int (message, "build"), (long long) job,
+              (long long) attempt, msg_text (message, "platform"), msg_bool (message, "emulated") ? " (emulated)" : "",
+              msg_text (message, "repository"));
+    json_t *assign = json_incref ((json_t *) msg_header (message));
+    zlistx_add_end (self->held, held_start (&self->settings.parts, &assign));
+}
+
+static void on_abort (link_t *self, const msg_t *message)
+{
+    held_t *held = find (self, msg_int (message, "job"), msg_int (message, "attempt"));
+    if (!held)
+        return;
+    log_info ("link", "job %lld, attempt %lld is stopped: %s", (long long) held->job, (long long) held->attempt,
+              msg_text (message, "reason"));
+    if (held->has_ended)
+        held_drop (held);
+    else
+        held_stop (held, STOP_ABORTED);
+}
+
+static void on_noted (link_t *self, const msg_t *message)
+{
+    int64_t re = msg_int (message, "re");
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
+        if (!held->report || held->seq != re)
+            continue;
+        held_noted (held);
+        if (!msg_bool (message, "stale"))
+            return;
+        log_info ("link", "job %lld, attempt %lld is not wanted any more", (long long) held->job, (long long) held->attempt);
+        held_drop (held);
+        return;
+    }
+}
+
+static void on_error (link_t *self, const msg_t *message)
+{
+    const char *text = msg_text (message, "text");
+    bool is_hello = self->hello_seq && msg_int (message, "re") == self->hello_seq;
+    if (is_hello && self->refusal && streq (self->refusal, text))
+        return;
+    if (is_hello) {
+        free (self->refusal);
+        self->refusal = mem_strdup (text);
+    }
+    log_error ("link", "coordinator %s%s: %s", self->settings.control, is_hello ? " does not take this worker" : "", text);
+}
+
+/* A hello that is on its way is an answer to `who` already. */
+static void on_message (link_t *self, const msg_t *message)
+{
+    if (msg_is (message, "welcome"))
+        on_welcome (self, message);
+    else if (msg_is (message, "who") && !self->hello_seq)
+        say_hello (self);
+    else if (msg_is (message, "assign"))
+        on_assign (self, message);
+    else if (msg_is (message, "abort"))
+        on_abort (self, message);
+    else if (msg_is (message, "noted"))
+        on_noted (self, message);
+    else if (msg_is (message, "error"))
+        on_error (self, message);
+}
+
+static void take_messages (link_t *self)
+{
+    err_t err;
+    AUTO (msg) msg_t *message = NULL;
+    while ((message = connection_receive (self->connection, &err)) || err.code != ERR_NONE) {
+        self->heard_at = clock_boot_ms ();
+        if (message)
+            on_message (self, message);
+        else
+            log_warn ("link", "a message of coordinator %s cannot be understood (is it of another version?): %s",
+                      self->settings.control, err.text);
+        msg_destroy (&message);
+    }
+}
+
+/* -- slots ------------------------------------------------------------------------------------------------------ */
+
+static void take_reports (link_t *self)
+{
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        while (held_take (held))
+            send_report (self, held);
+}
+
+static void remove_done (link_t *self)
+{
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        if (held_is_done (held)) {
+            log_debug ("link", "job %lld, attempt %lld is over", (long long) held->job, (long long) held->attempt);
+            zlistx_detach (self->held, zlistx_cursor (self->held));
+            held_destroy (&held);
+        }
+}
+
+/* -- the loop --------------------------------------------------------------------------------------------------- */
+
+static int64_t next_due (link_t *self)
+{
+    int64_t due = connection_due_ms (self->connection);
+    due = self->beat_at < due ? self->beat_at : due;
+    due = self->stop_at < due ? self->stop_at : due;
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
+        due = held->timeout_at < due ? held->timeout_at : due;
+        if (connection_is_up (self->connection) && held_repeat_at (held) < due)
+            due = held_repeat_at (held);
+    }
+    return due;
+}
+
+static void do_due (link_t *self)
+{
+    int64_t now = clock_boot_ms ();
+    if (now >= self->beat_at)
+        beat (self);
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
+        if (now >= held->timeout_at)
+            held_stop (held, STOP_TIMEOUT);
+        if (now >= held_repeat_at (held) && connection_is_up (self->connection))
+            send_report (self, held);
+    }
+}
+
+static void begin_stop (link_t *self, int stop_fd)
+{
+    char junk [256];
+    if (read (stop_fd, junk, sizeof junk) < 0 && errno == EAGAIN)
+        return;
+    if (self->is_stopping) {            /* told twice: at once */
+        self->stop_at = clock_boot_ms ();
+        return;
+    }
+    self->is_stopping = true;
+    self->stop_at = clock_boot_ms () + (self->settings.stop_ms ? self->settings.stop_ms : STOP_MS);
+    log_info ("link", "told to end; %d attempts are stopped", count_busy (self));
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        held_stop (held, STOP_WORKER);
+}
+
+/* Sleep until there is something to do; is stop_fd readable? */
+static bool wait_for_work (link_t *self, int stop_fd)
+{
+    size_t count = 0, capacity = 1 + CONNECTION_ITEMS + zlistx_size (self->held);
+    AUTO_FREE zmq_pollitem_t *items = mem_alloc (capacity * sizeof *items);
+    items [count++] = (zmq_pollitem_t) { .fd = stop_fd, .events = ZMQ_POLLIN };
+    count += (size_t) connection_poll_items (self->connection, items + count);
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        if (held->actor)
+            items [count++] = (zmq_pollitem_t) { .socket = zsock_resolve (held->actor), .events = ZMQ_POLLIN };
+    int64_t due = next_due (self), left = due == INT64_MAX ? -1 : due - clock_boot_ms ();
+    zmq_poll (items, (int) count, due == INT64_MAX ? -1 : left < 0 ? 0 : (long) left);
+    return items [0].revents != 0;
+}
+
+/* Threads that still run, and reports that can still be delivered. */
+static bool is_finished (link_t *self, int *threads)
+{
+    size_t reports = 0;
+    *threads = 0;
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
+        *threads += held->actor != NULL;
+        reports += held->report != NULL;
+    }
+    return *threads == 0 && (reports == 0 || !connection_is_up (self->connection));
+}
+
+int link_run (link_t *self, int stop_fd, err_t *err)
+{
+    int threads = 0;
+    for (;;) {
+        if (wait_for_work (self, stop_fd))
+            begin_stop (self, stop_fd);
+        take_changes (self);
+        take_messages (self);
+        take_reports (self);
+        do_due (self);
+        remove_done (self);
+        if (self->is_stopping && (is_finished (self, &threads) || clock_boot_ms () >= self->stop_at))
+            break;
+    }
+    return threads == 0 ? 0 : err_set (err, ERR_TIMEOUT, "%d attempts did not end in time", threads);
+}

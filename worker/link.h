@@ -1,0 +1,30 @@
+/* link.h - the worker's end of the control socket: says what this machine can do, takes assignments, gives each a thread
+ * (slot.h), and repeats their reports until they are noted. The loop of main. */
+#ifndef FARM_LINK_H
+#define FARM_LINK_H
+
+#include <jansson.h>
+
+#include "worker/attempt.h"
+
+typedef struct link link_t;
+
+typedef struct {
+    const char *control;            /* the coordinator's control socket */
+    const json_t *worker;           /* `worker` of `hello` */
+    int slots;
+    int stop_ms;                    /* how long a stop may take; 0: 15 s */
+    attempt_parts_t parts;
+} link_settings_t;
+
+/* Settings, and what they name, are borrowed until link_destroy. ERR_USAGE for an address that is none. */
+int link_new (link_t **out, const link_settings_t *settings, err_t *err);
+
+/* Until stop_fd can be read; then running attempts are stopped and reported as interrupted. 0: all of them are over; -1 with
+ * ERR_TIMEOUT: some are not, and their threads still use what the settings name: nothing may be destroyed, only the process
+ * ended. */
+int link_run (link_t *self, int stop_fd, err_t *err);
+
+void link_destroy (link_t **self);
+
+#endif

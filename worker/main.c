@@ -1,1 +1,321 @@
-int main (void) { return 0; }
+/* main.c - farm-worker: puts the parts together, runs the link, and takes them apart after a signal. */
+#include <czmq.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "worker/host.h"
+#include "worker/join.h"
+#include "worker/link.h"
+
+enum { DESCRIPTORS = 65536, SHORT_TEXT_MAX = 512, PORT_FILE_MAX = 16 };
+
+typedef struct {
+    options_t options;
+    spawner_t *spawner;
+    int lock, signals;
+    keypair_t own;
+    uint8_t server_key [KEY_SIZE];
+    char name [JOIN_NAME_SIZE];
+    char *attempts;                 /* folder */
+    host_t host;
+    registry_settings_t registry;
+    builder_t *builder;
+    door_t *door;
+    cache_t *cache;
+    json_t *description;            /* `worker` of `hello` */
+    link_t *link;
+} worker_t;
+
+static const char *text_of (const worker_t *self, const char *path)
+{
+    return settings_text (self->options.settings, path);
+}
+
+/* -- the process ------------------------------------------------------------------------------------------------ */
+
+/* zsock_new aborts when descriptors run out. */
+static void raise_descriptor_limit (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t wanted = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted;
+        setrlimit (RLIMIT_NOFILE, &limit);
+    }
+    zsys_set_max_sockets (16384);
+}
+
+/* Signals are read from a descriptor by the link alone; threads inherit the mask. */
+static int catch_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGINT);
+    signal (SIGPIPE, SIG_IGN);
+    pthread_sigmask (SIG_BLOCK, &set, NULL);
+    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* -- what stands in the state folder ---------------------------------------------------------------------------- */
+
+static int check_joined (const worker_t *self, err_t *err)
+{
+    static const char *const required [] = { "coordinator/control", "coordinator/objects", "coordinator/key" };
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++)
+        if (!text_of (self, required [i]) || !*text_of (self, required [i]))
+            return err_set (err, ERR_USAGE, "this worker has joined no farm: %s is not set in %s. Run farm-worker join STRING; the "
+                            "string lies in the file `join` of the coordinator's state folder", required [i], self->options.file);
+    return 0;
+}
+
+static int read_keys (worker_t *self, err_t *err)
+{
+    AUTO_FREE char *path = join_key_file (self->options.settings);
+    if (key_from_hex (self->server_key, text_of (self, "coordinator/key"), err) < 0)
+        return err_wrap (err, "coordinator/key in %s", self->options.file);
+    if (keypair_load (&self->own, path, err) == 0)
+        return 0;
+    if (err && err->code == ERR_NOT_FOUND)
+        return err_set (err, ERR_USAGE, "this worker has no key (%s is not there): run farm-worker join STRING; the string lies in "
+                        "the file `join` of the coordinator's state folder", path);
+    return err_wrap (err, "this worker's key");
+}
+
+static int open_state (worker_t *self, err_t *err)
+{
+    const char *state = text_of (self, "state");
+    AUTO_FREE char *lock = file_join (state, "lock");
+    if (file_make_folders (state, 0700, err) < 0)
+        return err_wrap (err, "state folder");
+    self->lock = file_lock (lock, err);
+    if (self->lock < 0)
+        return err_wrap (err, "another farm-worker may run here");
+    if (read_keys (self, err) < 0 || join_name (self->options.settings, self->name, err) < 0)
+        return -1;
+    self->attempts = file_join (state, "attempts");
+    return 0;
+}
+
+/* -- platforms -------------------------------------------------------------------------------------------------- */
+
+/* "linux/amd64 (native), linux/arm64 (emulated)"; the caller frees. */
+static char *list_platforms (const host_t *host)
+{
+    buffer_t text = { 0 };
+    for (int i = 0; i < host->platform_count; i++) {
+        char name [PLATFORM_MAX];
+        platform_format (&host->platforms [i].platform, name);
+        buffer_printf (&text, "%s%s (%s)", i ? ", " : "", name, host->platforms [i].is_emulated ? "emulated" : "native");
+    }
+    buffer_append (&text, "", 1);
+    return (char *) text.data;
+}
+
+/* Only those that the settings name; one that cannot run here is a mistake to be told now, not a job that never comes. */
+static int choose_platforms (worker_t *self, err_t *err)
+{
+    const char *const *wished = settings_list (self->options.settings, "platforms");
+    host_t chosen = self->host;
+    chosen.platform_count = 0;
+    if (!wished [0])
+        return 0;
+    for (; *wished; wished++) {
+        platform_t platform;
+        if (platform_parse (&platform, *wished, err) < 0)
+            return err_wrap (err, "platforms");
+        const host_platform_t *found = host_find (&self->host, &platform);
+        AUTO_FREE char *all = list_platforms (&self->host);
+        if (!found)
+            return err_set (err, ERR_USAGE, "platforms names %s, which this machine cannot run: it runs %s", *wished, all);
+        if (!host_find (&chosen, &platform))
+            chosen.platforms [chosen.platform_count++] = *found;
+    }
+    self->host = chosen;
+    return 0;
+}
+
+/* -- the door --------------------------------------------------------------------------------------------------- */
+
+/* The port of the former starts; 0 where there is none. */
+static int kept_port (const char *path)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    return file_read (path, PORT_FILE_MAX, &text, NULL) == 0 && text.size ? atoi ((const char *) text.data) : 0;
+}
+
+static int keep_port (const char *path, int port, err_t *err)
+{
+    char text [PORT_FILE_MAX];
+    int size = snprintf (text, sizeof text, "%d\n", port);
+    return file_write (path, text, (size_t) size, 0600, err);
+}
+
+/* Builders remember by the door's address which blobs a registry has: it stays the same if it can. */
+static int open_door (worker_t *self, err_t *err)
+{
+    err_t why = { 0 };
+    int chosen = (int) settings_number (self->options.settings, "door/port");
+    AUTO_FREE char *path = file_join (text_of (self, "state"), "door.port");
+    self->registry = (registry_settings_t) {
+        .plain_http_hosts = settings_list (self->options.settings, "registry/plain-http"),
+        .certs_folder = text_of (self, "registry/certs"),
+        .timeout_ms = (int) settings_number (self->options.settings, "registry/timeout-ms"),
+    };
+    if (chosen)
+        return door_new (&self->door, chosen, &self->registry, err);
+    int port = kept_port (path);
+    if (port && door_new (&self->door, port, &self->registry, &why) == 0)
+        return 0;
+    if (port)
+        log_warn ("main", "%s; another port is taken, and the next pushes send layers that the registry may have", why.text);
+    if (door_new (&self->door, 0, &self->registry, err) < 0)
+        return -1;
+    return keep_port (path, door_port (self->door), err);
+}
+
+/* -- start ------------------------------------------------------------------------------------------------------ */
+
+static int open_builder (worker_t *self, err_t *err)
+{
+    AUTO_FREE char *folder = file_join (text_of (self, "state"), "builder");
+    builder_settings_t settings = {
+        .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .program = text_of (self, "builder/program"),
+    };
+    if (builder_new (&self->builder, &settings, self->spawner, err) < 0)
+        return -1;
+    builder_clean_all (self->builder);
+    return 0;
+}
+
+static int open_cache (worker_t *self, err_t *err)
+{
+    AUTO_FREE char *folder = options_cache_folder (&self->options);
+    return cache_new (&self->cache, folder, settings_number (self->options.settings, "depot/limit"), err);
+}
+
+/* At most 512 bytes of a text, whole characters, for a message. */
+static json_t *short_text (const char *text)
+{
+    size_t size = strlen (text);
+    if (size > SHORT_TEXT_MAX)
+        size = SHORT_TEXT_MAX;
+    json_t *json = NULL;
+    while (!json && size > 0)
+        json = json_stringn (text, size--);
+    return json ? json : json_string ("");
+}
+
+static json_t *describe (const worker_t *self)
+{
+    json_t *platforms = json_array ();
+    for (int i = 0; i < self->host.platform_count; i++) {
+        char name [PLATFORM_MAX];
+        platform_format (&self->host.platforms [i].platform, name);
+        json_array_append_new (platforms, json_pack ("{s:s, s:b}", "platform", name, "emulated",
+                                                     self->host.platforms [i].is_emulated));
+    }
+    return json_pack ("{s:s, s:o, s:I, s:i, s:I, s:o, s:s, s:o}", "name", self->name, "platforms", platforms, "slots",
+                      (json_int_t) settings_number (self->options.settings, "slots"), "cpus", self->host.cpus, "memory_bytes",
+                      (json_int_t) self->host.memory_bytes, "builder", short_text (builder_version (self->builder)), "isolation",
+                      builder_isolation (self->builder), "isolation_reason",
+                      short_text (builder_isolation_reason (self->builder)));
+}
+
+static int open_link (worker_t *self, err_t *err)
+{
+    self->description = describe (self);
+    link_settings_t settings = {
+        .control = text_of (self, "coordinator/control"), .worker = self->description,
+        .slots = (int) settings_number (self->options.settings, "slots"),
+        .parts = {
+            .worker_name = self->name, .folder = self->attempts, .objects = text_of (self, "coordinator/objects"),
+            .own = &self->own, .server_key = self->server_key, .cache = self->cache, .builder = self->builder,
+            .door = self->door,
+        },
+    };
+    return link_new (&self->link, &settings, err);
+}
+
+static void tell_start (const worker_t *self)
+{
+    AUTO_FREE char *platforms = list_platforms (&self->host);
+    log_info ("main", "farm-worker %s, %s: %s, %d slots", PACKAGE_VERSION, self->name, platforms,
+              (int) settings_number (self->options.settings, "slots"));
+    log_info ("main", "%s, isolation %s: %s", builder_version (self->builder), builder_isolation (self->builder),
+              builder_isolation_reason (self->builder));
+    log_info ("main", "door to registries on 127.0.0.1:%d, coordinator %s, state %s", door_port (self->door),
+              text_of (self, "coordinator/control"), text_of (self, "state"));
+}
+
+static int start (worker_t *self, err_t *err)
+{
+    if (open_state (self, err) < 0)
+        return -1;
+    if (host_read (&self->host, text_of (self, "state"), err) < 0 || choose_platforms (self, err) < 0)
+        return -1;
+    if (open_builder (self, err) < 0)
+        return -1;
+    if (file_remove_tree (self->attempts, err) < 0)
+        return err_wrap (err, "remove what an earlier run left");
+    if (open_door (self, err) < 0 || open_cache (self, err) < 0 || open_link (self, err) < 0)
+        return -1;
+    tell_start (self);
+    return 0;
+}
+
+/* -- end -------------------------------------------------------------------------------------------------------- */
+
+static void stop (worker_t *self)
+{
+    link_destroy (&self->link);
+    door_destroy (&self->door);
+    cache_destroy (&self->cache);
+    builder_destroy (&self->builder);
+    spawner_destroy (&self->spawner);
+    json_decref (self->description);
+    free (self->attempts);
+    options_free (&self->options);
+    sodium_memzero (&self->own, sizeof self->own);
+    auto_close (&self->lock);
+    auto_close (&self->signals);
+}
+
+/* The spawner comes before threads, sockets and keys: what it starts inherits none of them. */
+static int serve (worker_t *self, err_t *err)
+{
+    if (check_joined (self, err) < 0 || spawner_start (&self->spawner, err) < 0)
+        return -1;
+    raise_descriptor_limit ();
+    self->signals = catch_signals ();
+    zsys_init ();
+    zsys_handler_set (NULL);
+    if (start (self, err) < 0)
+        return -1;
+    if (link_run (self->link, self->signals, err) == 0)
+        return 0;
+    log_warn ("main", "%s; the builders are killed", err->text);
+    _exit (0);              /* their threads still use everything; the spawner sees us end, and kills what it started */
+}
+
+int main (int argc, char **argv)
+{
+    err_t err = { 0 };
+    worker_t self = { .lock = -1, .signals = -1 };
+    if (sodium_init () < 0)
+        return 1;
+    int rc = options_read (&self.options, argc, argv, &err);
+    if (rc == 0)
+        rc = self.options.join ? join_run (&self.options, &err) : serve (&self, &err);
+    if (rc < 0)
+        log_error ("main", "%s", err.text);
+    stop (&self);
+    return rc < 0 ? err_exit_code (err.code) : 0;
+}

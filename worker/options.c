@@ -1,0 +1,141 @@
+/* options.c - see options.h. */
+#include "worker/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define DEFAULT_FILE FARM_SYSCONFDIR "/worker.conf"
+#define DEFAULT_STATE FARM_STATEDIR "/worker"
+#define DEFAULT_CACHE FARM_CACHEDIR "/worker"
+
+static const setting_def_t table [] = {
+    { "state", SETTING_TEXT, DEFAULT_STATE, "folder of the key, the builder's images and the attempts" },
+    { "cache", SETTING_TEXT, NULL, "folder of the contexts; default STATE/cache, or " DEFAULT_CACHE },
+    { "coordinator/control", SETTING_TEXT, NULL, "the coordinator's control socket, tcp://HOST:PORT" },
+    { "coordinator/objects", SETTING_TEXT, NULL, "the coordinator's objects socket, tcp://HOST:PORT" },
+    { "coordinator/key", SETTING_TEXT, NULL, "the coordinator's public key, 64 hex digits" },
+    { "name", SETTING_TEXT, NULL, "of this worker; default: this host's name" },
+    { "slots", SETTING_NUMBER, "1", "how many jobs run at a time" },
+    { "platforms", SETTING_LIST, NULL, "take jobs for these only (linux/amd64,…); default: all that run here" },
+    { "builder/program", SETTING_TEXT, "buildah", "the builder, a name in PATH or a path" },
+    { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },
+    { "door/port", SETTING_NUMBER, "0", "of the door to registries, on loopback; 0: choose one, and keep it" },
+    { "depot/limit", SETTING_BYTES, "10G", "disk space for contexts; what was not used for long goes first" },
+    { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
+    { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
+    { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
+    { "log/level", SETTING_TEXT, "info", "error, warn, info or debug" },
+    { NULL, SETTING_TEXT, NULL, NULL }
+};
+
+static void print_help (void)
+{
+    AUTO_FREE char *settings = settings_help (table);
+    printf ("usage: farm-worker [-c FILE] [--SETTING=VALUE ...]\n"
+            "       farm-worker join STRING [-c FILE] [--SETTING=VALUE ...]\n\n"
+            "Builds images for a farm. join enrols this machine with a join string of the coordinator, and writes the\n"
+            "coordinator and the settings that were given into FILE.\n"
+            "Settings, in FILE (default " DEFAULT_FILE ") or as options:\n%s", settings);
+}
+
+/* What the command line leaves when its settings are taken off. */
+static int take_word (options_t *self, int argc, char **argv, int *at, err_t *err)
+{
+    const char *word = argv [*at];
+    if (strcmp (word, "--help") == 0 || strcmp (word, "-h") == 0) {
+        print_help ();
+        exit (0);
+    }
+    if (strcmp (word, "--version") == 0) {
+        puts ("farm-worker " PACKAGE_VERSION);
+        exit (0);
+    }
+    bool is_join = strcmp (word, "join") == 0, is_file = strcmp (word, "-c") == 0;
+    if ((!is_join || self->join) && !is_file)
+        return err_set (err, ERR_USAGE, "%s is no option of farm-worker: see --help", word);
+    if (*at + 1 == argc)
+        return err_set (err, ERR_USAGE, is_file ? "-c needs the name of a settings file" : "join needs the join string; it lies in "
+                        "the file `join` of the coordinator's state folder");
+    *(is_file ? &self->file : &self->join) = argv [++*at];
+    return 0;
+}
+
+static int take_words (options_t *self, int argc, char **argv, err_t *err)
+{
+    AUTO (settings) settings_t *scratch = settings_new (table);
+    AUTO_FREE char **words = mem_alloc (((size_t) argc + 1) * sizeof *words);
+    memcpy (words, argv, (size_t) argc * sizeof *words);
+    if (settings_take_options (scratch, &argc, words, err) < 0)
+        return -1;
+    for (int i = 1; i < argc; i++)
+        if (take_word (self, argc, words, &i, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* A file that was named has to be there, but for `join`, which makes it. */
+static int load_file (options_t *self, err_t *err)
+{
+    bool must_be = self->file && !self->join;
+    if (!self->file)
+        self->file = DEFAULT_FILE;
+    if (!must_be && !file_exists (self->file))
+        return 0;
+    if (settings_load (self->settings, self->file, err) < 0)
+        return -1;
+    return settings_load (self->without_line, self->file, err);
+}
+
+static int check_numbers (const options_t *self, err_t *err)
+{
+    int64_t slots = settings_number (self->settings, "slots"), port = settings_number (self->settings, "door/port");
+    int64_t timeout_ms = settings_number (self->settings, "registry/timeout-ms");
+    if (slots < 1 || slots > 1024)
+        return err_set (err, ERR_USAGE, "slots is %lld: a worker has 1 to 1024", (long long) slots);
+    if (port > 65535)
+        return err_set (err, ERR_USAGE, "door/port is %lld: a port is 1 to 65535, or 0 for a free one", (long long) port);
+    if (timeout_ms < 1 || timeout_ms > 3600000)
+        return err_set (err, ERR_USAGE, "registry/timeout-ms is %lld: it can be 1 to 3600000", (long long) timeout_ms);
+    if (log_set_level_name (settings_text (self->settings, "log/level")) < 0)
+        return err_set (err, ERR_USAGE, "log/level is %s: it can be error, warn, info or debug",
+                        settings_text (self->settings, "log/level"));
+    return 0;
+}
+
+int options_read (options_t *self, int argc, char **argv, err_t *err)
+{
+    *self = (options_t) { .settings = settings_new (table), .without_line = settings_new (table) };
+    if (take_words (self, argc, argv, err) < 0 || load_file (self, err) < 0)
+        return -1;
+    if (settings_take_options (self->settings, &argc, argv, err) < 0)
+        return -1;
+    return check_numbers (self, err);
+}
+
+void options_free (options_t *self)
+{
+    settings_destroy (&self->settings);
+    settings_destroy (&self->without_line);
+}
+
+void options_keep (const options_t *self, zconfig_t *file)
+{
+    for (const setting_def_t *def = table; def->path; def++) {
+        const char *now = settings_text (self->settings, def->path), *before = settings_text (self->without_line, def->path);
+        if (now && (!before || strcmp (now, before) != 0))
+            zconfig_put (file, def->path, now);
+    }
+}
+
+char *options_cache_folder (const options_t *self)
+{
+    const char *cache = settings_text (self->settings, "cache"), *state = settings_text (self->settings, "state");
+    if (cache && *cache)
+        return mem_strdup (cache);
+    return strcmp (state, DEFAULT_STATE) == 0 ? mem_strdup (DEFAULT_CACHE) : file_join (state, "cache");
+}

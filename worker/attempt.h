@@ -1,0 +1,63 @@
+/* attempt.h - the steps of an attempt, in their order. One thread uses it; slot.c says when, and what is reported. */
+#ifndef FARM_ATTEMPT_H
+#define FARM_ATTEMPT_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+#include "common/keys.h"
+#include "worker/builder.h"
+#include "worker/cache.h"
+#include "worker/fetch.h"
+#include "worker/joblog.h"
+
+/* What all attempts share; borrowed. */
+typedef struct {
+    const char *worker_name;
+    const char *folder;             /* each attempt has its own below it */
+    const char *objects;            /* the coordinator's objects socket */
+    const keypair_t *own;
+    const uint8_t *server_key;
+    cache_t *cache;
+    builder_t *builder;
+    door_t *door;
+    int push_wait_ms;               /* before the second try of a push; doubles. 0: 1 s */
+} attempt_parts_t;
+
+typedef struct {
+    const attempt_parts_t *parts;
+    json_t *assign;                 /* owned: header of `assign` */
+    int64_t job;
+    int number;
+    int64_t deadline_ms;            /* boot clock */
+    atomic_int *is_stopped;
+    char *folder, *context, *dockerfile, *scratch;
+    char password [33];             /* for the door */
+    joblog_t *log;                  /* NULL before attempt_prepare */
+    builder_task_t task;
+    bool has_begun_build;
+    /* What is known afterwards. */
+    fetch_stats_t fetched;
+    builder_outcome_t outcome;
+    int64_t builder_ms;             /* in which the builder's program ran: build and pushes */
+    char digest [OCI_DIGEST_SIZE];
+} attempt_t;
+
+/* Takes the header; the time limit begins now. */
+void attempt_init (attempt_t *self, const attempt_parts_t *parts, json_t **assign, atomic_int *is_stopped);
+
+/* Folder, log, and the pass for the door; the credential is wiped out of the header. */
+int attempt_prepare (attempt_t *self, err_t *err);
+
+/* Context and Dockerfile into the cache, then as files. */
+int attempt_fetch (attempt_t *self, err_t *err);
+
+int attempt_build (attempt_t *self, err_t *err);
+
+/* One try. 0: digest is what the registry has. */
+int attempt_push (attempt_t *self, err_t *err);
+
+/* Nothing stays but the builder's cache and the depot. Whatever came before. */
+void attempt_clean (attempt_t *self);
+
+#endif
