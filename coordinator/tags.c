@@ -64,12 +64,14 @@ int tags_store_index (engine_t *self, int64_t build, err_t *err)
 
 /* -- which tags may move ---------------------------------------------------------------------------------------- */
 
-/* Some other build is moving one of this one's tags just now. */
+/* Some other build is moving one of this one's tags just now; or a newer one has tried to, and is to try again: it may have
+ * moved the tag before its publisher or the registry failed. */
 static int is_blocked (engine_t *self, int64_t build, bool *out, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT 1 FROM outbox JOIN build_tags AS theirs ON theirs.build = outbox.build "
                               "JOIN build_tags AS ours ON ours.reference = theirs.reference "
-                              "WHERE outbox.is_handed_out AND ours.build = :build LIMIT 1");
+                              "WHERE ours.build = :build AND (outbox.is_handed_out "
+                              "OR (outbox.tries > 0 AND outbox.build > :build)) LIMIT 1");
     query_int (&query, ":build", build);
     *out = query_step (&query);
     return query_end (&query, err);

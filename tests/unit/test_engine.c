@@ -481,6 +481,33 @@ static void a_newer_build_does_not_wait_for_an_older_one_in_trouble (void **stat
     SAYS (farm, old, "state", "published");
 }
 
+/* A newer build that is in trouble may have moved the tag before: an older one waits for its end, a restart or not. */
+static void an_older_build_waits_for_a_newer_one_in_trouble (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    json_t *publish;
+    worker_join (farm, &amd, "amd", "linux/amd64", 4);
+    int64_t old = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    task_t task = worker_task (farm, &amd);
+    int64_t young = ready (farm, &amd, "r.lan/app:1", &publish);
+    farm_published (farm, publish, "registry");
+    json_decref (publish);
+    assert_true (worker_push (farm, &amd, task));
+    farm_verify (farm, NULL);
+    assert_null (farm_action (farm, ACTION_PUBLISH, 0));
+    for (int i = 0; i < 2; i++) {
+        farm_reopen (farm);
+        farm_pass (farm, 0);
+        assert_int_equal (json_integer_value (json_object_get (farm_action (farm, ACTION_PUBLISH, 0), "build")), young);
+        assert_null (farm_action (farm, ACTION_PUBLISH, 1));
+    }
+    farm_publish (farm, NULL);
+    const json_t *last = farm_action (farm, ACTION_PUBLISH, 0);
+    assert_int_equal (json_integer_value (json_object_get (last, "build")), old);
+    assert_int_equal (json_array_size (json_object_get (last, "tags")), 0);
+}
+
 /* -- who may do what -------------------------------------------------------------------------------------------- */
 
 static void each_role_may_do_its_own (void **state)
@@ -718,6 +745,7 @@ int main (void)
         TEST (a_tag_never_goes_back_to_an_older_build),
         TEST (builds_that_move_one_tag_go_one_after_the_other),
         TEST (a_newer_build_does_not_wait_for_an_older_one_in_trouble),
+        TEST (an_older_build_waits_for_a_newer_one_in_trouble),
         TEST (each_role_may_do_its_own),
         TEST (a_build_is_cancelled_by_its_user_or_an_admin),
         TEST (a_key_that_is_not_known_may_do_nothing),
