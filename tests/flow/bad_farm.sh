@@ -1,0 +1,146 @@
+#!/bin/bash
+# bad_farm.sh - registries that are down, refuse or talk nonsense; disks that are full.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/registries.sh"
+farm_up
+registry_with_login_start
+fake_registry_start '{"rules": [{"raw": "what do you want\r\n\r\n"}]}'
+farm_set coordinator retry/delay-ms 300
+farm_trust "$LOGIN_REGISTRY" "$FAKE_REGISTRY"
+plain=$(context plain <<< $'FROM %BASE%\nRUN echo plain > /plain')
+
+last_build ()
+{
+    farmctl ls --json | jq '.builds[0].id'
+}
+
+# -- registries --------------------------------------------------------------------------------------------------------
+
+registry_down ()
+{
+    devfarm stop registry
+    run 5 timeout 120 farmctl submit -t "$REGISTRY/down:1" "$plain"
+    expect_text "$work/err" "$REGISTRY" "nothing was published"
+    run 5 farmctl imagetools inspect "$REGISTRY/base"
+    expect_text "$work/err" "$REGISTRY"
+    devfarm start registry
+    expect "attempts" "$(field "$(last_build)" '.jobs[0].attempts | length')" 3
+    run 0 farmctl submit -q -t "$REGISTRY/down:1" "$plain"
+}
+check "a registry that is down: three attempts, exit code 5, and it works once it is back" registry_down
+
+registry_away_for_a_moment ()
+{
+    local id
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/moment:1" "$(slow_context moment 2)")
+    wait_said "$id" "slow begins"
+    devfarm stop registry
+    wait_for 20 is_pushing "$id"
+    devfarm start registry
+    wait_state "$id" published
+}
+is_pushing () { [ "$(field "$1" '.jobs[0].state')" = pushing ]; }
+check "a registry that is away when the push begins" registry_away_for_a_moment
+
+registry_refuses ()
+{
+    run 5 timeout 120 farmctl submit -t "$LOGIN_REGISTRY/team/app:1" "$plain"
+    expect_text "$work/err" "$LOGIN_REGISTRY" "nothing was published"
+    expect "code" "$(field "$(last_build)" .code)" registry-denied
+    expect "attempts: its no is final" "$(field "$(last_build)" '.jobs[0].attempts | length')" 1
+    run 5 farmctl imagetools inspect "$LOGIN_REGISTRY/team/app:1"
+}
+check "a registry that refuses: exit code 5 at once" registry_refuses
+
+registry_talks_nonsense ()
+{
+    run 5 timeout 120 farmctl submit -t "$FAKE_REGISTRY/team/app:1" "$plain"
+    expect_text "$work/err" "$FAKE_REGISTRY" "nothing was published"
+    run 5 farmctl imagetools inspect "$FAKE_REGISTRY/team/app:1"
+}
+check "a registry that talks nonsense: exit code 5" registry_talks_nonsense
+
+registry_loses ()
+{
+    fake_registry_start '{"rules": [{"method": "HEAD", "path": "/blobs/", "skip": 6, "status": 404}, {"method": "GET", "path": "/manifests/sha256", "status": 404}]}'
+    farm_trust "$FAKE_REGISTRY"
+    run 6 timeout 120 farmctl submit -t "$FAKE_REGISTRY/team/app:1" "$plain"
+    expect_text "$work/err" "verify $FAKE_REGISTRY/team/app@sha256:"
+}
+check "a registry that loses what was pushed: exit code 6, no tag" registry_loses
+
+# -- disks -------------------------------------------------------------------------------------------------------------
+
+worker_disk_full ()
+{
+    local id folder
+    mkdir -p "$work/small"
+    mount -t tmpfs -o size=48m small "$work/small" || skip "no tmpfs can be mounted"
+    folder=$(context large <<< $'FROM %BASE%\nRUN echo large begins; head -c 60000000 /dev/urandom > /large')
+    devfarm stop "worker-$native_name"
+    worker_add worker-small "--state=$work/small/state"
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/large:1" "$folder")
+    wait_for 60 has_attempt "$id" "worker-small failed full"
+    devfarm start "worker-$native_name"
+    wait_state "$id" published
+    run 0 farmctl submit -q -t "$REGISTRY/large:2" "$plain"
+    background_end worker-small
+    unmount_below "$work/small"
+    umount "$work/small"
+}
+has_attempt () { field "$1" '.jobs[0].attempts[] | "\(.worker) \(.state) \(.code)"' | grep -qx "$2"; }
+check "a worker whose disk is full: the job goes to another" worker_disk_full
+
+# The state folder moves to a disk of 40 MB.
+coordinator_disk_full ()
+{
+    local folder id before
+    devfarm stop coordinator
+    mv "$farm/coordinator" "$work/coordinator-before"
+    mkdir -m 700 "$farm/coordinator"
+    mount -t tmpfs -o size=40m,mode=700 small "$farm/coordinator" || { mv -T "$work/coordinator-before" "$farm/coordinator"; devfarm start coordinator; skip "no tmpfs can be mounted"; }
+    cp -a "$work/coordinator-before/." "$farm/coordinator/"
+    farm_set coordinator depot/free-floor 8M
+    devfarm start coordinator
+    folder=$(context heavy <<< $'FROM %BASE%\nCOPY heavy /')
+    head -c 100000000 /dev/urandom > "$folder/heavy"
+    before=$(farmctl ls --all --json | jq '.builds | length')
+    run 1 farmctl submit -t "$REGISTRY/heavy:1" "$folder"
+    expect_text "$work/err" "send the context"
+    grep -qiE 'full|space' "$work/err"
+    expect "builds" "$(farmctl ls --all --json | jq '.builds | length')" "$before"
+    wait_for 60 has_worker "worker-$native_name"
+    run 0 farmctl submit -q -t "$REGISTRY/light:1" "$plain"
+}
+check "the coordinator's disk is full: the context is refused, small builds work" coordinator_disk_full
+
+coordinator_disk_full_to_the_last_byte ()
+{
+    mountpoint -q "$farm/coordinator" || skip "no tmpfs was mounted"
+    local id
+    dd if=/dev/zero of="$farm/coordinator/filler" bs=4096 status=none || true
+    run 1 timeout 90 farmctl submit -t "$REGISTRY/light:2" "$plain"
+    grep -qiE 'full|space' "$work/err"
+    expect_no_tag light 2
+    rm "$farm/coordinator/filler"
+    wait_for 30 farm_is_up
+    wait_for 60 has_worker "worker-$native_name"
+    run 0 farmctl submit -q -t "$REGISTRY/light:3" "$plain"
+}
+check "the coordinator's disk is full to the last byte: it says so, and goes on once there is room" coordinator_disk_full_to_the_last_byte
+
+disk_full_while_building ()
+{
+    mountpoint -q "$farm/coordinator" || skip "no tmpfs was mounted"
+    local id
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/light:4" "$(slow_context full 2)")
+    wait_said "$id" "slow begins"
+    dd if=/dev/zero of="$farm/coordinator/filler" bs=4096 status=none || true
+    sleep 6
+    rm "$farm/coordinator/filler"
+    wait_for 60 farm_is_up
+    wait_state "$id" published
+}
+check "the coordinator's disk fills while a build runs: the build is published once there is room" disk_full_while_building
+
+farm_end

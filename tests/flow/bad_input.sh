@@ -1,0 +1,220 @@
+#!/bin/bash
+# bad_input.sh - input that cannot be used: a clear message, the right exit code, and nothing left behind.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+farm_up
+plain=$(context plain <<< 'FROM %BASE%')
+
+# Builds, tags and what the depot holds: nothing of it may change through anything below.
+trace ()
+{
+    farmctl ls --all --json | jq '.builds | length'
+    registry_tags
+    farmctl du --json | jq .objects
+}
+trace > "$work/before"
+
+# refused STATUS TEXT COMMAND...
+refused ()
+{
+    local status=$1 text=$2
+    shift 2
+    run "$status" "$@"
+    expect "standard output" "$(cat "$work/out")" ""
+    expect_text "$work/err" "$text"
+    expect "lines of the message" "$(grep -c '^farmctl: ' "$work/err")" 1
+    diff "$work/before" <(trace)
+}
+
+submit () { refused "$1" "$2" farmctl submit "${@:3}"; }
+
+# -- the context -------------------------------------------------------------------------------------------------------
+
+no_dockerfile ()
+{
+    mkdir -p "$work/empty"
+    submit 2 "no Dockerfile: there is no $work/empty/Dockerfile; name another with -f" -t "$REGISTRY/bad:1" "$work/empty"
+    submit 2 "$work/plain/Missing" -t "$REGISTRY/bad:1" -f "$work/plain/Missing" "$plain"
+    submit 2 "" -t "$REGISTRY/bad:1" -f "$work" "$plain"
+    : > "$work/empty/Empty"
+    submit 2 "is empty" -t "$REGISTRY/bad:1" -f "$work/empty/Empty" "$plain"
+    head -c 300000 /dev/zero > "$work/empty/Long"
+    submit 2 "$work/empty/Long" -t "$REGISTRY/bad:1" -f "$work/empty/Long" "$plain"
+}
+check "no Dockerfile, or one that cannot be one" no_dockerfile
+
+no_context ()
+{
+    submit 2 "$work/nowhere" -t "$REGISTRY/bad:1" "$work/nowhere"
+    submit 2 "not a folder" -t "$REGISTRY/bad:1" "$plain/Dockerfile"
+    submit 2 "a context is a folder here" -t "$REGISTRY/bad:1" https://example.org/app.git
+    submit 2 "CONTEXT" -t "$REGISTRY/bad:1"
+}
+check "no context" no_context
+
+# Root may read everything, so another user submits.
+unreadable ()
+{
+    local folder=$work/home config=$work/home/farmctl.conf as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    mkdir -p "$folder/context/sub"
+    printf 'FROM %s\n' "$base" > "$folder/context/Dockerfile"
+    echo secret > "$folder/context/sub/secret"
+    chown -R 65534:65534 "$folder"
+    chmod 711 "$work"
+    "${as[@]}" farmctl --version > /dev/null || skip "another user cannot run the programs where they are"
+    env -i "PATH=$PATH" "HOME=$folder" "FARM_CONFIG=$config" "${as[@]}" farmctl join "$(cat "$farm/coordinator/join")" --name somebody
+    chown 0:0 "$folder/context/sub/secret"
+    chmod 600 "$folder/context/sub/secret"
+    refused 2 "sub/secret cannot be read" env -i "PATH=$PATH" "HOME=$folder" "FARM_CONFIG=$config" "${as[@]}" \
+        farmctl submit -t "$REGISTRY/bad:1" "$folder/context"
+    expect_text "$work/err" "let this user read it, or leave it out by a line in .dockerignore"
+    chmod 700 "$folder/context/sub"
+    chown 0:0 "$folder/context/sub"
+    refused 2 "context/sub cannot be read" env -i "PATH=$PATH" "HOME=$folder" "FARM_CONFIG=$config" "${as[@]}" \
+        farmctl submit -t "$REGISTRY/bad:1" "$folder/context"
+}
+check "a file or a folder in the context that cannot be read" unreadable
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+bad_reference ()
+{
+    local reference
+    for reference in "$REGISTRY/Team/App:1" "$REGISTRY/app:" "$REGISTRY/app:white space" "$REGISTRY/" ":1" "$REGISTRY/app:-1" "$REGISTRY/app@sha256:12" \
+        "$REGISTRY/a//b:1" "http://$REGISTRY/app:1"; do
+        submit 2 "--tag" -t "$reference" "$plain"
+    done
+    submit 2 "a digest cannot be chosen" -t "$REGISTRY/app@sha256:$(printf '%064d' 0)" "$plain"
+    submit 2 "all tags of a build are in one registry" -t "$REGISTRY/app:1" -t registry.example/app:1 "$plain"
+    submit 2 "no tag: say where to publish with --tag" "$plain"
+    refused 2 "" farmctl imagetools inspect "$REGISTRY/Team:1"
+}
+check "a malformed reference" bad_reference
+
+bad_platform ()
+{
+    local platform
+    for platform in "" linux linux/ /amd64 linux/amd64/v1/x "linux/amd64," "linux/am d64" linux/../etc; do
+        submit 2 "--platform" -t "$REGISTRY/bad:1" --platform "$platform" "$plain"
+    done
+}
+check "a malformed platform" bad_platform
+
+bad_pairs ()
+{
+    submit 2 '--build-arg "1=x"' -t "$REGISTRY/bad:1" --build-arg 1=x "$plain"
+    submit 2 '--build-arg "=x"' -t "$REGISTRY/bad:1" --build-arg =x "$plain"
+    submit 2 '--build-arg "A B=x"' -t "$REGISTRY/bad:1" --build-arg "A B=x" "$plain"
+    submit 2 "its value is not UTF-8" -t "$REGISTRY/bad:1" --build-arg $'A=\xff' "$plain"
+    submit 2 "longer than" -t "$REGISTRY/bad:1" --build-arg "A=$(head -c 40000 /dev/zero | tr '\0' x)" "$plain"
+    submit 2 '--label "=x"' -t "$REGISTRY/bad:1" --label =x "$plain"
+}
+check "a malformed build argument or label" bad_pairs
+
+bad_options ()
+{
+    submit 2 "--tga" --tga "$REGISTRY/bad:1" "$plain"
+    submit 2 "a build is always published" -t "$REGISTRY/bad:1" --push=no "$plain"
+    submit 2 "--emulation is deny or allow" -t "$REGISTRY/bad:1" --emulation maybe "$plain"
+    submit 2 "--timeout" -t "$REGISTRY/bad:1" --timeout soon "$plain"
+    submit 2 "--target" -t "$REGISTRY/bad:1" --target "" "$plain"
+    refused 2 'did you mean "submit"' farmctl sumbit .
+    refused 2 "farmctl help" farmctl
+    refused 2 "" farmctl inspect twelve
+    refused 2 "999" farmctl inspect 999
+    refused 2 "" farmctl logs 999
+    refused 2 "" farmctl wait 999
+    refused 2 "imagetools" farmctl imagetools create "$REGISTRY/x:1"
+}
+check "options and verbs that are not there" bad_options
+
+no_worker ()
+{
+    submit 4 "no worker runs linux/riscv64; the workers run $native" -t "$REGISTRY/bad:1" --platform linux/riscv64 "$plain"
+    expect_text "$work/err" "none could emulate it"
+    submit 4 "no worker runs linux/riscv64" -t "$REGISTRY/bad:1" --platform "$native,linux/riscv64" --emulation allow "$plain"
+}
+check "a platform that no worker has: which there are" no_worker
+
+not_emulated_unasked ()
+{
+    need_both
+    submit 4 "no worker runs $foreign; the workers run $native; with --emulation allow it could be emulated by worker-$foreign_name" \
+        -t "$REGISTRY/bad:1" --platform "$foreign" "$plain"
+}
+check "a platform that could be emulated is not, unasked" not_emulated_unasked
+
+# -- who is there ------------------------------------------------------------------------------------------------------
+
+# A port that nobody listens on: bound, but not listening, by a process of ours
+nobody_there ()
+{
+    local start=$SECONDS
+    sed 's|tcp://127.0.0.1:[0-9]*|tcp://127.0.0.1:9|' "$farm/coordinator/admin.conf" > "$work/nobody.conf"
+    FARM_CONFIG=$work/nobody.conf run 1 farmctl submit -t "$REGISTRY/bad:1" "$plain"
+    expect_text "$work/err" "coordinator tcp://127.0.0.1:9 does not answer" "is it running"
+    FARM_CONFIG=$work/nobody.conf run 1 farmctl ls
+    [ $((SECONDS - start)) -le 24 ] || { echo "it took $((SECONDS - start)) s for two"; return 1; }
+    FARM_CONFIG=$work/nowhere.conf run 2 farmctl ls
+    expect_text "$work/err" "$work/nowhere.conf"
+}
+check "no coordinator: exit code 1, soon" nobody_there
+
+second_coordinator ()
+{
+    run 1 timeout 20 farm-coordinator -c "$farm/coordinator.conf" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
+    expect_text "$work/err" "$farm/coordinator"
+    farm_is_up
+}
+check "a second coordinator on one state folder ends, the first goes on" second_coordinator
+
+second_worker ()
+{
+    run 1 timeout 30 farm-worker -c "$farm/worker-$native_name.conf"
+    expect_text "$work/err" "$farm/worker-$native_name"
+    has_worker "worker-$native_name"
+}
+check "a second worker on one state folder ends, the first goes on" second_worker
+
+stranger ()
+{
+    background stranger farm-coordinator "--state=$work/stranger-farm" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
+    wait_for 20 test -e "$work/stranger-farm/admin.conf"
+    sed "s|$farm/coordinator/admin.key|$work/stranger-farm/admin.key|" "$farm/coordinator/admin.conf" > "$work/stranger.conf"
+    FARM_CONFIG=$work/stranger.conf run 1 farmctl submit -t "$REGISTRY/bad:1" "$plain"
+    expect_text "$work/err" "this user's key is not known there"
+    FARM_CONFIG=$work/stranger.conf run 1 farmctl du
+    # and a farm that is not the one whose key we have
+    sed "s|tcp://[^\"]*|$(sed -n 's/^    control = "\(.*\)"/\1/p' "$work/stranger-farm/admin.conf")|" "$farm/coordinator/admin.conf" > "$work/swapped.conf"
+    FARM_CONFIG=$work/swapped.conf run 1 farmctl ls
+    background_end stranger
+    diff "$work/before" <(trace)
+}
+check "a stranger's key is refused, and so is a strange coordinator" stranger
+
+# -- join strings ------------------------------------------------------------------------------------------------------
+
+bad_join ()
+{
+    local string damaged
+    string=$(cat "$farm/coordinator/join")
+    for damaged in "" "nonsense" "${string:0:${#string}-4}" "${string}x" "${string:0:20}$([ "${string:20:1}" = A ] && echo B || echo A)${string:21}"; do
+        FARM_CONFIG=$work/joining/farmctl.conf run 2 timeout 20 farmctl join "$damaged"
+        expect_text "$work/err" "join string"
+        [ ! -e "$work/joining" ]
+        run 2 timeout 20 farm-worker join "$damaged" "--state=$work/joining" --name=late
+        expect_text "$work/err" "join string"
+        [ ! -e "$work/joining" ]
+    done
+}
+check "a damaged join string" bad_join
+
+worthless_join ()
+{
+    local string
+    string=$(cat "$work/stranger-farm/join")
+    FARM_CONFIG=$work/joining/farmctl.conf run 1 timeout 40 farmctl join "$string"
+    [ ! -e "$work/joining/farmctl.conf" ]
+}
+check "a join string of a farm that is not there any more" worthless_join
+
+farm_end

@@ -1,0 +1,111 @@
+#!/bin/bash
+# cancel.sh - a build that is cancelled leaves nothing behind: no process, container, mount or folder.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+farm_up
+state=$farm/worker-$native_name
+
+# What a worker holds beside its caches
+holds ()
+{
+    local storage
+    processes_below "$farm" | sed 's/^/process /'
+    mounts_below "$farm" | sed 's/^/mount /'
+    for storage in $(find "$state" -type d \( -name 'overlay-containers' -o -name 'vfs-containers' \)); do
+        ls "$storage" | grep -vE '\.(json|lock)$' | sed 's/^/container /'
+    done
+    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data \) -prune -o -print | sort
+}
+
+# What the worker keeps in any case stands there after a first build.
+warm_up ()
+{
+    run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/cancelled:warm" "$(slow_context warm 0)"
+    holds > "$work/before"
+}
+check "a first build" warm_up
+
+is_as_before ()
+{
+    diff "$work/before" <(holds)
+}
+
+cancelled_while_building ()
+{
+    local id
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:building" "$(slow_context building 60)")
+    wait_said "$id" "slow begins"
+    run 0 farmctl cancel "$id"
+    expect "state" "$(field "$id" .state)" cancelled
+    wait_for 20 is_as_before
+    run 3 farmctl wait "$id"
+    expect_text "$work/err" "cancelled by admin"
+    expect_no_tag cancelled building
+}
+check "cancelled while building" cancelled_while_building
+
+# A step that starts processes which leave their group and ignore signals
+cancelled_stubborn ()
+{
+    local id
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:stubborn" "$(context stubborn <<END
+FROM %BASE%
+RUN trap '' TERM INT HUP; (setsid sleep $sleeper &) ; echo "stubborn begins"; while :; do sleep 1; done
+END
+    )")
+    wait_said "$id" "stubborn begins"
+    run 0 farmctl cancel "$id"
+    wait_for 20 is_as_before
+    wait_for 5 has_no_sleeper
+}
+sleeper=$((1000000 + $$))
+has_no_sleeper () { ! pgrep -f "sleep $sleeper\$"; }
+check "cancelled, with processes that do not want to end" cancelled_stubborn
+
+cancelled_in_the_queue ()
+{
+    local first second
+    first=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:first" "$(slow_context first 60)")
+    wait_said "$first" "slow begins"
+    second=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:second" "$(slow_context second 60)")
+    expect_waiting "$second"
+    run 0 farmctl cancel "$second"
+    run 0 farmctl cancel "$first"
+    wait_for 20 is_as_before
+    expect "attempts of the one in the queue" "$(field "$second" '.jobs[0].attempts | length')" 0
+}
+expect_waiting () { expect "what it waits for" "$(field "$1" '.jobs[0].waiting')" "no free worker for $native"; }
+check "cancelled in the queue, which says what it waits for" cancelled_in_the_queue
+
+cancelled_twice ()
+{
+    local id
+    id=$(farmctl ls --json | jq '.builds[0].id')
+    run 2 farmctl cancel "$id"
+    expect_text "$work/err" "is cancelled already"
+    run 2 farmctl cancel 4711
+    expect_text "$work/err" "4711"
+    run 2 farmctl cancel 1
+    expect_text "$work/err" "is published already"
+}
+check "what has ended cannot be cancelled" cancelled_twice
+
+killed_and_started ()
+{
+    local id
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:killed" "$(slow_context killed 60)")
+    wait_said "$id" "slow begins"
+    farm_kill "worker-$native_name"
+    farmctl cancel "$id"
+    devfarm start "worker-$native_name"
+    wait_for 20 is_as_before
+}
+check "a worker that was killed while building has cleared up once it is started again" killed_and_started
+
+next_build_works ()
+{
+    run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/cancelled:next" "$(slow_context next 0)"
+    is_as_before
+}
+check "the next build works" next_build_works
+
+farm_end

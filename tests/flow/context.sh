@@ -1,0 +1,177 @@
+#!/bin/bash
+# context.sh - what of a context is sent, and that it arrives as it was.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/images.sh"
+export XDG_CACHE_HOME=$work/cache
+farm_up
+
+counter ()
+{
+    farmctl du --json | jq ".$1"
+}
+
+# received COMMAND...: the content that the depot received through it, in bytes
+received ()
+{
+    local before
+    before=$(counter received_bytes)
+    "$@" > "$work/received" 2>&1 || { cat "$work/received"; return 1; }
+    echo $(($(counter received_bytes) - before))
+}
+
+# -- sent once ---------------------------------------------------------------------------------------------------------
+
+big=$(context big <<'END'
+FROM %BASE%
+COPY files /files
+END
+)
+mkdir -p "$big/files/deep/er"
+head -c 3000000 /dev/urandom > "$big/files/three"
+for i in $(seq 100); do head -c 5000 /dev/urandom > "$big/files/deep/er/$i"; done
+
+submit_big ()
+{
+    farmctl submit -q -t "$REGISTRY/big:${1:-1}" "$big"
+}
+
+first_is_sent ()
+{
+    local bytes
+    bytes=$(received submit_big)
+    [ "$bytes" -ge 3500000 ] && [ "$bytes" -lt 3600000 ] || { echo "received $bytes bytes of 3.5 MB"; return 1; }
+}
+check "the first submit sends the context" first_is_sent
+
+second_sends_nothing ()
+{
+    expect "bytes received for an unchanged context" "$(received submit_big 2)" 0
+    has_tag big 2
+    rm -rf "$XDG_CACHE_HOME"
+    expect "bytes received without farmctl's cache" "$(received submit_big 3)" 0
+    cp -a "$big" "$work/copy"
+    expect "bytes received from a copy" "$(received farmctl submit -q -t "$REGISTRY/big:4" "$work/copy")" 0
+}
+check "an unchanged context sends no content" second_sends_nothing
+
+change_sends_the_change ()
+{
+    local bytes
+    printf x | dd of="$big/files/three" bs=1 seek=1500000 conv=notrunc status=none
+    bytes=$(received submit_big 5)
+    [ "$bytes" -gt 0 ] && [ "$bytes" -lt 600000 ] || { echo "received $bytes bytes for one that changed"; return 1; }
+    touch "$big/files/deep/er/7"
+    bytes=$(received submit_big 6)
+    [ "$bytes" -gt 0 ] && [ "$bytes" -lt 12000 ] || { echo "received $bytes bytes for a time that changed"; return 1; }
+    store_pull "$native" "$REGISTRY/big:6"
+    store_file files/three | cmp - "$big/files/three"
+}
+check "a change sends the chunks that changed" change_sends_the_change
+
+# -- as it was ---------------------------------------------------------------------------------------------------------
+
+as_it_was ()
+{
+    local folder list='%P|%y|%m|%l|%s\n'
+    folder=$(context faithful <<< $'FROM %BASE%\nCOPY tree /tree')
+    mkdir -p "$folder/tree/empty" "$folder/tree/closed" "$folder/tree/deep/$(printf 'd/%.0s' $(seq 60))"
+    : > "$folder/tree/nothing"
+    printf '#!/bin/sh\n' > "$folder/tree/program"
+    chmod 755 "$folder/tree/program"
+    echo secret > "$folder/tree/closed/secret"
+    chmod 600 "$folder/tree/closed/secret"
+    chmod 700 "$folder/tree/closed"
+    ln -s program "$folder/tree/link"
+    ln -s /etc/../nowhere "$folder/tree/dangling"
+    ln -s ../.. "$folder/tree/up"
+    ln -s empty "$folder/tree/to-folder"
+    echo a > "$folder/tree/two words"
+    echo b > "$folder/tree/größe"
+    echo c > "$folder/tree/"$'odd\n\tname\\'
+    echo d > "$folder/tree/"$'\xff\xfe'
+    echo e > "$folder/tree/-rf"
+    truncate -s 1000000 "$folder/tree/sparse"
+    touch -h -d '2001-02-03 04:05:06' "$folder/tree/program" "$folder/tree/nothing"
+    touch -d '1969-12-31 23:00:00 UTC' "$folder/tree/two words"
+    run 0 farmctl submit -q -t "$REGISTRY/faithful:1" "$folder"
+    store_pull "$native" "$REGISTRY/faithful:1"
+    local mounted
+    mounted=$(store mount probe)
+    listed ()
+    {
+        # a folder's size is its file system's affair, its time and a link's COPY's
+        (cd "$1/tree" && find . -mindepth 1 \( -type d -printf '%P|d|%m\0' -o -type l -printf '%P|l|%l\0' \
+            -o -printf '%P|%y|%m|%s|%Ts\0' \) | sort -z | tr '\0' '\n')
+    }
+    diff <(listed "$folder") <(listed "$mounted")
+    diff -r --no-dereference "$folder/tree" "$mounted/tree"
+    store umount probe > /dev/null
+}
+check "names, links, modes, times, empty folders and contents arrive as they were" as_it_was
+
+# files_of TAG: what COPY . /all brought
+files_of ()
+{
+    local mounted
+    store_pull "$native" "$REGISTRY/$1"
+    mounted=$(store mount probe)
+    (cd "$mounted/all" && find . -mindepth 1 | sort | tr '\n' ' ')
+    store umount probe > /dev/null
+}
+
+ignoring ()
+{
+    local folder
+    folder=$(context ignoring <<< $'FROM %BASE%\nCOPY . /all')
+    mkdir -p "$folder/logs/old" "$folder/src/gen/keep" "$folder/target"
+    touch "$folder"/{a.log,logs/b.log,logs/old/c.log,src/main.c,src/gen/x.c,src/gen/keep/y.c,target/binary,README.md,NEWS.md,tmp-1}
+    printf '%s\n' '# a comment' '' '**/*.log' '!logs/old/c.log' 'target/' '*.md' '!README.md' 'src/gen' '!src/gen/keep' 'tmp-?' \
+        'Dockerfile' '.dockerignore' > "$folder/.dockerignore"
+    run 0 farmctl submit -q -t "$REGISTRY/ignoring:1" "$folder"
+    expect "files in the image" "$(files_of ignoring:1)" \
+        "./README.md ./logs ./logs/old ./logs/old/c.log ./src ./src/gen ./src/gen/keep ./src/gen/keep/y.c ./src/main.c "
+}
+check ".dockerignore with **, !, trailing slash and comments; Dockerfile left out, but readable" ignoring
+
+own_ignore_file ()
+{
+    local folder=$work/ignoring
+    cp "$folder/Dockerfile" "$folder/Other"
+    printf '%s\n' '*' '!NEWS.md' > "$folder/Other.dockerignore"
+    run 0 farmctl submit -q -f "$folder/Other" -t "$REGISTRY/ignoring:2" "$folder"
+    expect "files in the image" "$(files_of ignoring:2)" "./NEWS.md "
+}
+check "<Dockerfile>.dockerignore goes before .dockerignore" own_ignore_file
+
+ignored_is_not_sent ()
+{
+    local folder=$work/ignoring bytes
+    head -c 2000000 /dev/urandom > "$folder/target/big"
+    bytes=$(received farmctl submit -q -t "$REGISTRY/ignoring:3" "$folder")
+    [ "$bytes" -lt 10000 ] || { echo "received $bytes bytes"; return 1; }
+    chmod 000 "$folder/target/big"
+    python3 -c 'import socket, sys; socket.socket (socket.AF_UNIX).bind (sys.argv [1])' "$folder/target/socket"
+    run 0 farmctl submit -q -t "$REGISTRY/ignoring:4" "$folder"
+}
+check "what is ignored is neither sent nor looked at" ignored_is_not_sent
+
+# -- what cannot be part of it -----------------------------------------------------------------------------------------
+
+refused ()
+{
+    local folder=$work/special what=$1
+    shift
+    mkdir -p "$folder/sub"
+    printf 'FROM %s\n' "$base" > "$folder/Dockerfile"
+    "$@" || skip "$1 cannot be made here"
+    run 2 farmctl submit -q -t "$REGISTRY/special:1" "$folder"
+    expect_text "$work/err" "special/sub/thing is $what" ".dockerignore"
+    rm "$folder/sub/thing"
+    expect_no_tag special 1
+}
+make_socket () { python3 -c 'import socket, sys; socket.socket (socket.AF_UNIX).bind (sys.argv [1])' "$work/special/sub/thing"; }
+check "a socket in the context" refused "a socket" make_socket
+check "a named pipe in the context" refused "a named pipe" mkfifo "$work/special/sub/thing"
+check "a device in the context" refused "a device" mknod "$work/special/sub/thing" c 1 3
+
+farm_end

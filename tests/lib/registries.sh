@@ -1,0 +1,68 @@
+# registries.sh - other registries than the farm's own. Needs farm.sh.
+# shellcheck shell=bash
+
+# farm_set PROGRAM SECTION/NAME VALUE: in its settings file, in place of what stands there; counts when it starts again
+farm_set ()
+{
+    python3 - "$farm/$1.conf" "$2" "$3" <<'END'
+import sys
+path, setting, value = sys.argv[1:]
+section, name = setting.split("/")
+with open(path, encoding="utf-8") as file:
+    lines = file.read().splitlines()
+if section not in lines:
+    lines.append(section)
+at = lines.index(section) + 1
+while at < len(lines) and lines[at].startswith(" "):
+    if lines[at].split()[0] == name:
+        del lines[at]
+    else:
+        at += 1
+lines.insert(lines.index(section) + 1, f'    {name} = "{value}"')
+with open(path, "w", encoding="utf-8") as file:
+    file.write("\n".join(lines) + "\n")
+END
+}
+
+# farm_trust HOST...: coordinator and workers speak to these and the farm's own without TLS; they are started again
+farm_trust ()
+{
+    local name hosts
+    hosts=$(IFS=,; echo "$REGISTRY,$*")
+    for name in coordinator worker-amd64 worker-arm64; do
+        [ -e "$farm/$name.pid" ] || continue
+        devfarm stop "$name"
+        farm_set "$name" registry/plain-http "$hosts"
+        devfarm start "$name"
+    done
+}
+
+# registry_with_login_start: LOGIN_REGISTRY wants ann with the password in LOGIN_PASSWORD
+registry_with_login_start ()
+{
+    LOGIN_PASSWORD='s3cret:with colon'
+    printf '%s\n' 'ann:$2y$05$abcdefghijklmnopqrstuuOb/B27OpVc3Bt3QXIepIr2DUn/DCZNi' > "$work/htpasswd"
+    cat > "$work/login.yml" <<END
+version: 0.1
+log: {accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: '$work/login'}}
+auth: {htpasswd: {realm: here, path: '$work/htpasswd'}}
+http: {addr: '127.0.0.1:0'}
+END
+    background login-registry docker-registry serve "$work/login.yml"
+    wait_for 20 grep -q 'listening on 127' "$work/login-registry.log"
+    LOGIN_REGISTRY=$(sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' "$work/login-registry.log")
+}
+
+# fake_registry_start SCRIPT: FAKE_REGISTRY does as the script says, see fake_registry.py
+fake_registry_start ()
+{
+    [ ! -e "$work/pids/fake-registry" ] || background_end fake-registry
+    printf '%s\n' "$1" > "$work/fake.json"
+    mkfifo "$work/fake-input" 2> /dev/null || true
+    # It ends with its standard input; open for both, that has no end.
+    background fake-registry bash -c 'exec "$@" <> "$0"' "$work/fake-input" "$top_srcdir/tests/lib/fake_registry.py" \
+        --script "$work/fake.json" --log "$work/fake-requests.log"
+    wait_for 10 test -s "$work/fake-registry.log"
+    FAKE_REGISTRY=127.0.0.1:$(head -n 1 "$work/fake-registry.log")
+}
