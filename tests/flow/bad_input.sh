@@ -54,23 +54,23 @@ check "no context" no_context
 # Root may read everything, so another user submits.
 unreadable ()
 {
-    local folder=$work/home config=$work/home/farmctl.conf as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    local folder=$work/home as
     mkdir -p "$folder/context/sub"
     printf 'FROM %s\n' "$base" > "$folder/context/Dockerfile"
     echo secret > "$folder/context/sub/secret"
     chown -R 65534:65534 "$folder"
     chmod 711 "$work"
-    "${as[@]}" farmctl --version > /dev/null || skip "another user cannot run the programs where they are"
-    env -i "PATH=$PATH" "HOME=$folder" "FARM_CONFIG=$config" "${as[@]}" farmctl join "$(cat "$farm/coordinator/join")" --name somebody
+    cp "$top_builddir/farmctl/farmctl" "$work/home/"      # where it is built they may not look
+    as=(env -i "HOME=$folder" "FARM_CONFIG=$folder/farmctl.conf" setpriv --reuid 65534 --regid 65534 --clear-groups "$folder/farmctl")
+    "${as[@]}" --version > /dev/null || skip "another user cannot run programs below $work"
+    "${as[@]}" join "$(cat "$farm/coordinator/join")" --name somebody
     chown 0:0 "$folder/context/sub/secret"
     chmod 600 "$folder/context/sub/secret"
-    refused 2 "sub/secret cannot be read" env -i "PATH=$PATH" "HOME=$folder" "FARM_CONFIG=$config" "${as[@]}" \
-        farmctl submit -t "$REGISTRY/bad:1" "$folder/context"
+    refused 2 "sub/secret cannot be read" "${as[@]}" submit -t "$REGISTRY/bad:1" "$folder/context"
     expect_text "$work/err" "let this user read it, or leave it out by a line in .dockerignore"
     chmod 700 "$folder/context/sub"
     chown 0:0 "$folder/context/sub"
-    refused 2 "context/sub cannot be read" env -i "PATH=$PATH" "HOME=$folder" "FARM_CONFIG=$config" "${as[@]}" \
-        farmctl submit -t "$REGISTRY/bad:1" "$folder/context"
+    refused 2 "context/sub cannot be read" "${as[@]}" submit -t "$REGISTRY/bad:1" "$folder/context"
 }
 check "a file or a folder in the context that cannot be read" unreadable
 
@@ -145,15 +145,17 @@ check "a platform that could be emulated is not, unasked" not_emulated_unasked
 
 # -- who is there ------------------------------------------------------------------------------------------------------
 
-# A port that nobody listens on: bound, but not listening, by a process of ours
+# Each waits 10 s for an answer, so they wait side by side.
 nobody_there ()
 {
     local start=$SECONDS
     sed 's|tcp://127.0.0.1:[0-9]*|tcp://127.0.0.1:9|' "$farm/coordinator/admin.conf" > "$work/nobody.conf"
-    FARM_CONFIG=$work/nobody.conf run 1 farmctl submit -t "$REGISTRY/bad:1" "$plain"
-    expect_text "$work/err" "coordinator tcp://127.0.0.1:9 does not answer" "is it running"
-    FARM_CONFIG=$work/nobody.conf run 1 farmctl ls
-    [ $((SECONDS - start)) -le 24 ] || { echo "it took $((SECONDS - start)) s for two"; return 1; }
+    FARM_CONFIG=$work/nobody.conf background nobody-submit farmctl submit -t "$REGISTRY/bad:1" "$plain"
+    FARM_CONFIG=$work/nobody.conf background nobody-du farmctl du
+    expect "exit status of submit" "$(background_status "nobody-submit")" 1
+    expect "exit status of du" "$(background_status "nobody-du")" 1
+    [ $((SECONDS - start)) -le 14 ] || { echo "it took $((SECONDS - start)) s"; return 1; }
+    expect_text "$work/nobody-submit.log" "coordinator tcp://127.0.0.1:9 does not answer" "is it running"
     FARM_CONFIG=$work/nowhere.conf run 2 farmctl ls
     expect_text "$work/err" "$work/nowhere.conf"
 }
@@ -177,15 +179,21 @@ check "a second worker on one state folder ends, the first goes on" second_worke
 
 stranger ()
 {
+    local who
     background stranger farm-coordinator "--state=$work/stranger-farm" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
     wait_for 20 test -e "$work/stranger-farm/admin.conf"
     sed "s|$farm/coordinator/admin.key|$work/stranger-farm/admin.key|" "$farm/coordinator/admin.conf" > "$work/stranger.conf"
-    FARM_CONFIG=$work/stranger.conf run 1 farmctl submit -t "$REGISTRY/bad:1" "$plain"
-    expect_text "$work/err" "this user's key is not known there"
-    FARM_CONFIG=$work/stranger.conf run 1 farmctl du
     # and a farm that is not the one whose key we have
     sed "s|tcp://[^\"]*|$(sed -n 's/^    control = "\(.*\)"/\1/p' "$work/stranger-farm/admin.conf")|" "$farm/coordinator/admin.conf" > "$work/swapped.conf"
-    FARM_CONFIG=$work/swapped.conf run 1 farmctl ls
+    FARM_CONFIG=$work/stranger.conf background stranger-submit farmctl submit -t "$REGISTRY/bad:1" "$plain"
+    FARM_CONFIG=$work/stranger.conf background stranger-du farmctl du
+    FARM_CONFIG=$work/swapped.conf background swapped-ls farmctl ls
+    for who in stranger-submit stranger-du swapped-ls; do
+        expect "exit status of $who" "$(background_status "$who")" 1
+        expect_text "$work/$who.log" "does not answer"
+    done
+    expect_text "$work/stranger-submit.log" "this user's key is not known there"
+    expect_text "$farm/coordinator.log" "refused a connection"
     background_end stranger
     diff "$work/before" <(trace)
 }

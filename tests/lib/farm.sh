@@ -51,7 +51,7 @@ farm_cleanup ()
 {
     local status=$? file
     if [ $status != 0 ]; then
-        for file in "$farm"/*.log; do
+        for file in "$farm"/coordinator.log "$farm"/worker-*.log; do
             [ -e "$file" ] && echo "# -- ${file##*/}" && tap_diagnose "$file" 15
         done
     fi
