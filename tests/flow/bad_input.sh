@@ -152,8 +152,8 @@ nobody_there ()
     sed 's|tcp://127.0.0.1:[0-9]*|tcp://127.0.0.1:9|' "$farm/coordinator/admin.conf" > "$work/nobody.conf"
     FARM_CONFIG=$work/nobody.conf background nobody-submit farmctl submit -t "$REGISTRY/bad:1" "$plain"
     FARM_CONFIG=$work/nobody.conf background nobody-du farmctl du
-    expect "exit status of submit" "$(background_status "nobody-submit")" 1
-    expect "exit status of du" "$(background_status "nobody-du")" 1
+    background_ends nobody-submit 1
+    background_ends nobody-du 1
     [ $((SECONDS - start)) -le 14 ] || { echo "it took $((SECONDS - start)) s"; return 1; }
     expect_text "$work/nobody-submit.log" "coordinator tcp://127.0.0.1:9 does not answer" "is it running"
     FARM_CONFIG=$work/nowhere.conf run 2 farmctl ls
@@ -189,7 +189,7 @@ stranger ()
     FARM_CONFIG=$work/stranger.conf background stranger-du farmctl du
     FARM_CONFIG=$work/swapped.conf background swapped-ls farmctl ls
     for who in stranger-submit stranger-du swapped-ls; do
-        expect "exit status of $who" "$(background_status "$who")" 1
+        background_ends "$who" 1
         expect_text "$work/$who.log" "does not answer"
     done
     expect_text "$work/stranger-submit.log" "this user's key is not known there"

@@ -31,7 +31,7 @@ pushed_with_login ()
         { tr '\0' '\n' < "$seen/environ"; tr '\0' '\n' < "$seen/cmdline"; } 2> /dev/null
     done | grep -F -e "$LOGIN_PASSWORD" -e "$login" > "$work/seen" || true
     expect "the password in environments and command lines" "$(cat "$work/seen")" ""
-    expect "exit status" "$(background_status curious)" 0
+    background_ends curious 0
     curl -sSf -u "ann:$LOGIN_PASSWORD" -H 'Accept: application/vnd.oci.image.index.v1+json' "http://$LOGIN_REGISTRY/v2/team/app/manifests/1" > "$work/one"
     curl -sSf -u "ann:$LOGIN_PASSWORD" -H 'Accept: application/vnd.oci.image.index.v1+json' "http://$LOGIN_REGISTRY/v2/other/app/manifests/2" | cmp - "$work/one"
     echo "$id" > "$work/id"

@@ -19,7 +19,7 @@ coordinator_killed ()
     devfarm start coordinator
     wait_state "$id" published
     expect "attempts: the worker went on" "$(field "$id" '.jobs[0].attempts | length')" 1
-    expect "exit status of the farmctl that followed" "$(background_status follower)" 0
+    background_ends follower 0
     expect_text "$work/follower.log" "$(field "$id" .digest)"
     expect "indexes" "$(indexes_in killed | wc -w)" 1
     has_said "$id" "slow ends"
@@ -129,7 +129,7 @@ farmctl_interrupted ()
 {
     follow interrupted 2
     kill -INT "$(background_pid interrupted)"
-    expect "exit status" "$(background_status interrupted)" 130
+    background_ends interrupted 130
     expect_text "$work/interrupted.log" "build $id goes on" "farmctl wait $id" "farmctl logs -f $id" "farmctl cancel $id"
     run 0 farmctl wait -q "$id"
     expect "the digest" "$(cat "$work/out")" "$(field "$id" .digest)"
@@ -140,12 +140,12 @@ farmctl_cancels ()
 {
     follow cancelling 60 --cancel-on-interrupt
     kill -INT "$(background_pid cancelling)"
-    expect "exit status" "$(background_status cancelling)" 130
+    background_ends cancelling 130
     expect_text "$work/cancelling.log" "build $id is cancelled"
     expect "state" "$(field "$id" .state)" cancelled
     follow terminated 60 --cancel-on-interrupt
     kill -TERM "$(background_pid terminated)"
-    expect "exit status" "$(background_status terminated)" 130
+    background_ends terminated 130
     expect "state" "$(field "$id" .state)" cancelled
 }
 check "farmctl, interrupted with --cancel-on-interrupt: the build is cancelled" farmctl_cancels

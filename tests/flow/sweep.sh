@@ -42,7 +42,7 @@ coordinator_sweep ()
         name=coordinator-$point
         background "$name" farmctl submit --platform "$native" -t "$REGISTRY/sweep/$name:1" "$(quick_context "$name")"
         kill_and_start coordinator "$(moment 2000)"
-        expect "exit status of farmctl $point" "$(background_status "$name")" 0
+        background_ends "$name" 0
         id=$(sed -n 's/^build \([0-9]*\) queued/\1/p' "$work/$name.log")
         acknowledge "$id" "sweep/$name"
         expect_text "$work/$name.log" "build $id published"

@@ -42,13 +42,16 @@ background_end_all ()
     return 0
 }
 
-# background_status NAME: of one that ended by itself, which this shell must have started
-background_status ()
+# background_ends NAME WANTED: by itself, with that exit status. Whoever calls it must have started it: no subshell between.
+background_ends ()
 {
     local status=0
     wait "$(background_pid "$1")" || status=$?
     rm -f "$work/pids/$1"
-    echo "$status"
+    [ $status = "$2" ] && return
+    echo "$1: exit status $status instead of $2"
+    sed 's/^/  /' "$work/$1.log"
+    return 1
 }
 
 # processes_below FOLDER: that have it, or something in it, on their command line; not the daemons themselves
