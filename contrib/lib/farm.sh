@@ -67,17 +67,6 @@ coordinator_start ()
 
 # -- the workers -------------------------------------------------------------------------------------------------------
 
-worker_configure ()
-{
-    cat > "$dir/$1.conf" <<END
-state = "$dir/$1"
-name = "$1"
-platforms = "linux/${1#worker-}"
-registry
-    plain-http = "$(registry_address)"
-END
-}
-
 # Can this host run what the worker builds, with its CPU or through qemu?
 worker_can_run ()
 {
@@ -90,16 +79,13 @@ worker_is_online ()
         | jq -e --arg name "$1" 'any(.workers[]; .name == $name and .state == "online")' > /dev/null
 }
 
+# join writes DIR/NAME.conf, with the coordinator and what is said here.
 worker_start ()
 {
-    local tries=$((start_seconds * 10))
     if [ ! -e "$dir/$1.conf" ]; then
-        worker_configure "$1"
-        farm-worker join "$(< "$dir/coordinator/join")" -c "$dir/$1.conf" >> "$dir/$1.log" 2>&1 || return
+        farm-worker join "$(< "$dir/coordinator/join")" -c "$dir/$1.conf" --state="$dir/$1" --name="$1" \
+            --platforms="linux/${1#worker-}" --registry-plain-http="$(registry_address)" >> "$dir/$1.log" 2>&1 || return
     fi
     process_start "$dir" "$1" farm-worker -c "$dir/$1.conf"
-    until worker_is_online "$1"; do
-        process_is_running "$dir" "$1" && [ $((tries -= 1)) -gt 0 ] || return
-        sleep 0.1
-    done
+    process_wait_log "$dir" "$1" $start_seconds ' takes this worker as ' > /dev/null && worker_is_online "$1"
 }
