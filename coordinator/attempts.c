@@ -102,13 +102,15 @@ void attempt_abort (engine_t *self, const job_t *job, const char *reason)
 {
     const lease_t *lease = lease_find (self, job->id);
     const board_t *board = lease ? board_find (self, lease->worker) : NULL;
-    if (board && board->peer)
-        engine_send (self, board->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job->id, "attempt",
-                                                            (json_int_t) job->attempt, "reason", reason));
+    if (!board || !board->peer)
+        return;
+    halt_add (self, board->id, job->id, job->attempt);
+    engine_send (self, board->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job->id, "attempt",
+                                                        (json_int_t) job->attempt, "reason", reason));
 }
 
 /* An assignment that never reached its worker is nobody's failure. */
-int attempt_lose (engine_t *self, const lease_t *lease, const char *why, err_t *err)
+int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char *why, err_t *err)
 {
     job_t job;
     const board_t *board = board_find (self, lease->worker);
@@ -116,7 +118,8 @@ int attempt_lose (engine_t *self, const lease_t *lease, const char *why, err_t *
     fault_t fault = { .code = ERR_NETWORK, .reason = reason, .exit_status = -1 };
     if (job_load (self, lease->job, &job, err) < 0)
         return -1;
-    attempt_abort (self, &job, why);
+    if (may_run)
+        attempt_abort (self, &job, why);
     return job_retry (self, &job, &fault, job.state != JOB_ASSIGNED, err);
 }
 
@@ -218,6 +221,8 @@ int attempts_on_report (engine_t *self, const event_t *event, err_t *err)
     bool is_live = board && lease && lease->worker == board->id && lease->attempt == attempt, is_wanted = is_live;
     if (board && !is_live && attempt_is_wanted (self, board->id, id, attempt, &is_wanted, err) < 0)
         return -1;
+    if (board && (strcmp (event_text (event, "state"), "failed") == 0 || strcmp (event_text (event, "state"), "pushed") == 0))
+        halt_drop (self, board->id, id, attempt);
     json_t *answer = is_wanted ? NULL : json_pack ("{s:b}", "stale", 1);
     if (is_live) {
         job_t job;

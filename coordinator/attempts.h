@@ -13,8 +13,8 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
 /* The last attempt of the job is over, if it still lives: its row says how, its lease ends, nothing is added to its log. */
 int attempt_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err);
 
-/* The lease's worker is gone or has lost it: the job is tried again. The lease is dropped in any case. */
-int attempt_lose (engine_t *self, const lease_t *lease, const char *why, err_t *err);
+/* The lease's worker is gone (it may still run it, and is told to stop if it can be) or has lost it: the job is tried again. */
+int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char *why, err_t *err);
 
 /* Tell the worker that has the job to stop. */
 void attempt_abort (engine_t *self, const job_t *job, const char *reason);

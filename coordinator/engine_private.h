@@ -26,7 +26,7 @@ typedef struct {
     int64_t seen_at;            /* boot clock: last heartbeat or hello */
     int64_t gone_at;            /* boot clock: when its connection closed; 0: it did not */
     bool is_online;
-    int busy;                   /* attempts under lease */
+    int busy;                   /* attempts under lease, or being stopped */
 } board_t;
 
 /* An attempt that a worker has. */
@@ -34,6 +34,12 @@ typedef struct {
     int64_t build, job, attempt, worker;
     int64_t assigned_at, lease_until;       /* boot clock */
 } lease_t;
+
+/* An attempt that its worker was told to stop. It takes a slot until the worker says that it has, or does not name it any more. */
+typedef struct {
+    int64_t job, attempt, worker;
+    int64_t since;              /* boot clock */
+} halt_t;
 
 /* Something to do later: match a job again, verify it again, publish a build again. */
 typedef enum { WAIT_MATCH, WAIT_VERIFY, WAIT_PUBLISH } wait_kind;
@@ -75,6 +81,8 @@ struct engine {
     size_t board_count;
     lease_t *leases;
     size_t lease_count;
+    halt_t *halts;
+    size_t halt_count;
     wait_t *waits;
     size_t wait_count;
     int64_t *changed;           /* builds changed in this transaction */
@@ -104,11 +112,17 @@ board_t *board_of_principal (engine_t *self, int64_t principal);
 board_t *board_of_peer (engine_t *self, uint64_t peer);
 board_t *board_of_name (engine_t *self, const char *name);
 board_t *board_add (engine_t *self, int64_t worker, int64_t principal);
+/* Does [{job, attempt}] name it? NULL names nothing. */
+bool attempts_name (const json_t *attempts, int64_t job, int64_t attempt);
 /* The entry of board->platforms, -1 where it cannot run it. */
 int board_platform (const board_t *self, const char *platform);
 lease_t *lease_find (engine_t *self, int64_t job);
 void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker);
 void lease_drop (engine_t *self, int64_t job);
+void halt_add (engine_t *self, int64_t worker, int64_t job, int64_t attempt);        /* once */
+void halt_drop (engine_t *self, int64_t worker, int64_t job, int64_t attempt);
+/* All of a worker; with attempts those that are not named there and older than fresh_at. */
+void halts_settle (engine_t *self, int64_t worker, const json_t *attempts, int64_t fresh_at);
 void wait_set (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms);       /* counts tries of the same */
 void wait_again (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms);     /* the same try; nothing where it waits for nothing */
 int wait_tries (const engine_t *self, wait_kind kind, int64_t id);

@@ -93,6 +93,65 @@ void lease_drop (engine_t *self, int64_t job)
     self->must_match = true;
 }
 
+/* -- halts ------------------------------------------------------------------------------------------------------ */
+
+bool attempts_name (const json_t *attempts, int64_t job, int64_t attempt)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach ((json_t *) attempts, i, item)
+        if (json_integer_value (json_object_get (item, "job")) == job
+            && json_integer_value (json_object_get (item, "attempt")) == attempt)
+            return true;
+    return false;
+}
+
+static halt_t *halt_find (engine_t *self, int64_t worker, int64_t job, int64_t attempt)
+{
+    for (size_t i = 0; i < self->halt_count; i++)
+        if (self->halts [i].worker == worker && self->halts [i].job == job && self->halts [i].attempt == attempt)
+            return &self->halts [i];
+    return NULL;
+}
+
+void halt_add (engine_t *self, int64_t worker, int64_t job, int64_t attempt)
+{
+    board_t *board = board_find (self, worker);
+    if (halt_find (self, worker, job, attempt))
+        return;
+    self->halts = mem_resize (self->halts, (self->halt_count + 1) * sizeof *self->halts);
+    self->halts [self->halt_count++] = (halt_t) { .job = job, .attempt = attempt, .worker = worker, .since = self->boot_ms };
+    if (board)
+        board->busy++;
+}
+
+static void halt_end (engine_t *self, halt_t *halt)
+{
+    board_t *board = board_find (self, halt->worker);
+    if (board && board->busy > 0)
+        board->busy--;
+    *halt = self->halts [--self->halt_count];
+    self->must_match = true;
+}
+
+void halt_drop (engine_t *self, int64_t worker, int64_t job, int64_t attempt)
+{
+    halt_t *halt = halt_find (self, worker, job, attempt);
+    if (halt)
+        halt_end (self, halt);
+}
+
+void halts_settle (engine_t *self, int64_t worker, const json_t *attempts, int64_t fresh_at)
+{
+    for (size_t i = 0; i < self->halt_count; ) {
+        halt_t *halt = &self->halts [i];
+        if (halt->worker == worker && halt->since <= fresh_at && !attempts_name (attempts, halt->job, halt->attempt))
+            halt_end (self, halt);
+        else
+            i++;
+    }
+}
+
 /* -- waits ------------------------------------------------------------------------------------------------------ */
 
 static wait_t *wait_find (const engine_t *self, wait_kind kind, int64_t id)
@@ -155,6 +214,11 @@ static void keep_boards (engine_t *self, const board_t *old, size_t count)
         board->gone_at = old [i].gone_at;
         board->is_online = old [i].is_online;
     }
+    for (size_t i = 0; i < self->halt_count; i++) {
+        board_t *board = board_find (self, self->halts [i].worker);
+        if (board)
+            board->busy++;
+    }
 }
 
 static int load_boards (engine_t *self, err_t *err)
@@ -188,9 +252,11 @@ static int load_leases (engine_t *self, err_t *err)
     query_t query = db_query (self->db, "SELECT jobs.build, attempts.job, attempts.number, attempts.worker FROM jobs "
                               "JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
                               "WHERE jobs.state IN ('assigned', 'fetching', 'building', 'pushing')");
-    while (query_step (&query))
+    while (query_step (&query)) {
+        halt_drop (self, query_get_int (&query, 3), query_get_int (&query, 1), query_get_int (&query, 2));  /* its end was undone */
         lease_add (self, query_get_int (&query, 0), query_get_int (&query, 1), query_get_int (&query, 2),
                    query_get_int (&query, 3));
+    }
     int rc = query_end (&query, err);
     if (rc == 0)
         keep_leases (self, old, count);
@@ -219,6 +285,9 @@ void live_clear (engine_t *self)
     free (self->boards);
     free (self->leases);
     free (self->waits);
+    free (self->halts);
+    self->halts = NULL;
+    self->halt_count = 0;
     self->boards = NULL;
     self->leases = NULL;
     self->waits = NULL;

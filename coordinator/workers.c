@@ -102,39 +102,30 @@ static int see (engine_t *self, board_t *board, err_t *err)
 
 /* -- what it holds ---------------------------------------------------------------------------------------------- */
 
-static bool is_listed (const json_t *attempts, const lease_t *lease)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach ((json_t *) attempts, i, item)
-        if (json_integer_value (json_object_get (item, "job")) == lease->job
-            && json_integer_value (json_object_get (item, "attempt")) == lease->attempt)
-            return true;
-    return false;
-}
-
 /* Renew what it names; what it does not name any more goes back to the queue, unless it was assigned later than fresh_at: the
  * assignment may still be on its way. */
 static int settle_leases (engine_t *self, const board_t *board, const json_t *attempts, int64_t fresh_at, err_t *err)
 {
+    halts_settle (self, board->id, attempts, fresh_at);
     for (size_t i = 0; i < self->lease_count; ) {
         lease_t lease = self->leases [i];
         if (lease.worker != board->id || lease.assigned_at > fresh_at) {
             i++;
             continue;
         }
-        if (is_listed (attempts, &lease)) {
+        if (attempts_name (attempts, lease.job, lease.attempt)) {
             self->leases [i++].lease_until = self->boot_ms + self->settings.lease_ms;
             continue;
         }
-        if (attempt_lose (self, &lease, "the worker does not have it any more", err) < 0)
+        if (attempt_lose (self, &lease, false, "the worker does not have it any more", err) < 0)
             return -1;
         i = 0;                                  /* it took leases out of the array, its build's others too */
     }
     return 0;
 }
 
-static int abort_strays (engine_t *self, const event_t *event, const board_t *board, err_t *err)
+/* is_believed: what it names it really has, in a slot. */
+static int abort_strays (engine_t *self, const event_t *event, const board_t *board, bool is_believed, err_t *err)
 {
     size_t i;
     json_t *item;
@@ -144,9 +135,12 @@ static int abort_strays (engine_t *self, const event_t *event, const board_t *bo
         bool is_wanted = false;
         if (attempt_is_wanted (self, board->id, job, attempt, &is_wanted, err) < 0)
             return -1;
-        if (!is_wanted)
-            engine_send (self, event->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job, "attempt",
-                                                                (json_int_t) attempt, "reason", "it is not wanted any more"));
+        if (is_wanted)
+            continue;
+        if (is_believed)
+            halt_add (self, board->id, job, attempt);
+        engine_send (self, event->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job, "attempt",
+                                                            (json_int_t) attempt, "reason", "it is not wanted any more"));
     }
     return 0;
 }
@@ -215,7 +209,7 @@ static int worker_hello (engine_t *self, const event_t *event, const json_t *wor
         return -1;
     board = board_find (self, id);
     self->must_match = true;
-    if (see (self, board, err) < 0 || abort_strays (self, event, board, err) < 0)
+    if (see (self, board, err) < 0 || abort_strays (self, event, board, is_same, err) < 0)
         return -1;
     return 0;
 }
@@ -249,7 +243,7 @@ int workers_on_heartbeat (engine_t *self, const event_t *event, err_t *err)
         return -1;
     board = board_find (self, id);
     self->must_match |= !board->is_online;
-    if (see (self, board, err) < 0 || abort_strays (self, event, board, err) < 0)
+    if (see (self, board, err) < 0 || abort_strays (self, event, board, true, err) < 0)
         return -1;
     engine_send (self, event->peer, "alive", NULL);
     return 0;
@@ -295,7 +289,7 @@ static int end_leases (engine_t *self, err_t *err)
         lease_t lease = self->leases [i++];
         if (lease.lease_until > self->boot_ms)
             continue;
-        if (attempt_lose (self, &lease, "the worker is not heard of any more", err) < 0)
+        if (attempt_lose (self, &lease, true, "the worker is not heard of any more", err) < 0)
             return -1;
         i = 0;
     }
@@ -325,8 +319,10 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
 {
     (void) event;
     for (size_t i = 0; i < self->board_count; i++)
-        if (self->boards [i].is_online && lost_at (self, &self->boards [i]) <= self->boot_ms)
+        if (self->boards [i].is_online && lost_at (self, &self->boards [i]) <= self->boot_ms) {
             self->boards [i].is_online = false;
+            halts_settle (self, self->boards [i].id, NULL, INT64_MAX);
+        }
     if (end_leases (self, err) < 0)
         return -1;
     return end_waits (self, err);

@@ -33,7 +33,7 @@ static void set_report (held_t *self, json_t *report)
     if (streq (state, "pushed") || streq (state, "failed"))
         self->has_ended = true;
     json_decref (self->report);
-    self->report = self->is_unwanted ? NULL : json_incref (report);
+    self->report = self->is_unwanted && !self->has_ended ? NULL : json_incref (report);
     self->repeat_ms = REPEAT_MS;
 }
 
@@ -103,7 +103,8 @@ void held_stop (held_t *self, stop_t why)
 void held_drop (held_t *self)
 {
     self->is_unwanted = true;
-    held_noted (self);
+    if (!self->has_ended)
+        held_noted (self);
     held_stop (self, STOP_ABORTED);
 }
 

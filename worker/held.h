@@ -19,7 +19,7 @@ typedef struct {
     int repeat_ms;
     int64_t timeout_at;         /* boot clock: stop it then, if it has not stopped by itself */
     bool has_ended;             /* its last report is made: its slot is free, although it may still clean up */
-    bool is_unwanted;           /* the coordinator does not want to hear of it any more */
+    bool is_unwanted;           /* the coordinator only wants to hear that it has stopped: its slot is taken until then */
 } held_t;
 
 /* Take an assignment on and start its thread. Takes assign. */
@@ -37,7 +37,7 @@ bool held_take (held_t *self);
 
 void held_stop (held_t *self, stop_t why);
 
-/* Nobody wants it: stop it, and say nothing more. */
+/* Nobody wants it: stop it, and say only that it has. */
 void held_drop (held_t *self);
 
 /* Send its report, if there is one, as number seq. */

@@ -229,7 +229,11 @@ static void jobs_start_in_order_and_slots_are_never_over_full (void **state)
     for (int i = 0; i < 5; i++)
         SAYS (farm, builds [i], "jobs/0/state", i < 2 ? "assigned" : "queued");
     farm_cancel (farm, farm->ann, builds [0]);
-    assert_non_null (farm_sent (farm, one.peer, "abort"));
+    const json_t *abort = farm_sent (farm, one.peer, "abort");
+    assert_non_null (abort);
+    task_t stopped = { json_integer_value (json_object_get (abort, "job")), 1 };
+    SAYS (farm, builds [2], "jobs/0/state", "queued");      /* the slot is taken until the worker has stopped */
+    assert_false (worker_fail (farm, &one, stopped, "cancelled"));
     SAYS (farm, builds [2], "jobs/0/state", "assigned");
     SAYS (farm, builds [3], "jobs/0/state", "queued");
 }
@@ -328,8 +332,9 @@ static void a_sibling_that_is_still_built_is_told_to_stop (void **state)
     assert_true (worker_fail (farm, &amd, on_amd, "build"));
     const json_t *abort = farm_sent (farm, arm.peer, "abort");
     assert_int_equal (json_integer_value (json_object_get (abort, "job")), on_arm.job);
-    SAYS (farm, next, "jobs/0/state", "assigned");         /* its slot is free at once */
+    SAYS (farm, next, "jobs/0/state", "queued");
     assert_false (worker_fail (farm, &arm, on_arm, "cancelled"));
+    SAYS (farm, next, "jobs/0/state", "assigned");
 }
 
 static void an_image_that_is_not_what_was_asked_for_fails_the_build (void **state)

@@ -262,7 +262,9 @@ static void a_new_instance_gives_up_all_its_leases_at_once (void **state)
     farm_reopen (farm);
     worker_join (farm, &other, "other", "linux/arm64", 1);
     int64_t first = farm_submit (farm, farm->ann, "linux/arm64", "r.lan/a");
+    task_t cancelled = worker_task (farm, &other);
     farm_cancel (farm, farm->ann, first);
+    assert_false (worker_fail (farm, &other, cancelled, "cancelled"));
     worker_join (farm, &big, "big", "linux/amd64", 2);
     first = farm_submit (farm, farm->ann, "linux/arm64,linux/amd64", "r.lan/a");
     assert_true (worker_report (farm, &big, worker_task (farm, &big), "building", NULL));
@@ -448,6 +450,8 @@ static void a_restart_takes_up_what_workers_hold (void **state)
     farm_reopen (farm);
     worker_hello (farm, &one.worker, &one.task, 1);
     assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
+    assert_int_equal (worker_task (farm, &one.worker).job, 0);
+    assert_false (worker_fail (farm, &one.worker, one.task, "cancelled"));
     assert_int_equal (worker_task (farm, &one.worker).attempt, 2);
 }
 

@@ -477,11 +477,13 @@ static void check_slots (const sim_t *self)
 {
     const engine_t *engine = self->farm->engine;
     for (size_t i = 0; i < engine->board_count; i++) {
-        int busy = 0;
+        int leased = 0, busy = 0;
         for (size_t j = 0; j < engine->lease_count; j++)
-            busy += engine->leases [j].worker == engine->boards [i].id;
-        assert_int_equal (busy, engine->boards [i].busy);
-        assert_true (busy <= engine->boards [i].slots);
+            leased += engine->leases [j].worker == engine->boards [i].id;
+        for (size_t j = 0; j < engine->halt_count; j++)
+            busy += engine->halts [j].worker == engine->boards [i].id;
+        assert_int_equal (leased + busy, engine->boards [i].busy);
+        assert_true (leased <= engine->boards [i].slots);
     }
 }
 
