@@ -174,9 +174,11 @@ static bool share_a_tag (const json_t *a, const json_t *b)
 static void check_publish (sim_t *self, const json_t *task)
 {
     build_sim_t *build = build_of (self, number (task, "build"));
-    for (size_t i = 0; i < self->chore_count; i++)
-        if (self->chores [i].is_publish && (number (self->chores [i].task, "build") == build->id || share_a_tag (self->chores [i].task, task)))
+    for (size_t i = 0; i < self->chore_count; i++) {
+        const json_t *other = self->chores [i].task;
+        if (self->chores [i].is_publish && (number (other, "build") == build->id || share_a_tag (other, task)))
             fail_msg ("build %lld is handed to a publisher while another has it or its tag", (long long) build->id);
+    }
     if (*build->index && strcmp (build->index, text (task, "index_digest")) != 0)
         fail_msg ("build %lld has a second index", (long long) build->id);
     snprintf (build->index, sizeof build->index, "%s", text (task, "index_digest"));
@@ -198,7 +200,11 @@ static void add_chore (sim_t *self, const action_t *action)
     bool is_publish = action->type == ACTION_PUBLISH;
     if (is_publish)
         check_publish (self, action->header);
-    self->chores [self->chore_count++] = (chore_t) { self->farm->now + (int64_t) draw (self, 3000), is_publish, json_incref (action->header) };
+    else                                /* what is verified is what this attempt has pushed, and no other */
+        assert_string_equal (text (action->header, "digest"),
+                             digest_of_task ((task_t) { number (action->header, "job"), number (action->header, "attempt") }));
+    int64_t due = self->farm->now + (int64_t) draw (self, self->is_calm ? 1000 : 15000);
+    self->chores [self->chore_count++] = (chore_t) { due, is_publish, json_incref (action->header) };
 }
 
 static void do_actions (sim_t *self)
@@ -281,7 +287,7 @@ static void run_chores (sim_t *self)
         self->chores [i--] = self->chores [--self->chore_count];
         AUTO_JSON json_t *task = chore.task;
         const char *code = chore.is_publish ? publish (self, task) : mishap (self, 4) ? "registry" : mishap (self, 60) ? "verify" : NULL;
-        if (mishap (self, 100)) {
+        if (mishap (self, 20)) {            /* what it did is done; nobody heard of it */
             kill_coordinator (self);
             return;
         }
@@ -465,10 +471,13 @@ static void run_people (sim_t *self)
         submit (self);
     if (self->build_count && draw (self, 20) == 0)
         repeat (self);
-    if (self->build_count && draw (self, 30) == 0)
-        say (self, "cancel", 2000, self->farm->ann, json_pack ("{s:I}", "build", (json_int_t) self->builds [draw (self, self->build_count)].id));
-    if (self->build_count && draw (self, 10) == 0)
-        say (self, "watch", 2000, self->farm->ann, json_pack ("{s:I}", "build", (json_int_t) self->builds [draw (self, self->build_count)].id));
+    static const struct { const char *verb; uint64_t one_in; } verbs [] = { { "cancel", 30 }, { "watch", 10 }, { "inspect", 10 } };
+    for (int i = 0; i < 3; i++) {
+        if (self->build_count == 0 || draw (self, verbs [i].one_in))
+            continue;
+        json_int_t id = self->builds [draw (self, self->build_count)].id;
+        say (self, verbs [i].verb, 2000, self->farm->ann, json_pack ("{s:I}", "build", id));
+    }
 }
 
 /* -- invariants ------------------------------------------------------------------------------------------------- */
