@@ -314,8 +314,6 @@ static void reports_may_come_twice_and_overtake_each_other (void **state)
     assert_true (worker_report (farm, &one.worker, one.task, "pushing", NULL));
     assert_true (worker_fail (farm, &one.worker, one.task, "farm"));        /* too late to change anything */
     SAYS (farm, one.build, "jobs/0/state", "verifying");
-    farm_verified (farm, json_loads ("{\"job\": 0}", 0, NULL), NULL);
-    SAYS (farm, one.build, "jobs/0/state", "verifying");
 }
 
 static void a_push_without_a_digest_is_no_push (void **state)
