@@ -12,7 +12,7 @@
 #define DEFAULT_FILE FARM_SYSCONFDIR "/coordinator.conf"
 
 static const setting_def_t table [] = {
-    { "state", SETTING_TEXT, FARM_STATEDIR, "folder of the queue, the depot, the logs and the keys" },
+    { "state", SETTING_TEXT, FARM_STATEDIR "/coordinator", "folder of the queue, the depot, the logs and the keys" },
     { "control/bind", SETTING_TEXT, "tcp://*:5570", "where workers and farmctl connect" },
     { "objects/bind", SETTING_TEXT, "tcp://*:5571", "where contexts and logs pass" },
     { "advertise/control", SETTING_TEXT, NULL, "how others reach control/bind; default: this host's name and the port" },
