@@ -156,7 +156,7 @@ static void *hash_some (void *argument)
     err_t err;
     size_t i;
     while (!atomic_load (&self->is_failed) && (i = atomic_fetch_add (&self->next, 1)) < self->walk->count)
-        if (self->walk->nodes [i].kind == TREE_FILE && hash_file (self->walk, i, window, &err) < 0)
+        if (self->walk->nodes [i].kind == TREE_FILE && !self->walk->nodes [i].is_known && hash_file (self->walk, i, window, &err) < 0)
             keep_error (self, &err);
     return NULL;
 }

@@ -4,7 +4,7 @@
 
 #include "farmctl/walk.h"
 
-/* Fill content and, of long files, chunks of every file, with as many threads as there are processors; content of a long
+/* Fill content and, of long files, chunks of every file that is not known, with as many threads as there are processors; content of a long
  * file still lacks its lists. A file that changes while it is read is read again, at most three times, then ERR_USAGE
  * names it. */
 int hash_files (walk_t *walk, err_t *err);

@@ -19,6 +19,8 @@ static const setting_def_t table [] = {
     { "registry/plain-http", SETTING_LIST, NULL, "registries to speak plain http with, HOST:PORT,…" },
     { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with credentials; default ~/.docker/config.json" },
     { "registry/certs", SETTING_TEXT, "/etc/docker/certs.d", "folder with HOST/{ca.crt,client.cert,client.key}" },
+    { "cache/stat", SETTING_BOOL, "yes", "remember what files held, so that unchanged ones are not read again" },
+    { "cache/folder", SETTING_TEXT, NULL, "where; default $XDG_CACHE_HOME/archfarm or ~/.cache/archfarm" },
     { "log/level", SETTING_TEXT, "warn", "error, warn, info or debug" },
     { NULL, SETTING_TEXT, NULL, NULL }
 };
@@ -27,14 +29,19 @@ static settings_t *settings;
 static char *settings_file;
 static bool is_file_there;
 
-static char *home_file (void)
+/* Borrowed. */
+static const char *home_folder (void)
 {
     const char *home = getenv ("HOME");
-    if (!home || !*home) {
-        const struct passwd *user = getpwuid (getuid ());
-        home = user ? user->pw_dir : "/";
-    }
-    return mem_printf ("%s/.config/archfarm/farmctl.conf", home);
+    if (home && *home)
+        return home;
+    const struct passwd *user = getpwuid (getuid ());
+    return user ? user->pw_dir : "/";
+}
+
+static char *home_file (void)
+{
+    return mem_printf ("%s/.config/archfarm/farmctl.conf", home_folder ());
 }
 
 static char *find_file (void)
@@ -87,6 +94,18 @@ const char *options_file (bool *is_there)
     if (is_there)
         *is_there = is_file_there;
     return settings_file;
+}
+
+char *options_cache_folder (void)
+{
+    const char *named = settings_text (settings, "cache/folder"), *base = getenv ("XDG_CACHE_HOME");
+    if (!settings_bool (settings, "cache/stat"))
+        return NULL;
+    if (named && *named)
+        return mem_strdup (named);
+    if (base && base [0] == '/')        /* the XDG standard: a relative one is ignored */
+        return file_join (base, "archfarm");
+    return file_join (home_folder (), ".cache/archfarm");
 }
 
 /* -- options of a verb --------------------------------------------------------------------------------------------- */

@@ -17,12 +17,14 @@ int options_init (int *argc, char **argv, err_t *err);
 void options_end (void);
 
 /* The settings (borrowed): coordinator/control, coordinator/objects, coordinator/key, identity/key,
- * registry/plain-http (LIST), registry/auth-file, registry/certs, log/level. */
+ * registry/plain-http (LIST), registry/auth-file, registry/certs, cache/stat (BOOL), cache/folder, log/level. */
 settings_t *options_settings (void);
 /* The table of the settings, for --help. */
 const setting_def_t *options_table (void);
 /* The file that was read, or the one that `join` is to write (borrowed); is_there: it was found. */
 const char *options_file (bool *is_there);
+/* The folder of the stat cache; NULL when it is turned off. The caller frees. */
+char *options_cache_folder (void);
 
 /* -- options of a verb --------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "farmctl/hash.h"
 #include "farmctl/ignore.h"
+#include "farmctl/stat_cache.h"
 #include "farmctl/walk.h"
 
 enum { IGNORE_FILE_MAX = 4 * 1024 * 1024, LIST_ITEMS_MAX = 7281 };
@@ -31,7 +32,7 @@ struct scan {
     size_t count, capacity;
     digest_map_t by_digest;     /* index of an entry */
     digest_t root;
-    uint64_t files, bytes;
+    uint64_t files, files_read, bytes;
 };
 
 /* -- the table -------------------------------------------------------------------------------------------------- */
@@ -122,6 +123,7 @@ static void add_file (scan_t *self, size_t index)
 {
     node_t *node = &self->walk->nodes [index];
     self->files++;
+    self->files_read += !node->is_known;
     self->bytes += node->content.size_bytes;
     uint64_t offset = 0;
     if (node->chunk_count == 0) {
@@ -221,12 +223,25 @@ static int read_ignore (ignore_t **out, const char *path, err_t *err)
     return *out ? 0 : err_wrap (err, "%s", path);
 }
 
-int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err)
+static int read_files (scan_t *self, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err)
+{
+    AUTO (ignore) ignore_t *ignore = NULL;
+    AUTO (stat_cache) stat_cache_t *cache = cache_folder ? stat_cache_open (cache_folder, folder, ignore_path) : NULL;
+    if (read_ignore (&ignore, ignore_path, err) < 0 || walk_context (&self->walk, folder, ignore, err) < 0)
+        return -1;
+    if (cache)
+        stat_cache_apply (cache, self->walk);
+    if (hash_files (self->walk, err) < 0)
+        return -1;
+    if (cache)
+        stat_cache_save (cache, self->walk);
+    return 0;
+}
+
+int scan_context_cached (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err)
 {
     AUTO (scan) scan_t *self = mem_alloc (sizeof *self);
-    AUTO (ignore) ignore_t *ignore = NULL;
-    if (read_ignore (&ignore, ignore_path, err) < 0
-    ||  walk_context (&self->walk, folder, ignore, err) < 0 || hash_files (self->walk, err) < 0)
+    if (read_files (self, folder, ignore_path, cache_folder, err) < 0)
         return -1;
     for (size_t i = self->walk->count; i-- > 0;) {      /* children stand behind their parents */
         if (self->walk->nodes [i].kind == TREE_FILE)
@@ -237,6 +252,11 @@ int scan_context (scan_t **out, const char *folder, const char *ignore_path, err
     add_root (self);
     *out = take (&self);
     return 0;
+}
+
+int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err)
+{
+    return scan_context_cached (out, folder, ignore_path, NULL, err);
 }
 
 void scan_destroy (scan_t **self_p)
@@ -266,6 +286,11 @@ uint64_t scan_files (const scan_t *self)
 uint64_t scan_bytes (const scan_t *self)
 {
     return self->bytes;
+}
+
+uint64_t scan_files_read (const scan_t *self)
+{
+    return self->files_read;
 }
 
 size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out)

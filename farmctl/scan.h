@@ -17,11 +17,15 @@ typedef struct {
 /* Scan folder. ignore_path: the .dockerignore to use, NULL for none. Unreadable files, sockets, devices and names too
  * long are ERR_USAGE naming the path. A file that changes while it is read is read again, at most three times, then named. */
 int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err);
+
+/* The same with a stat cache in cache_folder: files that are as they were are not opened. */
+int scan_context_cached (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err);
 void scan_destroy (scan_t **self);
 
 const digest_t *scan_root (const scan_t *self);
 uint64_t scan_files (const scan_t *self);
 uint64_t scan_bytes (const scan_t *self);
+uint64_t scan_files_read (const scan_t *self);      /* of them, opened and read */
 
 /* The objects that an object names (none for content), children of a folder or parts of a list; borrowed. */
 size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out);

@@ -118,7 +118,8 @@ static int upload (submission_t *self, err_t *err)
 static int scan_and_upload (submission_t *self, err_t *err)
 {
     int64_t start_ms = clock_boot_ms ();
-    if (scan_context (&self->scan, self->options.context, self->ignore_path, err) < 0)
+    AUTO_FREE char *cache_folder = options_cache_folder ();
+    if (scan_context_cached (&self->scan, self->options.context, self->ignore_path, cache_folder, err) < 0)
         return err_wrap (err, "read the context %s", self->options.context);
     if (upload (self, err) < 0)
         return -1;

@@ -7,15 +7,24 @@
 #include "common/tree.h"
 #include "farmctl/ignore.h"
 
+/* What stat says of a file beside mode and modification time. All the same: nobody has written to it. */
+typedef struct {
+    uint64_t size_bytes, inode, device;
+    int64_t ctime_s;
+    uint32_t ctime_ns;
+} stamp_t;
+
 /* A file, folder or link. The children of a folder are the `count` nodes from `first` on, in the order of a listing; a node
  * stands behind its parent, and node 0 is the context's folder. */
 typedef struct {
     tree_kind kind;
     uint16_t mode;
     bool is_dropped;                /* a left-out folder in which no line let anything in again */
+    bool is_known;                  /* a file whose content the stat cache knows: it is not opened */
     int64_t mtime_s;
     uint32_t mtime_ns;
     uint32_t parent, first, count;
+    stamp_t stamp;
     char *name;
     char *target;                   /* of a link */
     list_item_t *chunks;            /* of a long file or listing; scan.c fills it */
@@ -34,7 +43,7 @@ typedef struct {
 int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, err_t *err);
 void walk_destroy (walk_t **self);
 
-/* Take mode and time over from what stat says. */
+/* Take mode, times and size over from what stat says. */
 void node_set_stat (node_t *self, const struct stat *info);
 
 /* The node's path for a message, with the context's folder in front; the caller frees. */
