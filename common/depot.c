@@ -1,4 +1,4 @@
-/* depot.c - the depot's face: open, has, put, get. The rule it keeps is depot.h's; docs/depot.md tells how.
+/* depot.c - the depot's face: open, has, get; depot_put.c has put. The rule it keeps is depot.h's; docs/depot.md tells how.
  *
  *     put --> digest right? --> what are these bytes (depot_closure.c) --> object, body, edges    one transaction
  *     get --> expand --> digest right? no: depot_drop.c takes it away with all that names it
@@ -80,7 +80,7 @@ int depot_write_touched (depot_t *self, err_t *err)
 }
 
 /* Kept in memory until the next transaction: a read must not cost a sync. Beyond the maximum the order is only less exact. */
-static void touch (depot_t *self, int64_t id, int64_t used)
+void depot_touch (depot_t *self, int64_t id, int64_t used)
 {
     if (used != self->now && self->touched.size < TOUCHED_MAX * sizeof id)
         buffer_append (&self->touched, &id, sizeof id);
@@ -173,134 +173,9 @@ bool depot_has (depot_t *self, const digest_t *digest)
     pthread_mutex_lock (&self->lock);
     bool is_there = reopen_if_suspect (self, NULL) == 0 && depot_find (self, digest, &row, NULL) == 1 && !row.is_open;
     if (is_there)
-        touch (self, row.id, row.used);
+        depot_touch (self, row.id, row.used);
     pthread_mutex_unlock (&self->lock);
     return is_there;
-}
-
-/* -- put -------------------------------------------------------------------------------------------------------- */
-
-static bool serves_as (int kinds, object_kind kind)
-{
-    static const int wanted [] = {
-        [OBJECT_CONTENT] = IS_CONTENT, [OBJECT_LIST] = IS_LIST, [OBJECT_FOLDER] = IS_FOLDER | IS_ROOT
-    };
-    return (kinds & wanted [kind]) != 0;
-}
-
-static void bind_nature (depot_t *self, sqlite3_stmt *statement, const nature_t *nature)
-{
-    sql_bind_int (statement, ":kinds", nature->kinds);
-    sql_bind_int (statement, ":is_open", nature->is_open);
-    sql_bind_int (statement, ":level", nature->level);
-    sql_bind_int (statement, ":content_bytes", (int64_t) nature->content_bytes);
-    sql_bind_int (statement, ":used", self->now);
-}
-
-static int add_body (depot_t *self, int64_t id, const void *data, size_t size, err_t *err)
-{
-    sqlite3_stmt *body = sql_bind (self, SQL_ADD_BODY);
-    sql_bind_int (body, ":id", id);
-    sql_bind_blob (body, ":data", data, size);
-    return sql_step (self, body, err);
-}
-
-static int add_object (depot_t *self, const digest_t *digest, const nature_t *nature, const void *data, size_t size,
-                       int64_t *id, err_t *err)
-{
-    AUTO_BUFFER buffer_t packed = { 0 };
-    bool is_zstd = zip_compress (&packed, data, size);
-    size_t stored = is_zstd ? packed.size : size;
-    sqlite3_stmt *add = sql_bind (self, SQL_ADD);
-    bind_nature (self, add, nature);
-    sql_bind_blob (add, ":digest", digest->bytes, DIGEST_SIZE);
-    sql_bind_int (add, ":raw_bytes", (int64_t) size);
-    sql_bind_int (add, ":stored_bytes", (int64_t) stored);
-    sql_bind_int (add, ":is_zstd", is_zstd);
-    if (sql_step (self, add, err) < 0)
-        return -1;
-    *id = sqlite3_last_insert_rowid (self->db);
-    self->stats.objects++;
-    self->stats.bytes += stored;
-    return add_body (self, *id, is_zstd ? packed.data : data, stored, err);
-}
-
-static int add_edges (depot_t *self, int64_t parent, const buffer_t *children, err_t *err)
-{
-    const int64_t *ids = (const int64_t *) children->data;
-    for (size_t i = 0; i < children->size / sizeof *ids; i++) {
-        sqlite3_stmt *edge = sql_bind (self, SQL_ADD_EDGE);
-        sql_bind_int (edge, ":parent", parent);
-        sql_bind_int (edge, ":child", ids [i]);
-        if (sql_step (self, edge, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int change_object (depot_t *self, int64_t id, const nature_t *nature, err_t *err)
-{
-    sqlite3_stmt *change = sql_bind (self, SQL_CHANGE);
-    bind_nature (self, change, nature);
-    sql_bind_int (change, ":id", id);
-    return sql_step (self, change, err);
-}
-
-/* The bytes are new, or were not known to be what they are now sent as. */
-static int store (depot_t *self, object_kind kind, const digest_t *digest, int64_t id, const void *data, size_t size,
-                  nature_t *nature, err_t *err)
-{
-    if (depot_examine (self, data, size, nature, err) < 0)
-        return -1;
-    if (!serves_as (nature->kinds, kind))
-        return err_set (err, ERR_PROTOCOL, "%s", nature->missing.text [0] ? nature->missing.text : "its form is not right");
-    int rc = id ? change_object (self, id, nature, err) : add_object (self, digest, nature, data, size, &id, err);
-    if (rc < 0)
-        return -1;
-    return add_edges (self, id, &nature->children, err);
-}
-
-static int check_bytes (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err)
-{
-    if (kind > OBJECT_FOLDER)
-        return err_set (err, ERR_PROTOCOL, "there is no kind %d of objects", (int) kind);
-    if (size > OBJECT_MAX)
-        return err_set (err, ERR_PROTOCOL, "it has %zu bytes, more than %d", size, OBJECT_MAX);
-    digest_t own = digest_of (data, size);
-    if (!digest_equal (&own, digest))
-        return err_set (err, ERR_PROTOCOL, "its bytes have another digest");
-    if (sqlite3_get_autocommit (self->db))
-        return err_set (err, ERR_FARM, "the transaction was ended by an earlier error");
-    return 0;
-}
-
-static int put (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err)
-{
-    object_row_t row = { 0 };
-    nature_t nature = { 0 };
-    if (check_bytes (self, kind, digest, data, size, err) < 0 || depot_find (self, digest, &row, err) < 0)
-        return -1;
-    self->stats.received_objects++;
-    self->stats.received_bytes += size;
-    if (row.id != 0 && serves_as (row.kinds, kind) && !row.is_open) {
-        self->stats.known_objects++;
-        touch (self, row.id, row.used);
-        return 0;
-    }
-    int rc = store (self, kind, digest, row.id, data, size, &nature, err);
-    buffer_free (&nature.children);
-    return rc;
-}
-
-int depot_put (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err)
-{
-    static const char *const names [] = { "content", "list", "folder" };
-    char hex [DIGEST_HEX_SIZE + 1];
-    assert (self->is_writing);
-    if (put (self, kind, digest, data, size, err) == 0)
-        return 0;
-    digest_to_hex (digest, hex);
-    return err_wrap (err, "store %s %s", kind <= OBJECT_FOLDER ? names [kind] : "object", hex);
 }
 
 /* -- get -------------------------------------------------------------------------------------------------------- */
@@ -311,18 +186,25 @@ static object_kind strongest (int kinds)
 }
 
 /* The stored bytes of the row that the statement stands on, expanded; false when they are not what they were. */
-static bool read_body (sqlite3_stmt *read, const digest_t *digest, buffer_t *out)
+static bool read_body (sqlite3_stmt *read, const digest_t *digest, buffer_t *out, buffer_t *memory, zip_t *zip)
 {
     int64_t raw = sqlite3_column_int64 (read, 2);
     const void *data = sqlite3_column_blob (read, 5);
     size_t stored = (size_t) sqlite3_column_bytes (read, 5);
+    bool is_zstd = sqlite3_column_int (read, 3) != 0;
     if (raw < 0 || raw > OBJECT_MAX)
         return false;
     buffer_clear (out);
-    if (sqlite3_column_int (read, 3) == 0)
+    if (!is_zstd)
         buffer_append (out, data, stored);
     else if (zip_expand (out, (size_t) raw, data, stored, NULL) < 0)
         return false;
+    if (is_zstd && memory) {
+        buffer_clear (memory);
+        buffer_append (memory, data, stored);
+    }
+    if (zip)
+        *zip = is_zstd ? (zip_t) { memory->data, stored, true } : (zip_t) { out->data, out->size, false };
     digest_t own = digest_of (out->data, out->size);
     return digest_equal (&own, digest);
 }
@@ -338,7 +220,8 @@ static int on_damage (depot_t *self, int64_t id, const char *hex, err_t *err)
                     " depot: send the context again", hex);
 }
 
-static int get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, err_t *err)
+static int get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, buffer_t *memory, zip_t *zip,
+                err_t *err)
 {
     char hex [DIGEST_HEX_SIZE + 1];
     digest_to_hex (digest, hex);
@@ -354,20 +237,26 @@ static int get (depot_t *self, const digest_t *digest, buffer_t *out, object_kin
     int64_t id = sqlite3_column_int64 (read, 0), used = sqlite3_column_int64 (read, 4);
     if (kind)
         *kind = strongest (sqlite3_column_int (read, 1));
-    bool is_good = read_body (read, digest, out);
+    bool is_good = read_body (read, digest, out, memory, zip);
     sqlite3_reset (read);
     if (!is_good)
         return on_damage (self, id, hex, err);
-    touch (self, id, used);
+    depot_touch (self, id, used);
     return 0;
+}
+
+int depot_get_zip (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, buffer_t *memory, zip_t *zip,
+                   err_t *err)
+{
+    pthread_mutex_lock (&self->lock);
+    int rc = get (self, digest, out, kind, memory, zip, err);
+    pthread_mutex_unlock (&self->lock);
+    return rc;
 }
 
 int depot_get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, err_t *err)
 {
-    pthread_mutex_lock (&self->lock);
-    int rc = get (self, digest, out, kind, err);
-    pthread_mutex_unlock (&self->lock);
-    return rc;
+    return depot_get_zip (self, digest, out, kind, NULL, NULL, err);
 }
 
 void depot_stats (depot_t *self, depot_stats_t *out)

@@ -11,6 +11,7 @@
 
 #include "common/digest.h"
 #include "common/tree.h"
+#include "common/zip.h"
 
 typedef struct depot depot_t;
 
@@ -35,12 +36,20 @@ bool depot_has (depot_t *self, const digest_t *digest);
  * there: ERR_PROTOCOL otherwise. After an error roll back. */
 int depot_begin (depot_t *self, err_t *err);
 int depot_put (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err);
+/* The same for one that came with its bytes compressed, or was found not to be worth it: it is kept as it came. zip, which
+ * the caller has expanded to data, is not looked at again. */
+int depot_put_zip (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, const zip_t *zip,
+                   err_t *err);
 int depot_commit (depot_t *self, err_t *err);
 void depot_rollback (depot_t *self);
 
 /* Read one object into out (replaced), its digest checked again; kind may be NULL. ERR_NOT_FOUND; ERR_FARM for a damaged one,
  * which is taken out together with all that names it: so depot_has says no for the whole way down, and it can be sent again. */
 int depot_get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, err_t *err);
+
+/* The same, and how it is stored, borrowed from memory: what another depot takes by depot_put_zip. */
+int depot_get_zip (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, buffer_t *memory, zip_t *zip,
+                   err_t *err);
 
 /* A cache: forget what was used least lately (put, has or get), from the top: first objects that no other names, so whole
  * contexts, then what only they named; until at most limit_bytes are held. Returns how many objects went, -1 on error. */

@@ -75,6 +75,7 @@ int depot_examine (depot_t *self, const void *data, size_t size, nature_t *natur
 /* depot.c */
 int depot_find (depot_t *self, const digest_t *digest, object_row_t *row, err_t *err);      /* 1 there, 0 not, -1 */
 int depot_write_touched (depot_t *self, err_t *err);
+void depot_touch (depot_t *self, int64_t id, int64_t used);
 
 /* depot_drop.c: forget an object and everything that names it, in a transaction that is open or its own. */
 int depot_drop (depot_t *self, int64_t id, err_t *err);

@@ -20,20 +20,24 @@ static size_t get_u32 (const uint8_t *in)
     return (size_t) in [0] << 24 | (size_t) in [1] << 16 | (size_t) in [2] << 8 | in [3];
 }
 
+bool pack_add_zip (buffer_t *body, object_kind kind, const digest_t *digest, size_t raw_size, const zip_t *zip)
+{
+    if (raw_size > OBJECT_MAX || zip->size > OBJECT_MAX || body->size + PACK_RECORD_HEAD + zip->size > MSG_BODY_MAX)
+        return false;
+    uint8_t head [PACK_RECORD_HEAD] = { (uint8_t) kind, zip->is_zstd ? FLAG_ZSTD : 0 };
+    put_u32 (head + 2, raw_size);
+    put_u32 (head + 6, zip->size);
+    memcpy (head + 10, digest->bytes, DIGEST_SIZE);
+    buffer_append (body, head, sizeof head);
+    buffer_append (body, zip->data, zip->size);
+    return true;
+}
+
 bool pack_add (buffer_t *body, object_kind kind, const digest_t *digest, const void *data, size_t size)
 {
     AUTO_BUFFER buffer_t packed = { 0 };
-    bool is_zstd = zip_compress (&packed, data, size);
-    size_t stored = is_zstd ? packed.size : size;
-    if (size > OBJECT_MAX || body->size + PACK_RECORD_HEAD + stored > MSG_BODY_MAX)
-        return false;
-    uint8_t head [PACK_RECORD_HEAD] = { (uint8_t) kind, is_zstd ? FLAG_ZSTD : 0 };
-    put_u32 (head + 2, size);
-    put_u32 (head + 6, stored);
-    memcpy (head + 10, digest->bytes, DIGEST_SIZE);
-    buffer_append (body, head, sizeof head);
-    buffer_append (body, is_zstd ? packed.data : data, stored);
-    return true;
+    zip_t zip = zip_best (&packed, data, size);
+    return pack_add_zip (body, kind, digest, size, &zip);
 }
 
 void pack_reader_init (pack_reader_t *self, const void *body, size_t size)
@@ -54,6 +58,7 @@ static int refuse (err_t *err, const pack_reader_t *self, const char *why)
 static int read_bytes (pack_reader_t *self, bool is_zstd, size_t raw_size, size_t stored, const uint8_t **data, err_t *err)
 {
     const uint8_t *bytes = self->data + self->at + PACK_RECORD_HEAD;
+    self->zip = (zip_t) { bytes, stored, is_zstd };
     if (!is_zstd) {
         if (stored != raw_size)
             return refuse (err, self, "an object stored as it is has two sizes");

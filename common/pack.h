@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "common/tree.h"
+#include "common/zip.h"
 
 enum { PACK_RECORD_HEAD = 42 };
 
@@ -15,10 +16,14 @@ enum { PACK_RECORD_HEAD = 42 };
  * Returns false and leaves the body as it is when the record does not fit any more. */
 bool pack_add (buffer_t *body, object_kind kind, const digest_t *digest, const void *data, size_t size);
 
+/* The same for one that is already as it is to travel: raw_size bytes when expanded. */
+bool pack_add_zip (buffer_t *body, object_kind kind, const digest_t *digest, size_t raw_size, const zip_t *zip);
+
 typedef struct {
     const uint8_t *data;
     size_t size, at;
     buffer_t raw;                   /* what the current record was decompressed to */
+    zip_t zip;                      /* the current record as it came; borrowed as its data is */
 } pack_reader_t;
 
 void pack_reader_init (pack_reader_t *self, const void *body, size_t size);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <zstd.h>
 
-enum { LEVEL = 1, SAMPLE_SIZE = 4096, SAMPLE_FROM = 16 * 1024, TOO_SHORT = 64 };
+enum { LEVEL = 1, SAMPLES = 4, SAMPLE_SIZE = 256, SAMPLE_FROM = 2048, TOO_SHORT = 64 };
 
 typedef struct {
     ZSTD_CCtx *compress;
@@ -48,18 +48,27 @@ static bool saves_enough (size_t packed, size_t size)
     return !ZSTD_isError (packed) && packed <= size - size / 16 && packed < size;
 }
 
-/* What is compressed already (images, archives) shows it in any 4 KiB. */
+/* What is compressed already (images, archives), encrypted or random shows it in any 1,024 bytes, here of four places: all
+ * values come about as often. The sum of the squares of their counts is 5,116 there (1,024 + 1,024 * 1,023 / 256) with a deviation of 91; text
+ * has 40,000 and more, programs 20,000. This costs 0.3 us, an attempt to compress 10 KB in vain 20. */
 static bool sample_says_yes (const uint8_t *data, size_t size)
 {
-    uint8_t packed [SAMPLE_SIZE + 512];
-    size_t result = ZSTD_compressCCtx (contexts ()->compress, packed, sizeof packed,
-                                       data + (size - SAMPLE_SIZE) / 2, SAMPLE_SIZE, LEVEL);
-    return saves_enough (result, SAMPLE_SIZE);
+    enum { EVENLY = 5116 + 10 * 91 };
+    uint16_t counts [256] = { 0 };
+    uint32_t sum = 0;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        const uint8_t *sample = data + (2 * i + 1) * size / (2 * SAMPLES) - SAMPLE_SIZE / 2;
+        for (size_t j = 0; j < SAMPLE_SIZE; j++)
+            counts [sample [j]]++;
+    }
+    for (int i = 0; i < 256; i++)
+        sum += (uint32_t) counts [i] * counts [i];
+    return sum > EVENLY;
 }
 
 bool zip_compress (buffer_t *out, const void *data, size_t size)
 {
-    if (size < TOO_SHORT || (size > SAMPLE_FROM && !sample_says_yes (data, size)))
+    if (size < TOO_SHORT || (size >= SAMPLE_FROM && !sample_says_yes (data, size)))
         return false;
     size_t bound = ZSTD_compressBound (size);
     buffer_clear (out);
@@ -69,6 +78,13 @@ bool zip_compress (buffer_t *out, const void *data, size_t size)
         return false;
     out->size = packed;
     return true;
+}
+
+zip_t zip_best (buffer_t *out, const void *data, size_t size)
+{
+    if (zip_compress (out, data, size))
+        return (zip_t) { out->data, out->size, true };
+    return (zip_t) { data, size, false };
 }
 
 int zip_expand (buffer_t *out, size_t raw_size, const void *data, size_t size, err_t *err)

@@ -76,14 +76,16 @@ void answer_want (depot_service_t *self, request_t *request)
     const digest_t *digests;
     AUTO_BUFFER buffer_t pack = { 0 };
     AUTO_BUFFER buffer_t object = { 0 };
+    AUTO_BUFFER buffer_t memory = { 0 };
+    zip_t zip;
     ssize_t count = read_digests (request, &digests, &err);
     for (ssize_t i = 0; i < count; i++) {
         object_kind kind;
-        if (depot_get (self->depot, &digests [i], &object, &kind, &err) < 0) {
+        if (depot_get_zip (self->depot, &digests [i], &object, &kind, &memory, &zip, &err) < 0) {
             if (err.code != ERR_NOT_FOUND)
                 log_error ("depot", "%s", err.text);
             count = i > 0 ? i : -1;         /* what came before goes out; asked again, this one is the first */
-        } else if (!pack_add (&pack, kind, &digests [i], object.data, object.size))
+        } else if (!pack_add_zip (&pack, kind, &digests [i], object.size, &zip))
             break;
     }
     if (count < 0)
@@ -136,7 +138,7 @@ static int64_t put_pack (depot_service_t *self, const request_t *request, err_t 
     int rc;
     pack_reader_init (&reader, body, body_size);
     while ((rc = pack_read (&reader, &kind, &digest, &data, &size, err)) == 1) {
-        if (depot_put (self->depot, kind, &digest, data, size, err) < 0) {
+        if (depot_put_zip (self->depot, kind, &digest, data, size, &reader.zip, err) < 0) {
             rc = -1;
             break;
         }

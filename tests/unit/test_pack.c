@@ -1,0 +1,121 @@
+/* test_pack.c - objects travel compressed where it helps, and are kept as they travelled. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/depot.h"
+#include "common/msg.h"
+#include "common/pack.h"
+#include "trees.h"
+
+enum { SIZE = 100000 };
+
+/* Half of it text, half of it noise, or noise alone. */
+static uint8_t *make (bool is_noise, size_t size)
+{
+    uint8_t *data = mem_alloc (size);
+    uint32_t random = 1;
+    for (size_t i = 0; i < size; i++) {
+        random = random * 1664525 + 1013904223;
+        data [i] = is_noise || i > size / 2 ? (uint8_t) (random >> 24) : (uint8_t) ("farm" [i % 4]);
+    }
+    return data;
+}
+
+static void what_helps_is_compressed (void **state)
+{
+    (void) state;
+    AUTO_BUFFER buffer_t out = { 0 };
+    AUTO_FREE uint8_t *mixed = make (false, SIZE);
+    AUTO_FREE uint8_t *noise = make (true, SIZE);
+    assert_true (zip_compress (&out, mixed, SIZE));
+    assert_true (out.size < SIZE / 2 + 2000);
+    assert_true (zip_compress (&out, mixed, 64));
+    assert_false (zip_compress (&out, mixed, 63));
+    for (size_t size = 64; size <= SIZE; size = size * 5 / 4)
+        assert_false (zip_compress (&out, noise, size));
+    zip_t zip = zip_best (&out, noise, SIZE);
+    assert_false (zip.is_zstd);
+    assert_ptr_equal (zip.data, noise);
+}
+
+static void a_pack_gives_back_what_was_put_in (void **state)
+{
+    (void) state;
+    AUTO_BUFFER buffer_t body = { 0 };
+    AUTO_FREE uint8_t *mixed = make (false, SIZE);
+    AUTO_FREE uint8_t *noise = make (true, MSG_BODY_MAX);
+    const uint8_t *objects [3] = { mixed, noise, (const uint8_t *) "" };
+    size_t sizes [3] = { SIZE, SIZE, 0 };
+    for (int i = 0; i < 3; i++) {
+        digest_t digest = digest_of (objects [i], sizes [i]);
+        assert_true (pack_add (&body, OBJECT_CONTENT, &digest, objects [i], sizes [i]));
+    }
+    digest_t digest = digest_of (noise, SIZE);
+    size_t before = body.size;
+    assert_true (pack_add (&body, OBJECT_CONTENT, &digest, noise, SIZE));
+    body.size = before;
+    assert_false (pack_add (&body, OBJECT_CONTENT, &digest, noise, MSG_BODY_MAX - before - PACK_RECORD_HEAD + 1));
+    assert_int_equal (body.size, before);
+    pack_reader_t reader;
+    pack_reader_init (&reader, body.data, body.size);
+    for (int i = 0; i < 3; i++) {
+        object_kind kind;
+        const uint8_t *raw;
+        size_t size;
+        assert_int_equal (pack_read (&reader, &kind, &digest, &raw, &size, NULL), 1);
+        assert_int_equal (size, sizes [i]);
+        assert_memory_equal (raw, objects [i], size);
+        assert_int_equal (reader.zip.is_zstd, i == 0);
+        assert_true (i == 0 ? reader.zip.size < size : reader.zip.size == size);
+    }
+    pack_reader_free (&reader);
+}
+
+/* In and out of a depot as it came, without being compressed again. */
+static void a_depot_keeps_what_came_as_it_came (void **state)
+{
+    (void) state;
+    AUTO_FREE char *folder = tree_new ();
+    AUTO_FREE uint8_t *data = make (false, SIZE);
+    AUTO (depot) depot_t *depot = NULL;
+    AUTO_BUFFER buffer_t packed = { 0 };
+    AUTO_BUFFER buffer_t out = { 0 };
+    AUTO_BUFFER buffer_t memory = { 0 };
+    err_t err = { 0 };
+    object_kind kind;
+    digest_t digest = digest_of (data, SIZE), part = digest_of (data, 1000);
+    assert_int_equal (depot_open (&depot, folder, &err), 0);
+    zip_t zip = zip_best (&packed, data, SIZE), plain = { data, 1000, false };
+    assert_true (zip.is_zstd);
+    assert_int_equal (depot_begin (depot, &err), 0);
+    assert_int_equal (depot_put_zip (depot, OBJECT_CONTENT, &digest, data, SIZE, &zip, &err), 0);
+    assert_int_equal (depot_put_zip (depot, OBJECT_CONTENT, &part, data, 1000, &plain, &err), 0);
+    assert_int_equal (depot_commit (depot, &err), 0);
+    zip_t got;
+    assert_int_equal (depot_get_zip (depot, &digest, &out, &kind, &memory, &got, &err), 0);
+    assert_memory_equal (out.data, data, SIZE);
+    assert_true (got.is_zstd);
+    assert_int_equal (got.size, packed.size);
+    assert_memory_equal (got.data, packed.data, got.size);
+    assert_int_equal (depot_get_zip (depot, &part, &out, &kind, &memory, &got, &err), 0);
+    assert_false (got.is_zstd);
+    assert_int_equal (got.size, 1000);
+    depot_destroy (&depot);
+    tree_remove (folder);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test (what_helps_is_compressed),
+        cmocka_unit_test (a_pack_gives_back_what_was_put_in),
+        cmocka_unit_test (a_depot_keeps_what_came_as_it_came),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
