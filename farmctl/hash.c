@@ -4,15 +4,15 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/chunker.h"
+#include "farmctl/crew.h"
 
-enum { WINDOW = 1024 * 1024, TRIES = 3, THREADS_MAX = 16 };
+enum { WINDOW = 1024 * 1024, TRIES = 3, FEW = 16 };
 
 typedef enum { FAILED = -1, READ, CHANGED } outcome_t;
 
@@ -149,7 +149,7 @@ static void keep_error (hasher_t *self, const err_t *err)
     pthread_mutex_unlock (&self->lock);
 }
 
-static void *hash_some (void *argument)
+static void hash_some (void *argument)
 {
     hasher_t *self = argument;
     AUTO_FREE uint8_t *window = mem_alloc (WINDOW);
@@ -158,31 +158,24 @@ static void *hash_some (void *argument)
     while (!atomic_load (&self->is_failed) && (i = atomic_fetch_add (&self->next, 1)) < self->walk->count)
         if (self->walk->nodes [i].kind == TREE_FILE && !self->walk->nodes [i].is_known && hash_file (self->walk, i, window, &err) < 0)
             keep_error (self, &err);
-    return NULL;
 }
 
-/* Threads beside this one, with all signals blocked: those are the main thread's. */
-static int start_threads (hasher_t *self, pthread_t *threads, long wanted)
+static size_t count_unknown (const walk_t *walk)
 {
-    sigset_t all, old;
-    int count = 0;
-    sigfillset (&all);
-    pthread_sigmask (SIG_BLOCK, &all, &old);
-    while (count < wanted && pthread_create (&threads [count], NULL, hash_some, self) == 0)
-        count++;
-    pthread_sigmask (SIG_SETMASK, &old, NULL);
+    size_t count = 0;
+    for (size_t i = 0; i < walk->count; i++)
+        count += walk->nodes [i].kind == TREE_FILE && !walk->nodes [i].is_known;
     return count;
 }
 
 int hash_files (walk_t *walk, err_t *err)
 {
     hasher_t self = { .walk = walk, .lock = PTHREAD_MUTEX_INITIALIZER, .err = err };
-    pthread_t threads [THREADS_MAX];
-    long processors = sysconf (_SC_NPROCESSORS_ONLN);
-    long wanted = walk->count < 16 ? 0 : processors > THREADS_MAX ? THREADS_MAX - 1 : processors - 1;
-    int count = start_threads (&self, threads, wanted);
+    size_t unknown = count_unknown (walk);
+    if (unknown == 0)
+        return 0;
+    crew_t *crew = unknown < FEW ? NULL : crew_new (hash_some, &self, CREW_BESIDE);
     hash_some (&self);
-    for (int i = 0; i < count; i++)
-        pthread_join (threads [i], NULL);
+    crew_destroy (&crew);
     return atomic_load (&self.is_failed) ? -1 : 0;
 }

@@ -1,5 +1,5 @@
-/* upload.c - asks from the root down what is missing, then sends that from the leaves up: the coordinator's depot takes an
- * object only when all that it names is there. Objects that are there are not looked below, so an unchanged context is
+/* upload.c - asks from the root down what is missing, then sends that: content first, then folders and lists from the leaves
+ * up, as the coordinator's depot takes an object only when all that it names is there. Objects that are there are not looked below, so an unchanged context is
  * one question. Up to eight messages are on the way; the coordinator takes them in the order in which they were sent.
  *
  * When the coordinator falls silent after it has spoken, everything on the way may be lost: then it is asked again from the
@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/digest_map.h"
 #include "common/pack.h"
+#include "farmctl/packer.h"
 
 enum { ON_THE_WAY_MAX = 8, QUESTION_MAX = 8192, ANSWER_MS = 10000, SILENCE_MS = 60000, DEPTH_MAX = 1024 };
 
@@ -172,7 +173,25 @@ static int add_to_pack (upload_t *self, const scan_object_t *object, const void 
     return 0;
 }
 
-/* Children first, each once. */
+/* All missing content, in the order in which it becomes ready: it names nothing, so nothing has to go before it. */
+static int send_contents (upload_t *self, err_t *err)
+{
+    AUTO_FREE scan_object_t *objects = mem_alloc (self->count * sizeof *objects);
+    size_t count = 0;
+    int rc;
+    for (size_t i = 0; i < self->count; i++)
+        if (self->items [i].is_missing && self->items [i].object.kind == OBJECT_CONTENT) {
+            objects [count++] = self->items [i].object;
+            self->items [i].is_missing = false;
+        }
+    AUTO (packer) packer_t *packer = packer_new (self->scan, objects, count);
+    while ((rc = packer_next (packer, &self->pack, &self->pack_objects, err)) == 1)
+        if (flush (self, err) < 0)
+            return -1;
+    return rc;
+}
+
+/* Folders and lists: children first, each once. */
 static int send_item (upload_t *self, size_t at, int depth, err_t *err)
 {
     const scan_object_t object = self->items [at].object, *children;
@@ -192,7 +211,7 @@ static int send_item (upload_t *self, size_t at, int depth, err_t *err)
 
 static int send_missing (upload_t *self, err_t *err)
 {
-    if (self->items [0].is_missing && send_item (self, 0, 0, err) < 0)
+    if (send_contents (self, err) < 0 || (self->items [0].is_missing && send_item (self, 0, 0, err) < 0))
         return -1;
     return flush (self, err) < 0 ? -1 : take_answers (self, 0, err);
 }

@@ -56,7 +56,9 @@ static void append_path (const walk_t *self, size_t node, buffer_t *out)
     if (node == 0)
         return;
     append_path (self, self->nodes [node].parent, out);
-    buffer_printf (out, "%s%s", out->size ? "/" : "", self->nodes [node].name);
+    if (out->size)
+        buffer_append (out, "/", 1);
+    buffer_text (out, self->nodes [node].name);
 }
 
 char *walk_path (const walk_t *self, size_t node)
