@@ -1,8 +1,6 @@
-/* walk.c - goes through the context folder by folder. Names are looked up relative to the descriptor of their folder, so
- * one that is exchanged for a link meanwhile leads nowhere else. */
+/* walk.c - the list of a context's names: walker.c reads them folder by folder, here they are put in order. */
 #include "farmctl/walk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,20 +8,9 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "farmctl/walker.h"
 
 enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC, FILE_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK };
-
-/* What one walk needs beside its result: the patterns, and the path of the folder it is in. */
-typedef struct {
-    walk_t *walk;
-    const ignore_t *ignore;
-    buffer_t path;
-} walker_t;
-
-typedef struct {
-    char **names;
-    size_t count, capacity;
-} names_t;
 
 /* -- nodes ------------------------------------------------------------------------------------------------------ */
 
@@ -36,19 +23,6 @@ void node_set_stat (node_t *self, const struct stat *info)
         .size_bytes = (uint64_t) info->st_size, .inode = info->st_ino, .device = info->st_dev,
         .ctime_s = info->st_ctim.tv_sec, .ctime_ns = (uint32_t) info->st_ctim.tv_nsec
     };
-}
-
-/* Takes name. */
-static node_t *add_node (walk_t *self, char *name, size_t parent, tree_kind kind, const struct stat *info)
-{
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity ? 2 * self->capacity : 256;
-        self->nodes = mem_resize (self->nodes, self->capacity * sizeof *self->nodes);
-    }
-    node_t *node = &self->nodes [self->count++];
-    *node = (node_t) { .kind = kind, .parent = (uint32_t) parent, .name = name };
-    node_set_stat (node, info);
-    return node;
 }
 
 static void append_path (const walk_t *self, size_t node, buffer_t *out)
@@ -83,145 +57,38 @@ int walk_open (const walk_t *self, size_t node)
 int walk_refuse (const walk_t *self, size_t node, int errnum, err_t *err)
 {
     AUTO_FREE char *path = walk_path (self, node);
-    bool is_denied = errnum == EACCES || errnum == EPERM;
-    return err_set (err, ERR_USAGE, "%s cannot be read: %s%s", path, strerror (errnum), is_denied
-                    ? "; let this user read it, or leave it out by a line in .dockerignore" : "");
+    return walker_refuse (path, errnum, err);
 }
 
-/* -- one folder ------------------------------------------------------------------------------------------------- */
+/* -- the list --------------------------------------------------------------------------------------------------- */
 
-static int compare_names (const void *a, const void *b)
+static size_t count_nodes (const folder_t *folder, size_t *folders)
 {
-    return strcmp (*(char *const *) a, *(char *const *) b);
+    size_t count = folder->count;
+    ++*folders;
+    for (size_t i = 0; i < folder->count; i++)
+        if (folder->below [i])
+            count += count_nodes (folder->below [i], folders);
+    return count;
 }
 
-static void names_free (names_t *self)
+/* Behind all others: the nodes of the folder that node `at` is. origins has the folder of each node. */
+static void add_folder (walk_t *self, size_t at, folder_t **origins)
 {
-    for (size_t i = 0; i < self->count; i++)
-        free (self->names [i]);
-    free (self->names);
-}
-
-/* The names in a folder, in the order of a listing. Takes fd. Returns -1 with errno. */
-static int read_names (int fd, names_t *out)
-{
-    struct dirent *item;
-    DIR *folder = fdopendir (fd);
-    if (!folder) {
-        close (fd);
-        return -1;
-    }
-    while (errno = 0, (item = readdir (folder))) {
-        if (strcmp (item->d_name, ".") == 0 || strcmp (item->d_name, "..") == 0)
+    folder_t *folder = origins [at];
+    node_t *parent = &self->nodes [at];
+    parent->first = (uint32_t) self->count;
+    self->blocks [self->block_count++] = take (&folder->names);
+    for (size_t i = 0; i < folder->count; i++) {
+        if (!folder->nodes [i].kind)
             continue;
-        if (out->count == out->capacity) {
-            out->capacity = out->capacity ? 2 * out->capacity : 32;
-            out->names = mem_resize (out->names, out->capacity * sizeof *out->names);
-        }
-        out->names [out->count++] = mem_strdup (item->d_name);
+        node_t *node = &self->nodes [self->count];
+        *node = folder->nodes [i];
+        folder->nodes [i].target = NULL;
+        node->parent = (uint32_t) at;
+        origins [self->count++] = folder->below [i];
     }
-    int errnum = errno;
-    closedir (folder);
-    if (out->count)
-        qsort (out->names, out->count, sizeof *out->names, compare_names);
-    errno = errnum;
-    return errnum ? -1 : 0;
-}
-
-static int read_target (walker_t *self, int fd, size_t index, err_t *err)
-{
-    char target [TREE_TARGET_MAX + 1];
-    node_t *node = &self->walk->nodes [index];
-    ssize_t size = readlinkat (fd, node->name, target, sizeof target);
-    if (size < 0)
-        return walk_refuse (self->walk, index, errno, err);
-    if (size == 0 || size > TREE_TARGET_MAX)
-        return walk_refuse (self->walk, index, size ? ENAMETOOLONG : ENOENT, err);
-    node->target = mem_strndup (target, (size_t) size);
-    return 0;
-}
-
-static int refuse_kind (walker_t *self, size_t index, mode_t mode, err_t *err)
-{
-    AUTO_FREE char *path = walk_path (self->walk, index);
-    const char *what = S_ISSOCK (mode) ? "a socket" : S_ISFIFO (mode) ? "a named pipe" : S_ISBLK (mode) || S_ISCHR (mode)
-                     ? "a device" : "of an unknown kind";
-    return err_set (err, ERR_USAGE, "%s is %s, which cannot be part of a build's context: remove it, or leave it out by a "
-                    "line in .dockerignore", path, what);
-}
-
-/* Add the node of a name, unless it is left out. Takes *name when it is added. */
-static int add_name (walker_t *self, int fd, size_t parent, char **name, err_t *err)
-{
-    struct stat info;
-    const char *path = (const char *) self->path.data;
-    if (fstatat (fd, *name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno == ENOENT)        /* gone since its folder was read */
-            return 0;
-        int errnum = errno;
-        return err_set (err, ERR_USAGE, "%s/%s cannot be read: %s", self->walk->folder, path, strerror (errnum));
-    }
-    bool is_out = self->ignore && ignore_matches (self->ignore, path);
-    if (is_out && !(S_ISDIR (info.st_mode) && ignore_may_reenter (self->ignore, path)))
-        return 0;
-    tree_kind kind = S_ISDIR (info.st_mode) ? TREE_FOLDER : S_ISLNK (info.st_mode) ? TREE_LINK : TREE_FILE;
-    size_t index = self->walk->count;
-    if (index == UINT32_MAX)
-        return err_set (err, ERR_USAGE, "%s has too many files", self->walk->folder);
-    add_node (self->walk, take (name), parent, kind, &info)->is_dropped = is_out;
-    self->walk->nodes [parent].count++;
-    if (kind == TREE_FILE && !S_ISREG (info.st_mode))
-        return refuse_kind (self, index, info.st_mode, err);
-    return kind == TREE_LINK ? read_target (self, fd, index, err) : 0;
-}
-
-static size_t enter_name (walker_t *self, const char *name)
-{
-    size_t before = self->path.size;
-    buffer_printf (&self->path, "%s%s", before ? "/" : "", name);
-    return before;
-}
-
-static void leave_name (walker_t *self, size_t before)
-{
-    self->path.size = before;
-    if (self->path.data)
-        self->path.data [before] = 0;
-}
-
-static int add_names (walker_t *self, int fd, size_t index, err_t *err)
-{
-    names_t names = { 0 };
-    int rc = 0, copy = openat (fd, ".", FOLDER_FLAGS);
-    if (copy < 0 || read_names (copy, &names) < 0)
-        rc = walk_refuse (self->walk, index, errno, err);
-    self->walk->nodes [index].first = (uint32_t) self->walk->count;
-    for (size_t i = 0; rc == 0 && i < names.count; i++) {
-        size_t before = enter_name (self, names.names [i]);
-        rc = add_name (self, fd, index, &names.names [i], err);
-        leave_name (self, before);
-    }
-    names_free (&names);
-    return rc;
-}
-
-static int walk_folder (walker_t *self, int fd, size_t index, int depth, err_t *err);
-
-static int walk_below (walker_t *self, int fd, size_t index, int depth, err_t *err)
-{
-    if (depth > TREE_DEPTH_MAX) {
-        AUTO_FREE char *path = walk_path (self->walk, index);
-        return err_set (err, ERR_USAGE, "%s lies in more than %d folders: move it, or leave it out by a line in .dockerignore",
-                        path, TREE_DEPTH_MAX);
-    }
-    const char *name = self->walk->nodes [index].name;
-    AUTO_CLOSE int below = openat (fd, name, FOLDER_FLAGS | O_NOFOLLOW);
-    if (below < 0)
-        return walk_refuse (self->walk, index, errno, err);
-    size_t before = enter_name (self, name);
-    int rc = walk_folder (self, below, index, depth, err);
-    leave_name (self, before);
-    return rc;
+    parent->count = (uint32_t) (self->count - parent->first);
 }
 
 /* A folder that is left out stays in the tree when something in it does not. */
@@ -233,47 +100,56 @@ static void keep_if_used (walk_t *self, size_t index)
             self->nodes [index].is_dropped = false;
 }
 
-static int walk_folder (walker_t *self, int fd, size_t index, int depth, err_t *err)
+static int make_list (walk_t *self, folder_t *root, const struct stat *info, err_t *err)
 {
-    if (add_names (self, fd, index, err) < 0)
-        return -1;
-    size_t first = self->walk->nodes [index].first, end = first + self->walk->nodes [index].count;
-    for (size_t i = first; i < end; i++)
-        if (self->walk->nodes [i].kind == TREE_FOLDER && walk_below (self, fd, i, depth + 1, err) < 0)
-            return -1;
-    keep_if_used (self->walk, index);
+    size_t folders = 0, capacity = count_nodes (root, &folders) + 1;
+    if (capacity >= UINT32_MAX)
+        return err_set (err, ERR_USAGE, "%s has too many files", self->folder);
+    AUTO_FREE folder_t **origins = mem_alloc (capacity * sizeof *origins);
+    self->nodes = mem_alloc (capacity * sizeof *self->nodes);
+    self->blocks = mem_alloc (folders * sizeof *self->blocks);
+    self->nodes [self->count++] = (node_t) { .kind = TREE_FOLDER, .name = "." };
+    node_set_stat (&self->nodes [0], info);
+    origins [0] = root;
+    for (size_t i = 0; i < self->count; i++)
+        if (self->nodes [i].kind == TREE_FOLDER)
+            add_folder (self, i, origins);
+    for (size_t i = self->count; i-- > 0;)      /* children stand behind their parents */
+        if (self->nodes [i].kind == TREE_FOLDER)
+            keep_if_used (self, i);
     return 0;
 }
 
 /* -- the whole -------------------------------------------------------------------------------------------------- */
 
-static int open_root (walk_t *self, err_t *err)
+static int open_root (walk_t *self, struct stat *info, err_t *err)
 {
-    struct stat info;
     self->root_fd = open (self->folder, FOLDER_FLAGS);
     if (self->root_fd < 0 && errno == ENOENT)
         return err_set (err, ERR_USAGE, "context %s does not exist: name the folder that the build is made from", self->folder);
     if (self->root_fd < 0 && errno == ENOTDIR)
         return err_set (err, ERR_USAGE, "context %s is not a folder: name the folder that the build is made from", self->folder);
-    if (self->root_fd < 0 || fstat (self->root_fd, &info) < 0)
+    if (self->root_fd < 0 || fstat (self->root_fd, info) < 0)
         return err_set (err, ERR_USAGE, "context %s cannot be read: %s", self->folder, strerror (errno));
-    add_node (self, mem_strdup ("."), 0, TREE_FOLDER, &info);
     return 0;
 }
 
 int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, err_t *err)
 {
     AUTO (walk) walk_t *self = mem_alloc (sizeof *self);
-    walker_t walker = { .walk = self, .ignore = ignore };
+    struct stat info;
     self->root_fd = -1;
     self->folder = mem_strdup (folder);
-    if (open_root (self, err) < 0)
+    if (open_root (self, &info, err) < 0)
         return -1;
-    int rc = walk_folder (&walker, self->root_fd, 0, 0, err);
-    buffer_free (&walker.path);
-    if (rc == 0)
-        *out = take (&self);
-    return rc;
+    int fd = openat (self->root_fd, ".", FOLDER_FLAGS);
+    if (fd < 0)
+        return walker_refuse (folder, errno, err);
+    AUTO (folder) folder_t *root = walker_walk (fd, folder, ignore, err);
+    if (!root || make_list (self, root, &info, err) < 0)
+        return -1;
+    *out = take (&self);
+    return 0;
 }
 
 void walk_destroy (walk_t **self_p)
@@ -282,11 +158,13 @@ void walk_destroy (walk_t **self_p)
     if (!self)
         return;
     for (size_t i = 0; i < self->count; i++) {
-        free (self->nodes [i].name);
         free (self->nodes [i].target);
         free (self->nodes [i].chunks);
     }
+    for (size_t i = 0; i < self->block_count; i++)
+        free (self->blocks [i]);
     auto_close (&self->root_fd);
+    free (self->blocks);
     free (self->nodes);
     free (self->folder);
     free (self);

@@ -25,7 +25,7 @@ typedef struct {
     uint32_t mtime_ns;
     uint32_t parent, first, count;
     stamp_t stamp;
-    char *name;
+    const char *name;               /* in one of the walk's blocks */
     char *target;                   /* of a link */
     list_item_t *chunks;            /* of a long file or listing; scan.c fills it */
     size_t chunk_count;
@@ -36,10 +36,12 @@ typedef struct {
     int root_fd;
     char *folder;                   /* as the user wrote it, for messages */
     node_t *nodes;
-    size_t count, capacity;
+    size_t count;
+    char **blocks;                  /* names, a block for each folder */
+    size_t block_count;
 } walk_t;
 
-/* Walk the folder. Every error names a path: ERR_USAGE for what cannot be part of a context. ignore may be NULL. */
+/* Walk the folder, with threads. Every error names a path: ERR_USAGE for what cannot be part of a context. ignore may be NULL. */
 int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, err_t *err);
 void walk_destroy (walk_t **self);
 
