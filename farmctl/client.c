@@ -341,6 +341,13 @@ int client_wait (client_t *self, int timeout_ms, err_t *err)
     return poll_lines (items, count, clock_boot_ms () + timeout_ms, err);
 }
 
+int client_open (client_t *self, err_t *err)
+{
+    if (!self->control.socket && (line_open (self, &self->control, err) < 0 || say_hello (self, err) < 0))
+        return -1;
+    return line_open (self, &self->objects, err);
+}
+
 const json_t *client_greet (client_t *self, int timeout_ms, err_t *err)
 {
     AUTO (msg) msg_t *answer = NULL;

@@ -28,6 +28,7 @@ typedef struct {
 
 struct scan {
     walk_t *walk;
+    stat_cache_t *cache;        /* NULL for none, and when it was saved */
     entry_t *entries;
     size_t count, capacity;
     digest_map_t by_digest;     /* index of an entry */
@@ -223,26 +224,27 @@ static int read_ignore (ignore_t **out, const char *path, err_t *err)
     return *out ? 0 : err_wrap (err, "%s", path);
 }
 
-static int read_files (scan_t *self, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err)
+int scan_names (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err)
 {
+    AUTO (scan) scan_t *self = mem_alloc (sizeof *self);
     AUTO (ignore) ignore_t *ignore = NULL;
-    AUTO (stat_cache) stat_cache_t *cache = cache_folder ? stat_cache_open (cache_folder, folder, ignore_path) : NULL;
+    if (cache_folder)
+        self->cache = stat_cache_open (cache_folder, folder, ignore_path);
     if (read_ignore (&ignore, ignore_path, err) < 0 || walk_context (&self->walk, folder, ignore, err) < 0)
         return -1;
-    if (cache)
-        stat_cache_apply (cache, self->walk);
-    if (hash_files (self->walk, err) < 0)
-        return -1;
-    if (cache)
-        stat_cache_save (cache, self->walk);
+    if (self->cache)
+        stat_cache_apply (self->cache, self->walk);
+    *out = take (&self);
     return 0;
 }
 
-int scan_context_cached (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err)
+int scan_content (scan_t *self, err_t *err)
 {
-    AUTO (scan) scan_t *self = mem_alloc (sizeof *self);
-    if (read_files (self, folder, ignore_path, cache_folder, err) < 0)
+    if (hash_files (self->walk, err) < 0)
         return -1;
+    if (self->cache)
+        stat_cache_save (self->cache, self->walk);
+    stat_cache_destroy (&self->cache);
     for (size_t i = self->walk->count; i-- > 0;) {      /* children stand behind their parents */
         if (self->walk->nodes [i].kind == TREE_FILE)
             add_file (self, i);
@@ -250,13 +252,16 @@ int scan_context_cached (scan_t **out, const char *folder, const char *ignore_pa
             add_folder (self, i);
     }
     add_root (self);
-    *out = take (&self);
     return 0;
 }
 
 int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err)
 {
-    return scan_context_cached (out, folder, ignore_path, NULL, err);
+    AUTO (scan) scan_t *self = NULL;
+    if (scan_names (&self, folder, ignore_path, NULL, err) < 0 || scan_content (self, err) < 0)
+        return -1;
+    *out = take (&self);
+    return 0;
 }
 
 void scan_destroy (scan_t **self_p)
@@ -266,6 +271,7 @@ void scan_destroy (scan_t **self_p)
         return;
     for (size_t i = 0; i < self->count; i++)
         entry_clear (&self->entries [i]);
+    stat_cache_destroy (&self->cache);
     walk_destroy (&self->walk);
     free (self->entries);
     digest_map_free (&self->by_digest);

@@ -18,8 +18,9 @@ typedef struct {
  * long are ERR_USAGE naming the path. A file that changes while it is read is read again, at most three times, then named. */
 int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err);
 
-/* The same with a stat cache in cache_folder: files that are as they were are not opened. */
-int scan_context_cached (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err);
+/* The same in two steps: names first, then what the files hold. cache_folder is that of the stat cache, with which files that are as they were are not opened; NULL for none. */
+int scan_names (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err);
+int scan_content (scan_t *self, err_t *err);
 void scan_destroy (scan_t **self);
 
 const digest_t *scan_root (const scan_t *self);

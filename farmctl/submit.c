@@ -107,21 +107,27 @@ static void find_ignore_file (submission_t *self)
 
 static int upload (submission_t *self, err_t *err)
 {
-    if (upload_context (self->client, self->scan, &self->stats, err) < 0)
-        return err_wrap (err, "send the context");
-    if (upload_content (self->client, self->dockerfile.data, self->dockerfile.size, &self->dockerfile_digest, &self->stats,
-                        err) < 0)
-        return err_wrap (err, "send the Dockerfile");
-    return 0;
+    return upload_build (self->client, self->scan, self->dockerfile.data, self->dockerfile.size, &self->dockerfile_digest,
+                         &self->stats, err);
+}
+
+/* The connections are made while the names are read. Before any file is: that a coordinator is there, and knows us. */
+static int scan (submission_t *self, err_t *err)
+{
+    AUTO_FREE char *cache_folder = options_cache_folder ();
+    if (client_open (self->client, err) < 0)
+        return -1;
+    if (scan_names (&self->scan, self->options.context, self->ignore_path, cache_folder, err) < 0)
+        return err_wrap (err, "read the context %s", self->options.context);
+    if (!client_greet (self->client, 0, err))
+        return -1;
+    return scan_content (self->scan, err) < 0 ? err_wrap (err, "read the context %s", self->options.context) : 0;
 }
 
 static int scan_and_upload (submission_t *self, err_t *err)
 {
     int64_t start_ms = clock_boot_ms ();
-    AUTO_FREE char *cache_folder = options_cache_folder ();
-    if (scan_context_cached (&self->scan, self->options.context, self->ignore_path, cache_folder, err) < 0)
-        return err_wrap (err, "read the context %s", self->options.context);
-    if (upload (self, err) < 0)
+    if (scan (self, err) < 0 || upload (self, err) < 0)
         return -1;
     output_note ("context: %s file%s, %s; sent %s object%s, %s in %s", output_count (scan_files (self->scan)),
                  scan_files (self->scan) == 1 ? "" : "s", output_bytes (scan_bytes (self->scan)),
@@ -189,8 +195,7 @@ static int prepare (submission_t *self, int argc, char **argv, err_t *err)
         return -1;
     find_ignore_file (self);
     self->client = client_new (err);
-    /* Before anything is read: that a coordinator is there, and knows us. */
-    return self->client && client_greet (self->client, 0, err) ? 0 : -1;
+    return self->client ? 0 : -1;
 }
 
 static int detach (int64_t build, err_t *err)

@@ -24,6 +24,8 @@ typedef struct {
 typedef struct {
     client_t *client;
     scan_t *scan;
+    const scan_object_t *beside;    /* a piece of content that is not of the scan, and its bytes; NULL for none */
+    const void *beside_data;
     upload_stats_t *stats;
     item_t *items;              /* each object that was asked for, in that order: level by level */
     size_t count, capacity;
@@ -140,7 +142,9 @@ static int find_missing (upload_t *self, err_t *err)
 {
     scan_object_t root = { .kind = OBJECT_FOLDER, .digest = *scan_root (self->scan) };
     add_item (self, &root);
-    for (size_t from = 0, to = 1; from < to; from = to, to = self->count)
+    if (self->beside)
+        add_item (self, self->beside);
+    for (size_t from = 0, to = self->count; from < to; from = to, to = self->count)
         if (ask_level (self, from, to, err) < 0)
             return -1;
     return 0;
@@ -209,9 +213,26 @@ static int send_item (upload_t *self, size_t at, int depth, err_t *err)
     return add_to_pack (self, &object, self->object.data, self->object.size, err);
 }
 
+/* Goes with the folders: it is no file of the scan, or need not be one. */
+static int send_beside (upload_t *self, err_t *err)
+{
+    return add_to_pack (self, self->beside, self->beside_data, self->beside->size_bytes, err);
+}
+
+static bool take_beside (upload_t *self)
+{
+    item_t *item = self->beside ? &self->items [digest_map_find (&self->by_digest, &self->beside->digest)] : NULL;
+    if (!item || !item->is_missing || item->object.kind != OBJECT_CONTENT)
+        return false;
+    item->is_missing = false;
+    return true;
+}
+
 static int send_missing (upload_t *self, err_t *err)
 {
-    if (send_contents (self, err) < 0 || (self->items [0].is_missing && send_item (self, 0, 0, err) < 0))
+    if (take_beside (self) && send_beside (self, err) < 0)
+        return -1;
+    if (flush (self, err) < 0 || send_contents (self, err) < 0 || (self->items [0].is_missing && send_item (self, 0, 0, err) < 0))
         return -1;
     return flush (self, err) < 0 ? -1 : take_answers (self, 0, err);
 }
@@ -234,9 +255,12 @@ static bool may_try_again (const upload_t *self, const err_t *why)
     return why->code == ERR_NETWORK && self->heard_ms && clock_boot_ms () - self->heard_ms < SILENCE_MS;
 }
 
-typedef int (*attempt_t) (upload_t *self, err_t *err);
+static int attempt (upload_t *self, err_t *err)
+{
+    return find_missing (self, err) < 0 ? -1 : send_missing (self, err);
+}
 
-static int persist (upload_t *self, attempt_t attempt, err_t *err)
+static int persist (upload_t *self, err_t *err)
 {
     err_t why = { 0 };
     int rc;
@@ -251,37 +275,19 @@ static int persist (upload_t *self, attempt_t attempt, err_t *err)
     return rc < 0 ? err_wrap (err, "send the context") : 0;
 }
 
-static int attempt_context (upload_t *self, err_t *err)
-{
-    return find_missing (self, err) < 0 ? -1 : send_missing (self, err);
-}
-
 int upload_context (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err)
 {
     upload_t self = { .client = client, .scan = scan, .stats = stats };
-    return persist (&self, attempt_context, err);
+    return persist (&self, err);
 }
 
-/* The piece lies in self->object. */
-static int attempt_content (upload_t *self, err_t *err)
+int upload_build (client_t *client, scan_t *scan, const void *data, size_t size, digest_t *digest, upload_stats_t *stats,
+                  err_t *err)
 {
-    scan_object_t object = { OBJECT_CONTENT, digest_of (self->object.data, self->object.size), (uint32_t) self->object.size };
-    add_item (self, &object);
-    if (ask (self, 0, 1, err) < 0 || take_answers (self, 0, err) < 0)
-        return -1;
-    if (!self->items [0].is_missing)
-        return 0;
-    if (add_to_pack (self, &object, self->object.data, self->object.size, err) < 0 || flush (self, err) < 0)
-        return -1;
-    return take_answers (self, 0, err);
-}
-
-int upload_content (client_t *client, const void *data, size_t size, digest_t *digest, upload_stats_t *stats, err_t *err)
-{
-    upload_t self = { .client = client, .stats = stats };
     if (size > OBJECT_MAX)
-        return err_set (err, ERR_USAGE, "it has %zu bytes; the limit is %d", size, OBJECT_MAX);
+        return err_set (err, ERR_USAGE, "the Dockerfile has %zu bytes; the limit is %d", size, OBJECT_MAX);
     *digest = digest_of (data, size);
-    buffer_append (&self.object, data, size);
-    return persist (&self, attempt_content, err);
+    scan_object_t beside = { OBJECT_CONTENT, *digest, (uint32_t) size };
+    upload_t self = { .client = client, .scan = scan, .beside = &beside, .beside_data = data, .stats = stats };
+    return persist (&self, err);
 }

@@ -15,7 +15,8 @@ typedef struct {
 /* When it returns 0 the whole context is on the coordinator's disk. */
 int upload_context (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err);
 
-/* One piece of content beside a context: the Dockerfile. */
-int upload_content (client_t *client, const void *data, size_t size, digest_t *digest, upload_stats_t *stats, err_t *err);
+/* The context, and with the same questions one piece of content beside it, of at most 256 KiB: the Dockerfile. */
+int upload_build (client_t *client, scan_t *scan, const void *data, size_t size, digest_t *digest, upload_stats_t *stats,
+                  err_t *err);
 
 #endif

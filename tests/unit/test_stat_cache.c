@@ -52,7 +52,7 @@ static digest_t scan (const place_t *self, uint64_t *read)
 {
     err_t err = { 0 };
     AUTO (scan) scan_t *cached = NULL, *plain = NULL;
-    if (scan_context_cached (&cached, self->context, NULL, self->cache, &err) < 0
+    if (scan_names (&cached, self->context, NULL, self->cache, &err) < 0 || scan_content (cached, &err) < 0
     ||  scan_context (&plain, self->context, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (digest_equal (scan_root (cached), scan_root (plain)));

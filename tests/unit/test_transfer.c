@@ -199,7 +199,8 @@ static void one_changed_file_of_a_thousand_is_a_few_objects (void **state)
     assert_int_equal (fetched.objects, 4);
 }
 
-static void a_dockerfile_travels_apart (void **state)
+/* With the questions of the context, so that it costs none of its own; also when a file of the context is the same. */
+static void a_dockerfile_travels_beside_the_context (void **state)
 {
     farm_t *self = *state;
     upload_stats_t sent = { 0 };
@@ -207,11 +208,18 @@ static void a_dockerfile_travels_apart (void **state)
     digest_t digest, empty;
     err_t err = { 0 };
     AUTO_BUFFER buffer_t data = { 0 };
-    assert_int_equal (upload_content (self->client, "FROM scratch\n", 13, &digest, &sent, &err), 0);
-    assert_int_equal (sent.sent_objects, 1);
-    assert_int_equal (upload_content (self->client, "FROM scratch\n", 13, &digest, &sent, &err), 0);
-    assert_int_equal (sent.sent_objects, 1);
-    assert_int_equal (upload_content (self->client, "", 0, &empty, &sent, &err), 0);
+    AUTO (scan) scan_t *scan = NULL;
+    tree_file (self->context, "a", 10, 1, 0644);
+    tree_file (self->context, "empty", 0, 2, 0644);
+    assert_int_equal (scan_context (&scan, self->context, NULL, &err), 0);
+    assert_int_equal (upload_build (self->client, scan, "FROM scratch\n", 13, &digest, &sent, &err), 0);
+    assert_int_equal (sent.sent_objects, 5);
+    assert_int_equal (sent.questions, 3);
+    assert_int_equal (upload_build (self->client, scan, "FROM scratch\n", 13, &digest, &sent, &err), 0);
+    assert_int_equal (sent.sent_objects, 5);
+    assert_int_equal (sent.questions, 4);
+    assert_int_equal (upload_build (self->client, scan, "", 0, &empty, &sent, &err), 0);
+    assert_int_equal (sent.sent_objects, 5);
     assert_int_equal (fetch_content (self->objects, self->cache, &digest, NULL, &fetched, &err), 0);
     assert_int_equal (fetch_content (self->objects, self->cache, &empty, NULL, &fetched, &err), 0);
     assert_int_equal (depot_get (self->cache, &digest, &data, NULL, &err), 0);
@@ -325,7 +333,7 @@ int main (void)
         TEST (a_folder_of_many_names_arrives_as_it_was),
         TEST (an_unchanged_context_is_one_question),
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),
-        TEST (a_dockerfile_travels_apart),
+        TEST (a_dockerfile_travels_beside_the_context),
         TEST (what_the_coordinator_has_not_is_named),
         TEST (a_cancelled_fetch_ends),
         TEST (bytes_of_another_digest_are_not_stored),
