@@ -109,6 +109,11 @@ const char *client_endpoint (const client_t *self)
     return self->control.endpoint;
 }
 
+const uint8_t *client_server_key (const client_t *self)
+{
+    return self->server_key;
+}
+
 /* -- sending ---------------------------------------------------------------------------------------------------------- */
 
 static int say (line_t *line, const char *verb, json_t *header, const void *body, size_t body_size, err_t *err)

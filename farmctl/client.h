@@ -56,5 +56,7 @@ const json_t *client_greet (client_t *self, int timeout_ms, err_t *err);
 
 /* tcp://host:port of the control connection. */
 const char *client_endpoint (const client_t *self);
+/* The coordinator's public key, borrowed. */
+const uint8_t *client_server_key (const client_t *self);
 
 #endif

@@ -24,11 +24,12 @@ typedef struct {
     uint8_t *data;              /* of others, and of pieces of a listing: the bytes */
     scan_object_t *children;
     size_t child_count;
+    bool is_old;                /* was part of the tree that the stat cache is of */
 } entry_t;
 
 struct scan {
     walk_t *walk;
-    stat_cache_t *cache;        /* NULL for none, and when it was saved */
+    stat_cache_t *cache;        /* NULL for none */
     entry_t *entries;
     size_t count, capacity;
     digest_map_t by_digest;     /* index of an entry */
@@ -56,6 +57,7 @@ static void add_entry (scan_t *self, entry_t *entry)
 {
     entry_t *known = find (self, &entry->object.digest);
     if (known) {
+        entry->is_old = known->is_old = known->is_old || entry->is_old;
         bool is_more = entry->object.kind > known->object.kind
                     || (entry->object.kind == known->object.kind && entry->child_count > known->child_count);
         entry_clear (is_more ? known : entry);
@@ -79,11 +81,11 @@ static void *copy (const void *data, size_t size)
 }
 
 /* One list object of the items; extra children are what the listing that it is the top of names. */
-static list_item_t add_list (scan_t *self, const list_item_t *items, size_t count, object_kind kind,
+static list_item_t add_list (scan_t *self, const list_item_t *items, size_t count, object_kind kind, bool is_old,
                              const scan_object_t *extra, size_t extra_count)
 {
     buffer_t list = { 0 };
-    entry_t entry = { .child_count = count + extra_count };
+    entry_t entry = { .child_count = count + extra_count, .is_old = is_old };
     entry.children = mem_alloc (entry.child_count * sizeof *entry.children);
     for (size_t i = 0; i < count; i++) {
         list_write_item (&list, &items [i]);
@@ -109,7 +111,7 @@ static void add_lists (scan_t *self, node_t *node, const scan_object_t *extra, s
         size_t lists = (count + LIST_ITEMS_MAX - 1) / LIST_ITEMS_MAX;
         for (size_t i = 0; i < lists; i++) {
             size_t size = i + 1 < lists ? LIST_ITEMS_MAX : count - i * LIST_ITEMS_MAX;
-            items [i] = add_list (self, items + i * LIST_ITEMS_MAX, size, kind, extra, lists == 1 ? extra_count : 0);
+            items [i] = add_list (self, items + i * LIST_ITEMS_MAX, size, kind, node->is_known, extra, lists == 1 ? extra_count : 0);
         }
         count = lists;
         kind = OBJECT_LIST;
@@ -129,12 +131,13 @@ static void add_file (scan_t *self, size_t index)
     uint64_t offset = 0;
     if (node->chunk_count == 0) {
         scan_object_t object = { OBJECT_CONTENT, node->content.digest, (uint32_t) node->content.size_bytes };
-        add_entry (self, &(entry_t) { .object = object, .node = (uint32_t) index });
+        add_entry (self, &(entry_t) { .object = object, .node = (uint32_t) index, .is_old = node->is_known });
         return;
     }
     for (size_t i = 0; i < node->chunk_count; i++) {
         scan_object_t object = { OBJECT_CONTENT, node->chunks [i].digest, node->chunks [i].size_bytes };
-        add_entry (self, &(entry_t) { .object = object, .node = (uint32_t) index, .offset = offset });
+        add_entry (self, &(entry_t) { .object = object, .node = (uint32_t) index, .offset = offset,
+                                      .is_old = node->is_known });
         offset += object.size_bytes;
     }
     add_lists (self, node, NULL, 0);
@@ -192,8 +195,9 @@ static void add_folder (scan_t *self, size_t index)
     }
     node->content.digest = digest_of (listing.data, listing.size);
     scan_object_t object = { OBJECT_FOLDER, node->content.digest, (uint32_t) listing.size };
+    bool is_old = node->listing_before && memcmp (node->listing_before, node->content.digest.bytes, DIGEST_SIZE) == 0;
     add_entry (self, &(entry_t) { .object = object, .data = copy (listing.data, listing.size), .children = children,
-                                  .child_count = count });
+                                  .child_count = count, .is_old = is_old });
 }
 
 static void add_root (scan_t *self)
@@ -242,9 +246,6 @@ int scan_content (scan_t *self, err_t *err)
 {
     if (hash_files (self->walk, err) < 0)
         return -1;
-    if (self->cache)
-        stat_cache_save (self->cache, self->walk);
-    stat_cache_destroy (&self->cache);
     for (size_t i = self->walk->count; i-- > 0;) {      /* children stand behind their parents */
         if (self->walk->nodes [i].kind == TREE_FILE)
             add_file (self, i);
@@ -252,6 +253,8 @@ int scan_content (scan_t *self, err_t *err)
             add_folder (self, i);
     }
     add_root (self);
+    if (self->cache)
+        stat_cache_save (self->cache, &self->root, self->walk);
     return 0;
 }
 
@@ -304,6 +307,23 @@ size_t scan_children (const scan_t *self, const digest_t *digest, const scan_obj
     const entry_t *entry = find (self, digest);
     *out = entry ? entry->children : NULL;
     return entry ? entry->child_count : 0;
+}
+
+bool scan_was_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE])
+{
+    return self->cache && stat_cache_was_sent (self->cache, server_key);
+}
+
+bool scan_is_old (const scan_t *self, const digest_t *digest)
+{
+    const entry_t *entry = find (self, digest);
+    return entry && entry->is_old;
+}
+
+void scan_note_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE])
+{
+    if (self->cache)
+        stat_cache_note_sent (self->cache, server_key, &self->root);
 }
 
 /* -- reading again ---------------------------------------------------------------------------------------------- */

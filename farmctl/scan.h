@@ -3,6 +3,7 @@
 #define FARM_SCAN_H
 
 #include "common/depot.h"
+#include "common/keys.h"
 #include "common/tree.h"
 
 typedef struct scan scan_t;
@@ -30,6 +31,12 @@ uint64_t scan_files_read (const scan_t *self);      /* of them, opened and read 
 
 /* The objects that an object names (none for content), children of a folder or parts of a list; borrowed. */
 size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out);
+
+/* Was the tree of this folder's last scan sent whole to the coordinator with this key, as far as the stat cache knows? Then
+ * those objects of this tree that were in that one (scan_is_old) are probably there. And: this tree was sent. */
+bool scan_was_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
+bool scan_is_old (const scan_t *self, const digest_t *digest);
+void scan_note_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
 
 /* The bytes of an object: folders and lists from memory, content read again from its file and compared with the digest
  * (ERR_USAGE "… changed while it was being sent"). */

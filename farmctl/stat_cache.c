@@ -23,9 +23,10 @@ enum { FINE_NS = 20 * 1000 * 1000, COARSE_NS = 10 * 1000 * 1000, COARSE_S = 2 };
 enum { UNUSED_DAYS = 30, FOLDER_FILES_MAX = 1000 };
 static const uint64_t FOLDER_BYTES_MAX = 512 * 1024 * 1024;
 #define SUFFIX ".stat"
+#define SENT_SUFFIX ".sent"
 
 struct stat_cache {
-    char *folder, *path;
+    char *folder, *path, *sent_path;
     digest_t key;
     struct timespec began;
     buffer_t bytes;
@@ -51,13 +52,13 @@ static int make_key (digest_t *key, const char *context, const char *ignore_path
 }
 
 /* Our own file, whole. Nothing else has a right to be believed. */
-static int read_bytes (const char *path, buffer_t *out)
+static int read_bytes (const char *path, off_t size_max, buffer_t *out)
 {
     struct stat info;
     AUTO_CLOSE int fd = open (path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat (fd, &info) < 0)
         return -1;
-    if (!S_ISREG (info.st_mode) || info.st_uid != geteuid () || info.st_size > STAT_INDEX_MAX) {
+    if (!S_ISREG (info.st_mode) || info.st_uid != geteuid () || info.st_size > size_max) {
         log_debug ("cache", "%s is not taken: it is no file of this user's, or too large", path);
         return -1;
     }
@@ -75,7 +76,7 @@ static int read_bytes (const char *path, buffer_t *out)
 
 static void load (stat_cache_t *self)
 {
-    if (read_bytes (self->path, &self->bytes) < 0)
+    if (read_bytes (self->path, STAT_INDEX_MAX, &self->bytes) < 0)
         return;
     if (stat_index_read (&self->index, &self->key, self->bytes.data, self->bytes.size) < 0) {
         log_debug ("cache", "%s is damaged, or of another version: thrown away", self->path);
@@ -100,6 +101,7 @@ stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, co
     hex [32] = 0;
     self->folder = mem_strdup (cache_folder);
     self->path = mem_printf ("%s/%s" SUFFIX, cache_folder, hex);
+    self->sent_path = mem_printf ("%s/%s" SENT_SUFFIX, cache_folder, hex);
     load (self);
     return take (&self);
 }
@@ -113,6 +115,7 @@ void stat_cache_destroy (stat_cache_t **self_p)
     buffer_free (&self->bytes);
     free (self->folder);
     free (self->path);
+    free (self->sent_path);
     free (self);
     *self_p = NULL;
 }
@@ -186,7 +189,10 @@ static void apply_folder (const stat_cache_t *self, size_t at, walk_t *walk, uin
     const stat_node_t *folder = &self->index.nodes [twins [at]], *cached = self->index.nodes + folder->first;
     const stat_node_t *end = cached + folder->count;
     size_t next = walk->nodes [at].first, last = next + walk->nodes [at].count;
-    while (folder->kind == TREE_FOLDER && cached < end && next < last) {
+    if (folder->kind != TREE_FOLDER)
+        return;
+    walk->nodes [at].listing_before = folder->content;
+    while (cached < end && next < last) {
         int order = compare_names (cached, &walk->nodes [next]);
         if (order == 0 && walk->nodes [next].kind == TREE_FILE)
             apply_file (self, cached, &walk->nodes [next]);
@@ -218,16 +224,15 @@ static bool is_changed (const stat_cache_t *self, const walk_t *walk)
 }
 
 /* Not synced: after a power cut its checksum tells. */
-static int replace (const stat_cache_t *self, const buffer_t *bytes, err_t *err)
+static void replace (const char *path, const buffer_t *bytes)
 {
-    AUTO_FREE char *temporary = mem_printf ("%s.XXXXXX", self->path);
+    AUTO_FREE char *temporary = mem_printf ("%s.XXXXXX", path);
     AUTO_CLOSE int fd = mkostemp (temporary, O_CLOEXEC);
-    if (fd < 0)
-        return err_sys (err, errno, "make a file beside %s", self->path);
-    if (file_write_all (fd, bytes->data, bytes->size, err) == 0 && rename (temporary, self->path) == 0)
-        return 0;
-    unlink (temporary);
-    return err_set (err, ERR_FARM, "write %s: %s", self->path, strerror (errno));
+    if (fd >= 0 && file_write_all (fd, bytes->data, bytes->size, NULL) == 0 && rename (temporary, path) == 0)
+        return;
+    log_debug ("cache", "%s cannot be written: %s", path, strerror (errno));
+    if (fd >= 0)
+        unlink (temporary);
 }
 
 typedef struct {
@@ -245,7 +250,8 @@ static int latest_first (const void *a, const void *b)
 /* Our own names only, and what a run that was killed left of one: "<32 hex>.stat", "<32 hex>.stat.XXXXXX". */
 static bool is_ours (const char *name)
 {
-    return strspn (name, "0123456789abcdef") == 32 && strncmp (name + 32, SUFFIX, strlen (SUFFIX)) == 0;
+    return strspn (name, "0123456789abcdef") == 32 && (strncmp (name + 32, SUFFIX, strlen (SUFFIX)) == 0
+                                                       || strncmp (name + 32, SENT_SUFFIX, strlen (SENT_SUFFIX)) == 0);
 }
 
 static size_t list_files (DIR *folder, cache_file_t **out)
@@ -284,14 +290,50 @@ static void tidy (const stat_cache_t *self)
     closedir (folder);
 }
 
-void stat_cache_save (const stat_cache_t *self, const walk_t *walk)
+void stat_cache_save (const stat_cache_t *self, const digest_t *root, const walk_t *walk)
 {
-    err_t err;
     AUTO_BUFFER buffer_t bytes = { 0 };
-    if (!is_changed (self, walk) || !stat_index_write (&bytes, &self->key, &self->began, walk))
+    if (digest_equal (root, &self->index.root) && !is_changed (self, walk))
         return;
-    if (replace (self, &bytes, &err) < 0)
-        log_debug ("cache", "%s", err.text);
+    if (!stat_index_write (&bytes, &self->key, &self->began, root, walk))
+        return;
+    replace (self->path, &bytes);
     if (self->index.count == 0)         /* a context that was not here before: room for it */
         tidy (self);
+}
+
+/* -- sent ------------------------------------------------------------------------------------------------------- */
+
+/* root (32) key of the coordinator (32) BLAKE2b-256 of both (32) */
+static void write_sent (buffer_t *out, const uint8_t server_key [KEY_SIZE], const digest_t *root)
+{
+    buffer_append (out, root->bytes, DIGEST_SIZE);
+    buffer_append (out, server_key, KEY_SIZE);
+    digest_t digest = digest_of (out->data, out->size);
+    buffer_append (out, digest.bytes, DIGEST_SIZE);
+}
+
+static bool is_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root)
+{
+    AUTO_BUFFER buffer_t there = { 0 };
+    AUTO_BUFFER buffer_t wanted = { 0 };
+    write_sent (&wanted, server_key, root);
+    return read_bytes (self->sent_path, (off_t) wanted.size, &there) == 0 && there.size == wanted.size
+        && memcmp (there.data, wanted.data, wanted.size) == 0;
+}
+
+bool stat_cache_was_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE])
+{
+    return self->index.count && is_sent (self, server_key, &self->index.root);
+}
+
+void stat_cache_note_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root)
+{
+    AUTO_BUFFER buffer_t bytes = { 0 };
+    if (is_sent (self, server_key, root))
+        utimensat (AT_FDCWD, self->sent_path, NULL, 0);
+    else {
+        write_sent (&bytes, server_key, root);
+        replace (self->sent_path, &bytes);
+    }
 }

@@ -4,6 +4,7 @@
 #ifndef FARM_STAT_CACHE_H
 #define FARM_STAT_CACHE_H
 
+#include "common/keys.h"
 #include "farmctl/walk.h"
 
 typedef struct stat_cache stat_cache_t;
@@ -14,11 +15,16 @@ typedef struct stat_cache stat_cache_t;
 stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, const char *ignore_path);
 void stat_cache_destroy (stat_cache_t **self);
 
-/* Give content to the files of the walk that are as they were, and mark them as known. */
+/* Give content to the files of the walk that are as they were, and mark them as known; give folders their listing_before,
+ * which lives as long as the cache. */
 void stat_cache_apply (const stat_cache_t *self, walk_t *walk);
 
 /* Keep what the walk's files hold, for next time: written beside and renamed, so runs in parallel do each other no harm.
  * Removes caches of contexts that were not built for a long time. A failure costs nothing but time: it is logged. */
-void stat_cache_save (const stat_cache_t *self, const walk_t *walk);
+void stat_cache_save (const stat_cache_t *self, const digest_t *root, const walk_t *walk);
+
+/* Was the tree that the cache is of (as it was opened) sent whole to the coordinator with this key? And: this one was. */
+bool stat_cache_was_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE]);
+void stat_cache_note_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_VERSION = 1, MAGIC_SIZE = 8, HEAD_SIZE = MAGIC_SIZE + 4 + 8 + 4 + DIGEST_SIZE + 4, CHUNK_SIZE = 4 + DIGEST_SIZE };
+enum { INDEX_VERSION = 1, MAGIC_SIZE = 8, HEAD_SIZE = MAGIC_SIZE + 4 + 8 + 4 + 2 * DIGEST_SIZE + 4, CHUNK_SIZE = 4 + DIGEST_SIZE };
 
 static const char magic [MAGIC_SIZE] = { 'f', 'a', 'r', 'm', 's', 't', 'a', 't' };
 
@@ -80,6 +80,7 @@ static bool read_node (reader_t *reader, size_t index, size_t count, stat_node_t
     if (node->kind == TREE_FOLDER) {
         node->first = next_u32 (reader);
         node->count = next_u32 (reader);
+        node->content = next (reader, DIGEST_SIZE);
         return node->count == 0 || (node->first > index && node->first <= count && node->count <= count - node->first);
     }
     return node->kind == TREE_LINK || (node->kind == TREE_FILE && read_file (reader, node));
@@ -115,6 +116,7 @@ int stat_index_read (stat_index_t *self, const digest_t *key, const void *bytes,
     self->began.tv_sec = (time_t) next_u64 (&reader);
     self->began.tv_nsec = (long) next_u32 (&reader);
     is_right = memcmp (next (&reader, DIGEST_SIZE), key->bytes, DIGEST_SIZE) == 0 && is_right;
+    memcpy (self->root.bytes, next (&reader, DIGEST_SIZE), DIGEST_SIZE);
     if (is_right && read_nodes (self, &reader, next_u32 (&reader)))
         return 0;
     stat_index_free (self);
@@ -183,18 +185,21 @@ static void write_node (buffer_t *out, const node_t *node)
     if (node->kind == TREE_FOLDER) {
         put_u32 (out, node->first);
         put_u32 (out, node->count);
+        buffer_append (out, node->content.digest.bytes, DIGEST_SIZE);
     }
     if (node->kind == TREE_FILE)
         write_file (out, node);
 }
 
-bool stat_index_write (buffer_t *out, const digest_t *key, const struct timespec *began, const walk_t *walk)
+bool stat_index_write (buffer_t *out, const digest_t *key, const struct timespec *began, const digest_t *root,
+                       const walk_t *walk)
 {
     buffer_append (out, magic, MAGIC_SIZE);
     put_u32 (out, INDEX_VERSION);
     put_u64 (out, (uint64_t) began->tv_sec);
     put_u32 (out, (uint32_t) began->tv_nsec);
     buffer_append (out, key->bytes, DIGEST_SIZE);
+    buffer_append (out, root->bytes, DIGEST_SIZE);
     put_u32 (out, (uint32_t) walk->count);
     for (size_t i = 0; i < walk->count; i++) {
         write_node (out, &walk->nodes [i]);

@@ -1,8 +1,8 @@
 /* stat_index.h - what a stat cache file holds: the files of a context as they were when they were last read, in bytes.
  *
- *     head     "farmstat" version (4) time (8) time ns (4) key (32) nodes (4)
+ *     head     "farmstat" version (4) time (8) time ns (4) key (32) root (32) nodes (4)
  *     node     kind (1) name size (1) name
- *       'd'    first (4) count (4)
+ *       'd'    first (4) count (4) digest of its listing (32)
  *       'f'    mode (2) mtime (8, 4) ctime (8, 4) size (8) inode (8) device (8) chunks (4)
  *              digest (32) where there are no chunks; else of each chunk: size (4) digest (32)
  *     tail     BLAKE2b-256 of all before
@@ -28,11 +28,12 @@ typedef struct {
     uint32_t mtime_ns;
     uint32_t chunk_count;
     stamp_t stamp;
-    const uint8_t *content;         /* of a file: its digest, or size and digest of each chunk */
+    const uint8_t *content;         /* its digest, or of a long file size and digest of each chunk */
 } stat_node_t;
 
 typedef struct {
     struct timespec began;
+    digest_t root;
     stat_node_t *nodes;
     size_t count;
 } stat_index_t;
@@ -45,7 +46,8 @@ void stat_index_free (stat_index_t *self);
 /* The chunk of a node that is a long file. */
 list_item_t stat_node_chunk (const stat_node_t *self, size_t index);
 
-/* The bytes for a walk whose files have their content. false when they would be more than STAT_INDEX_MAX. */
-bool stat_index_write (buffer_t *out, const digest_t *key, const struct timespec *began, const walk_t *walk);
+/* The bytes for a walk whose files and folders have their content. false when they would be more than STAT_INDEX_MAX. */
+bool stat_index_write (buffer_t *out, const digest_t *key, const struct timespec *began, const digest_t *root,
+                       const walk_t *walk);
 
 #endif

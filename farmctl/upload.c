@@ -26,6 +26,7 @@ typedef struct {
     scan_t *scan;
     const scan_object_t *beside;    /* a piece of content that is not of the scan, and its bytes; NULL for none */
     const void *beside_data;
+    bool trusts_last;               /* the coordinator has what it had of the tree that was sent last */
     upload_stats_t *stats;
     item_t *items;              /* each object that was asked for, in that order: level by level */
     size_t count, capacity;
@@ -138,12 +139,30 @@ static int ask_level (upload_t *self, size_t from, size_t to, err_t *err)
     return 0;
 }
 
+/* With one question, all that was not in the tree that was sent last: the root, and below it what it does not share. */
+static int ask_news (upload_t *self, err_t *err)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        const scan_object_t *children;
+        size_t count = scan_children (self->scan, &self->items [i].object.digest, &children);
+        for (size_t j = 0; j < count; j++)
+            if (!scan_is_old (self->scan, &children [j].digest))
+                add_item (self, &children [j]);
+    }
+    for (size_t at = 0; at < self->count; at += QUESTION_MAX)
+        if (ask (self, at, self->count - at < QUESTION_MAX ? self->count : at + QUESTION_MAX, err) < 0)
+            return -1;
+    return take_answers (self, 0, err);
+}
+
 static int find_missing (upload_t *self, err_t *err)
 {
     scan_object_t root = { .kind = OBJECT_FOLDER, .digest = *scan_root (self->scan) };
     add_item (self, &root);
     if (self->beside)
         add_item (self, self->beside);
+    if (self->trusts_last)
+        return ask_news (self, err);
     for (size_t from = 0, to = self->count; from < to; from = to, to = self->count)
         if (ask_level (self, from, to, err) < 0)
             return -1;
@@ -243,7 +262,7 @@ static void forget (upload_t *self)
 {
     self->count = 0;
     self->on_the_way = 0;
-    self->first_seq = 0;
+    self->first_seq = 0;            /* set by the next question: late answers to this try are older */
     self->pack_objects = 0;
     buffer_clear (&self->pack);
     digest_map_free (&self->by_digest);
@@ -255,18 +274,30 @@ static bool may_try_again (const upload_t *self, const err_t *why)
     return why->code == ERR_NETWORK && self->heard_ms && clock_boot_ms () - self->heard_ms < SILENCE_MS;
 }
 
+/* Where the coordinator has lost something since (collected, or damaged), it refuses the folder that names it. */
 static int attempt (upload_t *self, err_t *err)
 {
-    return find_missing (self, err) < 0 ? -1 : send_missing (self, err);
+    int rc = find_missing (self, err) < 0 ? -1 : send_missing (self, err);
+    if (rc == 0 || !self->trusts_last || err->code != ERR_PROTOCOL)
+        return rc;
+    err_t dropped;
+    while (self->on_the_way > 0 && (take_answer (self, &dropped) == 0 || dropped.code != ERR_NETWORK))
+        ;
+    self->trusts_last = false;
+    forget (self);
+    return attempt (self, err);
 }
 
 static int persist (upload_t *self, err_t *err)
 {
     err_t why = { 0 };
     int rc;
+    self->trusts_last = scan_was_sent (self->scan, client_server_key (self->client));
     while ((rc = attempt (self, &why)) < 0 && may_try_again (self, &why))
         forget (self);
-    if (rc < 0 && err)
+    if (rc == 0)
+        scan_note_sent (self->scan, client_server_key (self->client));
+    else if (err)
         *err = why;
     forget (self);
     free (self->items);

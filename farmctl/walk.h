@@ -21,6 +21,7 @@ typedef struct {
     uint16_t mode;
     bool is_dropped;                /* a left-out folder in which no line let anything in again */
     bool is_known;                  /* a file whose content the stat cache knows: it is not opened */
+    const uint8_t *listing_before;  /* of a folder: the digest of its listing last time, borrowed from the cache; or NULL */
     int64_t mtime_s;
     uint32_t mtime_ns;
     uint32_t parent, first, count;

@@ -256,7 +256,7 @@ static void odd_bytes_do_no_harm (void **state)
     AUTO (walk) walk_t *walk = NULL;
     make_some (self);
     assert_int_equal (walk_context (&walk, self->context, NULL, NULL), 0);
-    assert_true (stat_index_write (&bytes, &key, &began, walk));
+    assert_true (stat_index_write (&bytes, &key, &began, &key, walk));
     unsigned random = 1;
     for (int i = 0; i < 20000; i++) {
         size_t size = 70 + next_random (&random, bytes.size - 70);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/file.h"
@@ -199,6 +200,65 @@ static void one_changed_file_of_a_thousand_is_a_few_objects (void **state)
     assert_int_equal (fetched.objects, 4);
 }
 
+static digest_t send_cached (farm_t *self, upload_stats_t *stats)
+{
+    err_t err = { 0 };
+    AUTO (scan) scan_t *scan = NULL;
+    AUTO_FREE char *cache = file_join (self->top, "stat-cache");
+    *stats = (upload_stats_t) { 0 };
+    if (scan_names (&scan, self->context, NULL, cache, &err) < 0 || scan_content (scan, &err) < 0
+    ||  upload_context (self->client, scan, stats, &err) < 0)
+        fail_msg ("%s", err.text);
+    return *scan_root (scan);
+}
+
+/* What the tree shares with the one that was sent last is not asked about. */
+static void a_change_is_one_question (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    make_thousand (self);
+    tree_file (self->context, "long", 2000000, 1, 0644);
+    send_cached (self, &sent);
+    assert_int_equal (sent.questions, 4);
+    usleep (60000);
+    send_cached (self, &sent);
+    assert_int_equal (sent.questions, 1);
+    tree_file (self->context, "5/555", 500, 5000, 0644);
+    tree_link (self->context, "5/link", "555");
+    digest_t root = send_cached (self, &sent);
+    assert_int_equal (sent.questions, 1);
+    assert_int_equal (sent.sent_objects, 4);
+    fetch (self, &root, &fetched);
+    if (checkout_context (self->cache, &root, self->out, NULL, NULL) < 0)
+        fail ();
+    assert_true (tree_equal (self->context, self->out));
+}
+
+static void what_a_coordinator_lost_is_sent_again (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t first, sent;
+    fetch_stats_t fetched;
+    AUTO_FREE char *depot = file_join (self->state, "depot");
+    AUTO_FREE char *endpoint = mem_strdup (depot_service_endpoint (self->service));
+    make_thousand (self);
+    send_cached (self, &first);
+    usleep (60000);
+    send_cached (self, &sent);
+    for (int i = 0; i < 2; i++) {       /* unchanged, and with a change */
+        stop_service (self);
+        tree_remove (depot);
+        start_service (self, endpoint);
+        if (i > 0)
+            tree_file (self->context, "5/555", 500, 5000, 0644);
+        digest_t root = send_cached (self, &sent);
+        assert_true (sent.sent_objects > first.sent_objects);
+        fetch (self, &root, &fetched);
+    }
+}
+
 /* With the questions of the context, so that it costs none of its own; also when a file of the context is the same. */
 static void a_dockerfile_travels_beside_the_context (void **state)
 {
@@ -333,6 +393,8 @@ int main (void)
         TEST (a_folder_of_many_names_arrives_as_it_was),
         TEST (an_unchanged_context_is_one_question),
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),
+        TEST (a_change_is_one_question),
+        TEST (what_a_coordinator_lost_is_sent_again),
         TEST (a_dockerfile_travels_beside_the_context),
         TEST (what_the_coordinator_has_not_is_named),
         TEST (a_cancelled_fetch_ends),
