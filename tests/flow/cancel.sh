@@ -7,13 +7,10 @@ state=$farm/worker-$native_name
 # What a worker holds beside its caches
 holds ()
 {
-    local storage
     processes_below "$farm" | sed 's/^/process /'
     mounts_below "$farm" | sed 's/^/mount /'
-    for storage in $(find "$state" -type d \( -name 'overlay-containers' -o -name 'vfs-containers' \)); do
-        ls "$storage" | grep -vE '\.(json|lock)$' | sed 's/^/container /'
-    done
-    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data \) -prune -o -print | sort
+    find "$state" \( -path '*/overlay-containers/*' -o -path '*/vfs-containers/*' \) -type d -prune -printf 'container %P\n'
+    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data \) -prune -o -path "$state/attempts" -o -print | sort
 }
 
 # What the worker keeps in any case stands there after a first build.

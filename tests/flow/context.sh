@@ -72,7 +72,7 @@ check "a change sends the chunks that changed" change_sends_the_change
 
 as_it_was ()
 {
-    local folder list='%P|%y|%m|%l|%s\n'
+    local folder mounted
     folder=$(context faithful <<< $'FROM %BASE%\nCOPY tree /tree')
     mkdir -p "$folder/tree/empty" "$folder/tree/closed" "$folder/tree/deep/$(printf 'd/%.0s' $(seq 60))"
     : > "$folder/tree/nothing"
@@ -91,11 +91,12 @@ as_it_was ()
     echo d > "$folder/tree/"$'\xff\xfe'
     echo e > "$folder/tree/-rf"
     truncate -s 1000000 "$folder/tree/sparse"
-    touch -h -d '2001-02-03 04:05:06' "$folder/tree/program" "$folder/tree/nothing"
-    touch -d '1969-12-31 23:00:00 UTC' "$folder/tree/two words"
+    # An image keeps whole seconds, and none before 1970.
+    find "$folder/tree" -exec touch -h -d '2019-10-11 12:13:14' {} +
+    touch -d '2001-02-03 04:05:06' "$folder/tree/program" "$folder/tree/nothing"
+    touch -d '2038-01-19 03:14:09 UTC' "$folder/tree/two words"
     run 0 farmctl submit -q -t "$REGISTRY/faithful:1" "$folder"
     store_pull "$native" "$REGISTRY/faithful:1"
-    local mounted
     mounted=$(store mount probe)
     listed ()
     {

@@ -5,8 +5,9 @@
 indexes_in ()
 {
     local folder=$farm/registry/docker/registry/v2/repositories/$1/_manifests/revisions/sha256 digest
-    [ -d "$folder" ] || return 0
-    for digest in $(ls "$folder"); do
+    for digest in "$folder"/*; do
+        [ -d "$digest" ] || continue
+        digest=${digest##*/}
         registry_get "$1/manifests/sha256:$digest" | jq -e .manifests > /dev/null && echo "sha256:$digest"
     done
     return 0

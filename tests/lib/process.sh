@@ -59,7 +59,7 @@ processes_below ()
 {
     local file
     for file in /proc/[0-9]*/cmdline; do
-        tr '\0' ' ' < "$file" 2> /dev/null | grep -F -- "$1/" | sed "s|^|${file//[!0-9]/} |"
+        { tr '\0' ' ' < "$file"; } 2> /dev/null | grep -F -- "$1/" | sed "s|^|${file//[!0-9]/} |"
     done | grep -vE '^[0-9]+ [^ ]*(farm-worker|farm-coordinator|docker-registry) ' || true
 }
 
