@@ -61,7 +61,7 @@ static int status_of (const err_t *error)
     }
 }
 
-enum MHD_Result answer_error (call_t *self, const err_t *error)
+enum MHD_Result answer_own_error (call_t *self, const err_t *error)
 {
     bool wants_password = self->pass == NULL;
     AUTO_JSON json_t *body = json_pack ("{s:[{s:s, s:s}]}", "errors", "code", wants_password ? "UNAUTHORIZED" : code_of (error),
@@ -81,7 +81,7 @@ enum MHD_Result answer_failure (call_t *self, const err_t *error)
     call_describe (self, what);
     err_wrap (&whole, "%s", what);
     pass_note_error (self->pass, &whole);
-    return answer_error (self, &whole);
+    return answer_own_error (self, &whole);
 }
 
 enum MHD_Result answer_empty (call_t *self, int status, const char *location, const char *digest, const char *range)

@@ -347,7 +347,7 @@ enum MHD_Result calls_on_request (void *argument, struct MHD_Connection *connect
         *call = self = mem_alloc (sizeof *self);
         self->calls = argument;
         self->connection = connection;
-        return admit (self, method, url, &err) < 0 ? answer_error (self, &err) : MHD_YES;
+        return admit (self, method, url, &err) < 0 ? answer_own_error (self, &err) : MHD_YES;
     }
     if (*data_size == 0)
         return act (self, method);

@@ -47,7 +47,7 @@ typedef struct {
 } call_t;
 
 /* Answer with an error of the door's own. */
-enum MHD_Result answer_error (call_t *self, const err_t *error);
+enum MHD_Result answer_own_error (call_t *self, const err_t *error);
 /* Note why it failed, and answer with it. */
 enum MHD_Result answer_failure (call_t *self, const err_t *error);
 /* Answer with a status and no body; location, digest and range may be NULL. */
