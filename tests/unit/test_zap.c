@@ -35,6 +35,7 @@ static int handshake (const char *endpoint, const keypair_t *client, const uint8
     if (message)
         memcpy (&event, zframe_data (zmsg_first (message)), sizeof event);
     zmsg_destroy (&message);
+    zmq_socket_monitor (zsock_resolve (dealer), NULL, 0);      /* an event that nobody takes would stop the I/O thread for good */
     zsock_destroy (&events);
     zsock_destroy (&dealer);
     return event;
