@@ -88,7 +88,7 @@ bool held_take (held_t *self)
         end_thread (self);
     else
         set_report (self, report);
-    return true;
+    return !is_over;
 }
 
 void held_stop (held_t *self, stop_t why)

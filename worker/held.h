@@ -32,7 +32,7 @@ void held_destroy (held_t **self);
 bool held_is_busy (const held_t *self);         /* takes a slot */
 bool held_is_done (const held_t *self);         /* nothing more to do or to say: destroy it */
 
-/* Take what its thread says: true when that ended it, or was a report that is to be sent now. */
+/* Take what its thread says: true for a report, which is to be sent now. */
 bool held_take (held_t *self);
 
 void held_stop (held_t *self, stop_t why);

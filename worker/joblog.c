@@ -45,6 +45,7 @@ static void take_command (loop_t *self)
     else if (verb && value && zframe_streq (verb, "FLUSH")) {
         AUTO_FREE char *text = zframe_strdup (value);
         self->flush_at = clock_boot_ms () + strtoll (text, NULL, 10);
+        sender_tell_left_out (self->sender);
     }
     else
         self->is_over = true;

@@ -22,7 +22,7 @@ enum {
     ON_THE_WAY_MAX = 4, PART_MAX = 256 * 1024, HIGH_WATER = 16,
     ASK_MS = 5000, ASK_MAX_MS = 60000,      /* without an answer: ask how long the log is */
     PAUSE_MS = 250, PAUSE_MAX_MS = 8000,    /* after a refusal; doubles */
-    REFUSALS_MAX = 6,                       /* of a closed log, 12 s: it may be open again after a restart */
+    REFUSALS_MAX = 5,                       /* of a closed log, 8 s: it may be open again after a restart */
     CUT_BYTES = 1024 * 1024
 };
 static const int64_t default_limit_bytes = 256 << 20;
@@ -118,9 +118,11 @@ static void write_end (sender_t *self, const void *data, size_t size)
     self->left_out++;
 }
 
-static void tell_left_out (sender_t *self)
+void sender_tell_left_out (sender_t *self)
 {
     uint64_t count = self->left_out;
+    if (count == 0 || self->is_closed)
+        return;
     AUTO_FREE char *line = mem_printf ("%lld w %llu lines are left out here: the coordinator was away, or took the log too slowly\n",
                                        (long long) clock_wall_ms (), (unsigned long long) count);
     self->left_out = 0;
@@ -134,8 +136,8 @@ void sender_add (sender_t *self, const void *line, size_t size)
     if (self->is_closed)
         return;
     bool has_room = self->end - self->base + (int64_t) size <= self->limit_bytes;
-    if (has_room && self->left_out)
-        tell_left_out (self);
+    if (has_room)
+        sender_tell_left_out (self);
     if (has_room && !self->left_out)
         write_end (self, line, size);
     else
@@ -145,7 +147,8 @@ void sender_add (sender_t *self, const void *line, size_t size)
 /* The coordinator has all: begin the file anew. */
 static void cut_file (sender_t *self)
 {
-    if (self->acked < self->end || self->end - self->base < CUT_BYTES)
+    int64_t enough = self->limit_bytes / 2 < CUT_BYTES ? self->limit_bytes / 2 : CUT_BYTES;
+    if (self->acked < self->end || self->end - self->base < enough)
         return;
     if (ftruncate (self->fd, 0) == 0)
         self->base = self->end;

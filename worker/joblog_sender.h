@@ -13,6 +13,9 @@ void sender_destroy (sender_t **self);
 /* Add a line, with its line feed. */
 void sender_add (sender_t *self, const void *line, size_t size);
 
+/* Add a line that says how many were left out since the last that had room, if any were. */
+void sender_tell_left_out (sender_t *self);
+
 /* Take answers and send what can be sent. */
 void sender_work (sender_t *self);
 

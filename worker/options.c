@@ -1,9 +1,11 @@
 /* options.c - see options.h. */
 #include "worker/options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/log.h"
@@ -91,6 +93,28 @@ static int load_file (options_t *self, err_t *err)
     return settings_load (self->without_line, self->file, err);
 }
 
+/* A path that is relative means from where the worker is started; builders run elsewhere, and `join` writes it down. */
+static int make_absolute (options_t *self, const char *setting, err_t *err)
+{
+    const char *path = settings_text (self->settings, setting);
+    if (!path || path [0] == '/' || !path [0] || (!strchr (path, '/') && strcmp (setting, "builder/program") == 0))
+        return 0;
+    AUTO_FREE char *here = getcwd (NULL, 0);
+    if (!here)
+        return err_sys (err, errno, "find the current folder");
+    AUTO_FREE char *whole = file_join (here, path);
+    return settings_set (self->settings, setting, whole, err);
+}
+
+static int make_paths_absolute (options_t *self, err_t *err)
+{
+    static const char *const paths [] = { "state", "cache", "builder/program", "registry/certs" };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (make_absolute (self, paths [i], err) < 0)
+            return -1;
+    return 0;
+}
+
 static int check_numbers (const options_t *self, err_t *err)
 {
     int64_t slots = settings_number (self->settings, "slots"), port = settings_number (self->settings, "door/port");
@@ -114,7 +138,7 @@ int options_read (options_t *self, int argc, char **argv, err_t *err)
         return -1;
     if (settings_take_options (self->settings, &argc, argv, err) < 0)
         return -1;
-    return check_numbers (self, err);
+    return make_paths_absolute (self, err) < 0 ? -1 : check_numbers (self, err);
 }
 
 void options_free (options_t *self)
