@@ -197,7 +197,7 @@ static int open_builder (worker_t *self, err_t *err)
 
 static int open_cache (worker_t *self, err_t *err)
 {
-    AUTO_FREE char *folder = options_cache_folder (&self->options);
+    AUTO_FREE char *folder = options_contexts_folder (&self->options);
     return cache_new (&self->cache, folder, settings_number (self->options.settings, "depot/limit"), err);
 }
 

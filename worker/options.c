@@ -156,7 +156,7 @@ void options_keep (const options_t *self, zconfig_t *file)
     }
 }
 
-char *options_cache_folder (const options_t *self)
+char *options_contexts_folder (const options_t *self)
 {
     const char *cache = settings_text (self->settings, "cache"), *state = settings_text (self->settings, "state");
     if (cache && *cache)

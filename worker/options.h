@@ -22,6 +22,6 @@ void options_keep (const options_t *self, zconfig_t *file);
 
 /* Where contexts are kept: `cache`, else below the state folder, or the system's cache folder with the default state folder.
  * The caller frees. */
-char *options_cache_folder (const options_t *self);
+char *options_contexts_folder (const options_t *self);
 
 #endif

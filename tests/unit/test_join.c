@@ -163,7 +163,7 @@ static void the_cache_follows_the_state (void **state)
         options_t options;
         AUTO_FREE char *line = NULL;
         assert_int_equal (read_line (&options, &line, table [i].line, &err), 0);
-        AUTO_FREE char *cache = options_cache_folder (&options);
+        AUTO_FREE char *cache = options_contexts_folder (&options);
         assert_string_equal (cache, table [i].cache);
         options_free (&options);
     }

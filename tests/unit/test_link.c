@@ -57,7 +57,7 @@ typedef struct {
     pthread_t thread;
     bool is_running;
     int run_rc;
-    digest_t context;
+    scan_t *scan;
 } farm_t;
 
 /* -- the farm --------------------------------------------------------------------------------------------------- */
@@ -98,17 +98,14 @@ static void start_builder (farm_t *self)
         fail_msg ("%s", err.text);
 }
 
-static void send_context (farm_t *self)
+static void scan (farm_t *self)
 {
     err_t err = { 0 };
-    upload_stats_t stats = { 0 };
-    AUTO (scan) scan_t *scan = NULL;
     AUTO_FREE char *context = file_join (self->top, "context");
     tree_folder (self->top, "context", 0755);
     tree_file (context, "file", 1000, 1, 0644);
-    if (scan_context (&scan, context, NULL, &err) < 0 || upload_context (self->client, scan, &stats, &err) < 0)
+    if (scan_context (&self->scan, context, NULL, &err) < 0)
         fail_msg ("%s", err.text);
-    self->context = *scan_root (scan);
 }
 
 static void bind_control (farm_t *self, const char *endpoint)
@@ -134,7 +131,7 @@ static int set_up (void **state)
     self->stop_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     start_service (self);
     start_builder (self);
-    send_context (self);
+    scan (self);
     bind_control (self, "tcp://127.0.0.1:*");
     *state = self;
     return 0;
@@ -158,6 +155,7 @@ static int tear_down (void **state)
     link_destroy (&self->link);
     json_decref (self->description);
     client_destroy (&self->client);
+    scan_destroy (&self->scan);
     zframe_destroy (&self->peer);
     zactor_destroy (&self->service_actor);
     depot_service_destroy (&self->service);
@@ -276,9 +274,9 @@ static void assign (farm_t *self, int64_t job, const char *dockerfile)
     upload_stats_t stats = { 0 };
     digest_t digest;
     char context [DIGEST_HEX_SIZE + 1], hex [DIGEST_HEX_SIZE + 1], number [24];
-    if (upload_content (self->client, dockerfile, strlen (dockerfile), &digest, &stats, &err) < 0)
+    if (upload_build (self->client, self->scan, dockerfile, strlen (dockerfile), &digest, &stats, &err) < 0)
         fail_msg ("%s", err.text);
-    digest_to_hex (&self->context, context);
+    digest_to_hex (scan_root (self->scan), context);
     digest_to_hex (&digest, hex);
     snprintf (number, sizeof number, "%lld", (long long) job);
     zstr_sendx (self->service_actor, "OPEN-LOG", number, "1", "2", NULL);
