@@ -21,7 +21,7 @@ coordinator_killed ()
     expect "attempts: the worker went on" "$(field "$id" '.jobs[0].attempts | length')" 1
     background_ends follower 0
     expect_text "$work/follower.log" "$(field "$id" .digest)"
-    expect "indexes" "$(indexes_in killed | wc -w)" 1
+    expect_one_index killed
     has_said "$id" "slow ends"
 }
 check "the coordinator, killed while building: the build goes on, farmctl waits" coordinator_killed
@@ -102,7 +102,7 @@ worker_stopped ()
     devfarm start "worker-$native_name"
 }
 check "a worker, stopped in good order: the job ends on the other" worker_stopped
-[ ! -e "$work/pids/worker-second" ] || background_end worker-second
+background_end worker-second
 
 # -- farmctl -----------------------------------------------------------------------------------------------------------
 

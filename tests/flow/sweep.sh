@@ -98,8 +98,8 @@ nothing_twice ()
 {
     local point
     for ((point = 0; point < points; point++)); do
-        expect "indexes of coordinator-$point" "$(indexes_in "sweep/coordinator-$point" | wc -w)" 1
-        expect "indexes of worker-$point" "$(indexes_in "sweep/worker-$point" | wc -w)" 1
+        expect_one_index "sweep/coordinator-$point"
+        expect_one_index "sweep/worker-$point"
     done
     devfarm stop coordinator
     expect "builds not published exactly once" "$(farm_sql "SELECT builds.id FROM builds LEFT JOIN events ON events.build = builds.id

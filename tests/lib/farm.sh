@@ -107,14 +107,13 @@ has_worker ()
     [ "$(worker_state "$1")" = "${2:-online}" ]
 }
 
-# worker_add NAME [SETTING...]: another worker like the native one; ended with the test
+# worker_add NAME [FOLDER]: another worker like the native one, with its state in FOLDER; ended with the test
 worker_add ()
 {
-    local name=$1
-    shift
-    set -- -c "$farm/worker-$native_name.conf" "--state=$work/$name" "--name=$name" "$@"
-    farm-worker join "$(cat "$farm/coordinator/join")" "$@"
-    background "$name" farm-worker "$@"
+    local name=$1 state=${2:-$work/$1} conf=$work/$1.conf
+    sed -e "s|^state = .*|state = \"$state\"|" -e "s|^name = .*|name = \"$name\"|" "$farm/worker-$native_name.conf" > "$conf"
+    farm-worker join "$(cat "$farm/coordinator/join")" -c "$conf" > "$work/$name-join.log"
+    background "$name" farm-worker -c "$conf"
     wait_for 60 has_worker "$name"
 }
 

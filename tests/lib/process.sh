@@ -27,6 +27,7 @@ is_dead ()
 background_end ()
 {
     local pid
+    [ -e "$work/pids/$1" ] || return 0
     pid=$(background_pid "$1")
     rm -f "$work/pids/$1"
     kill "-${2:-TERM}" "$pid" 2> /dev/null || return 0
