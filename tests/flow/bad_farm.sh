@@ -133,6 +133,10 @@ disk_full_while_building ()
 {
     mountpoint -q "$farm/coordinator" || skip "no tmpfs was mounted"
     local id
+    devfarm stop coordinator        # what was sent before has used up all above the floor
+    farm_set coordinator depot/free-floor 1M
+    devfarm start coordinator
+    wait_for 60 has_worker "worker-$native_name"
     id=$(submit_detached --platform "$native" -t "$REGISTRY/light:4" "$(slow_context full 2)")
     wait_said "$id" "slow begins"
     dd if=/dev/zero of="$farm/coordinator/filler" bs=4096 status=none || true

@@ -78,7 +78,7 @@ farmctl_sweep ()
     done
     wait_for 120 all_have_ended
 }
-all_have_ended () { farmctl ls --all --json | jq -e '[.builds[].state] | all (. == "published" or . == "failed" or . == "cancelled")' > /dev/null; }
+all_have_ended () { [ "$(farmctl ls --all --json | jq '[.builds[].state] | all (. == "published" or . == "failed" or . == "cancelled")')" = true ]; }
 check "farmctl is killed at $((points * 2)) moments" farmctl_sweep
 
 nothing_lost ()

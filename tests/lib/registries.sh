@@ -59,6 +59,7 @@ fake_registry_start ()
 {
     [ ! -e "$work/pids/fake-registry" ] || background_end fake-registry
     printf '%s\n' "$1" > "$work/fake.json"
+    rm -f "$work/fake-registry.log"
     mkfifo "$work/fake-input" 2> /dev/null || true
     # It ends with its standard input; open for both, that has no end.
     background fake-registry bash -c 'exec "$@" <> "$0"' "$work/fake-input" "$top_srcdir/tests/lib/fake_registry.py" \
