@@ -32,10 +32,11 @@ static const char *const known_architectures [] = {
     "wasm",
 };
 
-/* Lower-case copy; -1 when it does not fit or has other characters than [a-z0-9._-]. */
+/* Lower-case copy; -1 when it does not fit, does not begin with a letter or a digit, or has other characters than
+ * [a-z0-9._-]. */
 static int copy_part (char out [PLATFORM_PART_MAX], const char *text, size_t size)
 {
-    if (size >= PLATFORM_PART_MAX)
+    if (size >= PLATFORM_PART_MAX || (size > 0 && !isalnum ((unsigned char) text [0])))
         return -1;
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char) text [i];
