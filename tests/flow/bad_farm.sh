@@ -60,15 +60,6 @@ registry_talks_nonsense ()
 }
 check "a registry that talks nonsense: exit code 5" registry_talks_nonsense
 
-registry_loses ()
-{
-    fake_registry_start '{"rules": [{"method": "HEAD", "path": "/blobs/", "skip": 6, "status": 404}, {"method": "GET", "path": "/manifests/sha256", "status": 404}]}'
-    farm_trust "$FAKE_REGISTRY"
-    run 6 timeout 120 farmctl submit -t "$FAKE_REGISTRY/team/app:1" "$plain"
-    expect_text "$work/err" "verify $FAKE_REGISTRY/team/app@sha256:"
-}
-check "a registry that loses what was pushed: exit code 6, no tag" registry_loses
-
 # -- disks -------------------------------------------------------------------------------------------------------------
 
 worker_disk_full ()

@@ -7,6 +7,7 @@ registry_with_login_start
 login=$(printf 'ann:%s' "$LOGIN_PASSWORD" | base64)
 printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$LOGIN_REGISTRY" "$login" > "$work/config.json"
 chmod 600 "$work/config.json"
+printf '%s\n' "$LOGIN_PASSWORD" "$login" > "$work/secrets"
 farm_set coordinator registry/auth-file "$work/config.json"
 farm_set coordinator log/level debug
 farm_set "worker-$native_name" log/level debug
@@ -29,7 +30,7 @@ pushed_with_login ()
     # What processes of this machine show meanwhile, beside the registry's and this test's
     for seen in /proc/[0-9]*; do
         { tr '\0' '\n' < "$seen/environ"; tr '\0' '\n' < "$seen/cmdline"; } 2> /dev/null
-    done | grep -F -e "$LOGIN_PASSWORD" -e "$login" > "$work/seen" || true
+    done | grep -F -f "$work/secrets" > "$work/seen" || true
     expect "the password in environments and command lines" "$(cat "$work/seen")" ""
     background_ends curious 0
     curl -sSf -u "ann:$LOGIN_PASSWORD" -H 'Accept: application/vnd.oci.image.index.v1+json' "http://$LOGIN_REGISTRY/v2/team/app/manifests/1" > "$work/one"
@@ -45,7 +46,7 @@ nowhere_in ()
     devfarm start coordinator
     wait_for 20 farm_is_up
     local found
-    found=$(grep -rlaF -e "$LOGIN_PASSWORD" -e "$login" "$@" || true)
+    found=$(grep -rlaF -f "$work/secrets" "$@" || true)
     expect "files with the password" "$found" ""
 }
 check "it is in no file, database or log of the workers" nowhere_in "$farm/worker-$native_name" "$farm/worker-$native_name.log"
