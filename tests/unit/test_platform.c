@@ -56,7 +56,8 @@ static void what_is_no_platform_is_refused_by_name (void **state)
         "", "/", "//", "linux", "linux/", "/amd64", "linux//v7", "linux/arm/", "linux/arm/v7/", "linux/arm/v7/more", "a/b/c/d/e",
         "windows", "darwin", "macos", "lunux/amd64", "Linuxx/amd64", "amd46", "armv7l", "native", "local",
         "linux/amd64,linux/arm64", "linux amd64", "linux/amd 64", " linux/amd64", "linux/amd64 ", "linux/amd64\n", "linux/\xc3\xa9",
-        "linux/amd64;rm", "linux/../amd64x/", "linux/..", "linux/../etc", "linux/arm/-v7", "windows(10.0.17763)/amd64", "linux:amd64", "linux\\amd64", "*", "linux/*",
+        "linux/amd64;rm", "linux/../amd64x/", "linux/..", "linux/../etc", "linux/arm/-v7",
+        "windows(10.0.17763)/amd64", "linux:amd64", "linux\\amd64", "*", "linux/*",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         platform_t platform;
