@@ -147,6 +147,44 @@ static void a_nasty_context_arrives_as_it_was (void **state)
     assert_true (tree_equal (self->context, self->out));
 }
 
+/* rsync finds no difference: in content, kinds, modes, times or links' targets. */
+static void assert_arrives (farm_t *self, const char *folder)
+{
+    err_t err = { 0 };
+    upload_stats_t sent = { 0 };
+    fetch_stats_t fetched;
+    AUTO (scan) scan_t *scan = NULL;
+    AUTO_FREE char *compare = mem_printf ("rsync -rlptni --checksum --delete '%s/' '%s/'", folder, self->out);
+    char line [1000] = "";
+    if (scan_context (&scan, folder, NULL, &err) < 0 || upload_context (self->client, scan, &sent, &err) < 0)
+        fail_msg ("%s", err.text);
+    fetch (self, scan_root (scan), &fetched);
+    if (checkout_context (self->cache, scan_root (scan), self->out, NULL, &err) < 0)
+        fail_msg ("%s", err.text);
+    FILE *differences = popen (compare, "r");
+    assert_non_null (differences);
+    if (fgets (line, sizeof line, differences))
+        fail_msg ("%s differs: %s", folder, line);
+    assert_int_equal (pclose (differences), 0);
+    tree_remove (self->out);
+}
+
+/* A checkout of the project with its .git, Debian's time zones (links and hard links), and what FARM_TEST_CONTEXT names. */
+static void real_contexts_arrive_as_they_were (void **state)
+{
+    farm_t *self = *state;
+    const char *named = getenv ("FARM_TEST_CONTEXT");
+    AUTO_FREE char *clone = mem_printf ("git clone -q '%s' '%s' 2> /dev/null", SOURCE_DIR, self->context);
+    if (system ("rsync --version > /dev/null 2>&1") != 0)
+        skip ();
+    if (system (clone) == 0)
+        assert_arrives (self, self->context);
+    if (file_exists ("/usr/share/zoneinfo"))
+        assert_arrives (self, "/usr/share/zoneinfo");
+    if (named)
+        assert_arrives (self, named);
+}
+
 static void a_folder_of_many_names_arrives_as_it_was (void **state)
 {
     farm_t *self = *state;
@@ -390,6 +428,7 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         TEST (a_nasty_context_arrives_as_it_was),
+        TEST (real_contexts_arrive_as_they_were),
         TEST (a_folder_of_many_names_arrives_as_it_was),
         TEST (an_unchanged_context_is_one_question),
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),
