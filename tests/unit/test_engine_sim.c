@@ -638,7 +638,7 @@ static void run (void **state, uint64_t seed, sim_t *totals)
 static void whatever_happens_the_farm_keeps_its_word (void **unused)
 {
     (void) unused;
-    static const uint64_t seeds [] = { 1, 2, 3, 5, 8, 13, 10007 };
+    static const uint64_t seeds [] = { 1, 2, 3, 5, 30021, 30022 };      /* the last two have caught an engine that was broken for it */
     AUTO_FREE sim_t *totals = mem_alloc (sizeof *totals);
     const char *more = getenv ("SIM_SEEDS");                /* "FROM-TO": for a long night */
     unsigned long long from = 0, to = 0;
