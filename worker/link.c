@@ -93,7 +93,7 @@ static json_t *list_attempts (link_t *self)
 {
     json_t *list = json_array ();
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
-        if (!held->is_unwanted && (held->report || !held->has_ended))
+        if (held->report || !held->has_ended)
             json_array_append_new (list, json_pack ("{s:I, s:I}", "job", (json_int_t) held->job, "attempt",
                                                     (json_int_t) held->attempt));
     return list;
@@ -231,14 +231,11 @@ static void on_assign (link_t *self, const msg_t *message)
 static void on_abort (link_t *self, const msg_t *message)
 {
     held_t *held = find (self, msg_int (message, "job"), msg_int (message, "attempt"));
-    if (!held)
+    if (!held || held->is_unwanted)
         return;
     log_info ("link", "job %lld, attempt %lld is stopped: %s", (long long) held->job, (long long) held->attempt,
               msg_text (message, "reason"));
-    if (held->has_ended)
-        held_drop (held);
-    else
-        held_stop (held, STOP_ABORTED);
+    held_drop (held);
 }
 
 static void on_noted (link_t *self, const msg_t *message)

@@ -262,8 +262,8 @@ static void note (farm_t *self, const msg_t *report, bool is_stale)
 
 static void greet (farm_t *self)
 {
-    start_worker (self);
     let_in (self, &self->worker, "2", "worker");
+    start_worker (self);
     AUTO (msg) msg_t *hello = expect (self, "hello");
     welcome (self, hello);
 }
@@ -345,8 +345,8 @@ static char *read_text (const char *folder, const char *name)
 static void hello_comes_first_and_again_when_asked_for (void **state)
 {
     farm_t *self = *state;
-    start_worker (self);
     let_in (self, &self->worker, "2", "worker");
+    start_worker (self);
     AUTO (msg) msg_t *hello = next_message (self, PATIENCE_MS);
     assert_non_null (hello);
     assert_string_equal (msg_verb (hello), "hello");
@@ -465,7 +465,7 @@ static void the_next_job_is_taken_before_the_last_one_is_noted (void **state)
 
 /* -- what the coordinator does not want ------------------------------------------------------------------------- */
 
-static void a_stale_attempt_stops_without_a_word (void **state)
+static void a_stale_attempt_stops_and_tells_its_end (void **state)
 {
     farm_t *self = *state;
     greet (self);
@@ -473,12 +473,31 @@ static void a_stale_attempt_stops_without_a_word (void **state)
     AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
     assert_true (file_exists (self->attempts));
     note (self, report, true);
-    expect_silence (self, 500);
+    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
+    assert_string_equal (msg_text (failed, "code"), "cancelled");
+    note (self, failed, true);
+    expect_silence (self, 1500);
     assert_int_equal (beating (self), 0);
     expect_cleaned (self);
-    expect_silence (self, 1500);
     assign (self, JOB + 1, "exec sleep 60");        /* its slot is free again */
     AUTO (msg) msg_t *next = expect_report (self, JOB + 1, "building");
+}
+
+/* Until it has stopped it is named, and takes its slot. */
+static void a_stale_attempt_that_takes_long_to_stop_is_named (void **state)
+{
+    farm_t *self = *state;
+    greet (self);
+    assign (self, JOB, "trap '' TERM; sleep 60; sleep 60");     /* only SIGKILL ends it, after 2 s */
+    AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
+    zclock_sleep (200);
+    note (self, report, true);
+    expect_silence (self, 1000);
+    assert_int_equal (beating (self), 1);
+    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
+    note (self, failed, true);
+    expect_silence (self, 300);
+    assert_int_equal (beating (self), 0);
 }
 
 static void an_aborted_attempt_says_that_it_was_cancelled (void **state)
@@ -590,7 +609,8 @@ int main (void)
         TEST (a_fault_of_the_user_is_told_with_its_step_and_all_of_the_log),
         TEST (a_push_is_tried_again_without_a_build),
         TEST (the_next_job_is_taken_before_the_last_one_is_noted),
-        TEST (a_stale_attempt_stops_without_a_word),
+        TEST (a_stale_attempt_stops_and_tells_its_end),
+        TEST (a_stale_attempt_that_takes_long_to_stop_is_named),
         TEST (an_aborted_attempt_says_that_it_was_cancelled),
         TEST (an_assignment_that_comes_twice_is_one),
         TEST (an_assignment_beyond_the_slots_is_given_back),
