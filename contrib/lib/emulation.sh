@@ -32,7 +32,7 @@ emulation_register ()
 {
     local conf=/usr/lib/binfmt.d/$1.conf
     if [ ! -e "$binfmt/register" ]; then
-        as_root mount -t binfmt_misc binfmt_misc "$binfmt" || true
+        as_root mount -t binfmt_misc binfmt_misc "$binfmt" || [ -e "$binfmt/register" ] || return
     fi
     emulation_is_registered "$1" && return
     [ -e "$conf" ] || { say "$conf is not there: apt-get install qemu-user-static"; return 1; }
