@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "coordinator/builds.h"
+#include "coordinator/results.h"
 #include "coordinator/tags.h"
 
 /* -- begin ------------------------------------------------------------------------------------------------------ */
@@ -144,18 +145,20 @@ int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t atte
 /* When the attempt came into a state; and what a `pushed` tells. */
 static int note_progress (engine_t *self, const event_t *event, const char *state, err_t *err)
 {
+    AUTO_FREE char *bases = json_dumps (json_object_get (event->header, "bases"), JSON_COMPACT);
     query_t query = db_query (self->db, "UPDATE attempts SET state = :state, "
         "fetching_ms  = CASE WHEN :state = 'fetching'  THEN coalesce (fetching_ms, :now)  ELSE fetching_ms END, "
         "building_ms  = CASE WHEN :state = 'building'  THEN coalesce (building_ms, :now)  ELSE building_ms END, "
         "pushing_ms   = CASE WHEN :state = 'pushing'   THEN coalesce (pushing_ms, :now)   ELSE pushing_ms END, "
         "verifying_ms = CASE WHEN :state = 'verifying' THEN coalesce (verifying_ms, :now) ELSE verifying_ms END, "
         "digest = coalesce (:digest, digest), builder_ms = coalesce (nullif (:builder_ms, 0), builder_ms), "
-        "fetched_bytes = coalesce (nullif (:fetched, 0), fetched_bytes) WHERE job = :job AND number = :number");
+        "fetched_bytes = coalesce (nullif (:fetched, 0), fetched_bytes), bases = coalesce (:bases, bases) WHERE job = :job AND number = :number");
     query_text (&query, ":state", state);
     query_int (&query, ":now", self->wall_ms);
     query_text (&query, ":digest", event_text (event, "digest"));
     query_int (&query, ":builder_ms", event_int (event, "builder_ms"));
     query_int (&query, ":fetched", event_int (event, "fetched_bytes"));
+    query_text (&query, ":bases", bases);
     query_int (&query, ":job", event_int (event, "job"));
     query_int (&query, ":number", event_int (event, "attempt"));
     return query_run (&query, err) < 0 ? -1 : 0;
@@ -237,6 +240,11 @@ int attempts_on_report (engine_t *self, const event_t *event, err_t *err)
 
 int attempt_hand_out (engine_t *self, int64_t id, err_t *err)
 {
+    bool is_known = false;
+    if (results_hand_out (self, id, &is_known, err) < 0)
+        return -1;
+    if (is_known)
+        return 0;
     query_t query = db_query (self->db, "SELECT jobs.build, jobs.platform, jobs.attempt, attempts.digest, builds.repository "
                               "FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
                               "JOIN builds ON builds.id = jobs.build WHERE jobs.id = :id AND jobs.state = 'verifying'");
@@ -247,9 +255,7 @@ int attempt_hand_out (engine_t *self, int64_t id, err_t *err)
                                (json_int_t) query_get_int (&query, 0), "platform", query_get_text (&query, 1), "attempt",
                                (json_int_t) query_get_int (&query, 2), "digest", query_get_text (&query, 3), "repository",
                                query_get_text (&query, 4)));
-        for (size_t i = 0; i < self->wait_count; i++)
-            if (self->waits [i].kind == WAIT_VERIFY && self->waits [i].id == id)
-                self->waits [i].due_at = INT64_MAX;
+        wait_note_under_way (self, WAIT_VERIFY, id);
     }
     return query_end (&query, err);
 }
@@ -265,7 +271,8 @@ static int accept (engine_t *self, const event_t *event, const job_t *job, err_t
         return -1;
     wait_drop (self, WAIT_VERIFY, job->id);
     if (job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_DONE, "verified", err) < 0
-        || attempt_end (self, job, "done", NULL, err) < 0)
+        || attempt_end (self, job, "done", NULL, err) < 0 || build_begin (self, job->build, err) < 0
+        || (!job->from_build && results_keep (self, job, err) < 0))
         return -1;
     int left = jobs_left (self, job->build, err);
     return left == 0 ? tags_store_index (self, job->build, err) : left < 0 ? -1 : 0;
@@ -280,6 +287,8 @@ int attempts_on_verified (engine_t *self, const event_t *event, err_t *err)
         return 0;                               /* cancelled, or said twice */
     if (json_is_true (json_object_get (event->header, "ok")))
         return accept (self, event, &job, err);
+    if (job.from_build)
+        return results_drop (self, &job, event_text (event, "text"), err);
     fault_t fault = { .code = err_from_name (event_text (event, "code")), .reason = event_text (event, "text"), .exit_status = -1 };
     int tries = wait_tries (self, WAIT_VERIFY, job.id);
     if (err_is_farm_fault (fault.code) && tries < self->settings.attempts_max + 2) {

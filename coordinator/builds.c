@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "coordinator/matching.h"
 #include "coordinator/principals.h"
+#include "coordinator/results.h"
 #include "coordinator/spec.h"
 #include "coordinator/view.h"
 
@@ -87,7 +88,9 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     *id = db_last_id (self->db);
     self->live_builds++;
     self->must_match = true;
-    return insert_parts (self, *id, spec, may_emulate (spec), err);
+    if (insert_parts (self, *id, spec, may_emulate (spec), err) < 0)
+        return -1;
+    return results_try (self, *id, spec, err);
 }
 
 int builds_on_submit (engine_t *self, const event_t *event, err_t *err)
@@ -127,7 +130,7 @@ int build_begin (engine_t *self, int64_t build, err_t *err)
 {
     if (build_state_now (self, build) != BUILD_QUEUED)
         return 0;
-    return build_move (self, build, BUILD_QUEUED, BUILD_RUNNING, "the first job was assigned", err);
+    return build_move (self, build, BUILD_QUEUED, BUILD_RUNNING, "the first job has begun", err);
 }
 
 static int note_reason (engine_t *self, int64_t build, err_code code, const char *reason, err_t *err)

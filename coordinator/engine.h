@@ -27,13 +27,15 @@ typedef struct {
     int64_t gone_grace_ms;          /* 3,000: how long a worker whose connection was closed may take to come back */
     int64_t retry_ms;               /* 2,000: before the second attempt; doubles */
     int64_t job_timeout_ms;         /* 3,600,000: given to the worker with a job */
+    int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
     int attempts_max;               /* 3 */
     int queue_max;                  /* 100,000 builds queued or running; more are refused */
 } engine_settings_t;
 
 typedef enum {
     ACTION_SEND,        /* send `verb` with `header` to `peer` */
-    ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform}; answer with event `verified` */
+    ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform} and, for an image that is known from another
+                           build, bases: [{reference, digest}], which must still hold; answer with event `verified` */
     ACTION_PUBLISH,     /* header: {build, repository, index_media_type, index_digest, index (base64 of the bytes),
                            children: [{media_type, digest, size, platform}], tags: […]}; answer with `published` */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */

@@ -127,6 +127,7 @@ void wait_set (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms);   
 void wait_again (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms);     /* the same try; nothing where it waits for nothing */
 int wait_tries (const engine_t *self, wait_kind kind, int64_t id);
 bool wait_is_pending (const engine_t *self, wait_kind kind, int64_t id);
+void wait_note_under_way (engine_t *self, wait_kind kind, int64_t id);      /* no longer due; its tries are kept */
 void wait_drop (engine_t *self, wait_kind kind, int64_t id);
 /* Read boards, leases and counts from the database; what only memory knows of those that are still there is kept. */
 int live_load (engine_t *self, err_t *err);

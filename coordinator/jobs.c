@@ -12,7 +12,7 @@ enum { JOBS_MAX = 64 };
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform"
+#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build"
 
 static void read_row (const query_t *query, job_t *out)
 {
@@ -24,6 +24,7 @@ static void read_row (const query_t *query, job_t *out)
     out->may_emulate = query_get_int (query, 5) != 0;
     out->state = job_state_of (query_get_text (query, 6));
     snprintf (out->platform, sizeof out->platform, "%s", query_get_text (query, 7));
+    out->from_build = query_get_int (query, 8);
 }
 
 int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
@@ -38,13 +39,13 @@ int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
     return is_found ? 0 : err_set (err, ERR_NOT_FOUND, "there is no job %lld", (long long) id);
 }
 
-static int load_live (engine_t *self, int64_t build, job_t out [JOBS_MAX], err_t *err)
+int jobs_load_live (engine_t *self, int64_t build, job_t *out, int max, err_t *err)
 {
     int count = 0;
     query_t query = db_query (self->db, "SELECT " COLUMNS " FROM jobs WHERE build = :build "
                               "AND state NOT IN ('done', 'failed', 'cancelled') ORDER BY position");
     query_int (&query, ":build", build);
-    while (count < JOBS_MAX && query_step (&query))
+    while (count < max && query_step (&query))
         read_row (&query, &out [count++]);
     return query_end (&query, err) < 0 ? -1 : count;
 }
@@ -138,7 +139,7 @@ static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_
 int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err)
 {
     AUTO_FREE job_t *jobs = mem_alloc (JOBS_MAX * sizeof *jobs);
-    int count = load_live (self, build, jobs, err);
+    int count = jobs_load_live (self, build, jobs, JOBS_MAX, err);
     for (int i = 0; i < count; i++)
         if (cancel_one (self, &jobs [i], cause, err) < 0)
             return -1;

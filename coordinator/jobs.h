@@ -6,6 +6,7 @@
 
 typedef struct {
     int64_t id, build, attempt;     /* attempt: the last one's number, 0 before the first */
+    int64_t from_build;             /* it stands on that build's image; 0 on its own */
     int position, failures;
     bool may_emulate;
     job_state state;
@@ -33,6 +34,9 @@ int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_c
 
 /* Cancel all jobs of a build that are not over; a worker that has one is told. */
 int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);
+
+/* The jobs of a build that are not over, in the order asked for, at most max. How many, -1 on error. */
+int jobs_load_live (engine_t *self, int64_t build, job_t *out, int max, err_t *err);
 
 /* How many jobs of a build are not done. -1 on error. */
 int jobs_left (engine_t *self, int64_t build, err_t *err);

@@ -193,6 +193,13 @@ bool wait_is_pending (const engine_t *self, wait_kind kind, int64_t id)
     return wait && wait->due_at != INT64_MAX && wait->due_at > self->boot_ms;
 }
 
+void wait_note_under_way (engine_t *self, wait_kind kind, int64_t id)
+{
+    wait_t *wait = wait_find (self, kind, id);
+    if (wait)
+        wait->due_at = INT64_MAX;
+}
+
 void wait_drop (engine_t *self, wait_kind kind, int64_t id)
 {
     wait_t *wait = wait_find (self, kind, id);

@@ -28,6 +28,7 @@ static const setting_def_t table [] = {
     { "retry/delay-ms", SETTING_NUMBER, "2000", "before the second attempt of a job; doubles" },
     { "retry/attempts", SETTING_NUMBER, "3", "attempts of a job that fails through the farm's fault" },
     { "job/timeout-ms", SETTING_NUMBER, "3600000", "how long a build may take" },
+    { "result/keep-ms", SETTING_NUMBER, "86400000", "how long the image of the same inputs is used again; 0: never" },
     { "queue/limit", SETTING_NUMBER, "100000", "builds queued or running; more are refused" },
     { "log/limit", SETTING_BYTES, "64M", "of the builder's output of one attempt" },
     { "depot/free-floor", SETTING_BYTES, "256M", "disk space that contexts must leave free" },

@@ -18,6 +18,27 @@ static void add_error (json_t *event, const err_t *err)
 
 /* -- verify ----------------------------------------------------------------------------------------------------- */
 
+/* A known image is only as good as its base images: their tags must still mean what they meant. */
+static int check_bases (registry_t *registry, const json_t *bases, err_t *err)
+{
+    size_t i;
+    json_t *base;
+    json_array_foreach ((json_t *) bases, i, base) {
+        reference_t reference;
+        manifest_t manifest = { .media_type = "" };
+        const char *text = json_string_value (json_object_get (base, "reference"));
+        const char *digest = json_string_value (json_object_get (base, "digest"));
+        if (!text || !digest || reference_parse (&reference, text, err) < 0
+            || registry_get_manifest (registry, &reference, &manifest, err) < 0)
+            return -1;
+        bool is_same = strcmp (manifest.digest, digest) == 0;
+        manifest_free (&manifest);
+        if (!is_same)
+            return err_set (err, ERR_STALE, "the base image %s has changed", text);
+    }
+    return 0;
+}
+
 static int verify_task (registry_t *registry, const json_t *task, descriptor_t *out, err_t *err)
 {
     const char *repository_text, *digest, *platform_text;
@@ -27,6 +48,8 @@ static int verify_task (registry_t *registry, const json_t *task, descriptor_t *
                      "platform", &platform_text) != 0)
         return err_set (err, ERR_FARM, "a task to verify that is none");
     if (reference_parse (&repository, repository_text, err) < 0 || platform_parse (&platform, platform_text, err) < 0)
+        return -1;
+    if (check_bases (registry, json_object_get (task, "bases"), err) < 0)
         return -1;
     return verify_image (registry, &repository, digest, &platform, out, err);
 }

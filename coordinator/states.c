@@ -13,14 +13,15 @@ static const char *const build_names [] = { "queued", "running", "publishing", "
 #define ENDED (BIT (JOB_FAILED) | BIT (JOB_CANCELLED))
 #define BACK BIT (JOB_QUEUED)
 
-/* Where each may go. A worker's report may overtake an earlier one, so steps ahead may be skipped; never back but to queued. */
+/* Where each may go. A worker's report may overtake an earlier one, so steps ahead may be skipped; never back but to queued.
+ * From queued to verifying and back: an image that is known already (results.h). */
 static const unsigned job_moves [JOB_STATES] = {
-    [JOB_QUEUED]    = BIT (JOB_ASSIGNED) | ENDED,
+    [JOB_QUEUED]    = BIT (JOB_ASSIGNED) | BIT (JOB_VERIFYING) | ENDED,
     [JOB_ASSIGNED]  = BIT (JOB_FETCHING) | BIT (JOB_BUILDING) | BIT (JOB_PUSHING) | BIT (JOB_VERIFYING) | BACK | ENDED,
     [JOB_FETCHING]  = BIT (JOB_BUILDING) | BIT (JOB_PUSHING) | BIT (JOB_VERIFYING) | BACK | ENDED,
     [JOB_BUILDING]  = BIT (JOB_PUSHING) | BIT (JOB_VERIFYING) | BACK | ENDED,
     [JOB_PUSHING]   = BIT (JOB_VERIFYING) | BACK | ENDED,
-    [JOB_VERIFYING] = BIT (JOB_DONE) | ENDED,
+    [JOB_VERIFYING] = BIT (JOB_DONE) | BACK | ENDED,
 };
 
 static const unsigned build_moves [BUILD_STATES] = {

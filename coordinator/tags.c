@@ -182,7 +182,7 @@ int tags_hand_out (engine_t *self, err_t *err)
 /* -- published -------------------------------------------------------------------------------------------------- */
 
 /* "superseded by 57" when newer builds kept tags; which tags, where it is not all of them. */
-static int find_note (engine_t *self, int64_t build, char **note, err_t *err)
+static int superseded_note (engine_t *self, int64_t build, char **note, err_t *err)
 {
     AUTO_BUFFER buffer_t kept = { 0 };
     int64_t newest = 0, count = 0, all = 0;
@@ -202,6 +202,26 @@ static int find_note (engine_t *self, int64_t build, char **note, err_t *err)
         *note = count ? mem_printf ("superseded by %lld", (long long) newest) : NULL;
     else
         *note = count ? mem_printf ("superseded by %lld: %.300s", (long long) newest, (const char *) kept.data) : NULL;
+    return 0;
+}
+
+/* "unchanged, from build 41" when nothing was built at all. */
+static int unchanged_note (engine_t *self, int64_t build, char **note, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT max (from_build) FROM jobs WHERE build = :build "
+                              "HAVING count (from_build) = count (*)");
+    query_int (&query, ":build", build);
+    if (query_step (&query))
+        *note = mem_printf ("unchanged, from build %lld", (long long) query_get_int (&query, 0));
+    return query_end (&query, err);
+}
+
+static int find_note (engine_t *self, int64_t build, char **note, err_t *err)
+{
+    AUTO_FREE char *superseded = NULL, *unchanged = NULL;
+    if (superseded_note (self, build, &superseded, err) < 0 || unchanged_note (self, build, &unchanged, err) < 0)
+        return -1;
+    *note = superseded && unchanged ? mem_printf ("%s; %s", unchanged, superseded) : unchanged ? take (&unchanged) : take (&superseded);
     return 0;
 }
 

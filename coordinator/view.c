@@ -75,13 +75,14 @@ static json_t *waiting_of (const engine_t *self, const query_t *query)
 
 static json_t *job_of (const engine_t *self, const query_t *query, size_t max)
 {
-    return json_pack ("{s:I, s:o, s:o, s:I, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack ("{s:I, s:o, s:o, s:I, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                       "id", (json_int_t) query_get_int (query, 0), "platform", text_or_null (query, 1, PLATFORM_MAX),
                       "state", text_or_null (query, 2, 32), "attempt", (json_int_t) query_get_int (query, 3),
                       "worker", text_or_null (query, 4, 64), "emulated", (int) query_get_int (query, 5),
                       "digest", text_or_null (query, 7, 80), "waiting", waiting_of (self, query),
                       "code", text_or_null (query, 8, 32), "reason", text_or_null (query, 9, max),
-                      "step", text_or_null (query, 10, max), "exit_status", int_or_null (query, 11));
+                      "step", text_or_null (query, 10, max), "exit_status", int_or_null (query, 11),
+                      "from_build", int_or_null (query, 12));
 }
 
 /* max: bytes of each text. */
@@ -91,8 +92,8 @@ static int add_jobs (engine_t *self, json_t *build, size_t max, bool has_attempt
     size_t i;
     json_object_set_new (build, "jobs", all);
     query_t query = db_query (self->db, "SELECT jobs.id, jobs.platform, jobs.state, jobs.attempt, workers.name, "
-                              "coalesce (attempts.is_emulated, 0), jobs.may_emulate, jobs.digest, jobs.code, jobs.reason, "
-                              "jobs.step, jobs.exit_status FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND "
+                              "coalesce (attempts.is_emulated, jobs.from_emulated), jobs.may_emulate, jobs.digest, jobs.code, jobs.reason, "
+                              "jobs.step, jobs.exit_status, jobs.from_build FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND "
                               "attempts.number = jobs.attempt AND jobs.state <> 'queued' LEFT JOIN workers "
                               "ON workers.id = attempts.worker WHERE jobs.build = :build ORDER BY jobs.position");
     query_int (&query, ":build", json_integer_value (json_object_get (build, "id")));

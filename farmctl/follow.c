@@ -88,8 +88,12 @@ static char *describe (const json_t *job)
         return describe_queued (job);
     if (streq (state, "fetching"))
         return mem_printf ("fetching the context on %s%s", worker, emulated);
+    if (streq (state, "done") && track_int (job, "from_build"))
+        return mem_printf ("unchanged, from build %lld: %s", (long long) track_int (job, "from_build"), track_text (job, "digest"));
     if (streq (state, "done"))
         return mem_printf ("done %s", track_text (job, "digest"));
+    if (streq (state, "verifying") && track_int (job, "from_build"))
+        return mem_printf ("known from build %lld, looking whether it still holds", (long long) track_int (job, "from_build"));
     if (streq (state, "building") || streq (state, "pushing"))
         return mem_printf ("%s on %s%s", state, worker, emulated);
     return mem_printf ("%s%s%s", state, *reason ? ": " : "", reason);

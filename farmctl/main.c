@@ -25,6 +25,7 @@ static const verb_t verbs [] = {
       "  --label K=V          a label of the image\n"
       "  --target STAGE       build this stage\n"
       "  --no-cache           run every step anew\n"
+      "  --no-result-cache    do not publish the image of an earlier build of the same, run the builder\n"
       "  --pull               ask the registry for newer base images\n"
       "  --push               accepted: it is what happens\n"
       "  --emulation MODE     deny (default) or allow: may a worker emulate a platform?\n"

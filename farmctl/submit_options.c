@@ -16,7 +16,7 @@ enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MA
 typedef struct {
     option_list_t platforms, tags, build_args, labels;
     const char *target, *emulation;
-    bool no_cache, pull, push;
+    bool no_cache, no_result_cache, pull, push;
 } raw_t;
 
 static void raw_destroy (raw_t *self)
@@ -197,6 +197,7 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
         return err_set (err, ERR_USAGE, "--push=no: a build is always published; there is nowhere else for it to go");
     json_object_set_new (spec, "emulation", json_string (raw->emulation));
     json_object_set_new (spec, "no_cache", json_boolean (raw->no_cache));
+    json_object_set_new (spec, "no_result_cache", json_boolean (raw->no_result_cache));
     json_object_set_new (spec, "pull", json_boolean (raw->pull));
     return 0;
 }
@@ -223,7 +224,7 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "build-arg", 0, OPTION_LIST, &raw.build_args },
         { "label", 0, OPTION_LIST, &raw.labels },
         { "target", 0, OPTION_TEXT, &raw.target },
-        { "no-cache", 0, OPTION_FLAG, &raw.no_cache },
+        { "no-cache", 0, OPTION_FLAG, &raw.no_cache }, { "no-result-cache", 0, OPTION_FLAG, &raw.no_result_cache },
         { "pull", 0, OPTION_FLAG, &raw.pull },
         { "push", 0, OPTION_FLAG, &raw.push },
         { "emulation", 0, OPTION_TEXT, &raw.emulation },

@@ -171,7 +171,7 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
     buildah_run_t how;
     int status = 0;
     memset (outcome, 0, sizeof *outcome);
-    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (task, err) < 0)
+    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (task, &outcome->is_repeatable, err) < 0)
         return -1;
     add_build (self, task, &words);
     run_of_task (task, heard, &how);

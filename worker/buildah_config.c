@@ -109,7 +109,7 @@ static int write_password (const builder_task_t *task, err_t *err)
     return write_text (task->scratch_folder, "auth.json", text, 0600, err);
 }
 
-int buildah_write_attempt (const builder_task_t *task, err_t *err)
+int buildah_write_attempt (const builder_task_t *task, bool *is_repeatable, err_t *err)
 {
     AUTO_BUFFER buffer_t dockerfile = { 0 };
     AUTO_FREE dockerfile_hosts_t *hosts = mem_alloc (sizeof *hosts);
@@ -117,6 +117,7 @@ int buildah_write_attempt (const builder_task_t *task, err_t *err)
         return -1;
     dockerfile_find_hosts (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size,
                            json_object_get (task->spec, "build_args"), hosts);
+    *is_repeatable = !hosts->may_fetch;
     dockerfile_add_host (hosts, "docker.io");
     dockerfile_add_host (hosts, task->repository.host);
     if (write_registries (task, hosts, err) < 0 || write_short_names (task, hosts, err) < 0 || write_password (task, err) < 0)

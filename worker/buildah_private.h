@@ -62,7 +62,7 @@ int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how
 int buildah_write_shared (builder_t *self, err_t *err);
 
 /* registries.conf, short-names.conf and auth.json of an attempt into its scratch folder. */
-int buildah_write_attempt (const builder_task_t *task, err_t *err);
+int buildah_write_attempt (const builder_task_t *task, bool *is_repeatable, err_t *err);
 
 /* "docker://127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */
 char *buildah_destination (const builder_task_t *task);

@@ -50,6 +50,7 @@ typedef struct {
 typedef struct {
     int exit_status;
     char failed_step [512];             /* "STEP 2/3: RUN …" of a user's fault; "" where unknown */
+    bool is_repeatable;                 /* nothing but context and base images went in that the Dockerfile would name */
 } builder_outcome_t;
 
 /* Build. 0: the image is in the builder's own store, its id in scratch_folder until the push. From here on builder_clean has

@@ -308,6 +308,15 @@ static void on_copy (reader_t *self, const char *at)
             add_image (self, word + 7, true);
 }
 
+/* ADD https://… or git@…: what comes from there may be another thing each time. */
+static void on_add (reader_t *self, const char *at)
+{
+    char word [WORD_MAX];
+    while (next_word (&at, word))
+        if (!*word || strstr (word, "://") || strstr (word, "git@") || strchr (word, '$'))
+            self->hosts->may_fetch = true;
+}
+
 /* RUN --mount=type=bind,from=image,… */
 static void on_run (reader_t *self, const char *at)
 {
@@ -336,6 +345,8 @@ static void on_instruction (reader_t *self, const char *text)
         on_copy (self, at);
     else if (strcasecmp (verb, "run") == 0)
         on_run (self, at);
+    if (strcasecmp (verb, "add") == 0)
+        on_add (self, at);
     if (strcasecmp (verb, "run") == 0 || strcasecmp (verb, "copy") == 0 || strcasecmp (verb, "add") == 0)
         skip_documents (self, at);
 }

@@ -6,6 +6,7 @@
 #define FARM_DOCKERFILE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/reference.h"
@@ -17,6 +18,7 @@ typedef struct {
     int count;
     char short_names [DOCKERFILE_SHORT_NAMES_MAX] [REFERENCE_PATH_MAX];     /* images without a host, without tag: "alpine" */
     int short_name_count;
+    bool may_fetch;             /* an ADD of something that no digest names: a URL, a git repository, or what cannot be read here */
 } dockerfile_hosts_t;
 
 /* The hosts of FROM, COPY --from and RUN --mount=from=…, in the order of their first appearance. Variables are

@@ -121,6 +121,24 @@ int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST
     return has_pushed ? 0 : err_set (err, ERR_NOT_FOUND, "the builder has pushed no manifest");
 }
 
+json_t *door_bases (door_t *self, int64_t job, int attempt)
+{
+    pass_t *pass = passes_find (self->calls.passes, job, attempt);
+    if (!pass)
+        return NULL;
+    json_t *all = json_array ();
+    pthread_mutex_lock (&pass->lock);
+    for (int i = 0; i < pass->base_count; i++)
+        json_array_append_new (all, json_pack ("{s:s, s:s}", "reference", pass->bases [i].reference, "digest", pass->bases [i].digest));
+    bool is_unknown = pass->has_unknown_bases;
+    pthread_mutex_unlock (&pass->lock);
+    passes_leave (self->calls.passes, &pass);
+    if (!is_unknown)
+        return all;
+    json_decref (all);
+    return NULL;
+}
+
 void door_last_error (door_t *self, int64_t job, int attempt, err_t *out)
 {
     pass_t *pass = passes_find (self->calls.passes, job, attempt);

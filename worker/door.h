@@ -8,6 +8,7 @@
 #ifndef FARM_DOOR_H
 #define FARM_DOOR_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -36,6 +37,10 @@ void door_open_pass (door_t *self, const door_pass_t *pass, char password [33]);
 /* The digest, media type and size of the manifest last put by the attempt; ERR_NOT_FOUND if none was. */
 int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST_SIZE], char media_type [128],
                  int64_t *size_bytes, err_t *err);
+
+/* The images that the attempt read by a tag: [{"reference": …, "digest": …}], to the caller. NULL where that is not known for
+ * all of them. */
+json_t *door_bases (door_t *self, int64_t job, int attempt);
 
 /* Why requests of the attempt failed upstream, the last one; code ERR_NONE where none did. */
 void door_last_error (door_t *self, int64_t job, int attempt, err_t *out);

@@ -180,6 +180,34 @@ void pass_note_push (pass_t *self, const char *digest, const char *media_type, i
     pthread_mutex_unlock (&self->lock);
 }
 
+/* Under the lock. */
+static pass_base_t *find_base (pass_t *self, const char *reference)
+{
+    for (int i = 0; i < self->base_count; i++)
+        if (strcmp (self->bases [i].reference, reference) == 0)
+            return &self->bases [i];
+    return NULL;
+}
+
+void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest)
+{
+    reference_t image = *repository;
+    char reference [REFERENCE_MAX];
+    snprintf (image.tag, sizeof image.tag, "%s", tag);
+    reference_format (&image, reference);
+    pthread_mutex_lock (&self->lock);
+    pass_base_t *base = find_base (self, reference);
+    bool is_known = strncmp (digest, "sha256:", 7) == 0 && reference_is_digest (digest);
+    if (!is_known || (base && strcmp (base->digest, digest) != 0) || (!base && self->base_count == PASS_BASES_MAX))
+        self->has_unknown_bases = true;
+    else if (!base) {
+        base = &self->bases [self->base_count++];
+        strcpy (base->reference, reference);
+        strcpy (base->digest, digest);
+    }
+    pthread_mutex_unlock (&self->lock);
+}
+
 bool pass_count (pass_t *self, size_t bytes)
 {
     return atomic_fetch_add (&self->bytes, (long long) bytes) + (long long) bytes <= bytes_max;

@@ -8,7 +8,7 @@
 
 #include "worker/door.h"
 
-enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32 };
+enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32, PASS_BASES_MAX = 32 };
 
 typedef struct {
     char id [UPLOAD_ID_SIZE];
@@ -20,6 +20,12 @@ typedef struct {
     char *header;                   /* "Bearer …"; "" where the registry wants none */
     int64_t renew_ms;               /* boot clock */
 } pass_token_t;
+
+/* An image read by its tag, and what the tag meant. */
+typedef struct {
+    char reference [REFERENCE_MAX];
+    char digest [OCI_DIGEST_SIZE];
+} pass_base_t;
 
 typedef struct pass {
     int64_t job;
@@ -37,6 +43,9 @@ typedef struct pass {
     bool has_pushed;
     char digest [OCI_DIGEST_SIZE], media_type [128];
     int64_t size_bytes;
+    pass_base_t bases [PASS_BASES_MAX];
+    int base_count;
+    bool has_unknown_bases;                     /* too many, without a digest, or a tag that changed meanwhile */
     upload_t uploads [PASS_UPLOADS_MAX];        /* a ring: the oldest goes */
     unsigned next_upload;
     pass_token_t tokens [PASS_TOKENS_MAX];      /* a ring */
@@ -60,6 +69,9 @@ void passes_leave (passes_t *self, pass_t **pass);
 
 void pass_note_error (pass_t *self, const err_t *error);
 void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes);
+
+/* An image was read by its tag; digest is the registry's word for what that is, "" where it gave none. */
+void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest);
 
 /* Count bytes that pass; false once the attempt has had more than its share. */
 bool pass_count (pass_t *self, size_t bytes);

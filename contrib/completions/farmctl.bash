@@ -29,7 +29,7 @@ _farmctl ()
         --build-arg|--label|--target|--timeout|--limit|--name) return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --label --target --no-cache --pull --push --emulation --quiet
+        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --push --emulation --quiet
                          --detach --cancel-on-interrupt --timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;
