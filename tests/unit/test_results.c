@@ -1,0 +1,228 @@
+/* test_results.c - images that are known already: when they are used again, and when not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "common/mem.h"
+#include "engines.h"
+
+#define SAYS(farm, build, path, text) assert_string_equal (farm_shows (farm, build, path), text)
+#define BASE "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+enum { KEEP_MS = 60000 };
+
+static int setup (void **state)
+{
+    if (farm_setup (state) != 0)
+        return -1;
+    farm_t *farm = *state;
+    farm->settings.result_keep_ms = KEEP_MS;
+    farm_reopen (farm);
+    return 0;
+}
+
+static json_t *pushed (task_t task, bool is_repeatable)
+{
+    json_t *report = json_pack ("{s:s}", "digest", digest_of_task (task));
+    if (is_repeatable)
+        json_object_set_new (report, "bases", json_pack ("[{s:s, s:s}]", "reference", "r.lan/base:1", "digest", BASE));
+    return report;
+}
+
+/* Build it for real, on one worker. */
+static int64_t build (farm_t *farm, worker_t *worker, json_t *spec, bool is_repeatable)
+{
+    farm_say (farm, "submit", peer_of (farm->ann), farm->ann, submit_of (farm, spec));
+    int64_t id = json_integer_value (json_object_get (farm_sent (farm, peer_of (farm->ann), "accepted"), "build"));
+    task_t task = worker_task (farm, worker);
+    assert_true (id > 0 && task.job > 0);
+    assert_true (worker_report (farm, worker, task, "building", NULL));
+    assert_true (worker_report (farm, worker, task, "pushed", pushed (task, is_repeatable)));
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    SAYS (farm, id, "state", "published");
+    return id;
+}
+
+/* Submit, and say whether a worker got it. */
+static int64_t again (farm_t *farm, const worker_t *worker, json_t *spec, bool *is_built)
+{
+    farm_say (farm, "submit", peer_of (farm->bob), farm->bob, submit_of (farm, spec));
+    int64_t id = json_integer_value (json_object_get (farm_sent (farm, peer_of (farm->bob), "accepted"), "build"));
+    assert_true (id > 0);
+    *is_built = worker_task (farm, worker).job > 0;
+    assert_true (*is_built == (farm_action (farm, ACTION_VERIFY, 0) == NULL));
+    return id;
+}
+
+static json_t *spec (void)
+{
+    return spec_of ("linux/amd64", "r.lan/app:1");
+}
+
+static void the_same_again_needs_no_worker (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    int64_t first = build (farm, &amd, spec (), true), second = again (farm, &amd, spec_of ("linux/x86_64", "r.lan/app:2"), &is_built);
+    assert_false (is_built);
+    SAYS (farm, second, "jobs/0/state", "verifying");
+    const json_t *verify = farm_action (farm, ACTION_VERIFY, 0);
+    assert_string_equal (json_string_value (json_object_get (json_array_get (json_object_get (verify, "bases"), 0), "digest")), BASE);
+    AUTO_FREE char *digest = mem_strdup (json_string_value (json_object_get (verify, "digest")));
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    SAYS (farm, second, "state", "published");
+    SAYS (farm, second, "jobs/0/digest", digest);
+    char note [64];
+    snprintf (note, sizeof note, "unchanged, from build %lld", (long long) first);
+    SAYS (farm, second, "note", note);
+}
+
+static void a_base_that_moved_means_building (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    build (farm, &amd, spec (), true);
+    int64_t second = again (farm, &amd, spec (), &is_built);
+    assert_false (is_built);
+    farm_verify (farm, "stale");
+    task_t task = worker_task (farm, &amd);
+    assert_true (task.job > 0 && task.attempt == 1);
+    SAYS (farm, second, "jobs/0/state", "assigned");
+    SAYS (farm, second, "jobs/0/from_build", "null");
+    worker_push (farm, &amd, task);
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    SAYS (farm, second, "state", "published");
+    SAYS (farm, second, "note", "null");
+}
+
+static void other_inputs_mean_building (void **state)
+{
+    static const char *const fields [] = { "build_args", "labels", "target", "no_cache", "pull", "no_result_cache", "context" };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        farm_t *farm = *state;
+        worker_t amd;
+        bool is_built;
+        worker_join (farm, &amd, "amd", "linux/amd64", 2);
+        build (farm, &amd, spec (), true);
+        json_t *other = spec ();
+        json_t *value = i < 2 ? json_pack ("{s:s}", "A", "1") : i == 2 ? json_string ("stage") : i < 6 ? json_true ()
+                        : json_string ("0000000000000000000000000000000000000000000000000000000000000001");
+        json_object_set_new (other, fields [i], value);
+        again (farm, &amd, other, &is_built);
+        assert_true (is_built);
+        farm_teardown (state);
+        setup (state);
+    }
+}
+
+static void another_platform_or_repository_means_building (void **state)
+{
+    farm_t *farm = *state;
+    worker_t all;
+    bool is_built;
+    worker_join (farm, &all, "all", "linux/amd64,linux/arm64", 4);
+    build (farm, &all, spec (), true);
+    again (farm, &all, spec_of ("linux/arm64", "r.lan/app:1"), &is_built);
+    assert_true (is_built);
+    again (farm, &all, spec_of ("linux/amd64", "r.lan/other:1"), &is_built);
+    assert_true (is_built);
+}
+
+static void what_cannot_be_repeated_is_not_kept (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    build (farm, &amd, spec (), false);
+    again (farm, &amd, spec (), &is_built);
+    assert_true (is_built);
+}
+
+static void results_age (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    build (farm, &amd, spec (), true);
+    farm_pass (farm, KEEP_MS + 1);
+    worker_hello (farm, &amd, NULL, 0);
+    again (farm, &amd, spec (), &is_built);
+    assert_true (is_built);
+}
+
+static void an_emulated_result_is_for_who_allows_it (void **state)
+{
+    farm_t *farm = *state;
+    worker_t emulator, native;
+    bool is_built;
+    worker_join (farm, &emulator, "emulator", "linux/arm64*", 1);
+    json_t *allowing = spec_of ("linux/arm64", "r.lan/app:1");
+    json_object_set_new (allowing, "emulation", json_string ("allow"));
+    build (farm, &emulator, json_deep_copy (allowing), true);
+    worker_join (farm, &native, "native", "linux/arm64", 1);
+    int64_t second = again (farm, &native, allowing, &is_built);
+    assert_false (is_built);
+    SAYS (farm, second, "jobs/0/emulated", "true");
+    again (farm, &native, spec_of ("linux/arm64", "r.lan/app:1"), &is_built);
+    assert_true (is_built);
+}
+
+static void a_known_image_is_looked_at_again_after_a_restart (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    build (farm, &amd, spec (), true);
+    int64_t second = again (farm, &amd, spec (), &is_built);
+    assert_false (is_built);
+    farm_reopen (farm);
+    farm_pass (farm, 10);
+    farm_verify (farm, NULL);
+    farm_pass (farm, 10);
+    SAYS (farm, second, "jobs/0/state", "done");
+}
+
+static void a_known_image_can_be_cancelled (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    build (farm, &amd, spec (), true);
+    int64_t second = again (farm, &amd, spec (), &is_built);
+    json_t *verify = json_deep_copy (farm_action (farm, ACTION_VERIFY, 0));
+    farm_cancel (farm, farm->bob, second);
+    farm_verified (farm, verify, NULL);
+    json_decref (verify);
+    SAYS (farm, second, "state", "cancelled");
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test_setup_teardown (the_same_again_needs_no_worker, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_base_that_moved_means_building, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (other_inputs_mean_building, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (another_platform_or_repository_means_building, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (what_cannot_be_repeated_is_not_kept, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (results_age, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (an_emulated_result_is_for_who_allows_it, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_known_image_is_looked_at_again_after_a_restart, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_known_image_can_be_cancelled, setup, farm_teardown),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
