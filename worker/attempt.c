@@ -184,6 +184,8 @@ int attempt_push (attempt_t *self, err_t *err)
         err->code = ERR_FARM;
         return err_wrap (err, "push %s/%s", self->task.repository.host, self->task.repository.path);
     }
+    if (self->outcome.is_repeatable && !self->bases)
+        self->bases = door_bases (self->parts->door, self->job, self->number);
     return 0;
 }
 
@@ -203,5 +205,6 @@ void attempt_clean (attempt_t *self)
     char *const texts [] = { self->folder, self->context, self->dockerfile, self->scratch };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
+    json_decref (self->bases);
     json_decref (self->assign);
 }

@@ -41,6 +41,7 @@ typedef struct {
     builder_outcome_t outcome;
     int64_t builder_ms;             /* in which the builder's program ran: build and pushes */
     char digest [OCI_DIGEST_SIZE];
+    json_t *bases;                  /* of the image: door_bases; NULL where another build may give another image */
 } attempt_t;
 
 /* Takes the header; the time limit begins now. */

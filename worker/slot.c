@@ -80,6 +80,8 @@ static void report_pushed (slot_t *self)
 {
     json_t *more = times (self);
     json_object_set_new (more, "digest", json_string (self->attempt.digest));
+    if (self->attempt.bases)
+        json_object_set (more, "bases", self->attempt.bases);
     report (self, "pushed", more);
 }
 

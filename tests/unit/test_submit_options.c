@@ -22,7 +22,7 @@ typedef struct {
     const char *expected;           /* the spec as JSON without what is default, or a part of the error's text */
 } case_t;
 
-#define DEFAULTS "\"emulation\":\"deny\",\"no_cache\":false,\"pull\":false"
+#define DEFAULTS "\"emulation\":\"deny\",\"no_cache\":false,\"no_result_cache\":false,\"pull\":false"
 #define APP "\"tags\":[\"registry.lan/team/app:1.4\"]"
 #define ARM "\"platforms\":[\"linux/arm64\"]"
 
@@ -82,9 +82,9 @@ static void options_become_the_spec (void **state)
           "\"labels\":{\"a.b\":\"c\",\"d\":\"\"}}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--target", "test", "--no-cache", "--pull",
             "--emulation", "allow", "." },
-          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"pull\":true,\"emulation\":\"allow\"}" },
-        { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--no-cache=true", "--pull=false", "." },
-          "{" ARM "," APP ",\"no_cache\":true,\"pull\":false,\"emulation\":\"deny\"}" },
+          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\"}" },
+        { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--no-cache=true", "--no-result-cache", "--pull=false", "." },
+          "{" ARM "," APP ",\"no_cache\":true,\"no_result_cache\":true,\"pull\":false,\"emulation\":\"deny\"}" },
     };
     setenv ("FARM_T_SET", "seen", 1);
     unsetenv ("FARM_T_UNSET");
