@@ -5,7 +5,7 @@
  *                 | fails: undone to its savepoint, answered     | fails: all events of the batch are answered with why,
  *                 v                                              v        publishers' words are handled again in the next
  *
- * Which file handles which verb stands in one table here. */
+ * Which file handles which verb stands in dispatch.c. */
 #include "coordinator/engine.h"
 
 #include <assert.h>
@@ -18,116 +18,13 @@
 #include "coordinator/builds.h"
 #include "coordinator/engine_private.h"
 #include "coordinator/matching.h"
-#include "coordinator/principals.h"
 #include "coordinator/tags.h"
 #include "coordinator/view.h"
 #include "coordinator/workers.h"
 
 enum { AGAIN_MAX = 3, AGAIN_MS = 1000 };
 
-/* -- who may say what ------------------------------------------------------------------------------------------- */
-
-enum { ADMIN = 1, SUBMITTER = 2, VIEWER = 4, WORKER = 8, INVITATION = 16, OWN = 32 };
-enum { BUILDS = ADMIN | SUBMITTER, LOOKS = ADMIN | SUBMITTER | VIEWER };
-
-static const struct { const char *name; unsigned role; } roles [] = {
-    { "admin", ADMIN }, { "submitter", SUBMITTER }, { "viewer", VIEWER }, { "worker", WORKER }, { "invitation", INVITATION },
-};
-
-static const struct {
-    const char *verb;
-    unsigned roles;
-    handler_fn *handle;
-} handlers [] = {
-    { "join", INVITATION, principals_on_join },
-    { "hello", LOOKS | WORKER, workers_on_hello },
-    { "heartbeat", WORKER, workers_on_heartbeat },
-    { "report", WORKER, attempts_on_report },
-    { "submit", BUILDS, builds_on_submit },
-    { "cancel", BUILDS, builds_on_cancel },
-    { "list", LOOKS, view_on_list },
-    { "inspect", LOOKS, view_on_inspect },
-    { "watch", LOOKS, view_on_watch },
-    { "workers", LOOKS, view_on_workers },
-    { "gone", OWN, workers_on_gone },
-    { "tick", OWN, workers_on_tick },
-    { "verified", OWN, attempts_on_verified },
-    { "published", OWN, tags_on_published },
-};
-
-static unsigned role_of (engine_t *self, const event_t *event, err_t *err)
-{
-    principal_t principal;
-    if (event->principal == 0)
-        return OWN;
-    if (principal_load (self, event->principal, &principal, err) < 0)
-        return 0;
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strcmp (roles [i].name, principal.role) == 0)
-            return roles [i].role;
-    return 0;
-}
-
-static int dispatch (engine_t *self, const event_t *event, err_t *err)
-{
-    unsigned role = role_of (self, event, err);
-    if (!role)
-        return -1;
-    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
-        if (strcmp (handlers [i].verb, event->verb) != 0)
-            continue;
-        if (!(handlers [i].roles & role))
-            return err_set (err, ERR_DENIED, "%s: this key's role may not do that", event->verb);
-        return handlers [i].handle (self, event, err);
-    }
-    return err_set (err, ERR_PROTOCOL, "%s is nothing to ask the control socket", event->verb);
-}
-
-/* -- answers ---------------------------------------------------------------------------------------------------- */
-
-static action_t *add_action (engine_t *self, action_type type, json_t *header)
-{
-    actions_t *list = &self->pending;
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity ? 2 * list->capacity : 64;
-        list->items = mem_resize (list->items, list->capacity * sizeof *list->items);
-    }
-    action_t *action = &list->items [list->count++];
-    *action = (action_t) { .type = type, .header = header ? header : json_object () };
-    return action;
-}
-
-void engine_act (engine_t *self, action_type type, json_t *header)
-{
-    add_action (self, type, header);
-}
-
-void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *header)
-{
-    action_t *action = add_action (self, ACTION_SEND, header);
-    action->peer = peer;
-    snprintf (action->verb, sizeof action->verb, "%s", verb);
-}
-
-static void answer (engine_t *self, uint64_t peer, int64_t seq, const char *verb, json_t *header)
-{
-    if (!header)
-        header = json_object ();
-    if (seq > 0)
-        json_object_set_new (header, "re", json_integer (seq));
-    engine_send (self, peer, verb, header);
-}
-
-void engine_answer (engine_t *self, const event_t *event, const char *verb, json_t *header)
-{
-    answer (self, event->peer, event_int (event, "seq"), verb, header);
-}
-
-static void answer_error (engine_t *self, uint64_t peer, int64_t seq, const err_t *err)
-{
-    if (peer)
-        answer (self, peer, seq, "error", json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text));
-}
+/* -- who wants to hear of changes --------------------------------------------------------------------------------- */
 
 static bool holds (const int64_t *ids, size_t count, int64_t id)
 {
@@ -154,46 +51,6 @@ void engine_note_change (engine_t *self, int64_t build)
 void engine_watch (engine_t *self, int64_t build)
 {
     add_id (&self->watched, &self->watched_count, build);
-}
-
-int64_t event_int (const event_t *self, const char *field)
-{
-    return json_integer_value (json_object_get (self->header, field));
-}
-
-const char *event_text (const event_t *self, const char *field)
-{
-    return json_string_value (json_object_get (self->header, field));
-}
-
-static void cut_actions (actions_t *self, size_t count)
-{
-    while (self->count > count)
-        json_decref (self->items [--self->count].header);
-}
-
-void actions_clear (actions_t *self)
-{
-    cut_actions (self, 0);
-}
-
-void actions_free (actions_t *self)
-{
-    actions_clear (self);
-    free (self->items);
-    *self = (actions_t) { 0 };
-}
-
-static void hand_over (engine_t *self, actions_t *to)
-{
-    for (size_t i = 0; i < self->pending.count; i++) {
-        if (to->count == to->capacity) {
-            to->capacity = to->capacity ? 2 * to->capacity : 64;
-            to->items = mem_resize (to->items, to->capacity * sizeof *to->items);
-        }
-        to->items [to->count++] = self->pending.items [i];
-    }
-    self->pending.count = 0;
 }
 
 /* -- what was heard in this batch ------------------------------------------------------------------------------- */
@@ -251,7 +108,7 @@ static void take_back (engine_t *self, size_t count)
     for (size_t i = count; i < self->pending.count; i++)
         if (self->pending.items [i].type == ACTION_VERIFY)
             wait_again (self, WAIT_VERIFY, json_integer_value (json_object_get (self->pending.items [i].header, "job")), AGAIN_MS);
-    cut_actions (&self->pending, count);
+    actions_cut (&self->pending, count);
 }
 
 /* Take back what a failed event did. */
@@ -281,7 +138,7 @@ static void handle (engine_t *self, const event_t *event, int tries)
         lose (self, &err);
         return;
     }
-    if (dispatch (self, event, &err) == 0) {
+    if (engine_dispatch (self, event, &err) == 0) {
         if (db_exec (self->db, "RELEASE event", &err) < 0)
             lose (self, &err);
         return;
@@ -289,7 +146,7 @@ static void handle (engine_t *self, const event_t *event, int tries)
     undo (self, pending, changes, &err);
     if (self->lost.code != ERR_NONE)
         return;
-    answer_error (self, event->peer, event_int (event, "seq"), &err);
+    engine_refuse (self, event->peer, event_int (event, "seq"), &err);
     if (event->principal == 0 && event->header)
         take_up_again (self, &self->heard.items [self->heard.count - 1], &err);
 }
@@ -381,12 +238,12 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
     self->again_at = self->boot_ms + AGAIN_MS;
     for (size_t i = 0; i < self->heard.count; i++) {
         const heard_t *heard = &self->heard.items [i];
-        answer_error (self, heard->peer, heard->seq, &self->lost);
+        engine_refuse (self, heard->peer, heard->seq, &self->lost);
         if (heard->header)
             take_up_again (self, heard, &self->lost);
     }
     end_batch (self);
-    hand_over (self, actions);
+    engine_hand_over (self, actions);
     if (live_load (self, err) < 0)
         return -1;
     if (self->fatal.code == ERR_NONE)
@@ -411,7 +268,7 @@ int engine_commit (engine_t *self, actions_t *actions, err_t *err)
     if (self->lost.code != ERR_NONE)
         return drop_batch (self, actions, err);
     stop_watching (self);
-    hand_over (self, actions);
+    engine_hand_over (self, actions);
     end_batch (self);
     if (self->fatal.code == ERR_NONE)
         return 0;
@@ -468,7 +325,7 @@ void engine_resume (engine_t *self, actions_t *actions)
 {
     for (size_t i = 0; i < self->lease_count; i++)
         attempt_open_log (self, &self->leases [i]);
-    hand_over (self, actions);
+    engine_hand_over (self, actions);
 }
 
 void engine_destroy (engine_t **self_p)

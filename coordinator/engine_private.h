@@ -95,10 +95,18 @@ struct engine {
 /* What a verb's file does with an event. On -1 all that the event did is undone, and err is the answer. */
 typedef int (handler_fn) (engine_t *self, const event_t *event, err_t *err);
 
-/* -- answers (engine.c) */
+/* May whoever says it say it? Then the file that decides on it does. (dispatch.c) */
+int engine_dispatch (engine_t *self, const event_t *event, err_t *err);
+
+/* -- answers (actions.c) */
 void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *header);     /* takes header */
 void engine_answer (engine_t *self, const event_t *event, const char *verb, json_t *header);
 void engine_act (engine_t *self, action_type type, json_t *header);                     /* takes header */
+void engine_refuse (engine_t *self, uint64_t peer, int64_t seq, const err_t *err);       /* peer 0: nobody hears it */
+void actions_cut (actions_t *self, size_t count);                                       /* drop what stands behind */
+void engine_hand_over (engine_t *self, actions_t *to);
+
+/* -- watching (engine.c) */
 void engine_note_change (engine_t *self, int64_t build);
 void engine_watch (engine_t *self, int64_t build);
 
