@@ -400,6 +400,7 @@ static void a_report_is_repeated_until_it_is_noted (void **state)
     greet (self);
     assign (self, JOB, "exec sleep 60");
     AUTO (msg) msg_t *first = expect_report (self, JOB, "building");
+    (void) first;
     int64_t start = clock_boot_ms ();
     AUTO (msg) msg_t *second = expect (self, "report");
     int64_t repeated = clock_boot_ms ();
@@ -481,6 +482,7 @@ static void a_stale_attempt_stops_and_tells_its_end (void **state)
     expect_cleaned (self);
     assign (self, JOB + 1, "exec sleep 60");        /* its slot is free again */
     AUTO (msg) msg_t *next = expect_report (self, JOB + 1, "building");
+    (void) next;
 }
 
 /* Until it has stopped it is named, and takes its slot. */
@@ -591,6 +593,7 @@ static void a_stop_waits_for_no_coordinator_that_is_away (void **state)
     greet (self);
     assign (self, JOB, "exec sleep 60");
     AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
+    (void) report;
     int64_t start = clock_boot_ms ();
     stop_link (self);
     assert_int_equal (self->run_rc, 0);
