@@ -12,13 +12,17 @@ package_is_there ()
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
 }
 
-# Debian starts a registry on port 5000 when it is installed, which nobody asked for here. One that was there before is left alone.
+# Debian starts some daemons when they are installed, which nobody asked for here: a registry on port 5000, docker and containerd. Those
+# that were there before are left alone.
 packages_quieten ()
 {
-    case " $* " in
-        *' docker-registry '*)
-            [ ! -d /run/systemd/system ] || as_root systemctl disable --now docker-registry.service || true ;;
-    esac
+    local package unit
+    [ -d /run/systemd/system ] || return 0
+    for package in "$@"; do
+        for unit in $(dpkg-query -L "$package" | sed -nE 's#^(/usr)?/lib/systemd/system/((docker|containerd)[a-z-]*\.[a-z]+)$#\2#p'); do
+            as_root systemctl disable -q --now "$unit" || true
+        done
+    done
 }
 
 # packages_install PACKAGE...: those that are not there; asks nothing
