@@ -2,6 +2,8 @@
  * and a cache forgets from the top: first whole contexts, then what no other context names. */
 #include "common/depot_private.h"
 
+#include <stdio.h>
+
 enum { TRIM_BATCH = 1000 };         /* objects to a transaction: bounds the write-ahead log */
 
 static int drop_doomed (depot_t *self, err_t *err)
@@ -45,7 +47,7 @@ static int read_children (depot_t *self, int64_t id, buffer_t *children, err_t *
 }
 
 /* The object goes; of what it named, that which nobody names now may go next. */
-static int forget (depot_t *self, int64_t id, uint64_t stored_bytes, err_t *err)
+int depot_forget (depot_t *self, int64_t id, uint64_t stored_bytes, err_t *err)
 {
     AUTO_BUFFER buffer_t children = { 0 };
     if (read_children (self, id, &children, err) < 0 || sql_run_id (self, SQL_TAKE_FREE, id, err) < 0
@@ -71,7 +73,7 @@ static int forget_next (depot_t *self, err_t *err)
     int64_t id = sqlite3_column_int64 (next, 0);
     uint64_t stored_bytes = (uint64_t) sqlite3_column_int64 (next, 1);
     sqlite3_reset (next);
-    return forget (self, id, stored_bytes, err) < 0 ? -1 : 1;
+    return depot_forget (self, id, stored_bytes, err) < 0 ? -1 : 1;
 }
 
 static int64_t trim_batch (depot_t *self, uint64_t limit_bytes, err_t *err)
@@ -82,6 +84,15 @@ static int64_t trim_batch (depot_t *self, uint64_t limit_bytes, err_t *err)
         if ((rc = forget_next (self, err)) > 0)
             gone++;
     return rc < 0 ? -1 : gone;
+}
+
+void depot_give_pages_back (depot_t *self, int pages)
+{
+    char text [64];
+    snprintf (text, sizeof text, "PRAGMA incremental_vacuum (%d)", pages);
+    pthread_mutex_lock (&self->lock);
+    sqlite3_exec (self->db, text, NULL, NULL, NULL);
+    pthread_mutex_unlock (&self->lock);
 }
 
 int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err)
@@ -99,10 +110,7 @@ int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err)
             return -1;
         total += gone;
     } while (gone == TRIM_BATCH);
-    if (total > 0) {
-        pthread_mutex_lock (&self->lock);
-        sqlite3_exec (self->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);     /* gives pages back; if not, next time */
-        pthread_mutex_unlock (&self->lock);
-    }
+    if (total > 0)
+        depot_give_pages_back (self, 0);
     return total;
 }

@@ -22,6 +22,7 @@ typedef enum {
     SQL_DOOM, SQL_DOOMED_SIZE, SQL_DROP_EDGES, SQL_DROP_BODIES, SQL_DROP_OBJECTS, SQL_CLEAR_DOOMED,
     SQL_CLEAR_FREE, SQL_FILL_FREE, SQL_NEXT_FREE, SQL_TAKE_FREE, SQL_CHILDREN, SQL_FREE_CHILD,
     SQL_DELETE_EDGES, SQL_DELETE_BODY, SQL_DELETE_OBJECT,
+    SQL_CLEAR_ROOTS, SQL_ADD_ROOT, SQL_SPARE, SQL_NEXT_GARBAGE,
     SQL_STATEMENTS
 } sql_name;
 
@@ -46,6 +47,7 @@ struct depot {
     bool is_suspect;            /* a COMMIT ended in an I/O error: nobody knows what holds until the file is read again */
     int64_t damaged_id;         /* found in a transaction: dropped once that is rolled back */
     int64_t now;                /* counts commits: the time of "least lately used" */
+    int64_t collect_before;     /* of the collection under way: what was used since stays */
     buffer_t touched;           /* int64_t ids, used since and not yet written down */
     depot_stats_t stats, stats_before;
 };
@@ -79,5 +81,9 @@ void depot_touch (depot_t *self, int64_t id, int64_t used);
 
 /* depot_drop.c: forget an object and everything that names it, in a transaction that is open or its own. */
 int depot_drop (depot_t *self, int64_t id, err_t *err);
+/* Forget an object that no other names; what only it named becomes free. In an open transaction. */
+int depot_forget (depot_t *self, int64_t id, uint64_t stored_bytes, err_t *err);
+/* To the file system: at most so many free pages, 0: all. When it fails, then next time. */
+void depot_give_pages_back (depot_t *self, int pages);
 
 #endif

@@ -28,6 +28,7 @@ static const char make_sql [] =
 
 static const char temp_sql [] =
     "CREATE TEMP TABLE doomed (id INTEGER PRIMARY KEY);"
+    "CREATE TEMP TABLE root (id INTEGER PRIMARY KEY);"
     "CREATE TEMP TABLE free (used INTEGER, id INTEGER, PRIMARY KEY (used, id)) WITHOUT ROWID;";
 
 static const char *const texts [SQL_STATEMENTS] = {
@@ -62,6 +63,12 @@ static const char *const texts [SQL_STATEMENTS] = {
     [SQL_DELETE_EDGES] = "DELETE FROM edge WHERE parent = :id",
     [SQL_DELETE_BODY] = "DELETE FROM body WHERE id = :id",
     [SQL_DELETE_OBJECT] = "DELETE FROM object WHERE id = :id",
+    [SQL_CLEAR_ROOTS] = "DELETE FROM root",
+    [SQL_ADD_ROOT] = "INSERT OR IGNORE INTO root (id) VALUES (:id)",
+    [SQL_SPARE] = "DELETE FROM free WHERE used >= :before OR id IN (SELECT id FROM root)",
+    [SQL_NEXT_GARBAGE] = "SELECT free.id, stored_bytes FROM free JOIN object USING (id) WHERE free.used < :before"
+                         " AND object.used < :before AND NOT EXISTS (SELECT 1 FROM root WHERE root.id = free.id)"
+                         " AND NOT EXISTS (SELECT 1 FROM edge WHERE child = free.id) ORDER BY free.used, free.id LIMIT 1",
 };
 
 static int fail (depot_t *self, int rc, err_t *err)

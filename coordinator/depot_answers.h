@@ -28,6 +28,14 @@ typedef struct {
 } request_t;
 void request_destroy (request_t **self);
 
+/* What is being collected, and what the depot's clock said some time ago (collection.c). */
+typedef struct {
+    bool is_running;
+    uint64_t objects, bytes;
+    int64_t grace_ms;
+    int64_t older_ms, older_clock, newer_ms, newer_clock;       /* boot clock; clock 0: not known yet */
+} collection_t;
+
 struct depot_service {
     depot_t *depot;
     build_logs_t *logs;
@@ -35,6 +43,7 @@ struct depot_service {
     char endpoint [256];
     char *folder;               /* of the depot: whose disk must keep free_floor_bytes */
     int64_t free_floor_bytes;
+    collection_t collection;
     zhashx_t *speakers;         /* key hex -> speaker_t */
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
 };
@@ -47,6 +56,11 @@ void answer_log (depot_service_t *self, request_t *request);
 void answer_stats (depot_service_t *self, request_t *request);
 /* One transaction for all where all are good, else one each. */
 void answer_puts (depot_service_t *self, request_t **requests, size_t count);
+
+/* collection.c: note the depot's clock; begin with what the builds still need; do a part, and say over the pipe when it is over. */
+void collection_tick (depot_service_t *self);
+void collection_begin (depot_service_t *self, zmsg_t *roots, zsock_t *pipe);
+void collection_step (depot_service_t *self, zsock_t *pipe);
 
 /* log_waiters.c: answer a read-log, or, with nothing to say and time left, take it over and keep it. */
 void answer_read_log (depot_service_t *self, request_t **request);

@@ -34,6 +34,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     AUTO_FREE char *logs = file_join (settings->state_folder, "logs");
     self->folder = file_join (settings->state_folder, "depot");
     self->free_floor_bytes = settings->free_floor_bytes;
+    self->collection.grace_ms = settings->collect_grace_ms;
     self->speakers = zhashx_new ();
     zhashx_set_destructor (self->speakers, free_speaker);
     self->waiters = zlistx_new ();
@@ -158,6 +159,8 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
         on_open_log (self, command);
     else if (streq (verb, "CLOSE-LOG"))
         on_close_log (self, command);
+    else if (streq (verb, "COLLECT"))
+        collection_begin (self, command, pipe);
     else if (!streq (verb, "$TERM"))
         log_error ("depot", "there is no command \"%s\"", verb);
     zmsg_destroy (&command);
@@ -258,13 +261,15 @@ void depot_service_actor (zsock_t *pipe, void *service)
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {
-        bool is_idle = !(zsock_events (self->socket) & ZMQ_POLLIN);
+        bool is_idle = !(zsock_events (self->socket) & ZMQ_POLLIN) && !self->collection.is_running;
         zpoller_wait (poller, is_idle ? waiters_expire (self) : 0);
         while (goes_on && zsock_events (pipe) & ZMQ_POLLIN)     /* first: they say who may speak */
             goes_on = take_command (self, pipe);
         if (goes_on) {
             take_messages (self);
             waiters_expire (self);
+            collection_tick (self);
+            collection_step (self, pipe);
         }
     }
     zpoller_destroy (&poller);

@@ -6,6 +6,8 @@
  *   ["HAS", token, digest hex, digest hex …]    answered by ["HAS", token, first missing digest or ""]
  *   ["OPEN-LOG", job, attempt, principal id]    this worker may write this log
  *   ["CLOSE-LOG", job, attempt]                 there will be no more of it
+ *   ["COLLECT", digest hex …]                   take out of the depot what these do not need; answered, once it is done, by
+ *                                               ["COLLECTED", objects, bytes, error text or ""]
  *   ["$TERM"]                                   end */
 #ifndef FARM_DEPOT_SERVICE_H
 #define FARM_DEPOT_SERVICE_H
@@ -22,6 +24,7 @@ typedef struct {
     const char *endpoint;           /* to bind; port * or 0 takes a free one */
     const keypair_t *server;
     int64_t log_limit_bytes;        /* of one attempt's log */
+    int64_t collect_grace_ms;       /* what was used within this time is not collected */
     int64_t free_floor_bytes;       /* a put that would leave less than this free is refused with ERR_FULL and the figure */
 } depot_service_settings_t;
 

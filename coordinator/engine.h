@@ -85,6 +85,11 @@ int64_t engine_next_tick (const engine_t *self);
  * is handed out at the first commit.) */
 void engine_resume (engine_t *self, actions_t *actions);
 
+/* The contexts and Dockerfiles (hex digests) of builds that are not over, or ended after `since` (wall clock): what the depot must
+ * keep. Calls back once for each, some more than once. */
+int engine_each_root (engine_t *self, int64_t since_ms, void (*each) (void *argument, const char *digest_hex), void *argument,
+                      err_t *err);
+
 /* Principals: who may connect. */
 typedef struct { int64_t id; char role [16]; char name [64]; } principal_t;
 /* By hex key; ERR_DENIED when unknown or revoked. */

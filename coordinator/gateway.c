@@ -14,6 +14,7 @@
 #include "common/mem.h"
 #include "common/monitor.h"
 #include "common/msg.h"
+#include "coordinator/collector.h"
 #include "coordinator/credentials.h"
 #include "coordinator/peers.h"
 #include "coordinator/publishers.h"
@@ -31,6 +32,7 @@ struct gateway {
     publishers_t *publishers;
     submissions_t *submissions;     /* wait for the depot's word that their context is there */
     credentials_t *credentials;
+    collector_t *collector;
     zlistx_t *joining;              /* keys (hex) of `join` messages of this batch */
     actions_t actions;
 };
@@ -150,6 +152,17 @@ static void give_engine (gateway_t *self, const char *verb, uint64_t peer, int64
     engine_handle (self->parts.engine, &event);
 }
 
+static void on_prune (gateway_t *self, peer_t *peer, const principal_t *principal, int64_t seq)
+{
+    err_t err;
+    if (streq (principal->role, "admin")) {
+        collector_ask (self->collector, peer->number, seq);
+        return;
+    }
+    err_set (&err, ERR_DENIED, "prune: only an admin may do that");
+    send_error (self, peer, seq, &err);
+}
+
 static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
 {
     err_t err = { 0 };
@@ -168,7 +181,9 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         zlistx_add_end (self->joining, (void *) msg_text (message, "public_key"));
     if (msg_is (message, "watch"))
         peer_watch (peer, msg_int (message, "build"));
-    if (msg_is (message, "submit"))
+    if (msg_is (message, "prune"))
+        on_prune (self, peer, &principal, seq);
+    else if (msg_is (message, "submit"))
         submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
     else
         give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));
@@ -220,20 +235,59 @@ static void take_publishers (gateway_t *self)
     }
 }
 
-static void take_submissions (gateway_t *self)
+static void on_has (gateway_t *self, const char *token, const char *missing)
 {
     submission_t submission;
-    while (submissions_next (self->submissions, self->parts.depot, &submission)) {
-        peer_t *peer = peers_find (self->peers, submission.peer);
-        if (submission.is_complete)
-            give_engine (self, "submit", submission.peer, submission.principal, submission.header);
-        else if (peer) {
-            err_t err;
-            err_set (&err, ERR_NOT_FOUND, "object %s of the context is not in the depot: send the context again",
-                     submission.missing);
-            send_error (self, peer, json_integer_value (json_object_get (submission.header, "seq")), &err);
+    if (!submissions_take (self->submissions, token, missing, &submission))
+        return;
+    peer_t *peer = peers_find (self->peers, submission.peer);
+    if (submission.is_complete)
+        give_engine (self, "submit", submission.peer, submission.principal, submission.header);
+    else if (peer) {
+        err_t err;
+        err_set (&err, ERR_NOT_FOUND, "object %s of the context is not in the depot: send the context again", missing);
+        send_error (self, peer, json_integer_value (json_object_get (submission.header, "seq")), &err);
+    }
+    json_decref (submission.header);
+}
+
+static void on_collected (gateway_t *self, const char *objects, const char *bytes, const char *error)
+{
+    uint64_t number;
+    int64_t seq;
+    err_t err;
+    if (*error)
+        log_warn ("depot", "what no build needs could not be taken away: %s", error);
+    else if (!streq (objects, "0"))
+        log_info ("depot", "took away %s objects that no build needs, %s bytes", objects, bytes);
+    collector_end (self->collector);
+    while (collector_next_waiter (self->collector, &number, &seq)) {
+        peer_t *peer = peers_find (self->peers, number);
+        if (peer && *error) {
+            err_set (&err, ERR_FARM, "prune: %s", error);
+            send_error (self, peer, seq, &err);
         }
-        json_decref (submission.header);
+        else if (peer)
+            send_to (self, peer, "pruned", json_pack ("{s:I, s:I, s:I}", "re", (json_int_t) seq, "objects",
+                                                      (json_int_t) strtoll (objects, NULL, 10), "bytes",
+                                                      (json_int_t) strtoll (bytes, NULL, 10)));
+    }
+}
+
+/* What the depot service says over its pipe. */
+static void take_depot (gateway_t *self)
+{
+    while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
+        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
+        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
+        if (count >= 3 && streq (verb, "HAS"))
+            on_has (self, first, second);
+        else if (count >= 4 && streq (verb, "COLLECTED"))
+            on_collected (self, first, second, third);
+        zstr_free (&verb);
+        zstr_free (&first);
+        zstr_free (&second);
+        zstr_free (&third);
     }
 }
 
@@ -246,14 +300,14 @@ static int take_batch (gateway_t *self, err_t *err)
     for (int i = 0; i < BATCH_MAX && take_message (self); i++)
         take_ends (self);
     take_publishers (self);
-    take_submissions (self);
+    take_depot (self);
     if (engine_next_tick (self->parts.engine) <= clock_boot_ms ())
         give_engine (self, "tick", 0, 0, NULL);
     if (engine_commit (self->parts.engine, &self->actions, err) < 0)
         return -1;
     let_joiners_in (self);
     do_actions (self);
-    return 0;
+    return collector_begin (self->collector, self->parts.engine, self->parts.depot, err);
 }
 
 /* -- the loop --------------------------------------------------------------------------------------------------- */
@@ -261,7 +315,8 @@ static int take_batch (gateway_t *self, err_t *err)
 static int wait_ms (const gateway_t *self)
 {
     int64_t tick = engine_next_tick (self->parts.engine);
-    int64_t left = tick == INT64_MAX ? 60000 : tick - clock_boot_ms ();
+    int64_t collect = collector_next (self->collector);
+    int64_t next = collect < tick ? collect : tick, left = next == INT64_MAX ? 60000 : next - clock_boot_ms ();
     return left < 0 ? 0 : left > 60000 ? 60000 : (int) left;
 }
 
@@ -314,6 +369,8 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->peers = peers_new ();
     self->submissions = submissions_new ();
     self->credentials = credentials_new (settings_text (parts->settings, "registry/auth-file"));
+    self->collector = collector_new (settings_number (parts->settings, "depot/collect-ms"),
+                                     settings_number (parts->settings, "retention/context-ms"));
     self->joining = zlistx_new ();
     zlistx_set_duplicator (self->joining, duplicate_key);
     zlistx_set_destructor (self->joining, free_key);
@@ -339,6 +396,7 @@ void gateway_destroy (gateway_t **self_p)
     peers_destroy (&self->peers);
     submissions_destroy (&self->submissions);
     credentials_destroy (&self->credentials);
+    collector_destroy (&self->collector);
     zlistx_destroy (&self->joining);
     actions_free (&self->actions);
     free (self);

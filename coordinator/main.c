@@ -95,6 +95,7 @@ static int start_depot (coordinator_t *self, err_t *err)
         .endpoint = settings_text (self->settings, "objects/bind"),
         .server = &self->keys.server,
         .log_limit_bytes = settings_number (self->settings, "log/limit"),
+        .collect_grace_ms = settings_number (self->settings, "depot/grace-ms"),
         .free_floor_bytes = settings_number (self->settings, "depot/free-floor"),
     };
     if (depot_service_new (&self->depot_service, &settings, err) < 0)

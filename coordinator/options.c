@@ -32,6 +32,9 @@ static const setting_def_t table [] = {
     { "queue/limit", SETTING_NUMBER, "100000", "builds queued or running; more are refused" },
     { "log/limit", SETTING_BYTES, "64M", "of the builder's output of one attempt" },
     { "depot/free-floor", SETTING_BYTES, "256M", "disk space that contexts must leave free" },
+    { "depot/collect-ms", SETTING_NUMBER, "3600000", "how often what no build needs is taken out of the depot; 0: only by prune" },
+    { "depot/grace-ms", SETTING_NUMBER, "3600000", "what was sent or asked for within this time stays" },
+    { "retention/context-ms", SETTING_NUMBER, "604800000", "how long the context of a build is kept after its end" },
     { "log/level", SETTING_TEXT, "info", "error, warn, info or debug" },
     { NULL, SETTING_TEXT, NULL, NULL }
 };

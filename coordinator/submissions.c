@@ -47,23 +47,15 @@ void submissions_add (submissions_t *self, zactor_t *depot, uint64_t peer, int64
     zstr_sendx (depot, "HAS", token, context, dockerfile, NULL);
 }
 
-bool submissions_next (submissions_t *self, zactor_t *depot, submission_t *out)
+bool submissions_take (submissions_t *self, const char *token, const char *missing, submission_t *out)
 {
-    if (!(zsock_events (depot) & ZMQ_POLLIN))
+    submission_t *found = zhashx_lookup (self->waiting, token);
+    if (!found)
         return false;
-    char *verb = NULL, *token = NULL, *missing = NULL;
-    submission_t *found = NULL;
-    if (zstr_recvx (depot, &verb, &token, &missing, NULL) >= 3 && streq (verb, "HAS"))
-        found = zhashx_lookup (self->waiting, token);
-    if (found) {
-        *out = *found;
-        out->is_complete = *missing == 0;
-        snprintf (out->missing, sizeof out->missing, "%s", missing);
-        found->header = NULL;
-        zhashx_delete (self->waiting, token);
-    }
-    zstr_free (&verb);
-    zstr_free (&token);
-    zstr_free (&missing);
-    return found != NULL;
+    *out = *found;
+    out->is_complete = *missing == 0;
+    snprintf (out->missing, sizeof out->missing, "%s", missing);
+    found->header = NULL;
+    zhashx_delete (self->waiting, token);
+    return true;
 }

@@ -21,7 +21,7 @@ void submissions_destroy (submissions_t **self);
 /* Ask the depot service about a submit; header is a checked one, borrowed. */
 void submissions_add (submissions_t *self, zactor_t *depot, uint64_t peer, int64_t principal, const json_t *header);
 
-/* The next that the depot service has answered for: false when there is none now. */
-bool submissions_next (submissions_t *self, zactor_t *depot, submission_t *out);
+/* The one that the depot service has answered for, missing "" or a digest: false when it is none of ours. */
+bool submissions_take (submissions_t *self, const char *token, const char *missing, submission_t *out);
 
 #endif

@@ -48,6 +48,7 @@ static const verb_t verbs [] = {
     { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
     { "worker", verb_worker, "worker ls", "list workers, what they run and how busy they are", "" },
     { "du", verb_du, "du", "show what the coordinator's depot holds", "" },
+    { "prune", verb_prune, "prune", "take out of the coordinator's depot what no build needs (admin)", "" },
     { "imagetools", verb_imagetools, "imagetools inspect REF [--raw]", "show an image index of a registry",
       "  --raw                print the manifest as the registry has it, byte by byte\n" },
     { "join", verb_join, "join STRING [--name N]", "enrol this user with a join string of the coordinator",

@@ -16,7 +16,7 @@ _farmctl ()
     done
     COMPREPLY=()
     if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du imagetools join version help" -- "$current"))
+        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du prune imagetools join version help" -- "$current"))
         return
     fi
     case $previous in
@@ -46,7 +46,7 @@ _farmctl ()
         inspect|logs|wait|cancel) COMPREPLY=($(compgen -W "$(_farmctl_builds)" -- "$current")) ;;
         worker) COMPREPLY=($(compgen -W "ls" -- "$current")) ;;
         imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
-        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du imagetools join version" -- "$current")) ;;
+        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du prune imagetools join version" -- "$current")) ;;
     esac
 }
 

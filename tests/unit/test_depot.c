@@ -400,6 +400,113 @@ static void trim_of_many_objects_goes_on_to_the_end (void **state)
     assert_int_equal (stored_objects (self->depot), 10);
 }
 
+/* -- collecting ------------------------------------------------------------------------------------------------- */
+
+static void put_context (depot_t *depot, small_context_t *context, uint64_t seed)
+{
+    small_context_make (context, 5000, seed);
+    assert_int_equal (depot_begin (depot, NULL), 0);
+    assert_int_equal (small_context_put (context, depot, NULL), 0);
+    assert_int_equal (depot_commit (depot, NULL), 0);
+}
+
+/* All of it; how many objects went. */
+static int64_t collect (depot_t *depot, const digest_t *roots, size_t count, int64_t before)
+{
+    uint64_t bytes = 0;
+    int64_t gone;
+    depot_stats_t earlier, later;
+    depot_stats (depot, &earlier);
+    assert_int_equal (depot_collect_begin (depot, roots, count, before, NULL), 0);
+    while ((gone = depot_collect_step (depot, &bytes, NULL)) > 0)
+        ;
+    assert_int_equal (gone, 0);
+    depot_stats (depot, &later);
+    assert_int_equal (earlier.bytes - later.bytes, bytes);
+    return (int64_t) (earlier.objects - later.objects);
+}
+
+static void collecting_keeps_roots_and_what_was_just_used (void **state)
+{
+    depots_t *self = *state;
+    small_context_t contexts [4];
+    for (int i = 0; i < 3; i++)
+        put_context (self->depot, &contexts [i], (uint64_t) i);
+    depots_reopen (self);
+    int64_t before = depot_clock (self->depot) + 1;
+    put_context (self->depot, &contexts [3], 3);                    /* used by the clock `before`, so not before it */
+    assert_true (has (self->depot, &contexts [2].root));
+    int64_t limit = depot_clock (self->depot);
+    assert_true (limit >= before);
+    digest_t root = small_context_root (&contexts [0]);
+    assert_true (has (self->depot, &contexts [2].root));
+    assert_int_equal (collect (self->depot, &root, 1, limit - 1), 3);
+    assert_true (holds (self->depot, &contexts [0].root) && holds (self->depot, &contexts [0].file));
+    assert_false (has (self->depot, &contexts [1].root) || has (self->depot, &contexts [1].file));
+    assert_true (holds (self->depot, &contexts [2].root) && holds (self->depot, &contexts [2].file));
+    assert_true (holds (self->depot, &contexts [3].file));
+    depots_reopen (self);
+    assert_true (holds (self->depot, &contexts [0].file));
+    for (int i = 0; i < 4; i++)
+        small_context_free (&contexts [i]);
+}
+
+static void collecting_leaves_what_a_root_names_too (void **state)
+{
+    depots_t *self = *state;
+    AUTO_BUFFER buffer_t shared = { 0 }, old = { 0 }, kept = { 0 };
+    noise (&shared, 100000, 1);
+    content_t content = content_of (shared.data, shared.size);
+    add_entry (&old, TREE_FILE, "old", &content);
+    add_entry (&kept, TREE_FILE, "kept", &content);
+    takes (self->depot, OBJECT_CONTENT, &shared);
+    takes (self->depot, OBJECT_FOLDER, &old);
+    takes (self->depot, OBJECT_FOLDER, &kept);
+    digest_t root = digest_of (kept.data, kept.size);
+    assert_int_equal (collect (self->depot, &root, 1, INT64_MAX), 1);
+    assert_true (holds (self->depot, &kept) && holds (self->depot, &shared));
+    assert_int_equal (collect (self->depot, NULL, 0, INT64_MAX), 2);
+    assert_int_equal (stored_objects (self->depot), 0);
+}
+
+/* Found as garbage, then named by something new before its turn came. */
+static void what_is_named_meanwhile_stays (void **state)
+{
+    depots_t *self = *state;
+    uint64_t bytes = 0;
+    AUTO_BUFFER buffer_t file = { 0 }, folder = { 0 };
+    noise (&file, 1000, 1);
+    content_t content = content_of (file.data, file.size);
+    add_entry (&folder, TREE_FILE, "file", &content);
+    takes (self->depot, OBJECT_CONTENT, &file);
+    int64_t before = depot_clock (self->depot);
+    assert_int_equal (depot_collect_begin (self->depot, NULL, 0, before, NULL), 0);
+    takes (self->depot, OBJECT_FOLDER, &folder);
+    assert_int_equal (depot_collect_step (self->depot, &bytes, NULL), 0);
+    assert_true (holds (self->depot, &folder) && holds (self->depot, &file));
+    assert_int_equal (bytes, 0);
+}
+
+static void collecting_many_objects_takes_several_steps (void **state)
+{
+    depots_t *self = *state;
+    uint64_t bytes = 0;
+    int64_t gone;
+    int steps = 0;
+    assert_int_equal (depot_begin (self->depot, NULL), 0);
+    for (int i = 0; i < 2500; i++) {
+        digest_t digest = digest_of (&i, sizeof i);
+        assert_int_equal (depot_put (self->depot, OBJECT_CONTENT, &digest, &i, sizeof i, NULL), 0);
+    }
+    assert_int_equal (depot_commit (self->depot, NULL), 0);
+    assert_int_equal (depot_collect_begin (self->depot, NULL, 0, INT64_MAX, NULL), 0);
+    while ((gone = depot_collect_step (self->depot, &bytes, NULL)) > 0)
+        steps++;
+    assert_int_equal (gone, 0);
+    assert_true (steps >= 4);
+    assert_int_equal (stored_objects (self->depot), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, depots_setup, depots_teardown)
 
 int main (void)
@@ -422,6 +529,10 @@ int main (void)
         TEST (trim_takes_whole_contexts_least_lately_used_first),
         TEST (trim_leaves_what_another_context_names),
         TEST (trim_of_many_objects_goes_on_to_the_end),
+        TEST (collecting_keeps_roots_and_what_was_just_used),
+        TEST (collecting_leaves_what_a_root_names_too),
+        TEST (what_is_named_meanwhile_stays),
+        TEST (collecting_many_objects_takes_several_steps),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

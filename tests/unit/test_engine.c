@@ -216,6 +216,35 @@ static void a_build_waits_for_a_worker_that_is_away_and_says_so (void **state)
     SAYS (farm, second, "jobs/0/waiting", "no free worker for linux/amd64");
 }
 
+/* -- what the depot must keep ------------------------------------------------------------------------------------- */
+
+static void count_root (void *argument, const char *digest_hex)
+{
+    assert_int_equal (strlen (digest_hex), 64);
+    (*(int *) argument)++;
+}
+
+static int roots (farm_t *farm, int64_t since_ms)
+{
+    int count = 0;
+    err_t err;
+    assert_int_equal (engine_each_root (farm->engine, since_ms, count_root, &count, &err), 0);
+    return count;
+}
+
+static void contexts_are_kept_for_live_builds_and_for_a_while (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    assert_int_equal (roots (farm, 0), 0);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
+    assert_int_equal (roots (farm, INT64_MAX), 2);          /* its context and its Dockerfile */
+    farm_cancel (farm, farm->ann, build);
+    assert_int_equal (roots (farm, INT64_MAX), 0);
+    assert_int_equal (roots (farm, 0), 2);
+}
+
 /* -- matching --------------------------------------------------------------------------------------------------- */
 
 static void jobs_start_in_order_and_slots_are_never_over_full (void **state)
@@ -740,6 +769,7 @@ int main (void)
         TEST (what_cannot_be_built_is_refused_with_the_reason),
         TEST (the_queue_has_an_end),
         TEST (a_build_waits_for_a_worker_that_is_away_and_says_so),
+        TEST (contexts_are_kept_for_live_builds_and_for_a_while),
         TEST (jobs_start_in_order_and_slots_are_never_over_full),
         TEST (the_least_busy_worker_gets_the_job),
         TEST (nothing_is_emulated_unasked_and_natives_come_first),

@@ -1,0 +1,92 @@
+/* depot_collect.c - a durable depot forgets what no root needs: from the top, as a cache does, but only what is neither a root
+ * nor was used lately. Whatever a build names was used when it was submitted, so nothing that is just being sent goes.
+ *
+ * A few hundred objects to a transaction: in between, others are served. A kill leaves whole contexts and whole transactions. */
+#include "common/depot_private.h"
+
+enum { COLLECT_BATCH = 500, PAGES_BATCH = 4096 };
+
+int64_t depot_clock (depot_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    int64_t now = self->now;
+    pthread_mutex_unlock (&self->lock);
+    return now;
+}
+
+static int add_root (depot_t *self, const digest_t *digest, err_t *err)
+{
+    object_row_t row;
+    int rc = depot_find (self, digest, &row, err);
+    return rc <= 0 ? rc : sql_run_id (self, SQL_ADD_ROOT, row.id, err);
+}
+
+static int fill (depot_t *self, const digest_t *roots, size_t count, int64_t before, err_t *err)
+{
+    if (depot_write_touched (self, err) < 0 || sql_run (self, SQL_CLEAR_ROOTS, err) < 0 || sql_run (self, SQL_CLEAR_FREE, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (add_root (self, &roots [i], err) < 0)
+            return -1;
+    self->collect_before = before;
+    if (sql_run (self, SQL_FILL_FREE, err) < 0)
+        return -1;
+    sqlite3_stmt *spare = sql_bind (self, SQL_SPARE);
+    sql_bind_int (spare, ":before", before);
+    return sql_step (self, spare, err);
+}
+
+int depot_collect_begin (depot_t *self, const digest_t *roots, size_t count, int64_t before, err_t *err)
+{
+    if (depot_begin (self, err) < 0)
+        return -1;
+    if (fill (self, roots, count, before, err) == 0)
+        return depot_commit (self, err);
+    depot_rollback (self);
+    return -1;
+}
+
+/* The next that may go: 1, 0 none, -1. What was named or used again since it was found stays. */
+static int find_next (depot_t *self, int64_t *id, uint64_t *stored_bytes, err_t *err)
+{
+    sqlite3_stmt *next = sql_bind (self, SQL_NEXT_GARBAGE);
+    sql_bind_int (next, ":before", self->collect_before);
+    int rc = sql_step (self, next, err);
+    if (rc <= 0)
+        return rc;
+    *id = sqlite3_column_int64 (next, 0);
+    *stored_bytes = (uint64_t) sqlite3_column_int64 (next, 1);
+    sqlite3_reset (next);
+    return 1;
+}
+
+static int64_t collect_batch (depot_t *self, uint64_t *bytes, err_t *err)
+{
+    int64_t gone = 0, id;
+    uint64_t stored_bytes;
+    int rc = 1;
+    while (gone < COLLECT_BATCH && (rc = find_next (self, &id, &stored_bytes, err)) > 0) {
+        if (depot_forget (self, id, stored_bytes, err) < 0)
+            return -1;
+        *bytes += stored_bytes;
+        gone++;
+    }
+    return rc < 0 ? -1 : gone;
+}
+
+int64_t depot_collect_step (depot_t *self, uint64_t *bytes, err_t *err)
+{
+    uint64_t freed = 0;
+    if (depot_begin (self, err) < 0)
+        return -1;
+    int64_t gone = depot_write_touched (self, err) < 0 ? -1 : collect_batch (self, &freed, err);
+    if (gone < 0) {
+        depot_rollback (self);
+        return -1;
+    }
+    if (depot_commit (self, err) < 0)
+        return -1;
+    *bytes += freed;
+    depot_give_pages_back (self, PAGES_BATCH);
+    return gone < COLLECT_BATCH ? 0 : gone;
+}

@@ -1,0 +1,81 @@
+/* collection.c - takes out of the depot what no build needs any more, a part at a time, between the messages.
+ *
+ * The gateway names the roots. Not in danger is, besides, whatever was used within the last grace_ms: a context that is just being
+ * sent, and belongs to no build yet. The depot counts commits, not time, so its clock is noted down as time goes by: what it said
+ * at least grace_ms ago is the limit. After a start nothing is collected for that long. */
+#include "common/clock.h"
+#include "common/log.h"
+#include "coordinator/depot_answers.h"
+
+void collection_tick (depot_service_t *self)
+{
+    collection_t *collection = &self->collection;
+    int64_t now = clock_boot_ms ();
+    if (collection->newer_clock && now - collection->newer_ms < collection->grace_ms)
+        return;
+    collection->older_ms = collection->newer_ms;
+    collection->older_clock = collection->newer_clock;
+    collection->newer_ms = now;
+    collection->newer_clock = depot_clock (self->depot);
+}
+
+/* The latest noted clock that is old enough; 0 when there is none. */
+static int64_t limit (const collection_t *self)
+{
+    if (self->newer_clock && clock_boot_ms () - self->newer_ms >= self->grace_ms)
+        return self->newer_clock;
+    return self->older_clock;
+}
+
+static void tell (depot_service_t *self, zsock_t *pipe, const char *text)
+{
+    char objects [24], bytes [24];
+    snprintf (objects, sizeof objects, "%llu", (unsigned long long) self->collection.objects);
+    snprintf (bytes, sizeof bytes, "%llu", (unsigned long long) self->collection.bytes);
+    zstr_sendx (pipe, "COLLECTED", objects, bytes, text, NULL);
+    self->collection.is_running = false;
+    self->collection.objects = self->collection.bytes = 0;
+}
+
+static void read_roots (zmsg_t *command, buffer_t *out)
+{
+    char *hex;
+    while ((hex = zmsg_popstr (command))) {
+        digest_t digest;
+        if (digest_from_hex (&digest, hex, NULL) == 0)
+            buffer_append (out, &digest, sizeof digest);
+        free (hex);
+    }
+}
+
+void collection_begin (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
+{
+    err_t err = { 0 };
+    AUTO_BUFFER buffer_t roots = { 0 };
+    collection_tick (self);
+    int64_t before = limit (&self->collection);
+    read_roots (command, &roots);
+    if (self->collection.is_running)
+        return;                                 /* it tells when it is over */
+    if (before == 0)
+        tell (self, pipe, "");
+    else if (depot_collect_begin (self->depot, (const digest_t *) roots.data, roots.size / sizeof (digest_t), before, &err) < 0)
+        tell (self, pipe, err.text);
+    else
+        self->collection.is_running = true;
+}
+
+void collection_step (depot_service_t *self, zsock_t *pipe)
+{
+    err_t err = { 0 };
+    collection_t *collection = &self->collection;
+    if (!collection->is_running)
+        return;
+    depot_stats_t earlier, now;
+    depot_stats (self->depot, &earlier);
+    int64_t gone = depot_collect_step (self->depot, &collection->bytes, &err);
+    depot_stats (self->depot, &now);
+    collection->objects += earlier.objects - now.objects;
+    if (gone <= 0)
+        tell (self, pipe, gone < 0 ? err.text : "");
+}
