@@ -300,11 +300,26 @@ static void take_messages (link_t *self)
 
 /* -- slots ------------------------------------------------------------------------------------------------------ */
 
+static void log_end (const held_t *held)
+{
+    const char *digest = json_string_value (json_object_get (held->report, "digest"));
+    const char *code = json_string_value (json_object_get (held->report, "code"));
+    const char *text = json_string_value (json_object_get (held->report, "text"));
+    if (digest)
+        log_info ("link", "job %lld, attempt %lld: pushed %s", (long long) held->job, (long long) held->attempt, digest);
+    else
+        log_info ("link", "job %lld, attempt %lld: failed (%s): %s", (long long) held->job, (long long) held->attempt,
+                  code ? code : "?", text ? text : "");
+}
+
 static void take_reports (link_t *self)
 {
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
-        while (held_take (held))
+        while (held_take (held)) {
             send_report (self, held);
+            if (held->has_ended)
+                log_end (held);
+        }
 }
 
 static void remove_done (link_t *self)

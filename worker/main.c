@@ -69,10 +69,14 @@ static int catch_signals (void)
 static int check_joined (const worker_t *self, err_t *err)
 {
     static const char *const required [] = { "coordinator/control", "coordinator/objects", "coordinator/key" };
-    for (size_t i = 0; i < sizeof required / sizeof *required; i++)
-        if (!text_of (self, required [i]) || !*text_of (self, required [i]))
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+        const char *text = text_of (self, required [i]);
+        if (!text || !*text)
             return err_set (err, ERR_USAGE, "this worker has joined no farm: %s is not set in %s. Run farm-worker join STRING; the "
                             "string lies in the file `join` of the coordinator's state folder", required [i], self->options.file);
+        if (i < 2 && (strncmp (text, "tcp://", 6) != 0 || !strchr (text + 6, ':')))
+            return err_set (err, ERR_USAGE, "%s is \"%s\": it has to be tcp://HOST:PORT", required [i], text);
+    }
     return 0;
 }
 
