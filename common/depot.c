@@ -45,6 +45,14 @@ int depot_open (depot_t **out, const char *folder, err_t *err)
     return 0;
 }
 
+int depot_relax (depot_t *self, err_t *err)
+{
+    pthread_mutex_lock (&self->lock);
+    int rc = sql_relax (self, err);
+    pthread_mutex_unlock (&self->lock);
+    return rc;
+}
+
 void depot_destroy (depot_t **self_p)
 {
     depot_t *self = *self_p;

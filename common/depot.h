@@ -27,6 +27,9 @@ typedef struct {
 int depot_open (depot_t **out, const char *folder, err_t *err);
 void depot_destroy (depot_t **self);
 
+/* A cache: a commit is not synced, which takes long on an SD card. A power cut may cost the last commits, whole ones only. */
+int depot_relax (depot_t *self, err_t *err);
+
 /* It is there, and so is all that it names. */
 bool depot_has (depot_t *self, const digest_t *digest);
 

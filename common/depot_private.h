@@ -54,6 +54,7 @@ struct depot {
 
 /* depot_sql.c */
 int sql_open (depot_t *self, err_t *err);
+int sql_relax (depot_t *self, err_t *err);
 void sql_close (depot_t *self);
 sqlite3_stmt *sql_bind (depot_t *self, sql_name name);              /* reset, without parameters */
 void sql_bind_int (sqlite3_stmt *statement, const char *name, int64_t value);

@@ -206,6 +206,11 @@ int sql_open (depot_t *self, err_t *err)
     return prepare (self, err) < 0 ? -1 : sql_count (self, err);
 }
 
+int sql_relax (depot_t *self, err_t *err)
+{
+    return execute (self, "PRAGMA synchronous = NORMAL;", err);
+}
+
 void sql_close (depot_t *self)
 {
     for (int i = 0; i < SQL_STATEMENTS; i++) {

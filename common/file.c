@@ -80,31 +80,40 @@ static int sync_folder_of (const char *path, err_t *err)
     return 0;
 }
 
-static int write_and_sync (int fd, const char *path, const void *data, size_t size, mode_t mode, err_t *err)
+static int write_one (int fd, const char *path, const void *data, size_t size, mode_t mode, bool is_synced, err_t *err)
 {
     if (fchmod (fd, mode) != 0)
         return err_sys (err, errno, "set the mode of %s", path);
     if (file_write_all (fd, data, size, err) < 0)
         return err_wrap (err, "%s", path);
-    if (fsync (fd) != 0)
+    if (is_synced && fsync (fd) != 0)
         return err_sys (err, errno, "sync %s", path);
     return 0;
 }
 
-int file_write (const char *path, const void *data, size_t size, mode_t mode, err_t *err)
+/* A temporary name beside it, then the final one. */
+static int write_beside (const char *path, const void *data, size_t size, mode_t mode, bool is_synced, err_t *err)
 {
     AUTO_FREE char *temporary = mem_printf ("%s.XXXXXX", path);
     AUTO_CLOSE int fd = mkostemp (temporary, O_CLOEXEC);
     if (fd < 0)
         return err_sys (err, errno, "make a file beside %s", path);
-    int rc = write_and_sync (fd, path, data, size, mode, err);
+    int rc = write_one (fd, path, data, size, mode, is_synced, err);
     if (rc == 0 && rename (temporary, path) != 0)
         rc = err_sys (err, errno, "rename %s to %s", temporary, path);
-    if (rc < 0) {
+    if (rc < 0)
         unlink (temporary);
-        return -1;
-    }
-    return sync_folder_of (path, err);
+    return rc;
+}
+
+int file_write (const char *path, const void *data, size_t size, mode_t mode, err_t *err)
+{
+    return write_beside (path, data, size, mode, true, err) < 0 ? -1 : sync_folder_of (path, err);
+}
+
+int file_write_scratch (const char *path, const void *data, size_t size, mode_t mode, err_t *err)
+{
+    return write_beside (path, data, size, mode, false, err);
 }
 
 /* -- folders ---------------------------------------------------------------------------------------------------- */

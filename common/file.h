@@ -15,6 +15,9 @@ int file_read (const char *path, size_t max_bytes, buffer_t *out, err_t *err);
 /* Write a file with mode: a temporary name beside it, fsync, rename, fsync of the folder. */
 int file_write (const char *path, const void *data, size_t size, mode_t mode, err_t *err);
 
+/* The same without the syncs, which take long on an SD card: for a file that need not outlive a power cut. */
+int file_write_scratch (const char *path, const void *data, size_t size, mode_t mode, err_t *err);
+
 /* Make a folder and those above it (mode for the new ones); an existing folder is fine. */
 int file_make_folders (const char *path, mode_t mode, err_t *err);
 

@@ -120,7 +120,7 @@ static int write_dockerfile (attempt_t *self, depot_t *depot, const digest_t *di
     AUTO_BUFFER buffer_t text = { 0 };
     if (depot_get (depot, digest, &text, NULL, err) < 0)
         return -1;
-    return file_write (self->dockerfile, text.data ? (const char *) text.data : "", text.size, 0600, err);
+    return file_write_scratch (self->dockerfile, text.data ? (const char *) text.data : "", text.size, 0600, err);
 }
 
 static int bring (attempt_t *self, depot_t *depot, err_t *err)

@@ -17,7 +17,7 @@ enum { DOCKERFILE_MAX = 1024 * 1024 };
 static int write_text (const char *folder, const char *name, const char *text, mode_t mode, err_t *err)
 {
     AUTO_FREE char *path = file_join (folder, name);
-    return file_write (path, text, strlen (text), mode, err);
+    return file_write_scratch (path, text, strlen (text), mode, err);
 }
 
 int buildah_write_shared (builder_t *self, err_t *err)

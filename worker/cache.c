@@ -21,7 +21,7 @@ int cache_new (cache_t **out, const char *folder, int64_t limit_bytes, err_t *er
     cache_t *self = mem_alloc (sizeof *self);
     pthread_rwlock_init (&self->lock, NULL);
     self->limit_bytes = (uint64_t) limit_bytes;
-    if (depot_open (&self->depot, folder, err) < 0) {
+    if (depot_open (&self->depot, folder, err) < 0 || depot_relax (self->depot, err) < 0) {
         cache_destroy (&self);
         return err_wrap (err, "cache of contexts %s", folder);
     }
