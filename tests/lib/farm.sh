@@ -20,7 +20,7 @@ farm_need ()
 {
     local program
     [ "$(id -u)" = 0 ] || skip_all "flow tests build images and kill daemons: run them as root"
-    for program in buildah skopeo docker-registry jq curl python3 "$@"; do
+    for program in buildah skopeo docker-registry jq curl python3; do
         command -v "$program" > /dev/null || skip_all "$program is not installed"
     done
 }
