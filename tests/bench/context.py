@@ -21,9 +21,20 @@ def wait_for(condition, what):
         time.sleep(0.01)
 
 
+running = []
+
+
+def begin(command, **options):
+    """A process that is ended with the bench, however that ends."""
+    process = subprocess.Popen(command, **options)
+    running.append(process)
+    return process
+
+
 def end(process):
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     process.wait()
+    running.remove(process)
 
 
 class Relay:
@@ -64,8 +75,8 @@ class Farm:
             shutil.rmtree(old, ignore_errors=True)
         os.makedirs(self.state, 0o700)
         self.conf = os.path.join(self.state, 'admin.conf')
-        self.process = subprocess.Popen([COORDINATOR, f'--state={self.state}', '--control-bind=tcp://127.0.0.1:*',
-                                         '--objects-bind=tcp://127.0.0.1:*', '--log-level=warn'])
+        self.process = begin([COORDINATOR, f'--state={self.state}', '--control-bind=tcp://127.0.0.1:*',
+                              '--objects-bind=tcp://127.0.0.1:*', '--log-level=warn'])
         wait_for(lambda: os.path.exists(self.conf), 'the coordinator')
         subprocess.run([REGISTER, os.path.join(self.state, 'join'), 'bench', 'linux/amd64'], check=True)
 
@@ -113,8 +124,8 @@ class Rsync:
             self.port = free.getsockname()[1]
         with open(conf, 'w') as out:
             out.write(f'use chroot = no\nuid = {os.getuid()}\ngid = {os.getgid()}\n[to]\npath = {self.target}\nread only = no\n')
-        self.process = subprocess.Popen(['rsync', '--daemon', '--no-detach', '--config', conf, '--port', str(self.port),
-                                         '--address', '127.0.0.1'], stderr=subprocess.DEVNULL)
+        self.process = begin(['rsync', '--daemon', '--no-detach', '--config', conf, '--port', str(self.port),
+                              '--address', '127.0.0.1'], stderr=subprocess.DEVNULL)
         self.empty()
         wait_for(self.answers, 'the rsync daemon')
 
@@ -295,6 +306,11 @@ class Bench:
                 print('no source tree: apt-get install linux-source, or name a folder with --source')
 
 
+def leave(number, _):
+    signal.signal(number, signal.SIG_IGN)       # timeout(1) sends it twice
+    sys.exit('bench: ended by a signal')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--runs', type=int, default=5, help='the median of so many')
@@ -304,10 +320,14 @@ def main():
     for program in ('rsync', 'git'):
         if not shutil.which(program):
             sys.exit(f'bench: {program} is missing; on Debian: apt-get install {program}')
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
     folder = tempfile.mkdtemp(prefix='farm-bench-')
     try:
         Bench(folder, arguments).run()
     finally:
+        for process in list(running):
+            end(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
