@@ -29,6 +29,7 @@ static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
     self->state_folder = mem_strdup (folder);
     self->run_folder = file_join (folder, "run");
     self->policy_file = file_join (folder, "policy.json");
+    self->push_policy_file = file_join (folder, "push-policy.json");
     self->storage_file = file_join (folder, "storage.conf");
     self->empty_file = file_join (folder, "empty");
     pthread_mutex_init (&self->lock, NULL);
@@ -70,7 +71,7 @@ void builder_destroy (builder_t **self_p)
         free (gone);
     }
     char *const texts [] = { self->program, self->state_folder, self->storage_folder, self->run_folder, self->policy_file,
-                             self->storage_file, self->empty_file, self->version, self->reason };
+                             self->push_policy_file, self->storage_file, self->empty_file, self->version, self->reason };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
     pthread_cond_destroy (&self->changed);
@@ -212,7 +213,7 @@ int builder_push (builder_t *self, const builder_task_t *task, err_t *err)
         return -1;
     words_add (&words, "push");
     words_add (&words, "--authfile=%s/auth.json", task->scratch_folder);
-    words_add (&words, "--signature-policy=%s", self->policy_file);
+    words_add (&words, "--signature-policy=%s", self->push_policy_file);
     words_add (&words, "--tls-verify=false");
     words_add (&words, "--retry=0");
     words_add (&words, "%s", id);

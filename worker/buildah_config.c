@@ -20,10 +20,17 @@ static int write_text (const char *folder, const char *name, const char *text, m
     return file_write_scratch (path, text, strlen (text), mode, err);
 }
 
+/* Base images come from registries alone: "FROM dir:/…" or "FROM oci-archive:/…" would read the worker's disk. What is pushed comes
+ * from the store. */
+static const char policy [] = "{\"default\": [{\"type\": \"reject\"}],\n"
+                              " \"transports\": {\"docker\": {\"\": [{\"type\": \"insecureAcceptAnything\"}]}}}\n";
+static const char push_policy [] = "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}\n";
+
 int buildah_write_shared (builder_t *self, err_t *err)
 {
     const char *folder = self->state_folder;
-    if (write_text (folder, "policy.json", "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}\n", 0600, err) < 0
+    if (write_text (folder, "policy.json", policy, 0600, err) < 0
+        || write_text (folder, "push-policy.json", push_policy, 0600, err) < 0
         || write_text (folder, "storage.conf", "[storage]\ndriver = \"overlay\"\n", 0600, err) < 0
         || write_text (folder, "registries.conf", "", 0600, err) < 0       /* for commands that are of no attempt */
         || write_text (folder, "auth.json", "{}\n", 0600, err) < 0 || write_text (folder, "empty", "", 0600, err) < 0)

@@ -20,7 +20,7 @@ struct builder {
     char *program;
     char *state_folder;             /* holds storage-<driver>, run, data, tmp and the files below */
     char *storage_folder, *run_folder;
-    char *policy_file, *storage_file, *empty_file;
+    char *policy_file, *push_policy_file, *storage_file, *empty_file;
     char *version;
     const char *driver;             /* "overlay", "vfs" */
     const char *isolation;          /* "oci", "chroot" */

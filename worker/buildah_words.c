@@ -116,6 +116,8 @@ int buildah_judge_build (const builder_t *self, const buildah_words_t *words, in
         return -1;
     }
     strcpy (outcome->failed_step, words->step);
+    if (strstr (text, "is rejected by policy"))
+        return err_set (err, ERR_BUILD, "%s A base image comes from a registry: push it to one, and name it there", text);
     if (!text [0])
         snprintf (text, sizeof text, "%s ended with exit status %d", self->program, status);
     if (words->words [0])

@@ -118,7 +118,13 @@ no_source () { fails_with "missing-file" <<< $'FROM %BASE%\nCOPY missing-file /'
 no_instruction () { fails_with "BAKE" <<< $'FROM %BASE%\nBAKE a cake'; }
 no_from () { fails_with "" <<< "RUN true"; }
 above_the_context () { fails_with "passwd" <<< $'FROM %BASE%\nCOPY ../../../../etc/passwd /'; }
+off_the_disk ()
+{
+    run 0 skopeo copy -q --src-tls-verify=false --override-arch "$native_name" "docker://$base" "oci-archive:$work/base.tar"
+    fails_with "A base image comes from a registry" <<< "FROM oci-archive:$work/base.tar"
+}
 check "a base image that is not there" no_base
+check "a base image from the worker's disk" off_the_disk
 check "COPY of a file that is not there" no_source
 check "an unknown instruction" no_instruction
 check "a Dockerfile without FROM" no_from
