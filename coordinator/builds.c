@@ -73,13 +73,28 @@ static int check_platforms (const engine_t *self, const json_t *spec, err_t *err
     return 0;
 }
 
+static int check_queue (const engine_t *self, err_t *err)
+{
+    if (self->live_builds < self->settings.queue_max)
+        return 0;
+    return err_set (err, ERR_FULL, "the queue is full: %d builds are queued or running", self->live_builds);
+}
+
+/* The header has what check_platforms looks at in a spec. */
+int builds_on_check (engine_t *self, const event_t *event, err_t *err)
+{
+    AUTO_JSON json_t *asked = json_deep_copy (event->header);
+    if (check_queue (self, err) < 0 || spec_normalise_platforms (asked, err) < 0 || check_platforms (self, asked, err) < 0)
+        return -1;
+    engine_answer (self, event, "fine", NULL);
+    return 0;
+}
+
 static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
     json_t *normalised = NULL;
-    if (self->live_builds >= self->settings.queue_max)
-        return err_set (err, ERR_FULL, "the queue is full: %d builds are queued or running", self->live_builds);
-    if (spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
+    if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
     AUTO_JSON json_t *spec = normalised;
     AUTO_FREE char *text = json_dumps (spec, JSON_COMPACT);

@@ -4,6 +4,7 @@
 
 #include "coordinator/jobs.h"
 
+handler_fn builds_on_check;
 handler_fn builds_on_submit;
 handler_fn builds_on_cancel;
 

@@ -25,6 +25,7 @@ static const struct {
     { "hello", LOOKS | WORKER, workers_on_hello },
     { "heartbeat", WORKER, workers_on_heartbeat },
     { "report", WORKER, attempts_on_report },
+    { "check", BUILDS, builds_on_check },
     { "submit", BUILDS, builds_on_submit },
     { "cancel", BUILDS, builds_on_cancel },
     { "list", LOOKS, view_on_list },

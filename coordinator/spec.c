@@ -24,7 +24,7 @@ static void add_once (json_t *texts, const char *text)
         json_array_append_new (texts, json_string (text));
 }
 
-static int normalise_platforms (json_t *spec, err_t *err)
+int spec_normalise_platforms (json_t *spec, err_t *err)
 {
     AUTO_JSON json_t *all = json_array ();
     size_t i;
@@ -77,7 +77,7 @@ static int normalise_tags (json_t *spec, char repository [REFERENCE_MAX], err_t 
 int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE_MAX], err_t *err)
 {
     AUTO_JSON json_t *self = json_deep_copy (spec);
-    if (normalise_platforms (self, err) < 0 || normalise_tags (self, repository, err) < 0)
+    if (spec_normalise_platforms (self, err) < 0 || normalise_tags (self, repository, err) < 0)
         return -1;
     AUTO_FREE char *text = json_dumps (self, JSON_COMPACT);
     if (!text || strlen (text) > SPEC_TEXT_MAX)

@@ -111,7 +111,17 @@ static int upload (submission_t *self, err_t *err)
                          &self->stats, err);
 }
 
-/* The connections are made while the names are read. Before any file is: that a coordinator is there, and knows us. */
+/* No context is sent for a build that would be refused. */
+static int check_platforms (submission_t *self, err_t *err)
+{
+    const json_t *spec = self->options.spec;
+    AUTO (msg) msg_t *answer = client_ask (self->client, "check", json_pack ("{s:O, s:O}", "platforms",
+                                           json_object_get (spec, "platforms"), "emulation", json_object_get (spec, "emulation")),
+                                           "fine", 0, err);
+    return answer ? 0 : -1;
+}
+
+/* The connections are made while the names are read. Before any file is: that a coordinator is there, knows us, and can build it. */
 static int scan (submission_t *self, err_t *err)
 {
     AUTO_FREE char *cache_folder = options_cache_folder ();
@@ -119,7 +129,7 @@ static int scan (submission_t *self, err_t *err)
         return -1;
     if (scan_names (&self->scan, self->options.context, self->ignore_path, cache_folder, err) < 0)
         return err_wrap (err, "read the context %s", self->options.context);
-    if (!client_greet (self->client, 0, err))
+    if (!client_greet (self->client, 0, err) || check_platforms (self, err) < 0)
         return -1;
     return scan_content (self->scan, err) < 0 ? err_wrap (err, "read the context %s", self->options.context) : 0;
 }

@@ -130,7 +130,6 @@ nothing_was_sent ()
 {
     expect "objects in the depot" "$(farmctl du --json | jq .objects)" 0
 }
-check "of all that, nothing was sent" nothing_was_sent
 
 no_worker ()
 {
@@ -147,6 +146,7 @@ not_emulated_unasked ()
         -t "$REGISTRY/bad:1" --platform "$foreign" "$plain"
 }
 check "a platform that could be emulated is not, unasked" not_emulated_unasked
+check "of all that, nothing was sent" nothing_was_sent
 
 # -- who is there ------------------------------------------------------------------------------------------------------
 

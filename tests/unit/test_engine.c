@@ -216,6 +216,25 @@ static void a_build_waits_for_a_worker_that_is_away_and_says_so (void **state)
     SAYS (farm, second, "jobs/0/waiting", "no free worker for linux/amd64");
 }
 
+static void platforms_are_checked_before_anything_is_sent (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64,linux/arm64*", 1);
+    static const struct { const char *platform, *emulation, *code; } table [] = {
+        { "linux/x86_64", "deny", "" }, { "linux/arm64", "deny", "no-worker" }, { "linux/arm64", "allow", "" },
+        { "linux/riscv64", "allow", "no-worker" }, { "amd64/..", "deny", "usage" },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        farm_say (farm, "check", peer_of (farm->ann), farm->ann,
+                  json_pack ("{s:[s], s:s}", "platforms", table [i].platform, "emulation", table [i].emulation));
+        assert_string_equal (farm_error (farm, peer_of (farm->ann)), table [i].code);
+        assert_true (!*table [i].code == (farm_sent (farm, peer_of (farm->ann), "fine") != NULL));
+    }
+    farm_say (farm, "check", peer_of (farm->viewer), farm->viewer, json_pack ("{s:[s]}", "platforms", "linux/amd64"));
+    assert_string_equal (farm_error (farm, peer_of (farm->viewer)), "denied");
+}
+
 /* -- what the depot must keep ------------------------------------------------------------------------------------- */
 
 static void count_root (void *argument, const char *digest_hex)
@@ -769,6 +788,7 @@ int main (void)
         TEST (what_cannot_be_built_is_refused_with_the_reason),
         TEST (the_queue_has_an_end),
         TEST (a_build_waits_for_a_worker_that_is_away_and_says_so),
+        TEST (platforms_are_checked_before_anything_is_sent),
         TEST (contexts_are_kept_for_live_builds_and_for_a_while),
         TEST (jobs_start_in_order_and_slots_are_never_over_full),
         TEST (the_least_busy_worker_gets_the_job),
