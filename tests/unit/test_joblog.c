@@ -42,8 +42,11 @@ static void start_service (farm_t *self, const char *endpoint, int64_t limit_byt
     depot_service_settings_t settings = {
         .state_folder = self->state, .endpoint = endpoint, .server = &self->server, .log_limit_bytes = limit_bytes
     };
-    if (depot_service_new (&self->service, &settings, &err) < 0)
-        fail_msg ("%s", err.text);
+    for (int tries = 0; depot_service_new (&self->service, &settings, &err) < 0; tries++) {
+        if (tries == 100 || !strstr (err.text, "in use"))
+            fail_msg ("%s", err.text);
+        zclock_sleep (50);              /* the former one's socket is closed some time later, in libzmq's thread */
+    }
     snprintf (self->endpoint, sizeof self->endpoint, "%s", depot_service_endpoint (self->service));
     self->service_actor = zactor_new (depot_service_actor, self->service);
     key_to_hex (self->worker.public_key, hex);

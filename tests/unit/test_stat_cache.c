@@ -162,9 +162,13 @@ static void a_folder_in_the_place_of_a_file_is_seen (void **state)
 static void a_racily_clean_file_is_read_again (void **state)
 {
     place_t *self = *state;
-    tree_file (self->context, "a", 1000, 1, 0644);
-    assert_int_equal (files_read (self), 1);
-    assert_int_equal (files_read (self), 1);
+    int again = 0;
+    for (unsigned tries = 0; tries < 100 && !again; tries++) {          /* a busy machine may take longer than a tick */
+        tree_file (self->context, "a", 1000, tries, 0644);
+        assert_int_equal (files_read (self), 1);
+        again = (int) files_read (self);
+    }
+    assert_int_equal (again, 1);
     wait_a_tick ();
     assert_int_equal (files_read (self), 1);
     assert_int_equal (files_read (self), 0);
