@@ -1,6 +1,7 @@
 /* monitor.c - see monitor.h. */
 #include "common/monitor.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -10,11 +11,13 @@ struct monitor {
     zsock_t *events;
 };
 
+/* A name is taken once: libzmq gives one back some time after its monitor was destroyed, in another thread. */
 monitor_t *monitor_new (zsock_t *watched, int wanted)
 {
+    static atomic_uint last;
     monitor_t *self = mem_alloc (sizeof *self);
     char endpoint [64];
-    snprintf (endpoint, sizeof endpoint, "inproc://monitor-%p", (void *) self);
+    snprintf (endpoint, sizeof endpoint, "inproc://monitor-%u", atomic_fetch_add (&last, 1));
     self->watched = watched;
     int rc = zmq_socket_monitor (zsock_resolve (watched), endpoint, wanted);
     assert (rc == 0);

@@ -116,6 +116,18 @@ static void a_closed_connection_is_told_with_its_descriptor (void **state)
     zactor_destroy (&zap);
 }
 
+/* A worker that has heard nothing for long makes its connection anew at once (worker/connection.c). */
+static void a_monitor_may_follow_another_at_once (void **state)
+{
+    (void) state;
+    for (int i = 0; i < 200; i++) {
+        zsock_t *dealer = zsock_new (ZMQ_DEALER);
+        monitor_t *monitor = monitor_new (dealer, ZMQ_EVENT_DISCONNECTED);
+        monitor_destroy (&monitor);
+        zsock_destroy (&dealer);
+    }
+}
+
 int main (void)
 {
     if (sodium_init () < 0)
@@ -126,6 +138,7 @@ int main (void)
         cmocka_unit_test (a_known_key_gets_in_and_a_stranger_does_not),
         cmocka_unit_test (nobody_gets_in_while_no_handler_runs),
         cmocka_unit_test (a_closed_connection_is_told_with_its_descriptor),
+        cmocka_unit_test (a_monitor_may_follow_another_at_once),
     };
     int failed = cmocka_run_group_tests (tests, NULL, NULL);
     zsys_shutdown ();
