@@ -291,22 +291,16 @@ int64_t engine_next_tick (const engine_t *self)
 
 /* -- open and close --------------------------------------------------------------------------------------------- */
 
-/* Whatever was verified or published when the last run ended is done again at the first tick. */
-static int take_up_waits (engine_t *self, wait_kind kind, query_t query, err_t *err)
-{
-    while (query_step (&query))
-        wait_set (self, kind, query_get_int (&query, 0), 0);
-    return query_end (&query, err);
-}
-
+/* Whatever was being published when the last run ended is done again at the first tick. */
 static int take_up (engine_t *self, err_t *err)
 {
-    query_t query = db_query (self->db, "UPDATE outbox SET is_handed_out = 0 WHERE is_handed_out");
-    if (query_run (&query, err) < 0)
+    query_t reset = db_query (self->db, "UPDATE outbox SET is_handed_out = 0 WHERE is_handed_out");
+    if (query_run (&reset, err) < 0)
         return -1;
-    if (take_up_waits (self, WAIT_VERIFY, db_query (self->db, "SELECT id FROM jobs WHERE state = 'verifying'"), err) < 0)
-        return -1;
-    return take_up_waits (self, WAIT_PUBLISH, db_query (self->db, "SELECT build FROM outbox"), err);
+    query_t query = db_query (self->db, "SELECT build FROM outbox");
+    while (query_step (&query))
+        wait_set (self, WAIT_PUBLISH, query_get_int (&query, 0), 0);
+    return query_end (&query, err);
 }
 
 int engine_open (engine_t **out, const char *path, const engine_settings_t *settings, int64_t now_ms, err_t *err)

@@ -137,7 +137,8 @@ int wait_tries (const engine_t *self, wait_kind kind, int64_t id);
 bool wait_is_pending (const engine_t *self, wait_kind kind, int64_t id);
 void wait_note_under_way (engine_t *self, wait_kind kind, int64_t id);      /* no longer due; its tries are kept */
 void wait_drop (engine_t *self, wait_kind kind, int64_t id);
-/* Read boards, leases and counts from the database; what only memory knows of those that are still there is kept. */
+/* Read boards, leases, counts and what is to be verified from the database; what only memory knows of those that are still there
+ * is kept. */
 int live_load (engine_t *self, err_t *err);
 void live_clear (engine_t *self);
 

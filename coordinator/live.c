@@ -279,10 +279,20 @@ static int count_builds (engine_t *self, err_t *err)
     return query_end (&query, err);
 }
 
+/* Whoever was to verify these may have been forgotten: by a restart, or by an event that ended them and was undone. */
+static int load_verifying (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT id FROM jobs WHERE state = 'verifying'");
+    while (query_step (&query))
+        if (!wait_find (self, WAIT_VERIFY, query_get_int (&query, 0)))
+            wait_set (self, WAIT_VERIFY, query_get_int (&query, 0), 0);
+    return query_end (&query, err);
+}
+
 int live_load (engine_t *self, err_t *err)
 {
     self->must_match = self->must_publish = true;
-    if (load_boards (self, err) < 0 || load_leases (self, err) < 0)
+    if (load_boards (self, err) < 0 || load_leases (self, err) < 0 || load_verifying (self, err) < 0)
         return -1;
     return count_builds (self, err);
 }

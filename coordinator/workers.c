@@ -309,8 +309,10 @@ static int end_waits (engine_t *self, err_t *err)
         wait->due_at = INT64_MAX;               /* under way; its tries are kept until it is done */
         self->must_match |= kind == WAIT_MATCH;
         self->must_publish |= kind == WAIT_PUBLISH;
-        if (kind == WAIT_VERIFY && attempt_hand_out (self, id, err) < 0)
+        if (kind == WAIT_VERIFY && attempt_hand_out (self, id, err) < 0) {
+            wait_again (self, kind, id, self->settings.retry_ms);
             return -1;
+        }
     }
     return 0;
 }

@@ -692,6 +692,30 @@ static void what_was_to_be_verified_while_the_disk_was_full_is_verified_later (v
     off_small_disk (farm);
 }
 
+/* Its verifying waits for the registry; a cancel that could not be taken down must not make it wait for ever. */
+static void a_cancel_that_was_undone_takes_no_verifying_with_it (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    int taken;
+    if (!on_small_disk (farm))
+        skip ();
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    farm_verify (farm, "registry");
+    fill (farm);
+    json_decref (submit_until_full (farm, &taken));
+    farm_cancel (farm, farm->admin, one.build);
+    assert_string_equal (farm_error (farm, peer_of (farm->admin)), "full");
+    SAYS (farm, one.build, "jobs/0/state", "verifying");
+    empty (farm);
+    farm_pass (farm, 60000);
+    assert_non_null (farm_action (farm, ACTION_VERIFY, 0));
+    farm_verify (farm, NULL);
+    SAYS (farm, one.build, "state", "publishing");
+    off_small_disk (farm);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
 
 int main (void)
@@ -725,6 +749,7 @@ int main (void)
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
         TEST (a_publisher_s_word_survives_a_full_disk),
         TEST (what_was_to_be_verified_while_the_disk_was_full_is_verified_later),
+        TEST (a_cancel_that_was_undone_takes_no_verifying_with_it),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
