@@ -41,6 +41,7 @@ struct depot_service {
     build_logs_t *logs;
     zsock_t *socket;
     char endpoint [256];
+    bool is_open;
     char *folder;               /* of the depot: whose disk must keep free_floor_bytes */
     int64_t free_floor_bytes;
     collection_t collection;

@@ -159,6 +159,8 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
         on_open_log (self, command);
     else if (streq (verb, "CLOSE-LOG"))
         on_close_log (self, command);
+    else if (streq (verb, "OPEN"))
+        self->is_open = true;
     else if (streq (verb, "COLLECT"))
         collection_begin (self, command, pipe);
     else if (!streq (verb, "$TERM"))
@@ -257,20 +259,23 @@ void depot_service_actor (zsock_t *pipe, void *service)
 {
     depot_service_t *self = service;
     zpoller_t *poller = zpoller_new (pipe, self->socket, NULL);
+    zpoller_t *pipe_only = zpoller_new (pipe, NULL);
     zpoller_set_nonstop (poller, true);     /* ends by $TERM alone, when the gateway has ended */
+    zpoller_set_nonstop (pipe_only, true);
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {
         bool is_idle = !(zsock_events (self->socket) & ZMQ_POLLIN) && !self->collection.is_running;
-        zpoller_wait (poller, is_idle ? waiters_expire (self) : 0);
+        zpoller_wait (self->is_open ? poller : pipe_only, is_idle || !self->is_open ? waiters_expire (self) : 0);
         while (goes_on && zsock_events (pipe) & ZMQ_POLLIN)     /* first: they say who may speak */
             goes_on = take_command (self, pipe);
-        if (goes_on) {
+        if (goes_on && self->is_open) {
             take_messages (self);
             waiters_expire (self);
             collection_tick (self);
             collection_step (self, pipe);
         }
     }
+    zpoller_destroy (&pipe_only);
     zpoller_destroy (&poller);
 }

@@ -2,6 +2,7 @@
  *
  * The gateway talks to it over the actor's pipe in frames of text:
  *   ["PRINCIPAL", key hex, id, role]            this key may speak, as that role (again at a change)
+ *   ["OPEN"]                                    all who may speak are told: look at messages from now on
  *   ["REVOKE", key hex]                         it may not any more
  *   ["HAS", token, digest hex, digest hex …]    answered by ["HAS", token, first missing digest or ""]
  *   ["OPEN-LOG", job, attempt, principal id]    this worker may write this log

@@ -375,6 +375,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     zlistx_set_duplicator (self->joining, duplicate_key);
     zlistx_set_destructor (self->joining, free_key);
     engine_each_key (parts->engine, let_in, self);
+    zstr_send (parts->depot, "OPEN");
     self->control = msg_bind (settings_text (parts->settings, "control/bind"), parts->server, CONTROL_HIGH_WATER,
                               self->endpoint, err);
     if (!self->control)

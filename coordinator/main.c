@@ -125,11 +125,18 @@ static int start_gateway (coordinator_t *self, err_t *err)
     return 0;
 }
 
+static void let_in (void *zap, const char *key_hex)
+{
+    zap_allow (zap, key_hex);
+}
+
+/* Keys before sockets: whom ZAP refuses once, libzmq never lets try again. */
 static int start (coordinator_t *self, err_t *err)
 {
     if (open_state (self, err) < 0)
         return -1;
     self->zap = zactor_new (zap_actor, NULL);
+    engine_each_key (self->engine, let_in, self->zap);
     if (start_depot (self, err) < 0 || start_gateway (self, err) < 0)
         return -1;
     log_info ("main", "control socket %s, objects socket %s, state %s", gateway_endpoint (self->gateway),

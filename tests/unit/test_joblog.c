@@ -49,6 +49,7 @@ static void start_service (farm_t *self, const char *endpoint, int64_t limit_byt
     }
     snprintf (self->endpoint, sizeof self->endpoint, "%s", depot_service_endpoint (self->service));
     self->service_actor = zactor_new (depot_service_actor, self->service);
+    zstr_send (self->service_actor, "OPEN");
     key_to_hex (self->worker.public_key, hex);
     zstr_sendx (self->service_actor, "PRINCIPAL", hex, "2", "worker", NULL);
 }

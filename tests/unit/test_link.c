@@ -79,6 +79,7 @@ static void start_service (farm_t *self)
     if (depot_service_new (&self->service, &settings, &err) < 0)
         fail_msg ("%s", err.text);
     self->service_actor = zactor_new (depot_service_actor, self->service);
+    zstr_send (self->service_actor, "OPEN");
     let_in (self, &self->user, "1", "submitter");
     self->client = client_new_to ("tcp://127.0.0.1:1", depot_service_endpoint (self->service), self->server.public_key,
                                   &self->user);

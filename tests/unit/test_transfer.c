@@ -52,6 +52,7 @@ static void start_service (farm_t *self, const char *endpoint)
         zclock_sleep (50);              /* the former one's socket is closed some time later, in libzmq's thread */
     }
     self->service_actor = zactor_new (depot_service_actor, self->service);
+    zstr_send (self->service_actor, "OPEN");
     let_in (self, &self->user, "1", "submitter");
     let_in (self, &self->worker, "2", "worker");
 }
