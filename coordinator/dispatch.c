@@ -38,6 +38,22 @@ static const struct {
     { "published", OWN, tags_on_published },
 };
 
+static unsigned role_named (const char *name)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp (roles [i].name, name) == 0)
+            return roles [i].role;
+    return 0;
+}
+
+bool engine_may_say (const char *role, const char *verb)
+{
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++)
+        if (strcmp (handlers [i].verb, verb) == 0)
+            return (handlers [i].roles & role_named (role)) != 0;
+    return false;
+}
+
 static unsigned role_of (engine_t *self, const event_t *event, err_t *err)
 {
     principal_t principal;
@@ -45,10 +61,7 @@ static unsigned role_of (engine_t *self, const event_t *event, err_t *err)
         return OWN;
     if (principal_load (self, event->principal, &principal, err) < 0)
         return 0;
-    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strcmp (roles [i].name, principal.role) == 0)
-            return roles [i].role;
-    return 0;
+    return role_named (principal.role);
 }
 
 int engine_dispatch (engine_t *self, const event_t *event, err_t *err)

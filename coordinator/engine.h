@@ -13,6 +13,7 @@
 #define FARM_ENGINE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -97,6 +98,8 @@ int engine_find_principal (engine_t *self, const char *key_hex, principal_t *out
 /* role: admin, submitter, viewer, worker, invitation. The same key again is fine when the role is the same. */
 int engine_add_principal (engine_t *self, const char *key_hex, const char *role, const char *name, int64_t wall_ms,
                           int64_t *id, err_t *err);
+/* Whether a role may say a verb: for what is done before, or beside, an event. */
+bool engine_may_say (const char *role, const char *verb);
 /* Every key that may connect: calls back once per key. */
 void engine_each_key (engine_t *self, void (*each) (void *argument, const char *key_hex), void *argument);
 

@@ -177,13 +177,14 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         send_to (self, peer, "who", NULL);
         return;
     }
-    if (msg_is (message, "join"))
+    bool may = engine_may_say (principal.role, msg_verb (message));      /* if not, the engine says so */
+    if (may && msg_is (message, "join"))
         zlistx_add_end (self->joining, (void *) msg_text (message, "public_key"));
-    if (msg_is (message, "watch"))
+    if (may && msg_is (message, "watch"))
         peer_watch (peer, msg_int (message, "build"));
     if (msg_is (message, "prune"))
         on_prune (self, peer, &principal, seq);
-    else if (msg_is (message, "submit"))
+    else if (may && msg_is (message, "submit"))
         submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
     else
         give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));

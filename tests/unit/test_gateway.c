@@ -1,0 +1,334 @@
+/* test_gateway.c - the control socket of a real gateway, with peers that say what they may not: verbs of other roles, and
+ * bytes that are no message. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <czmq.h>
+#include <sodium.h>
+
+#include "common/depot.h"
+#include "common/file.h"
+#include "common/msg.h"
+#include "coordinator/depot_service.h"
+#include "coordinator/gateway.h"
+#include "coordinator/zap.h"
+
+enum { PATIENCE_MS = 10000 };
+
+static const char instance [] = "00000000000000000000000000000001";
+static const char content [] = "a context";
+
+/* What the gateway reads of the coordinator's settings. */
+static const setting_def_t table [] = {
+    { "control/bind", SETTING_TEXT, "tcp://127.0.0.1:*", "" }, { "registry/auth-file", SETTING_TEXT, NULL, "" },
+    { "publishers", SETTING_NUMBER, "1", "" }, { NULL, SETTING_TEXT, NULL, NULL }
+};
+
+typedef struct {
+    char folder [64];
+    settings_t *settings;
+    registry_settings_t registry;
+    keypair_t server;
+    engine_t *engine;
+    zactor_t *zap, *depot, *actor;
+    depot_service_t *service;
+    gateway_t *gateway;
+    char object [DIGEST_HEX_SIZE + 1];      /* what the depot has */
+    int64_t seq;
+} farm_t;
+
+/* -- the coordinator, without its main --------------------------------------------------------------------------- */
+
+static void fill_depot (farm_t *self)
+{
+    err_t err = { 0 };
+    depot_t *depot = NULL;
+    AUTO_FREE char *folder = file_join (self->folder, "depot");
+    digest_t digest = digest_of (content, sizeof content);
+    digest_to_hex (&digest, self->object);
+    if (depot_open (&depot, folder, &err) < 0 || depot_begin (depot, &err) < 0
+        || depot_put (depot, OBJECT_CONTENT, &digest, content, sizeof content, &err) < 0 || depot_commit (depot, &err) < 0)
+        fail_msg ("%s", err.text);
+    depot_destroy (&depot);
+}
+
+static void open_parts (farm_t *self, err_t *err)
+{
+    AUTO_FREE char *database = file_join (self->folder, "farm.db");
+    engine_settings_t times = { 5000, 45000, 3000, 2000, 3600000, 0, 3, 1000 };
+    depot_service_settings_t depot = { .state_folder = self->folder, .endpoint = "tcp://127.0.0.1:*", .server = &self->server,
+                                       .log_limit_bytes = 1 << 20 };
+    self->settings = settings_new (table);
+    assert_int_equal (engine_open (&self->engine, database, &times, 0, err), 0);
+    assert_int_equal (depot_service_new (&self->service, &depot, err), 0);
+}
+
+static int setup (void **state)
+{
+    err_t err = { 0 };
+    farm_t *self = *state = mem_alloc (sizeof *self);
+    strcpy (self->folder, "/tmp/gateway-XXXXXX");
+    assert_non_null (mkdtemp (self->folder));
+    keypair_make (&self->server);
+    fill_depot (self);
+    open_parts (self, &err);
+    self->zap = zactor_new (zap_actor, NULL);
+    self->depot = zactor_new (depot_service_actor, self->service);
+    gateway_parts_t parts = { self->settings, &self->server, &self->registry, self->engine, self->zap, self->depot };
+    assert_int_equal (gateway_new (&self->gateway, &parts, &err), 0);
+    return 0;
+}
+
+static int teardown (void **state)
+{
+    farm_t *self = *state;
+    zactor_destroy (&self->actor);
+    gateway_destroy (&self->gateway);
+    zactor_destroy (&self->depot);
+    depot_service_destroy (&self->service);
+    zactor_destroy (&self->zap);
+    engine_destroy (&self->engine);
+    settings_destroy (&self->settings);
+    int rc = file_remove_tree (self->folder, NULL);
+    free (self);
+    return rc;
+}
+
+/* -- peers --------------------------------------------------------------------------------------------------------- */
+
+/* Before the gateway runs: a connection of somebody with this role. */
+static zsock_t *somebody (farm_t *self, const char *role)
+{
+    keypair_t key;
+    char hex [KEY_HEX_SIZE + 1];
+    int64_t id;
+    err_t err = { 0 };
+    keypair_make (&key);
+    key_to_hex (key.public_key, hex);
+    assert_int_equal (engine_add_principal (self->engine, hex, role, role, 1, &id, &err), 0);
+    zap_allow (self->zap, hex);
+    zsock_t *peer = msg_connect (gateway_endpoint (self->gateway), &key, self->server.public_key, &err);
+    assert_non_null (peer);
+    zsock_set_rcvtimeo (peer, PATIENCE_MS);
+    zsock_set_linger (peer, 0);
+    return peer;
+}
+
+static void run (farm_t *self)
+{
+    self->actor = zactor_new (gateway_actor, self->gateway);
+}
+
+static void say (farm_t *self, zsock_t *peer, const char *verb, json_t *header)
+{
+    err_t err = { 0 };
+    if (strcmp (verb, "heartbeat") != 0)
+        json_object_set_new (header, "seq", json_integer (++self->seq));
+    msg_t *message = msg_new (verb, header, NULL, 0);
+    assert_int_equal (msg_send (&message, peer, NULL, &err), 0);
+}
+
+/* "denied" for an error of that code, else the verb; borrowed until the next call. */
+static const char *hear (zsock_t *peer)
+{
+    static char heard [64];
+    err_t err = { 0 };
+    AUTO (msg) msg_t *message = msg_recv (peer, NULL, NULL, NULL, &err);
+    if (!message)
+        fail_msg ("%s", err.text);
+    snprintf (heard, sizeof heard, "%s", msg_is (message, "error") ? msg_text (message, "code") : msg_verb (message));
+    return heard;
+}
+
+static const char *ask (farm_t *self, zsock_t *peer, const char *verb, json_t *header)
+{
+    say (self, peer, verb, header);
+    return hear (peer);
+}
+
+static json_t *of_build (int64_t id)
+{
+    return json_pack ("{s:I}", "build", (json_int_t) id);
+}
+
+static json_t *submit_of (const char *context)
+{
+    return json_pack ("{s:s, s:{s:s, s:{s:s, s:i, s:s}, s:[s], s:[s]}}", "request", instance, "spec", "context", context,
+                      "dockerfile", "digest", context, "size", 9, "name", "Dockerfile", "platforms", "linux/s390x", "tags", "a.lan/b:1");
+}
+
+static const char *hello (farm_t *self, zsock_t *peer, bool is_worker)
+{
+    json_t *header = json_pack ("{s:s, s:s, s:s}", "program", is_worker ? "farm-worker" : "farmctl", "version", "1",
+                                "instance", instance);
+    if (is_worker)
+        json_object_set_new (header, "worker",
+            json_pack ("{s:s, s:[{s:s, s:b}], s:i, s:i, s:i, s:s, s:s}", "name", "w", "platforms", "platform", "linux/s390x",
+                       "emulated", 0, "slots", 1, "cpus", 1, "memory_bytes", 1, "builder", "b", "isolation", "oci"));
+    return ask (self, peer, "hello", header);
+}
+
+/* -- roles --------------------------------------------------------------------------------------------------------- */
+
+/* A refused `watch` must not leave the connection among those that are told of changes. */
+static void a_worker_that_watches_hears_nothing (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *admin = somebody (self, "admin"), *worker = somebody (self, "worker");
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, admin, "submit", submit_of (self->object)), "accepted");
+    assert_string_equal (ask (self, admin, "watch", of_build (1)), "build");
+    assert_string_equal (hear (worker), "assign");
+    assert_string_equal (ask (self, worker, "watch", of_build (1)), "denied");
+    assert_string_equal (ask (self, admin, "cancel", of_build (1)), "build");
+    assert_string_equal (hear (admin), "build");
+    assert_string_equal (hear (worker), "abort");
+    assert_string_equal (ask (self, worker, "heartbeat", json_pack ("{s:[]}", "attempts")), "alive");
+    zsock_destroy (&admin);
+    zsock_destroy (&worker);
+}
+
+/* Who may not build does not learn either whether the depot has an object. */
+static void who_may_not_build_is_not_told_what_is_there (void **state)
+{
+    farm_t *self = *state;
+    static const char nothing [] = "0000000000000000000000000000000000000000000000000000000000000000";
+    zsock_t *viewer = somebody (self, "viewer"), *worker = somebody (self, "worker");
+    run (self);
+    assert_string_equal (hello (self, viewer, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, viewer, "submit", submit_of (nothing)), "denied");
+    assert_string_equal (ask (self, viewer, "submit", submit_of (self->object)), "denied");
+    assert_string_equal (ask (self, worker, "submit", submit_of (nothing)), "denied");
+    zsock_destroy (&viewer);
+    zsock_destroy (&worker);
+}
+
+static json_t *join_of (const char *digit)
+{
+    char key [KEY_HEX_SIZE + 1];
+    memset (key, *digit, KEY_HEX_SIZE);
+    key [KEY_HEX_SIZE] = 0;
+    return json_pack ("{s:s, s:s, s:s}", "kind", "worker", "name", "w", "public_key", key);
+}
+
+static json_t *report_of (void)
+{
+    return json_pack ("{s:i, s:i, s:s}", "job", 1, "attempt", 1, "state", "building");
+}
+
+static void each_role_says_its_own_verbs_only (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *invited = somebody (self, "invitation"), *submitter = somebody (self, "submitter"), *worker = somebody (self, "worker");
+    run (self);
+    assert_string_equal (hello (self, invited, false), "denied");
+    assert_string_equal (hello (self, invited, true), "denied");
+    assert_string_equal (ask (self, invited, "list", json_object ()), "who");
+    assert_string_equal (ask (self, invited, "watch", of_build (1)), "who");
+    assert_string_equal (ask (self, invited, "join", join_of ("a")), "joined");
+    assert_string_equal (hello (self, submitter, true), "denied");
+    assert_string_equal (hello (self, submitter, false), "welcome");
+    assert_string_equal (ask (self, submitter, "join", join_of ("b")), "denied");
+    assert_string_equal (ask (self, submitter, "report", report_of ()), "denied");
+    assert_string_equal (ask (self, submitter, "heartbeat", json_pack ("{s:[]}", "attempts")), "denied");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, worker, "list", json_object ()), "denied");
+    assert_string_equal (ask (self, worker, "cancel", of_build (1)), "denied");
+    assert_string_equal (ask (self, worker, "workers", json_object ()), "denied");
+    assert_string_equal (ask (self, worker, "join", join_of ("b")), "denied");
+    assert_string_equal (ask (self, worker, "assign", json_object ()), "protocol");
+    assert_string_equal (ask (self, worker, "report", report_of ()), "noted");        /* of nothing: stale */
+    zsock_destroy (&invited);
+    zsock_destroy (&submitter);
+    zsock_destroy (&worker);
+}
+
+/* -- bytes --------------------------------------------------------------------------------------------------------- */
+
+static void send_frames (zsock_t *peer, const char *const *frames)
+{
+    zmsg_t *message = zmsg_new ();
+    for (; *frames; frames++)
+        zmsg_addstr (message, *frames);
+    assert_int_equal (zmsg_send (&message, peer), 0);
+}
+
+static char *many (const char *text, size_t count)
+{
+    size_t size = strlen (text);
+    char *out = mem_alloc (count * size + 1);
+    for (size_t i = 0; i < count; i++)
+        memcpy (out + i * size, text, size);
+    return out;
+}
+
+static void what_is_no_message_is_answered_and_harms_nobody (void **state)
+{
+    farm_t *self = *state;
+    AUTO_FREE char *deep = many ("[", 60000), *deeper = many ("{\"seq\":", 9000), *large = many (" ", 65537), *body = many ("x", 300000);
+    const char *const parcels [] [7] = {
+        { "list" }, { "list", "{\"seq\":1}" }, { "list", "{\"seq\":1}", "", "" }, { "list", "{\"seq\":1}", "", "", "", "" },
+        { "", "{\"seq\":1}", "" }, { "LIST", "{\"seq\":1}", "" }, { "_seq", "1", "" }, { "list\n", "{\"seq\":1}", "" },
+        { "list-of-all-that-there-is-or-was-here", "{}", "" }, { "nothing", "{}", "" },
+        { "list", "", "" }, { "list", "{", "" }, { "list", "1", "" }, { "list", "[]", "" }, { "list", "{\"seq\":1} ", "x", "" },
+        { "list", "{\"seq\":0}", "" }, { "list", "{\"seq\":-1}", "" }, { "list", "{\"seq\":9007199254740992}", "" },
+        { "list", "{\"seq\":18446744073709551617}", "" }, { "list", "{\"seq\":1.5}", "" }, { "list", "{\"seq\":\"1\"}", "" },
+        { "list", "{\"seq\":1,\"seq\":2}", "" }, { "list", "{\"seq\":1,\"limit\":51}", "" }, { "list", "{\"seq\":1,\"\xff\":1}", "" },
+        { "list", "{\"seq\":1,\"\\u0000\":1}", "" }, { "list", "{\"seq\":1,\"\\u001b[2J\":1}", "" },
+        { "inspect", "{\"seq\":1,\"build\":0}", "" }, { "list", deep, "" }, { "list", deeper, "" }, { "list", large, "" },
+        { "list", "{\"seq\":1}", body },
+    };
+    zsock_t *submitter = somebody (self, "submitter");
+    run (self);
+    assert_string_equal (hello (self, submitter, false), "welcome");
+    for (size_t i = 0; i < sizeof parcels / sizeof *parcels; i++) {
+        send_frames (submitter, parcels [i]);
+        if (strcmp (hear (submitter), "protocol") != 0)
+            fail_msg ("parcel %zu is not refused", i);
+    }
+    assert_string_equal (ask (self, submitter, "list", json_object ()), "builds");
+    zsock_destroy (&submitter);
+}
+
+/* libzmq closes the connection of a frame above ZMQ_MAXMSGSIZE; the client's socket connects again by itself. */
+static void a_giant_frame_ends_its_own_connection (void **state)
+{
+    farm_t *self = *state;
+    AUTO_FREE char *giant = many ("x", 400 * 1024);
+    const char *const frames [] = { "list", "{\"seq\":1}", giant, NULL };
+    zsock_t *submitter = somebody (self, "submitter"), *other = somebody (self, "viewer");
+    run (self);
+    assert_string_equal (hello (self, submitter, false), "welcome");
+    send_frames (submitter, frames);
+    assert_string_equal (hello (self, other, false), "welcome");
+    zsock_set_rcvtimeo (submitter, 200);
+    assert_null (zframe_recv (submitter));
+    zsock_set_rcvtimeo (submitter, PATIENCE_MS);
+    assert_string_equal (hello (self, submitter, false), "welcome");
+    zsock_destroy (&submitter);
+    zsock_destroy (&other);
+}
+
+int main (void)
+{
+    if (sodium_init () < 0)
+        return 99;
+    zsys_init ();
+    zsys_handler_set (NULL);
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test_setup_teardown (a_worker_that_watches_hears_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
+        cmocka_unit_test_setup_teardown (what_is_no_message_is_answered_and_harms_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_giant_frame_ends_its_own_connection, setup, teardown),
+    };
+    int failed = cmocka_run_group_tests (tests, NULL, NULL);
+    zsys_shutdown ();
+    return failed;
+}
