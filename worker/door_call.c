@@ -266,7 +266,7 @@ static enum MHD_Result ask_upload (call_t *self, const char *method)
 static void begin_stream (call_t *self, const char *method)
 {
     AUTO_FREE char *url = upload_url (self);
-    const char *length = header (self, "Content-Length");
+    const char *length = header (self, "Transfer-Encoding") ? NULL : header (self, "Content-Length");     /* chunks say more */
     char *end = NULL;
     int64_t size = length ? strtoll (length, &end, 10) : -1;
     self->is_streaming = true;

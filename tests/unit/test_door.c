@@ -38,7 +38,7 @@ typedef struct {
 } reply_t;
 
 typedef struct {
-    const char *method, *path, *type, *accept, *password;
+    const char *method, *path, *type, *accept, *password, *header;
     const void *data;
     size_t size;
     bool in_chunks, is_pattern;         /* pattern: size bytes that are made on the way, data unused */
@@ -107,6 +107,8 @@ static reply_t send_call (call_t call)
     headers = curl_slist_append (curl_slist_append (headers, type), accept);
     if (call.in_chunks)
         headers = curl_slist_append (headers, "Transfer-Encoding: chunked");
+    if (call.header)
+        headers = curl_slist_append (headers, call.header);
     curl_easy_setopt (easy, CURLOPT_URL, url);
     curl_easy_setopt (easy, CURLOPT_CUSTOMREQUEST, call.method);
     if (*user && (!call.password || *call.password))
@@ -385,6 +387,26 @@ static void an_upload_is_known_to_its_own_attempt_only (void **state)
     assert_int_equal (other.status, 404);
     door_close_pass (door, 7, 1);
     door_close_pass (door, 7, 2);
+}
+
+/* With both, the chunks count (RFC 9112, 6.3): a length that is less must not leave a second request on the registry's wire. */
+static void a_length_beside_chunks_is_not_passed_on (void **state)
+{
+    (void) state;
+    need_registry ();
+    static const char blob [] = "abcGET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n";
+    char digest [OCI_DIGEST_SIZE];
+    oci_digest_of (blob, strlen (blob), digest);
+    open_pass (1, text_of ("%s/team/chunks", registry_host), NULL, NULL);
+    AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = at ("team/chunks/blobs/uploads/") });
+    assert_int_equal (begun.status, 202);
+    AUTO_REPLY reply_t put = send_call ((call_t) { .method = "PUT", .path = text_of ("%s?digest=%s", begun.location, digest), .data = blob,
+                                                   .size = strlen (blob), .in_chunks = true, .header = "Content-Length: 3" });
+    assert_int_equal (put.status, 201);
+    AUTO_REPLY reply_t got = send_call ((call_t) { .method = "GET", .path = at (text_of ("team/chunks/blobs/%s", digest)) });
+    assert_int_equal (got.status, 200);
+    assert_int_equal (got.body.size, strlen (blob));
+    door_close_pass (door, 7, 1);
 }
 
 static int64_t peak_bytes (void)
@@ -716,6 +738,7 @@ int main (void)
         cmocka_unit_test (a_manifest_that_is_too_large_is_refused),
         cmocka_unit_test (a_blob_is_mounted_from_another_repository),
         cmocka_unit_test (an_upload_is_known_to_its_own_attempt_only),
+        cmocka_unit_test (a_length_beside_chunks_is_not_passed_on),
         cmocka_unit_test (a_big_blob_flows_in_bounded_memory),
         cmocka_unit_test (a_token_is_fetched_once_with_the_credential),
         cmocka_unit_test (the_credential_is_shown_where_it_is_asked_for),
