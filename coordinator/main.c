@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/file.h"
@@ -186,6 +187,7 @@ int main (int argc, char **argv)
     coordinator_t self = { .lock = -1, .signals = -1 };
     if (sodium_init () < 0)
         return 1;
+    umask (S_IRWXG | S_IRWXO);          /* the queue has build arguments, the depot the contexts: also in a folder that was there */
     self.settings = options_read (argc, argv, &err);
     if (self.settings) {
         raise_descriptor_limit ();

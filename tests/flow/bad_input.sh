@@ -204,6 +204,18 @@ stranger ()
 }
 check "a stranger's key is refused, and so is a strange coordinator" stranger
 
+# A folder that was there keeps its mode; the queue with its build arguments and the depot are for nobody else all the same.
+open_state ()
+{
+    mkdir -m 755 "$work/open-state"
+    background open-state farm-coordinator "--state=$work/open-state" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
+    wait_for 20 test -e "$work/open-state/admin.conf"
+    expect "files that others can read" "$(find "$work/open-state" -type f -perm /077)" ""
+    [ -e "$work/open-state/farm.db" ]
+    background_end open-state
+}
+check "a state folder that others may enter: no file in it is theirs to read" open_state
+
 # -- join strings ------------------------------------------------------------------------------------------------------
 
 bad_join ()
