@@ -42,6 +42,7 @@ struct sender {
     int64_t ask_at, go_on_at;               /* boot clock; INT64_MAX and 0: not waited for */
     int ask_ms, refusals;
     uint64_t left_out;                      /* lines, since the last that fitted */
+    bool has_failed;                        /* the file could not be written: told once */
     bool is_closed;                         /* the coordinator takes no more, or the file cannot be used */
     buffer_t part;
 };
@@ -113,8 +114,10 @@ static void write_end (sender_t *self, const void *data, size_t size)
         self->end += (int64_t) size;
         return;
     }
-    log_warn ("joblog", "the log of job %lld, attempt %lld misses a line: %s", (long long) self->job, (long long) self->attempt,
-              err.text);
+    if (!self->has_failed)
+        log_warn ("joblog", "the log of job %lld, attempt %lld misses lines: %s", (long long) self->job,
+                  (long long) self->attempt, err.text);
+    self->has_failed = true;
     self->left_out++;
 }
 
@@ -123,7 +126,7 @@ void sender_tell_left_out (sender_t *self)
     uint64_t count = self->left_out;
     if (count == 0 || self->is_closed)
         return;
-    AUTO_FREE char *line = mem_printf ("%lld w %llu lines are left out here: the coordinator was away, or took the log too slowly\n",
+    AUTO_FREE char *line = mem_printf ("%lld w %llu lines are left out here: the coordinator was away or slow, or the disk full\n",
                                        (long long) clock_wall_ms (), (unsigned long long) count);
     self->left_out = 0;
     write_end (self, line, strlen (line));
