@@ -59,12 +59,12 @@ int depot_get_zip (depot_t *self, const digest_t *digest, buffer_t *out, object_
 int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err);
 
 /* A durable depot: forget each object that no other names, that is none of the roots and was not used since `before` (a
- * depot_clock of earlier), and then what only it named. begin looks for them; step takes some hundred away at a time, so that
+ * depot_mark of earlier), and then what only it named. begin looks for them; step takes some hundred away at a time, so that
  * others are served in between: returns how many, adds their stored bytes to *bytes; 0: that was all; -1. */
 int depot_collect_begin (depot_t *self, const digest_t *roots, size_t count, int64_t before, err_t *err);
 int64_t depot_collect_step (depot_t *self, uint64_t *bytes, err_t *err);
-/* Counts commits, over restarts too. */
-int64_t depot_clock (depot_t *self);
+/* A mark in the order of use: what is used from now on is not before it. Marks grow, over restarts too. */
+int64_t depot_mark (depot_t *self);
 
 void depot_stats (depot_t *self, depot_stats_t *out);
 

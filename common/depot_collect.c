@@ -6,12 +6,12 @@
 
 enum { COLLECT_BATCH = 500, PAGES_BATCH = 4096 };
 
-int64_t depot_clock (depot_t *self)
+int64_t depot_mark (depot_t *self)
 {
     pthread_mutex_lock (&self->lock);
-    int64_t now = self->now;
+    int64_t mark = ++self->now;
     pthread_mutex_unlock (&self->lock);
-    return now;
+    return mark;
 }
 
 static int add_root (depot_t *self, const digest_t *digest, err_t *err)

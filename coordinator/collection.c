@@ -1,8 +1,8 @@
 /* collection.c - takes out of the depot what no build needs any more, a part at a time, between the messages.
  *
  * The gateway names the roots. Not in danger is, besides, whatever was used within the last grace_ms: a context that is just being
- * sent, and belongs to no build yet. The depot counts commits, not time, so its clock is noted down as time goes by: what it said
- * at least grace_ms ago is the limit. After a start nothing is collected for that long. */
+ * sent, and belongs to no build yet. The depot knows an order of use, not times, so a mark is set in it as time goes by: the one that
+ * was set at least grace_ms ago is the limit. After a start nothing is collected for that long. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "coordinator/depot_answers.h"
@@ -11,20 +11,20 @@ void collection_tick (depot_service_t *self)
 {
     collection_t *collection = &self->collection;
     int64_t now = clock_boot_ms ();
-    if (collection->newer_clock && now - collection->newer_ms < collection->grace_ms)
+    if (collection->newer_mark && now - collection->newer_ms < collection->grace_ms)
         return;
     collection->older_ms = collection->newer_ms;
-    collection->older_clock = collection->newer_clock;
+    collection->older_mark = collection->newer_mark;
     collection->newer_ms = now;
-    collection->newer_clock = depot_clock (self->depot);
+    collection->newer_mark = depot_mark (self->depot);
 }
 
-/* The latest noted clock that is old enough; 0 when there is none. */
+/* The latest mark that is old enough; 0 when there is none. */
 static int64_t limit (const collection_t *self)
 {
-    if (self->newer_clock && clock_boot_ms () - self->newer_ms >= self->grace_ms)
-        return self->newer_clock;
-    return self->older_clock;
+    if (self->newer_mark && clock_boot_ms () - self->newer_ms >= self->grace_ms)
+        return self->newer_mark;
+    return self->older_mark;
 }
 
 static void tell (depot_service_t *self, zsock_t *pipe, const char *text)

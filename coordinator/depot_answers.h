@@ -28,12 +28,12 @@ typedef struct {
 } request_t;
 void request_destroy (request_t **self);
 
-/* What is being collected, and what the depot's clock said some time ago (collection.c). */
+/* What is being collected, and the marks that were set in the depot's order of use (collection.c). */
 typedef struct {
     bool is_running;
     uint64_t objects, bytes;
     int64_t grace_ms;
-    int64_t older_ms, older_clock, newer_ms, newer_clock;       /* boot clock; clock 0: not known yet */
+    int64_t older_ms, older_mark, newer_ms, newer_mark;         /* boot clock; mark 0: none yet */
 } collection_t;
 
 struct depot_service {
@@ -58,7 +58,7 @@ void answer_stats (depot_service_t *self, request_t *request);
 /* One transaction for all where all are good, else one each. */
 void answer_puts (depot_service_t *self, request_t **requests, size_t count);
 
-/* collection.c: note the depot's clock; begin with what the builds still need; do a part, and say over the pipe when it is over. */
+/* collection.c: set a mark; begin with what the builds still need; do a part, and say over the pipe when it is over. */
 void collection_tick (depot_service_t *self);
 void collection_begin (depot_service_t *self, zmsg_t *roots, zsock_t *pipe);
 void collection_step (depot_service_t *self, zsock_t *pipe);

@@ -24,7 +24,8 @@ static const char content [] = "a context";
 /* What the gateway reads of the coordinator's settings. */
 static const setting_def_t table [] = {
     { "control/bind", SETTING_TEXT, "tcp://127.0.0.1:*", "" }, { "registry/auth-file", SETTING_TEXT, NULL, "" },
-    { "publishers", SETTING_NUMBER, "1", "" }, { NULL, SETTING_TEXT, NULL, NULL }
+    { "publishers", SETTING_NUMBER, "1", "" }, { "depot/collect-ms", SETTING_NUMBER, "0", "" },
+    { "retention/context-ms", SETTING_NUMBER, "0", "" }, { NULL, SETTING_TEXT, NULL, NULL }
 };
 
 typedef struct {
@@ -60,7 +61,7 @@ static void open_parts (farm_t *self, err_t *err)
     AUTO_FREE char *database = file_join (self->folder, "farm.db");
     engine_settings_t times = { 5000, 45000, 3000, 2000, 3600000, 0, 3, 1000 };
     depot_service_settings_t depot = { .state_folder = self->folder, .endpoint = "tcp://127.0.0.1:*", .server = &self->server,
-                                       .log_limit_bytes = 1 << 20 };
+                                       .log_limit_bytes = 1 << 20, .collect_grace_ms = 1 };
     self->settings = settings_new (table);
     assert_int_equal (engine_open (&self->engine, database, &times, 0, err), 0);
     assert_int_equal (depot_service_new (&self->service, &depot, err), 0);
@@ -160,6 +161,16 @@ static json_t *submit_of (const char *context)
                       "dockerfile", "digest", context, "size", 9, "name", "Dockerfile", "platforms", "linux/s390x", "tags", "a.lan/b:1");
 }
 
+/* Another request for the same. */
+static json_t *submit_again (const char *context, char digit)
+{
+    char request [33] = { 0 };
+    memset (request, digit, 32);
+    json_t *header = submit_of (context);
+    json_object_set_new (header, "request", json_string (request));
+    return header;
+}
+
 static const char *hello (farm_t *self, zsock_t *peer, bool is_worker)
 {
     json_t *header = json_pack ("{s:s, s:s, s:s}", "program", is_worker ? "farm-worker" : "farmctl", "version", "1",
@@ -206,6 +217,33 @@ static void who_may_not_build_is_not_told_what_is_there (void **state)
     assert_string_equal (ask (self, viewer, "submit", submit_of (self->object)), "denied");
     assert_string_equal (ask (self, worker, "submit", submit_of (nothing)), "denied");
     zsock_destroy (&viewer);
+    zsock_destroy (&worker);
+}
+
+static void only_an_admin_prunes (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *admin = somebody (self, "admin"), *submitter = somebody (self, "submitter"), *worker = somebody (self, "worker");
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (hello (self, submitter, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, submitter, "prune", json_object ()), "denied");
+    assert_string_equal (ask (self, worker, "prune", json_object ()), "denied");
+    assert_string_equal (ask (self, admin, "submit", submit_of (self->object)), "accepted");
+    assert_string_equal (hear (worker), "assign");
+    assert_string_equal (ask (self, admin, "prune", json_object ()), "pruned");
+    assert_string_equal (ask (self, admin, "submit", submit_again (self->object, 'b')), "accepted");      /* a live build needs it */
+    assert_string_equal (ask (self, admin, "cancel", of_build (1)), "build");
+    assert_string_equal (hear (worker), "abort");
+    assert_string_equal (ask (self, admin, "cancel", of_build (2)), "build");
+    for (int i = 0; i < 2; i++) {
+        zclock_sleep (5);                                   /* longer than the grace; the first one sets a mark, the second is beyond it */
+        assert_string_equal (ask (self, admin, "prune", json_object ()), "pruned");
+    }
+    assert_string_equal (ask (self, admin, "submit", submit_again (self->object, 'c')), "not-found");
+    zsock_destroy (&admin);
+    zsock_destroy (&submitter);
     zsock_destroy (&worker);
 }
 
@@ -324,6 +362,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (a_worker_that_watches_hears_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown (only_an_admin_prunes, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (what_is_no_message_is_answered_and_harms_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown (a_giant_frame_ends_its_own_connection, setup, teardown),
