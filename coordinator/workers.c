@@ -201,11 +201,13 @@ static int worker_hello (engine_t *self, const event_t *event, const json_t *wor
     if (register_board (self, event, worker, &board, err) < 0)
         return -1;
     bool is_same = strcmp (board->instance, event_text (event, "instance")) == 0;
+    bool is_again = is_same && board->peer == event->peer;      /* on one connection: an assignment may have crossed it */
+    int64_t fresh_at = is_again ? self->boot_ms - 2 * self->settings.heartbeat_ms : INT64_MAX;
     snprintf (board->instance, sizeof board->instance, "%s", event_text (event, "instance"));
     board->peer = event->peer;
     int64_t id = board->id;
     const json_t *attempts = is_same ? json_object_get (event->header, "attempts") : NULL;
-    if (settle_leases (self, board, attempts, INT64_MAX, err) < 0)
+    if (settle_leases (self, board, attempts, fresh_at, err) < 0)
         return -1;
     board = board_find (self, id);
     self->must_match = true;

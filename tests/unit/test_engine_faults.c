@@ -239,6 +239,21 @@ static void the_end_of_a_former_connection_is_nothing (void **state)
     assert_non_null (farm_sent (farm, one.worker.peer, "alive"));
 }
 
+/* A hello that a busy coordinator has not answered is said again; an assignment may have crossed it. */
+static void a_hello_that_comes_twice_takes_nothing_back (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    farm->peers = one.worker.peer - 1;
+    worker_hello (farm, &one.worker, NULL, 0);
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+    farm_pass (farm, 2 * farm->settings.heartbeat_ms);
+    worker_beat (farm, &one.worker, NULL, 0);
+    SAYS (farm, one.build, "jobs/0/attempt", "2");
+}
+
 static void a_new_instance_holds_nothing_of_the_former_one_s (void **state)
 {
     farm_t *farm = *state;
@@ -732,6 +747,7 @@ int main (void)
         TEST (an_assignment_that_never_arrived_does_not_count),
         TEST (a_closed_connection_has_three_seconds_to_come_back),
         TEST (the_end_of_a_former_connection_is_nothing),
+        TEST (a_hello_that_comes_twice_takes_nothing_back),
         TEST (a_new_instance_holds_nothing_of_the_former_one_s),
         TEST (a_new_instance_gives_up_all_its_leases_at_once),
         TEST (what_is_not_the_worker_s_own_attempt_is_stale),
