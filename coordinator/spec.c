@@ -8,6 +8,8 @@
 #include "common/mem.h"
 #include "common/platform.h"
 
+enum { TAG_TEXT_MAX = 512 };        /* schema/messages.json, to which an assignment has to fit too */
+
 static int holds (const json_t *texts, const char *text)
 {
     size_t i;
@@ -67,6 +69,8 @@ static int normalise_tags (json_t *spec, char repository [REFERENCE_MAX], err_t 
         if (strcmp (tag.host, first.host) != 0)
             return err_set (err, ERR_USAGE, "tags in two registries, %s and %s: submit once for each", first.host, tag.host);
         reference_format (&tag, text);
+        if (strlen (text) > TAG_TEXT_MAX)
+            return err_set (err, ERR_USAGE, "tag %s has more than %d characters: take a shorter name", text, TAG_TEXT_MAX);
         add_once (all, text);
     }
     first.tag [0] = 0;

@@ -656,6 +656,26 @@ static void an_invitation_enrols_keys_and_nothing_else (void **state)
     assert_string_equal (farm_error (farm, 1), "denied");
 }
 
+/* A tag that no assignment can carry, once ":latest" stands behind it, is refused and not tried for ever. */
+static void a_tag_has_a_limit_as_it_is_sent (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    char tag [513];
+    worker_join (farm, &amd, "amd", "linux/amd64", 20);
+    for (int size = 500; size <= 512; size++) {
+        memset (tag, 'a', sizeof tag);
+        tag [250] = '.';
+        tag [255] = '/';
+        tag [size] = 0;
+        int64_t build = farm_submit (farm, farm->ann, "linux/amd64", tag);     /* an assignment is held against the schema */
+        if (build)
+            farm_cancel (farm, farm->ann, build);
+        else
+            assert_string_equal (farm_error (farm, peer_of (farm->ann)), "usage");
+    }
+}
+
 static void a_name_belongs_to_one_worker (void **state)
 {
     farm_t *farm = *state;
@@ -805,6 +825,7 @@ int main (void)
         TEST (a_build_is_cancelled_by_its_user_or_an_admin),
         TEST (a_key_that_is_not_known_may_do_nothing),
         TEST (an_invitation_enrols_keys_and_nothing_else),
+        TEST (a_tag_has_a_limit_as_it_is_sent),
         TEST (a_name_belongs_to_one_worker),
         TEST (a_worker_set_up_anew_keeps_its_name),
         TEST (who_watches_hears_of_each_change_until_the_end),
