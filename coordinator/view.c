@@ -1,4 +1,5 @@
-/* view.c - see view.h. A header has at most 64 KiB, so texts are cut further where a build has many of them. */
+/* view.c - see view.h. A header has at most 64 KiB, so texts are cut further, and earlier attempts left out, where a build has many
+ * of them. */
 #include "coordinator/view.h"
 
 #include <string.h>
@@ -7,7 +8,10 @@
 #include "coordinator/builds.h"
 #include "coordinator/matching.h"
 
-enum { VIEW_MAX = 56 * 1024, LIST_MAX = 48 * 1024, PAGE_MAX = 50, ATTEMPTS_MAX = 10 };
+enum { VIEW_MAX = 56 * 1024, LIST_MAX = 48 * 1024, PAGE_MAX = 50 };
+
+/* How much of a build is shown: bytes of each text, and of each job's attempts so many. */
+typedef struct { size_t text; int attempts; } extent_t;
 
 /* -- cells ------------------------------------------------------------------------------------------------------ */
 
@@ -51,16 +55,16 @@ static json_t *attempt_of (const query_t *query, size_t max)
 }
 
 /* Oldest first; of many the last ones. */
-static int add_attempts (engine_t *self, json_t *job, size_t max, err_t *err)
+static int add_attempts (engine_t *self, json_t *job, extent_t extent, err_t *err)
 {
     json_t *all = json_array ();
     query_t query = db_query (self->db, "SELECT number, workers.name, state, is_emulated, code, reason, assigned_ms, building_ms, "
                               "pushing_ms, verifying_ms, ended_ms, builder_ms FROM attempts JOIN workers "
                               "ON workers.id = attempts.worker WHERE job = :job ORDER BY number DESC LIMIT :limit");
     query_int (&query, ":job", json_integer_value (json_object_get (job, "id")));
-    query_int (&query, ":limit", ATTEMPTS_MAX);
+    query_int (&query, ":limit", extent.attempts);
     while (query_step (&query))
-        json_array_insert_new (all, 0, attempt_of (&query, max));
+        json_array_insert_new (all, 0, attempt_of (&query, extent.text / 4));
     json_object_set_new (job, "attempts", all);
     return query_end (&query, err);
 }
@@ -85,8 +89,8 @@ static json_t *job_of (const engine_t *self, const query_t *query, size_t max)
                       "from_build", int_or_null (query, 12));
 }
 
-/* max: bytes of each text. */
-static int add_jobs (engine_t *self, json_t *build, size_t max, bool has_attempts, err_t *err)
+/* Without attempts there is no such field. */
+static int add_jobs (engine_t *self, json_t *build, extent_t extent, err_t *err)
 {
     json_t *all = json_array (), *job;
     size_t i;
@@ -98,11 +102,11 @@ static int add_jobs (engine_t *self, json_t *build, size_t max, bool has_attempt
                               "ON workers.id = attempts.worker WHERE jobs.build = :build ORDER BY jobs.position");
     query_int (&query, ":build", json_integer_value (json_object_get (build, "id")));
     while (query_step (&query))
-        json_array_append_new (all, job_of (self, &query, max));
+        json_array_append_new (all, job_of (self, &query, extent.text));
     if (query_end (&query, err) < 0)
         return -1;
     json_array_foreach (all, i, job)
-        if (has_attempts && add_attempts (self, job, max / 4, err) < 0)
+        if (extent.attempts > 0 && add_attempts (self, job, extent, err) < 0)
             return -1;
     return 0;
 }
@@ -124,30 +128,31 @@ static json_t *build_of (const query_t *query, size_t max)
                       "reason", text_or_null (query, 8, max), "note", text_or_null (query, 9, max));
 }
 
-static json_t *view_build_cut (engine_t *self, int64_t build, size_t max, err_t *err)
+static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, err_t *err)
 {
     AUTO_JSON json_t *view = NULL;
     query_t query = db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.id = :id");
     query_int (&query, ":id", build);
     if (query_step (&query))
-        view = build_of (&query, max);
+        view = build_of (&query, extent.text);
     if (query_end (&query, err) < 0)
         return NULL;
     if (!view) {
         err_set (err, ERR_NOT_FOUND, "there is no build %lld", (long long) build);
         return NULL;
     }
-    return add_jobs (self, view, max, true, err) < 0 ? NULL : take (&view);
+    return add_jobs (self, view, extent, err) < 0 ? NULL : take (&view);
 }
 
 json_t *view_build (engine_t *self, int64_t build, err_t *err)
 {
+    static const extent_t extents [] = { { 2048, 10 }, { 512, 10 }, { 128, 10 }, { 128, 3 }, { 32, 1 }, { 32, 0 } };
     json_t *view = NULL;
-    for (size_t max = 2048; max >= 32; max /= 4) {
+    for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) {
         json_decref (view);
-        view = view_build_cut (self, build, max, err);
+        view = view_build_cut (self, build, extents [i], err);
         if (!view || size_of (view) <= VIEW_MAX)
-            return view;
+            break;
     }
     return view;
 }
@@ -198,7 +203,7 @@ int view_on_list (engine_t *self, const event_t *event, err_t *err)
         return -1;
     }
     json_array_foreach (page, i, build) {
-        if (add_jobs (self, build, 128, false, err) < 0) {
+        if (add_jobs (self, build, (extent_t) { .text = 128 }, err) < 0) {
             json_decref (shown);
             return -1;
         }

@@ -794,6 +794,35 @@ static void the_largest_build_is_shown_within_64_kib (void **state)
     assert_true (strlen (list) <= 64 * 1024);
 }
 
+/* Ten attempts of each of 32 jobs. */
+static void a_build_of_many_attempts_is_shown_within_64_kib (void **state)
+{
+    farm_t *farm = *state;
+    worker_t all;
+    AUTO_BUFFER buffer_t platforms = { 0 };
+    for (int i = 0; i < 32; i++)
+        buffer_printf (&platforms, "%slinux/a%d/%031d", i ? "," : "", i, i);
+    worker_join (farm, &all, "a-name-of-sixty-three-characters-that-a-worker-may-well-have-01", (const char *) platforms.data, 32);
+    int64_t build = farm_submit (farm, farm->ann, (const char *) platforms.data, "r.lan/app");
+    for (int attempt = 1; attempt <= 11; attempt++) {
+        worker_beat (farm, &all, NULL, 0);
+        for (int job = 0; job < 32; job++) {
+            char path [32];
+            snprintf (path, sizeof path, "jobs/%d/id", job);
+            task_t task = { atoll (farm_shows (farm, build, path)), attempt };
+            if (attempt <= 10)
+                worker_fail (farm, &all, task, "interrupted");
+        }
+    }
+    farm_say (farm, "inspect", 1, farm->viewer, json_pack ("{s:I}", "build", (json_int_t) build));
+    const json_t *view = json_object_get (farm_sent (farm, 1, "build"), "build");
+    AUTO_FREE char *dump = json_dumps (view, JSON_COMPACT);
+    assert_int_equal (json_integer_value (json_object_get (json_array_get (json_object_get (view, "jobs"), 31), "attempt")), 11);
+    if (strlen (dump) > 64 * 1024 - 64)
+        fail_msg ("%zu bytes", strlen (dump));
+    assert_int_equal (json_array_size (json_object_get (view, "jobs")), 32);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
 
 int main (void)
@@ -831,6 +860,7 @@ int main (void)
         TEST (who_watches_hears_of_each_change_until_the_end),
         TEST (lists_come_newest_first_in_pages),
         TEST (the_largest_build_is_shown_within_64_kib),
+        TEST (a_build_of_many_attempts_is_shown_within_64_kib),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
