@@ -88,13 +88,35 @@ static int read_all (settings_t *self, int argc, char **argv, err_t *err)
     return settings_take_options (self, &argc, argv, err);
 }
 
+/* Times that workers are told have the limits of schema/messages.json; a delay is doubled at each attempt. */
+static const struct { const char *path; int64_t least, most; } limits [] = {
+    { "registry/timeout-ms", 1, 3600000 }, { "publishers", 1, 16 }, { "lease/heartbeat-ms", 1, 3600000 },
+    { "lease/duration-ms", 1, 3600000 }, { "lease/gone-grace-ms", 0, 3600000 }, { "retry/delay-ms", 0, 3600000 },
+    { "retry/attempts", 1, 20 }, { "job/timeout-ms", 1, 31536000000 }, { "result/keep-ms", 0, 3153600000000 },
+    { "queue/limit", 1, 1000000000 }, { "depot/collect-ms", 0, 3153600000000 }, { "depot/grace-ms", 0, 3153600000000 },
+    { "retention/context-ms", 0, 3153600000000 },
+};
+
+static int check (const settings_t *self, err_t *err)
+{
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        int64_t number = settings_number (self, limits [i].path);
+        if (number < limits [i].least || number > limits [i].most)
+            return err_set (err, ERR_USAGE, "%s is %lld: it can be %lld to %lld", limits [i].path, (long long) number,
+                            (long long) limits [i].least, (long long) limits [i].most);
+    }
+    if (settings_number (self, "lease/duration-ms") <= settings_number (self, "lease/heartbeat-ms"))
+        return err_set (err, ERR_USAGE, "lease/duration-ms is %lld: a lease has to last for more than lease/heartbeat-ms",
+                        (long long) settings_number (self, "lease/duration-ms"));
+    if (log_set_level_name (settings_text (self, "log/level")) < 0)
+        return err_set (err, ERR_USAGE, "log/level is %s: it can be error, warn, info or debug", settings_text (self, "log/level"));
+    return 0;
+}
+
 settings_t *options_read (int argc, char **argv, err_t *err)
 {
     settings_t *self = settings_new (table);
-    if (read_all (self, argc, argv, err) == 0 && log_set_level_name (settings_text (self, "log/level")) < 0)
-        err_set (err, ERR_USAGE, "log/level is %s: it can be error, warn, info or debug",
-                 settings_text (self, "log/level"));
-    if (err->code != ERR_NONE)
+    if (read_all (self, argc, argv, err) < 0 || check (self, err) < 0)
         settings_destroy (&self);
     return self;
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What --help says of each setting is what the example file and docs/operations.md say: same settings, same defaults.
+# What --help says of each setting is what the example file and docs/operations.md say: same settings, same defaults. What a
+# program cannot work with is refused at its start.
 set -u
 : "${top_srcdir:?}"
 
@@ -42,10 +43,19 @@ same ()
     fi
 }
 
+# refused PROGRAM SETTING VALUE: exit code 2, and the setting is named
+refused ()
+{
+    number=$((number + 1))
+    words=$(timeout 20 "$1" "--state=$work/state" "--${2/\//-}=$3" 2>&1)
+    if [ $? = 2 ] && [[ $words = *"$2 is $3: "* ]]; then echo "ok $number - $1 refuses $2 = $3"
+    else printf '%s\n' "$words" | sed 's/^/# /'; echo "not ok $number - $1 refuses $2 = $3"; fi
+}
+
 number=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo 1..6
+echo 1..15
 for program in coordinator worker; do
     of_help farm-$program > "$work/help"
     of_example "$top_srcdir/contrib/examples/$program.conf" > "$work/given"
@@ -57,3 +67,9 @@ for program in coordinator worker; do
     same "$work/help" "$work/example" "contrib/examples/$program.conf has every setting of farm-$program with its default"
     same "$work/help" "$work/document" "docs/operations.md has every setting of farm-$program with its default"
 done
+
+for setting in publishers=0 lease/heartbeat-ms=0 lease/duration-ms=5000 lease/duration-ms=7200000 retry/attempts=100 job/timeout-ms=0 \
+        registry/timeout-ms=0 queue/limit=0; do
+    refused farm-coordinator "${setting%=*}" "${setting#*=}"
+done
+refused farm-worker slots 0
