@@ -15,6 +15,16 @@ typedef struct { size_t text; int attempts; } extent_t;
 
 /* -- cells ------------------------------------------------------------------------------------------------------ */
 
+/* A worker's words may hold control characters: each is six bytes of JSON, and nothing for a terminal. */
+static json_t *one_line (const char *text)
+{
+    AUTO_FREE char *line = mem_strdup (text);
+    for (char *c = line; *c; c++)
+        if ((unsigned char) *c < ' ' || *c == 0x7f)
+            *c = ' ';
+    return json_string (line);
+}
+
 /* Cut at a character's beginning: UTF-8 stays whole. */
 static json_t *text_or_null (const query_t *query, int column, size_t max)
 {
@@ -23,11 +33,11 @@ static json_t *text_or_null (const query_t *query, int column, size_t max)
         return json_null ();
     size_t size = strlen (text);
     if (size <= max)
-        return json_string (text);
+        return one_line (text);
     while (max > 0 && ((unsigned char) text [max] & 0xc0) == 0x80)
         max--;
     AUTO_FREE char *cut = mem_printf ("%.*s…", (int) max, text);
-    return json_string (cut);
+    return one_line (cut);
 }
 
 static json_t *int_or_null (const query_t *query, int column)
