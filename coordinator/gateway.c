@@ -83,18 +83,8 @@ static void send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *
     send_to (self, peer, "error", header);
 }
 
-/* The credential travels in the message alone: the engine, its database and the log never see it. */
-static void add_credential (gateway_t *self, json_t *assign)
-{
-    err_t err;
-    const char *repository = json_string_value (json_object_get (assign, "repository"));
-    const char *authorization = credentials_find (self->credentials, repository, &err);
-    if (authorization)
-        json_object_set_new (assign, "authorization", json_string (authorization));
-    else if (err.code != ERR_NONE)
-        log_warn ("gateway", "%s", err.text);
-}
-
+/* An assignment's credential travels in the message alone: the engine, its database and the log never see it. It may have to be
+ * waited for (send_kept). */
 static void do_send (gateway_t *self, action_t *action)
 {
     peer_t *peer = peers_find (self->peers, action->peer);
@@ -102,9 +92,25 @@ static void do_send (gateway_t *self, action_t *action)
         return;
     if (streq (action->verb, "welcome"))
         peer->has_said_hello = true;
-    if (streq (action->verb, "assign"))
-        add_credential (self, action->header);
+    if (streq (action->verb, "abort"))
+        credentials_forget (self->credentials, json_integer_value (json_object_get (action->header, "job")),
+                            json_integer_value (json_object_get (action->header, "attempt")));
+    if (streq (action->verb, "assign") && !credentials_add (self->credentials, action->peer, action->header))
+        return;
     send_to (self, peer, action->verb, json_incref (action->header));
+}
+
+static void send_kept (gateway_t *self)
+{
+    uint64_t number;
+    json_t *assign;
+    while ((assign = credentials_next (self->credentials, &number))) {
+        peer_t *peer = peers_find (self->peers, number);
+        if (peer)
+            send_to (self, peer, "assign", assign);
+        else
+            json_decref (assign);
+    }
 }
 
 static void do_changed (gateway_t *self, const action_t *action)
@@ -142,6 +148,7 @@ static void do_actions (gateway_t *self)
         }
     }
     actions_clear (&self->actions);
+    send_kept (self);
 }
 
 /* -- events ----------------------------------------------------------------------------------------------------- */
@@ -340,6 +347,8 @@ void gateway_actor (zsock_t *pipe, void *gateway)
     gateway_t *self = gateway;
     zpoller_t *poller = zpoller_new (pipe, self->control, monitor_socket (self->monitor), self->parts.depot, NULL);
     publishers_poll (self->publishers, poller);
+    if (credentials_actor (self->credentials))
+        zpoller_add (poller, credentials_actor (self->credentials));
     zsock_signal (pipe, 0);
     engine_resume (self->parts.engine, &self->actions);
     do_actions (self);
