@@ -254,6 +254,25 @@ static void test_a_config_that_cannot_be_used_is_said_so (void **state)
     assert_null (out);
 }
 
+/* As much as an `assign` takes, whose header has 64 KiB, 48 of them for the spec. */
+static void test_a_secret_has_a_limit (void **state)
+{
+    (void) state;
+    static char secret [12 * 1024 + 1];
+    memset (secret, 'x', sizeof secret - 1);
+    for (size_t size = sizeof secret - 1; size > 10 * 1024; size -= 64) {
+        char *out = NULL;
+        err_t err;
+        secret [size] = 0;
+        AUTO_FREE char *config = mem_printf ("{\"auths\":{\"registry.lan\":{\"username\":\"ann\",\"password\":\"%s\"}}}", secret);
+        if (find (config, "registry.lan", &out, &err) < 0)
+            assert_non_null (strstr (err.text, "at most"));
+        else
+            assert_true (strlen (out) <= 15 * 1024);
+        docker_config_wipe (&out);
+    }
+}
+
 /* The helper writes down what it was given, so that the tests see it. */
 static void install_helper (const char *body)
 {
@@ -407,6 +426,7 @@ int main (void)
         cmocka_unit_test (test_values_are_bounded),
         cmocka_unit_test (test_a_host_is_found_under_the_names_docker_uses),
         cmocka_unit_test (test_a_config_that_cannot_be_used_is_said_so),
+        cmocka_unit_test (test_a_secret_has_a_limit),
         cmocka_unit_test (test_a_helper_is_asked),
         cmocka_unit_test (test_a_helper_that_has_nothing_leaves_it_to_the_file),
         cmocka_unit_test (test_a_helper_that_fails_is_said_so),
