@@ -328,14 +328,16 @@ static int wait_ms (const gateway_t *self)
     return left < 0 ? 0 : left > 60000 ? 60000 : (int) left;
 }
 
-/* A zpoller takes the sockets in turn; here only "something is ready" counts, and each source is then asked. */
+/* Only "something is ready" counts, each source is then asked; but the pipe goes first, so that no stream of messages keeps the
+ * coordinator from ending. */
 static bool wait_for_work (gateway_t *self, zsock_t *pipe, zpoller_t *poller)
 {
-    if (zsock_events (self->control) & ZMQ_POLLIN)
-        return true;
-    void *which = zpoller_wait (poller, wait_ms (self));
-    if (which != pipe)
-        return which || !zpoller_terminated (poller);
+    if (!(zsock_events (pipe) & ZMQ_POLLIN)) {
+        bool has_message = zsock_events (self->control) & ZMQ_POLLIN;
+        void *which = has_message ? self->control : zpoller_wait (poller, wait_ms (self));
+        if (which != pipe)
+            return which || !zpoller_terminated (poller);
+    }
     char *command = zstr_recv (pipe);
     bool goes_on = command && !streq (command, "$TERM");
     zstr_free (&command);
