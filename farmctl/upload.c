@@ -274,15 +274,24 @@ static bool may_try_again (const upload_t *self, const err_t *why)
     return why->code == ERR_NETWORK && self->heard_ms && clock_boot_ms () - self->heard_ms < SILENCE_MS;
 }
 
+/* The answers to what is on the way, whatever they are, as long as they come: refusals too are counted down. */
+static void drop_answers (upload_t *self)
+{
+    int before;
+    do {
+        before = self->on_the_way;
+        if (before > 0)
+            take_answer (self, NULL);
+    } while (self->on_the_way < before);
+}
+
 /* Where the coordinator has lost something since (collected, or damaged), it refuses the folder that names it. */
 static int attempt (upload_t *self, err_t *err)
 {
     int rc = find_missing (self, err) < 0 ? -1 : send_missing (self, err);
     if (rc == 0 || !self->trusts_last || err->code != ERR_PROTOCOL)
         return rc;
-    err_t dropped;
-    while (self->on_the_way > 0 && (take_answer (self, &dropped) == 0 || dropped.code != ERR_NETWORK))
-        ;
+    drop_answers (self);
     self->trusts_last = false;
     forget (self);
     return attempt (self, err);
