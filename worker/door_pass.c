@@ -198,7 +198,7 @@ void pass_note_base (pass_t *self, const reference_t *repository, const char *ta
     pthread_mutex_lock (&self->lock);
     pass_base_t *base = find_base (self, reference);
     bool is_known = strncmp (digest, "sha256:", 7) == 0 && reference_is_digest (digest);
-    if (!is_known || (base && strcmp (base->digest, digest) != 0) || (!base && self->base_count == PASS_BASES_MAX))
+    if (!is_known || strlen (reference) > PASS_BASE_MAX || (base && strcmp (base->digest, digest) != 0) || (!base && self->base_count == PASS_BASES_MAX))
         self->has_unknown_bases = true;
     else if (!base) {
         base = &self->bases [self->base_count++];

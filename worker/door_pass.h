@@ -8,7 +8,8 @@
 
 #include "worker/door.h"
 
-enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32, PASS_BASES_MAX = 32 };
+enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32, PASS_BASES_MAX = 32,
+       PASS_BASE_MAX = 512 };       /* of a base's name, as a report takes it (schema/messages.json) */
 
 typedef struct {
     char id [UPLOAD_ID_SIZE];
@@ -23,7 +24,7 @@ typedef struct {
 
 /* An image read by its tag, and what the tag meant. */
 typedef struct {
-    char reference [REFERENCE_MAX];
+    char reference [PASS_BASE_MAX + 1];
     char digest [OCI_DIGEST_SIZE];
 } pass_base_t;
 
@@ -45,7 +46,7 @@ typedef struct pass {
     int64_t size_bytes;
     pass_base_t bases [PASS_BASES_MAX];
     int base_count;
-    bool has_unknown_bases;                     /* too many, without a digest, or a tag that changed meanwhile */
+    bool has_unknown_bases;                     /* too many or too long, without a digest, or a tag that changed meanwhile */
     upload_t uploads [PASS_UPLOADS_MAX];        /* a ring: the oldest goes */
     unsigned next_upload;
     pass_token_t tokens [PASS_TOKENS_MAX];      /* a ring */

@@ -24,6 +24,7 @@
 #include "common/file.h"
 #include "common/mem.h"
 #include "worker/door.h"
+#include "worker/door_pass.h"
 
 enum { PATIENCE_MS = 15000, BIG = 50 * 1024 * 1024 };
 static const char manifest_type [] = "application/vnd.oci.image.manifest.v1+json";
@@ -696,6 +697,30 @@ static struct MHD_Daemon *start_fake (MHD_AccessHandlerCallback handler, char ho
     return daemon;
 }
 
+/* A report that its schema refuses would be repeated for ever. */
+static void a_base_with_too_long_a_name_is_an_unknown_one (void **state)
+{
+    (void) state;
+    static const char digest [] = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    char password [33];
+    passes_t *passes = passes_new ();
+    door_pass_t given = { .job = 1, .attempt = 1 };
+    reference_t image = { .host = "registry.lan" };
+    memset (image.path, 'a', 250);
+    passes_open (passes, &given, password);
+    pass_t *pass = passes_find (passes, 1, 1);
+    pass_note_base (pass, &image, "1", digest);
+    assert_int_equal (pass->base_count, 1);
+    assert_false (pass->has_unknown_bases);
+    memset (image.host, 'b', 255);
+    pass_note_base (pass, &image, "a-tag-too-much", digest);
+    assert_int_equal (pass->base_count, 1);
+    assert_true (pass->has_unknown_bases);
+    passes_leave (passes, &pass);
+    passes_close_all (passes);
+    passes_destroy (&passes);
+}
+
 static int set_up (void **state)
 {
     static const char *plain [5];
@@ -748,6 +773,7 @@ int main (void)
         cmocka_unit_test (a_broken_registry_is_the_farms_fault_in_its_own_words),
         cmocka_unit_test (a_registry_that_is_down_is_named),
         cmocka_unit_test (accept_goes_on),
+        cmocka_unit_test (a_base_with_too_long_a_name_is_an_unknown_one),
     };
     signal (SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests (tests, set_up, tear_down);
