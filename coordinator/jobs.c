@@ -8,7 +8,7 @@
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
 
-enum { JOBS_MAX = 64 };
+enum { JOBS_MAX = 64, ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: something is wrong for good */
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
@@ -108,6 +108,7 @@ int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err
 
 int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_counted, err_t *err)
 {
+    is_counted = is_counted || job->attempt >= ATTEMPTS_FREE;
     int failures = job->failures + is_counted;
     if (failures >= self->settings.attempts_max)
         return job_fail (self, job, fault, err);

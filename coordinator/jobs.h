@@ -29,7 +29,7 @@ int job_insert (engine_t *self, int64_t build, int position, const char *platfor
 int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err);
 
 /* Its attempt ended through the farm's fault: another try after a while, or, after attempts_max of them, job_fail.
- * is_counted false: the attempt had not really begun, it costs no try and no wait. */
+ * is_counted false: the attempt had not really begun, it costs no try and no wait, unless there were too many of these. */
 int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_counted, err_t *err);
 
 /* Cancel all jobs of a build that are not over; a worker that has one is told. */

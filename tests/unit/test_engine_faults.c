@@ -239,6 +239,21 @@ static void the_end_of_a_former_connection_is_nothing (void **state)
     assert_non_null (farm_sent (farm, one.worker.peer, "alive"));
 }
 
+/* Say, a worker that cannot understand what it is assigned. */
+static void an_assignment_that_never_arrives_is_not_made_for_ever (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    for (int i = 0; i < 1000 && strcmp (farm_shows (farm, one.build, "state"), "running") == 0; i++) {
+        farm_pass (farm, farm->settings.heartbeat_ms);
+        worker_beat (farm, &one.worker, NULL, 0);
+    }
+    SAYS (farm, one.build, "state", "failed");
+    SAYS (farm, one.build, "code", "network");
+    SAYS (farm, one.build, "jobs/0/attempt", "22");
+}
+
 /* A hello that a busy coordinator has not answered is said again; an assignment may have crossed it. */
 static void a_hello_that_comes_twice_takes_nothing_back (void **state)
 {
@@ -747,6 +762,7 @@ int main (void)
         TEST (an_assignment_that_never_arrived_does_not_count),
         TEST (a_closed_connection_has_three_seconds_to_come_back),
         TEST (the_end_of_a_former_connection_is_nothing),
+        TEST (an_assignment_that_never_arrives_is_not_made_for_ever),
         TEST (a_hello_that_comes_twice_takes_nothing_back),
         TEST (a_new_instance_holds_nothing_of_the_former_one_s),
         TEST (a_new_instance_gives_up_all_its_leases_at_once),
