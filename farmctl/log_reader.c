@@ -29,7 +29,7 @@ static void give_line (const log_reader_t *self, char *text, log_line_fn *on_lin
 {
     char *rest;
     log_line_t line = { .time_ms = strtoll (text, &rest, 10), .stream = 'o', .text = text };
-    if (rest > text && rest [0] == ' ' && rest [1] && rest [2] == ' ') {
+    if (rest > text && rest [0] == ' ' && (rest [1] == 'o' || rest [1] == 'w') && rest [2] == ' ') {
         line.stream = rest [1];
         line.text = rest + 3;
     }

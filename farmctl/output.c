@@ -169,7 +169,9 @@ char *output_clean (char *text)
             length = 1;
             state = (mbstate_t) { 0 };
         }
-        if (is_broken || (wide < ' ' && wide != '\t') || (wide >= 0x7f && wide < 0xa0))
+        /* glibc reads them, JSON has none. */
+        bool is_no_character = !is_broken && ((wide >= 0xd800 && wide < 0xe000) || wide > 0x10ffff);
+        if (is_broken || is_no_character || (wide < ' ' && wide != '\t') || (wide >= 0x7f && wide < 0xa0))
             memset (c, '?', length);
         c += length;
         left -= length;

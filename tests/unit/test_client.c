@@ -7,9 +7,11 @@
 #include <cmocka.h>
 
 #include <czmq.h>
+#include <locale.h>
 
 #include "coordinator/zap.h"
 #include "farmctl/client.h"
+#include "farmctl/log_reader.h"
 #include "farmctl/track.h"
 
 /* The played coordinator: knows nobody at the start, and does what the number of the build asks. */
@@ -258,8 +260,40 @@ static void a_watched_build_is_seen_until_it_ends (void **state)
     assert_int_equal (err.code, ERR_NOT_FOUND);
 }
 
+/* A worker may send any bytes as its log; what is shown is for a terminal, and can be written as JSON. */
+static void keep_line (void *argument, const log_reader_t *reader, const log_line_t *line)
+{
+    json_t *lines = argument;
+    (void) reader;
+    assert_true (line->stream == 'o' || line->stream == 'w');
+    json_t *text = json_string (line->text);
+    if (!text)
+        fail_msg ("line %zu is no UTF-8", json_array_size (lines));
+    for (const char *c = line->text; *c; c++)
+        assert_true ((unsigned char) *c >= ' ' || *c == '\t');
+    json_array_append_new (lines, text);
+}
+
+static void any_bytes_make_lines_fit_for_a_terminal (void **state)
+{
+    (void) state;
+    static const char log [] = "1 o fine\n2 \xff odd\n3 o \x1b[31m\n\n4 o a\0b\n5 o \xed\xa0\x80\xf4\x90\x80\x80\xc2\x9b\xc0\xaf\n"
+                               "99999999999999999999 w x\n-5 o y\r\n6 o";
+    log_reader_t reader = { .job = 1, .attempt = 1, .asked_seq = 7 };
+    AUTO_JSON json_t *lines = json_array ();
+    AUTO (msg) msg_t *answer = msg_new ("log-part", json_pack ("{s:i, s:i, s:b}", "re", 7, "offset", 0, "is_ended", 1), log,
+                                        sizeof log - 1);
+    assert_int_equal (log_reader_take (&reader, answer, 0, keep_line, lines), 1);
+    assert_int_equal (json_array_size (lines), 9);
+    assert_string_equal (json_string_value (json_array_get (lines, 0)), "fine");
+    assert_string_equal (json_string_value (json_array_get (lines, 1)), "2 ? odd");
+    assert_string_equal (json_string_value (json_array_get (lines, 2)), "?[31m");
+    log_reader_free (&reader);
+}
+
 int main (void)
 {
+    setlocale (LC_CTYPE, "C.UTF-8");        /* as farmctl's main does */
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (hello_goes_before_the_first_question_and_once, start, end),
         cmocka_unit_test_setup_teardown (who_is_answered_by_hello_and_the_question_again, start, end),
@@ -269,6 +303,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (answers_are_matched_and_the_unasked_is_kept, start, end),
         cmocka_unit_test_setup_teardown (silence_names_the_address_and_what_to_look_at, start, end),
         cmocka_unit_test_setup_teardown (a_stranger_s_key_gets_silence, start, end),
+        cmocka_unit_test (any_bytes_make_lines_fit_for_a_terminal),
         cmocka_unit_test_setup_teardown (a_watched_build_is_seen_until_it_ends, start, end),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
