@@ -171,29 +171,39 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
 
 /* -- messages --------------------------------------------------------------------------------------------------- */
 
-static int role_for (const msg_t *message)
+typedef struct {
+    const char *verb;
+    int role;
+    bool has_body;
+} rule_t;
+
+static const rule_t *rule_for (const msg_t *message)
 {
-    static const struct { const char *verb; int role; } table [] = {
-        { "missing", ROLE_BUILDS }, { "put", ROLE_BUILDS }, { "want", ROLE_WORKS }, { "log", ROLE_WORKS },
-        { "read-log", ROLE_LOOKS }, { "stats", ROLE_LOOKS },
+    static const rule_t table [] = {
+        { "missing", ROLE_BUILDS, true }, { "put", ROLE_BUILDS, true }, { "want", ROLE_WORKS, true }, { "log", ROLE_WORKS, true },
+        { "read-log", ROLE_LOOKS, false }, { "stats", ROLE_LOOKS, false },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (msg_is (message, table [i].verb))
-            return table [i].role;
-    return ROLE_NONE;
+            return &table [i];
+    return NULL;
 }
 
 static int check_right (depot_service_t *self, request_t *request, err_t *err)
 {
     const char *verb = msg_verb (request->message);
     const speaker_t *speaker = zhashx_lookup (self->speakers, request->key);
-    int role = role_for (request->message);
+    const rule_t *rule = rule_for (request->message);
+    size_t body_size;
+    msg_body (request->message, &body_size);
     if (!speaker)
         return err_set (err, ERR_DENIED, "this key is not known here (any more): join the farm again");
-    if (role == ROLE_NONE)
+    if (!rule)
         return err_set (err, ERR_PROTOCOL, "%s is no request to the objects socket", verb);
-    if (!(speaker->roles & role))
+    if (!(speaker->roles & rule->role))
         return err_set (err, ERR_DENIED, "%s: this key's role may not do that", verb);
+    if (body_size && !rule->has_body)               /* a read-log is kept while it waits */
+        return err_set (err, ERR_PROTOCOL, "%s: a body of %zu bytes where there is none", verb, body_size);
     request->speaker = *speaker;
     return 0;
 }

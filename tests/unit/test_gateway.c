@@ -100,22 +100,43 @@ static int teardown (void **state)
 
 /* -- peers --------------------------------------------------------------------------------------------------------- */
 
-/* Before the gateway runs: a connection of somebody with this role. */
-static zsock_t *somebody (farm_t *self, const char *role)
+static zsock_t *connect_to (farm_t *self, const char *endpoint, const keypair_t *key)
 {
-    keypair_t key;
-    char hex [KEY_HEX_SIZE + 1];
-    int64_t id;
     err_t err = { 0 };
-    keypair_make (&key);
-    key_to_hex (key.public_key, hex);
-    assert_int_equal (engine_add_principal (self->engine, hex, role, role, 1, &id, &err), 0);
-    zap_allow (self->zap, hex);
-    zsock_t *peer = msg_connect (gateway_endpoint (self->gateway), &key, self->server.public_key, &err);
+    zsock_t *peer = msg_connect (endpoint, key, self->server.public_key, &err);
     assert_non_null (peer);
     zsock_set_rcvtimeo (peer, PATIENCE_MS);
     zsock_set_linger (peer, 0);
     return peer;
+}
+
+/* Before the gateway runs: the key of somebody with this role. */
+static void enrol (farm_t *self, const char *role, keypair_t *key)
+{
+    char hex [KEY_HEX_SIZE + 1], text [24];
+    int64_t id;
+    err_t err = { 0 };
+    keypair_make (key);
+    key_to_hex (key->public_key, hex);
+    assert_int_equal (engine_add_principal (self->engine, hex, role, role, 1, &id, &err), 0);
+    snprintf (text, sizeof text, "%lld", (long long) id);
+    zap_allow (self->zap, hex);
+    zstr_sendx (self->depot, "PRINCIPAL", hex, text, role, NULL);
+}
+
+/* A connection of somebody with this role to the control socket, and to the objects socket. */
+static zsock_t *somebody (farm_t *self, const char *role)
+{
+    keypair_t key;
+    enrol (self, role, &key);
+    return connect_to (self, gateway_endpoint (self->gateway), &key);
+}
+
+static zsock_t *somebody_at_objects (farm_t *self, const char *role)
+{
+    keypair_t key;
+    enrol (self, role, &key);
+    return connect_to (self, depot_service_endpoint (self->service), &key);
 }
 
 static void run (farm_t *self)
@@ -287,6 +308,69 @@ static void each_role_says_its_own_verbs_only (void **state)
     zsock_destroy (&worker);
 }
 
+/* -- objects -------------------------------------------------------------------------------------------------------- */
+
+/* What is answered to a verb with a body of so many bytes, which are no digests that anybody has and no pack. */
+static const char *ask_body (farm_t *self, zsock_t *peer, const char *verb, json_t *header, size_t body_size)
+{
+    static const char body [MSG_BODY_MAX];
+    err_t err = { 0 };
+    json_object_set_new (header, "seq", json_integer (++self->seq));
+    msg_t *message = msg_new (verb, header, body, body_size);
+    assert_int_equal (msg_send (&message, peer, NULL, &err), 0);
+    return hear (peer);
+}
+
+static json_t *log_of (int64_t offset)
+{
+    return json_pack ("{s:i, s:i, s:I}", "job", 1, "attempt", 1, "offset", (json_int_t) offset);
+}
+
+static void each_role_asks_for_its_own_objects_only (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *viewer = somebody_at_objects (self, "viewer"), *worker = somebody_at_objects (self, "worker");
+    zsock_t *invited = somebody_at_objects (self, "invitation");
+    run (self);
+    assert_string_equal (ask_body (self, invited, "stats", json_object (), 0), "denied");
+    assert_string_equal (ask_body (self, invited, "missing", json_object (), 32), "denied");
+    assert_string_equal (ask_body (self, viewer, "stats", json_object (), 0), "depot");
+    assert_string_equal (ask_body (self, viewer, "missing", json_object (), 32), "denied");
+    assert_string_equal (ask_body (self, viewer, "put", json_object (), 32), "denied");
+    assert_string_equal (ask_body (self, viewer, "want", json_object (), 32), "denied");
+    assert_string_equal (ask_body (self, viewer, "log", log_of (0), 1), "denied");
+    assert_string_equal (ask_body (self, worker, "missing", json_object (), 32), "denied");
+    assert_string_equal (ask_body (self, worker, "put", json_object (), 32), "denied");
+    assert_string_equal (ask_body (self, worker, "read-log", log_of (0), 0), "denied");
+    assert_string_equal (ask_body (self, worker, "log", log_of (0), 1), "stale");
+    assert_string_equal (ask_body (self, worker, "want", json_object (), 32), "not-found");
+    assert_string_equal (ask (self, viewer, "list", json_object ()), "protocol");
+    zsock_destroy (&viewer);
+    zsock_destroy (&worker);
+    zsock_destroy (&invited);
+}
+
+/* A read-log is kept while it waits, 1,024 of them: with what hangs on it they would be 260 MiB. */
+static void bodies_that_are_none_are_refused (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *submitter = somebody_at_objects (self, "submitter"), *worker = somebody_at_objects (self, "worker");
+    run (self);
+    zstr_sendx (self->depot, "OPEN-LOG", "1", "1", "999", NULL);
+    assert_string_equal (ask_body (self, submitter, "read-log", log_of (0), MSG_BODY_MAX), "protocol");
+    assert_string_equal (ask_body (self, submitter, "read-log", log_of (9007199254740991), 0), "log-part");
+    assert_string_equal (ask_body (self, submitter, "stats", json_object (), 1), "protocol");
+    assert_string_equal (ask_body (self, submitter, "missing", json_object (), 0), "protocol");
+    assert_string_equal (ask_body (self, submitter, "missing", json_object (), 31), "protocol");
+    assert_string_equal (ask_body (self, submitter, "missing", json_object (), MSG_BODY_MAX), "protocol");
+    assert_string_equal (ask_body (self, submitter, "put", json_object (), MSG_BODY_MAX), "protocol");
+    assert_string_equal (ask_body (self, worker, "want", json_object (), 0), "protocol");
+    assert_string_equal (ask_body (self, worker, "want", json_object (), 33), "protocol");
+    assert_string_equal (ask_body (self, worker, "log", log_of (0), 1), "denied");      /* another's */
+    zsock_destroy (&submitter);
+    zsock_destroy (&worker);
+}
+
 /* -- bytes --------------------------------------------------------------------------------------------------------- */
 
 static void send_frames (zsock_t *peer, const char *const *frames)
@@ -364,6 +448,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown (only_an_admin_prunes, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
+        cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
+        cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown (what_is_no_message_is_answered_and_harms_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown (a_giant_frame_ends_its_own_connection, setup, teardown),
     };
