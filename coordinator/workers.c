@@ -9,6 +9,8 @@
 #include "coordinator/attempts.h"
 #include "coordinator/principals.h"
 
+enum { OVERDUE_MS = 300000 };
+
 /* -- the table -------------------------------------------------------------------------------------------------- */
 
 static int read_platforms (board_t *board, const json_t *platforms, err_t *err)
@@ -273,12 +275,24 @@ static int64_t lost_at (const engine_t *self, const board_t *board)
     return board->gone_at && gone < silent ? gone : silent;
 }
 
+/* The worker ends an attempt at its time limit; one that it goes on naming long after is stuck there. */
+static int64_t overdue_at (const engine_t *self, const lease_t *lease)
+{
+    return lease->assigned_at + self->settings.job_timeout_ms + OVERDUE_MS;
+}
+
+static int64_t ends_at (const engine_t *self, const lease_t *lease)
+{
+    int64_t overdue = overdue_at (self, lease);
+    return overdue < lease->lease_until ? overdue : lease->lease_until;
+}
+
 int64_t workers_next_tick (const engine_t *self)
 {
     int64_t next = INT64_MAX;
     for (size_t i = 0; i < self->lease_count; i++)
-        if (self->leases [i].lease_until < next)
-            next = self->leases [i].lease_until;
+        if (ends_at (self, &self->leases [i]) < next)
+            next = ends_at (self, &self->leases [i]);
     for (size_t i = 0; i < self->board_count; i++)
         if (self->boards [i].is_online && lost_at (self, &self->boards [i]) < next)
             next = lost_at (self, &self->boards [i]);
@@ -289,9 +303,11 @@ static int end_leases (engine_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->lease_count; ) {
         lease_t lease = self->leases [i++];
-        if (lease.lease_until > self->boot_ms)
+        if (ends_at (self, &lease) > self->boot_ms)
             continue;
-        if (attempt_lose (self, &lease, true, "the worker is not heard of any more", err) < 0)
+        bool is_silent = lease.lease_until <= self->boot_ms;
+        if (attempt_lose (self, &lease, true, is_silent ? "the worker is not heard of any more"
+                          : "the attempt has not ended at its time limit", err) < 0)
             return -1;
         i = 0;
     }

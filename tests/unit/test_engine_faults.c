@@ -157,6 +157,30 @@ static void heartbeats_renew_a_lease_for_as_long_as_they_come (void **state)
 }
 
 /* A heartbeat may cross an assignment on its way; one that misses the attempt later says that it never arrived. */
+/* Its thread hangs there, on a dead disk say, while its heartbeats go on. */
+static void an_attempt_that_outlives_its_time_limit_goes_to_another (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    worker_t other;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    int64_t until = farm->now + farm->settings.job_timeout_ms;
+    while (farm->now < until + 240000) {
+        farm_pass (farm, farm->settings.heartbeat_ms);
+        worker_beat (farm, &one.worker, &one.task, 1);
+        SAYS (farm, one.build, "jobs/0/state", "building");
+    }
+    farm_pass (farm, 60000 - 4 * farm->settings.heartbeat_ms);
+    worker_beat (farm, &one.worker, &one.task, 1);
+    farm_pass (farm, 4 * farm->settings.heartbeat_ms);
+    assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
+    SAYS (farm, one.build, "jobs/0/state", "queued");
+    worker_join (farm, &other, "two", "linux/amd64", 1);
+    farm_pass (farm, 5000);
+    assert_int_equal (worker_task (farm, &other).attempt, 2);
+}
+
 static void an_attempt_that_no_heartbeat_names_goes_back (void **state)
 {
     farm_t *farm = *state;
@@ -758,6 +782,7 @@ int main (void)
         TEST (an_interrupted_attempt_does_not_count),
         TEST (a_silent_worker_s_job_goes_to_another_when_the_lease_ends),
         TEST (heartbeats_renew_a_lease_for_as_long_as_they_come),
+        TEST (an_attempt_that_outlives_its_time_limit_goes_to_another),
         TEST (an_attempt_that_no_heartbeat_names_goes_back),
         TEST (an_assignment_that_never_arrived_does_not_count),
         TEST (a_closed_connection_has_three_seconds_to_come_back),
