@@ -138,9 +138,11 @@ char *invitation_encode (const invitation_t *self)
     return mem_printf (JOIN_PREFIX "%s", encoded);
 }
 
+/* It goes into a settings file: with a quote or a line feed it would be more settings than one. */
 static int copy_endpoint (char out [256], const char *text)
 {
-    if (strncmp (text, "tcp://", 6) != 0 || strlen (text) >= 256)
+    static const char letters [] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-[]%;";
+    if (strncmp (text, "tcp://", 6) != 0 || strlen (text) >= 256 || text [6 + strspn (text + 6, letters)])
         return -1;
     strcpy (out, text);
     return 0;

@@ -129,6 +129,22 @@ static void a_cut_join_string_is_refused_at_every_length (void **state)
     }
 }
 
+static void an_address_that_would_be_more_settings_is_refused (void **state)
+{
+    (void) state;
+    static const char *const addresses [] = { "tcp://a:1\"\nbuilder\n    program = \"/tmp/evil", "tcp://a:1\n", "tcp://a b:1", "tcp://a:1\"",
+                                              "tcp://a:1'", "tcp://a:1#", "tcp://a:1\x1b[2J", "ipc:///tmp/x", "" };
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+        invitation_t in = some_invitation (), out;
+        err_t err = { 0 };
+        strcpy (in.objects, addresses [i]);
+        AUTO_FREE char *text = invitation_encode (&in);
+        if (invitation_decode (&out, text, &err) == 0)
+            fail_msg ("%s is taken", addresses [i]);
+        assert_int_equal (err.code, ERR_USAGE);
+    }
+}
+
 int main (void)
 {
     if (sodium_init () < 0)
@@ -140,6 +156,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_trailing_byte_in_a_key_file_is_refused, make_folder, remove_folder),
         cmocka_unit_test (a_join_string_carries_all_and_no_shell_character),
         cmocka_unit_test (a_cut_join_string_is_refused_at_every_length),
+        cmocka_unit_test (an_address_that_would_be_more_settings_is_refused),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
