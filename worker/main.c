@@ -292,6 +292,18 @@ static void stop (worker_t *self)
     auto_close (&self->signals);
 }
 
+/* A worker that can start no builder any more would fail each job it is given: it stops in good order, and is started anew. */
+static void stop_by_signal (void)
+{
+    kill (getpid (), SIGTERM);
+}
+
+static int check_spawner (worker_t *self, err_t *err)
+{
+    return spawner_is_lost (self->spawner) ? err_set (err, ERR_FARM, "the process that starts builders has ended: start the worker again")
+                                           : 0;
+}
+
 /* The spawner comes before threads, sockets and keys: what it starts inherits none of them. */
 static int serve (worker_t *self, err_t *err)
 {
@@ -301,10 +313,11 @@ static int serve (worker_t *self, err_t *err)
     self->signals = catch_signals ();
     zsys_init ();
     zsys_handler_set (NULL);
+    spawner_watch (self->spawner, stop_by_signal);
     if (start (self, err) < 0)
         return -1;
     if (link_run (self->link, self->signals, err) == 0)
-        return 0;
+        return check_spawner (self, err);
     log_warn ("main", "%s; the builders are killed", err->text);
     _exit (0);              /* their threads still use everything; the spawner sees us end, and kills what it started */
 }

@@ -34,6 +34,8 @@ struct spawner {
     child_t *children;
     int64_t last_number;
     bool is_lost;                   /* the spawner process ended */
+    bool is_ending;                 /* and shall */
+    void (*on_loss) (void);
 };
 
 /* Under the lock. */
@@ -86,6 +88,8 @@ static void *read_told (void *argument)
     pthread_mutex_lock (&self->lock);
     self->is_lost = true;
     pthread_cond_broadcast (&self->changed);
+    if (self->on_loss && !self->is_ending)
+        self->on_loss ();
     pthread_mutex_unlock (&self->lock);
     return NULL;
 }
@@ -158,11 +162,31 @@ int spawner_start (spawner_t **out, err_t *err)
     return 0;
 }
 
+void spawner_watch (spawner_t *self, void (*on_loss) (void))
+{
+    pthread_mutex_lock (&self->lock);
+    self->on_loss = on_loss;
+    if (self->is_lost)
+        on_loss ();
+    pthread_mutex_unlock (&self->lock);
+}
+
+bool spawner_is_lost (spawner_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    bool is_lost = self->is_lost;
+    pthread_mutex_unlock (&self->lock);
+    return is_lost;
+}
+
 void spawner_destroy (spawner_t **self_p)
 {
     spawner_t *self = *self_p;
     if (!self)
         return;
+    pthread_mutex_lock (&self->lock);
+    self->is_ending = true;
+    pthread_mutex_unlock (&self->lock);
     end_process (self);
     pthread_join (self->reader, NULL);
     close (self->socket);

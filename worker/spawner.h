@@ -6,6 +6,7 @@
 #ifndef FARM_SPAWNER_H
 #define FARM_SPAWNER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "common/err.h"
@@ -15,6 +16,11 @@ typedef struct spawner spawner_t;
 /* Fork it. Call once, first thing in main, single-threaded. */
 int spawner_start (spawner_t **out, err_t *err);
 void spawner_destroy (spawner_t **self);
+
+/* Call on_loss once, from another thread, should the process end by itself: nothing can be built any more. */
+void spawner_watch (spawner_t *self, void (*on_loss) (void));
+/* Has it? */
+bool spawner_is_lost (spawner_t *self);
 
 /* Start a program. argv and environment end with NULL. *output is the read end of its stdout and stderr (the caller closes).
  * Returns a number for the child, -1 with ERR_FARM when it cannot be started ("buildah: not found"). Thread-safe. */

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +267,47 @@ static void destroying_kills_all (void **state)
     close (output);
 }
 
+static atomic_int losses;
+
+static void count_loss (void)
+{
+    losses++;
+}
+
+/* It is a child of ours, the youngest: found by its parent in /proc. */
+static pid_t youngest_child (void)
+{
+    pid_t found = 0;
+    FILE *children = fopen ("/proc/thread-self/children", "r");
+    assert_non_null (children);
+    for (int pid; fscanf (children, "%d", &pid) == 1;)
+        found = pid > found ? pid : found;
+    fclose (children);
+    assert_true (found > 0);
+    return found;
+}
+
+static void its_own_death_is_told_and_its_end_is_not (void **state)
+{
+    (void) state;
+    spawner_t *own;
+    err_t err;
+    losses = 0;
+    assert_int_equal (spawner_start (&own, &err), 0);
+    spawner_watch (own, count_loss);
+    spawner_destroy (&own);
+    assert_int_equal (losses, 0);
+    assert_int_equal (spawner_start (&own, &err), 0);
+    spawner_watch (own, count_loss);
+    kill (youngest_child (), SIGKILL);
+    for (int i = 0; i < 1000 && !spawner_is_lost (own); i++)
+        usleep (10000);
+    assert_true (spawner_is_lost (own));
+    assert_int_equal (losses, 1);
+    spawner_destroy (&own);
+    assert_int_equal (losses, 1);
+}
+
 static int set_up (void **state)
 {
     (void) state;
@@ -296,6 +338,7 @@ int main (void)
         cmocka_unit_test (exit_codes_and_signals_are_told_apart),
         cmocka_unit_test (a_missing_program_or_folder_is_named),
         cmocka_unit_test (a_command_line_that_is_too_long_is_refused),
+        cmocka_unit_test (its_own_death_is_told_and_its_end_is_not),
         cmocka_unit_test (waiting_is_bounded),
         cmocka_unit_test (killing_takes_the_whole_descent),
         cmocka_unit_test (a_child_that_ignores_the_first_signal_dies_after_the_grace),
