@@ -245,9 +245,12 @@ int view_on_workers (engine_t *self, const event_t *event, err_t *err)
 {
     json_t *all = json_array ();
     int size = 0;
+    bool has_more;
+    const char *after = event_text (event, "after");
     query_t query = db_query (self->db, "SELECT id, name, platforms, slots, cpus, memory_bytes, builder, isolation, "
-                              "isolation_reason, version, seen_ms FROM workers ORDER BY name");
-    while (size < LIST_MAX && query_step (&query)) {
+                              "isolation_reason, version, seen_ms FROM workers WHERE name > :after ORDER BY name");
+    query_text (&query, ":after", after ? after : "");
+    while ((has_more = query_step (&query)) && size < LIST_MAX) {
         json_t *worker = worker_of (self, &query);
         size += size_of (worker);
         json_array_append_new (all, worker);
@@ -256,6 +259,6 @@ int view_on_workers (engine_t *self, const event_t *event, err_t *err)
         json_decref (all);
         return -1;
     }
-    engine_answer (self, event, "worker-list", json_pack ("{s:o}", "workers", all));
+    engine_answer (self, event, "worker-list", json_pack ("{s:o, s:b}", "workers", all, "has_more", has_more));
     return 0;
 }

@@ -43,6 +43,19 @@ static void print_workers (const json_t *workers)
     output_table_print (table);
 }
 
+/* Page after page, for a message has a limit. *more: there are some behind those. */
+static int add_page (client_t *client, json_t *workers, bool *more, err_t *err)
+{
+    const json_t *last = json_array_get (workers, json_array_size (workers) - 1);
+    json_t *question = last ? json_pack ("{s:s}", "after", track_text (last, "name")) : NULL;
+    AUTO (msg) msg_t *answer = client_ask (client, "workers", question, "worker-list", 0, err);
+    if (!answer)
+        return err_wrap (err, "list workers");
+    json_t *page = json_object_get (msg_header (answer), "workers");
+    *more = msg_bool (answer, "has_more") && json_array_size (page) > 0;
+    return json_array_extend (workers, page);
+}
+
 int verb_worker (int argc, char **argv, err_t *err)
 {
     const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
@@ -53,10 +66,10 @@ int verb_worker (int argc, char **argv, err_t *err)
     AUTO (client) client_t *client = client_new (err);
     if (!client)
         return -1;
-    AUTO (msg) msg_t *answer = client_ask (client, "workers", NULL, "worker-list", 0, err);
-    if (!answer)
-        return err_wrap (err, "list workers");
-    json_t *workers = json_object_get (msg_header (answer), "workers");
+    AUTO_JSON json_t *workers = json_array ();
+    for (bool more = true; more; )
+        if (add_page (client, workers, &more, err) < 0)
+            return -1;
     if (output_is_json ())
         return output_json (json_pack ("{s:O}", "workers", workers), err);
     print_workers (workers);

@@ -690,6 +690,32 @@ static void a_name_belongs_to_one_worker (void **state)
     assert_int_equal (json_array_size (json_object_get (farm_sent (farm, 1, "worker-list"), "workers")), 2);
 }
 
+static void workers_come_in_pages_by_name (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    char name [32] = "";
+    size_t seen = 0;
+    bool has_more = true;
+    for (int i = 0; i < 300; i++) {
+        snprintf (name, sizeof name, "board-%03d", i * 7 % 300);
+        worker_join (farm, &worker, name, "linux/arm64,linux/arm/v7", 1);
+    }
+    name [0] = 0;
+    while (has_more) {
+        farm_say (farm, "workers", 1, farm->viewer, *name ? json_pack ("{s:s}", "after", name) : json_object ());
+        const json_t *answer = farm_sent (farm, 1, "worker-list"), *page = json_object_get (answer, "workers");
+        has_more = json_is_true (json_object_get (answer, "has_more"));
+        assert_true (json_array_size (page) > 0);
+        for (size_t i = 0; i < json_array_size (page); i++, seen++) {
+            const char *next = json_string_value (json_object_get (json_array_get (page, i), "name"));
+            assert_true (strcmp (next, name) > 0);
+            snprintf (name, sizeof name, "%s", next);
+        }
+    }
+    assert_int_equal (seen, 300);
+}
+
 /* A machine that was set up anew has another key, and the name that it had. */
 static void a_worker_set_up_anew_keeps_its_name (void **state)
 {
@@ -889,6 +915,7 @@ int main (void)
         TEST (an_invitation_enrols_keys_and_nothing_else),
         TEST (a_tag_has_a_limit_as_it_is_sent),
         TEST (a_name_belongs_to_one_worker),
+        TEST (workers_come_in_pages_by_name),
         TEST (a_worker_set_up_anew_keeps_its_name),
         TEST (who_watches_hears_of_each_change_until_the_end),
         TEST (lists_come_newest_first_in_pages),
