@@ -77,7 +77,8 @@ static int check_queue (const engine_t *self, err_t *err)
 {
     if (self->live_builds < self->settings.queue_max)
         return 0;
-    return err_set (err, ERR_FULL, "the queue is full: %d builds are queued or running", self->live_builds);
+    return err_set (err, ERR_FULL, "the queue is full: %d builds are queued or running; try again when some have ended, or raise queue/limit",
+                    self->live_builds);
 }
 
 /* The header has what check_platforms looks at in a spec. */

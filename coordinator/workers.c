@@ -131,6 +131,7 @@ static int abort_strays (engine_t *self, const event_t *event, const board_t *bo
 {
     size_t i;
     json_t *item;
+    int slots = is_believed ? board->slots : 0;         /* it cannot have more of them */
     json_array_foreach (json_object_get (event->header, "attempts"), i, item) {
         int64_t job = json_integer_value (json_object_get (item, "job"));
         int64_t attempt = json_integer_value (json_object_get (item, "attempt"));
@@ -139,7 +140,7 @@ static int abort_strays (engine_t *self, const event_t *event, const board_t *bo
             return -1;
         if (is_wanted)
             continue;
-        if (is_believed)
+        if (slots-- > 0)
             halt_add (self, board->id, job, attempt);
         engine_send (self, event->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job, "attempt",
                                                             (json_int_t) attempt, "reason", "it is not wanted any more"));
@@ -197,10 +198,23 @@ static int register_board (engine_t *self, const event_t *event, const json_t *w
     return 0;
 }
 
+/* A key that was copied, with a machine's disk: the two would take each other's attempts away for ever. One that was started anew
+ * has lost its former connection, or will not be heard on it any more. */
+static int check_only_one (engine_t *self, const event_t *event, err_t *err)
+{
+    const board_t *board = board_of_principal (self, event->principal);
+    bool is_other = board && board->peer && board->peer != event->peer
+                    && strcmp (board->instance, event_text (event, "instance")) != 0;
+    if (!is_other || self->boot_ms - board->seen_at > 2 * self->settings.heartbeat_ms)
+        return 0;
+    return err_set (err, ERR_DENIED, "worker %s is here already with this key: each worker needs one of its own. Remove worker.key from "
+                    "this one's state folder and enrol it (farm-worker join)", board->name);
+}
+
 static int worker_hello (engine_t *self, const event_t *event, const json_t *worker, err_t *err)
 {
     board_t *board;
-    if (register_board (self, event, worker, &board, err) < 0)
+    if (check_only_one (self, event, err) < 0 || register_board (self, event, worker, &board, err) < 0)
         return -1;
     bool is_same = strcmp (board->instance, event_text (event, "instance")) == 0;
     bool is_again = is_same && board->peer == event->peer;      /* on one connection: an assignment may have crossed it */

@@ -295,6 +295,8 @@ void worker_hello (farm_t *farm, worker_t *self, const task_t *held, size_t coun
 
 void worker_restart (farm_t *farm, worker_t *self)
 {
+    if (self->peer)
+        worker_gone (farm, self);
     snprintf (self->instance, sizeof self->instance, "%032llx", (unsigned long long) ++farm->requests);
     worker_hello (farm, self, NULL, 0);
 }

@@ -65,7 +65,7 @@ const char *farm_shows (farm_t *self, int64_t build, const char *path);
 /* -- workers */
 void worker_join (farm_t *farm, worker_t *self, const char *name, const char *platforms, int slots);       /* and say hello */
 void worker_hello (farm_t *farm, worker_t *self, const task_t *held, size_t count);     /* on a new connection */
-void worker_restart (farm_t *farm, worker_t *self);     /* a new instance says hello */
+void worker_restart (farm_t *farm, worker_t *self);     /* its connection ends, a new instance says hello */
 void worker_gone (farm_t *farm, const worker_t *self);
 void worker_beat (farm_t *farm, const worker_t *self, const task_t *held, size_t count);
 /* What the last step assigned to it. */

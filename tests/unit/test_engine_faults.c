@@ -299,12 +299,33 @@ static void a_new_instance_holds_nothing_of_the_former_one_s (void **state)
     one_t one;
     start_one (farm, &one);
     assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    worker_gone (farm, &one.worker);
     strcpy (one.worker.instance, "ffffffffffffffffffffffffffffffff");
     worker_hello (farm, &one.worker, &one.task, 1);         /* it may name it, and is not believed */
     assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
     SAYS (farm, one.build, "jobs/0/state", "queued");
     farm_pass (farm, 2000);
     assert_int_equal (worker_task (farm, &one.worker).attempt, 2);
+}
+
+/* A machine's disk was copied, key and all: the first keeps its work, the second hears what to do. */
+static void a_key_is_for_one_worker_at_a_time (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    worker_t copy = one.worker;
+    strcpy (copy.instance, "ffffffffffffffffffffffffffffffff");
+    worker_hello (farm, &copy, NULL, 0);
+    assert_string_equal (farm_error (farm, copy.peer), "denied");
+    assert_non_null (strstr (farm_error_text (farm, copy.peer), "farm-worker join"));
+    worker_beat (farm, &one.worker, &one.task, 1);
+    assert_non_null (farm_sent (farm, one.worker.peer, "alive"));
+    SAYS (farm, one.build, "jobs/0/state", "building");
+    farm_pass (farm, 11000);                                /* the first is not heard of: it may have been started anew */
+    worker_hello (farm, &copy, NULL, 0);
+    assert_non_null (farm_sent (farm, copy.peer, "welcome"));
 }
 
 /* One lost attempt fails its build and ends the lease of a sibling on another worker: none of the rest may be passed over. */
@@ -789,6 +810,7 @@ int main (void)
         TEST (the_end_of_a_former_connection_is_nothing),
         TEST (an_assignment_that_never_arrives_is_not_made_for_ever),
         TEST (a_hello_that_comes_twice_takes_nothing_back),
+        TEST (a_key_is_for_one_worker_at_a_time),
         TEST (a_new_instance_holds_nothing_of_the_former_one_s),
         TEST (a_new_instance_gives_up_all_its_leases_at_once),
         TEST (what_is_not_the_worker_s_own_attempt_is_stale),
