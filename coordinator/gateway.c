@@ -5,37 +5,16 @@
  *     depot service  --+      one transaction               +--> publishers (verify, publish)
  *     publishers     --+
  */
-#include "coordinator/gateway.h"
+#include "coordinator/gateway_private.h"
 
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/monitor.h"
-#include "common/msg.h"
-#include "coordinator/collector.h"
-#include "coordinator/credentials.h"
-#include "coordinator/peers.h"
-#include "coordinator/publishers.h"
-#include "coordinator/submissions.h"
 #include "coordinator/zap.h"
 
 enum { BATCH_MAX = 64, CONTROL_HIGH_WATER = 1000 };
-
-struct gateway {
-    gateway_parts_t parts;
-    zsock_t *control;
-    char endpoint [256];
-    monitor_t *monitor;
-    peers_t *peers;
-    publishers_t *publishers;
-    submissions_t *submissions;     /* wait for the depot's word that their context is there */
-    credentials_t *credentials;
-    collector_t *collector;
-    zlistx_t *joining;              /* keys (hex) of `join` messages of this batch */
-    actions_t actions;
-};
 
 /* -- who may speak ---------------------------------------------------------------------------------------------- */
 
@@ -65,95 +44,9 @@ static void let_joiners_in (gateway_t *self)
     zlistx_purge (self->joining);
 }
 
-/* -- actions ---------------------------------------------------------------------------------------------------- */
-
-static void send_to (gateway_t *self, peer_t *peer, const char *verb, json_t *header)
-{
-    err_t err;
-    msg_t *message = msg_new (verb, header, NULL, 0);
-    if (msg_send (&message, self->control, peer->routing_id, &err) < 0)
-        log_warn ("gateway", "peer %llu: %s", (unsigned long long) peer->number, err.text);
-}
-
-static void send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err)
-{
-    json_t *header = json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text);
-    if (re > 0)
-        json_object_set_new (header, "re", json_integer (re));
-    send_to (self, peer, "error", header);
-}
-
-/* An assignment's credential travels in the message alone: the engine, its database and the log never see it. It may have to be
- * waited for (send_kept). */
-static void do_send (gateway_t *self, action_t *action)
-{
-    peer_t *peer = peers_find (self->peers, action->peer);
-    if (!peer)
-        return;
-    if (streq (action->verb, "welcome"))
-        peer->has_said_hello = true;
-    if (streq (action->verb, "abort"))
-        credentials_forget (self->credentials, json_integer_value (json_object_get (action->header, "job")),
-                            json_integer_value (json_object_get (action->header, "attempt")));
-    if (streq (action->verb, "assign") && !credentials_add (self->credentials, action->peer, action->header))
-        return;
-    send_to (self, peer, action->verb, json_incref (action->header));
-}
-
-static void send_kept (gateway_t *self)
-{
-    uint64_t number;
-    json_t *assign;
-    while ((assign = credentials_next (self->credentials, &number))) {
-        peer_t *peer = peers_find (self->peers, number);
-        if (peer)
-            send_to (self, peer, "assign", assign);
-        else
-            json_decref (assign);
-    }
-}
-
-static void do_changed (gateway_t *self, const action_t *action)
-{
-    int64_t build = json_integer_value (json_object_get (action->header, "id"));
-    for (peer_t *peer = peers_first (self->peers); peer; peer = peers_next (self->peers))
-        if (peer_watches (peer, build))
-            send_to (self, peer, "build", json_pack ("{s:O}", "build", action->header));
-}
-
-static void do_log (gateway_t *self, const action_t *action)
-{
-    char job [24], attempt [24], principal [24];
-    snprintf (job, sizeof job, "%lld", (long long) json_integer_value (json_object_get (action->header, "job")));
-    snprintf (attempt, sizeof attempt, "%lld", (long long) json_integer_value (json_object_get (action->header, "attempt")));
-    snprintf (principal, sizeof principal, "%lld",
-              (long long) json_integer_value (json_object_get (action->header, "principal")));
-    if (action->type == ACTION_OPEN_LOG)
-        zstr_sendx (self->parts.depot, "OPEN-LOG", job, attempt, principal, NULL);
-    else
-        zstr_sendx (self->parts.depot, "CLOSE-LOG", job, attempt, NULL);
-}
-
-static void do_actions (gateway_t *self)
-{
-    for (size_t i = 0; i < self->actions.count; i++) {
-        action_t *action = &self->actions.items [i];
-        switch (action->type) {
-            case ACTION_SEND:      do_send (self, action); break;
-            case ACTION_CHANGED:   do_changed (self, action); break;
-            case ACTION_OPEN_LOG:
-            case ACTION_CLOSE_LOG: do_log (self, action); break;
-            case ACTION_VERIFY:    publishers_add (self->publishers, "verify", action->header); break;
-            case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;
-        }
-    }
-    actions_clear (&self->actions);
-    send_kept (self);
-}
-
 /* -- events ----------------------------------------------------------------------------------------------------- */
 
-static void give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header)
+void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header)
 {
     event_t event = { .verb = verb, .peer = peer, .principal = principal, .header = header };
     engine_handle (self->parts.engine, &event);
@@ -167,7 +60,7 @@ static void on_prune (gateway_t *self, peer_t *peer, const principal_t *principa
         return;
     }
     err_set (&err, ERR_DENIED, "prune: only an admin may do that");
-    send_error (self, peer, seq, &err);
+    gateway_send_error (self, peer, seq, &err);
 }
 
 static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
@@ -176,12 +69,12 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     principal_t principal;
     int64_t seq = msg_int (message, "seq");
     if (engine_find_principal (self->parts.engine, peer->key_hex, &principal, &err) < 0) {
-        send_error (self, peer, seq, &err);
+        gateway_send_error (self, peer, seq, &err);
         return;
     }
     bool is_first = msg_is (message, "hello") || msg_is (message, "join");
     if (!peer->has_said_hello && !is_first) {
-        send_to (self, peer, "who", NULL);
+        gateway_send (self, peer, "who", NULL);
         return;
     }
     bool may = engine_may_say (principal.role, msg_verb (message));      /* if not, the engine says so */
@@ -194,7 +87,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     else if (may && msg_is (message, "submit"))
         submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
     else
-        give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));
+        gateway_give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));
 }
 
 /* One message of the control socket, when there is one: returns false when there was none. */
@@ -214,7 +107,7 @@ static bool take_message (gateway_t *self)
         on_message (self, peer, message);
     else if (peer) {
         log_warn ("gateway", "refused a message of %.16s: %s", key, err.text);
-        send_error (self, peer, 0, &err);
+        gateway_send_error (self, peer, 0, &err);
     }
     return true;
 }
@@ -227,7 +120,7 @@ static void take_ends (gateway_t *self)
         uint64_t gone [16];
         size_t count = peers_of_fd (self->peers, fd, gone, 16);
         for (size_t i = 0; i < count; i++) {
-            give_engine (self, "gone", gone [i], 0, NULL);
+            gateway_give_engine (self, "gone", gone [i], 0, NULL);
             peers_remove (self->peers, gone [i]);
         }
     }
@@ -238,66 +131,11 @@ static void take_publishers (gateway_t *self)
     const char *verb;
     json_t *header;
     while ((verb = publishers_next (self->publishers, &header))) {
-        give_engine (self, verb, 0, 0, header);
+        gateway_give_engine (self, verb, 0, 0, header);
         json_decref (header);
     }
 }
 
-static void on_has (gateway_t *self, const char *token, const char *missing)
-{
-    submission_t submission;
-    if (!submissions_take (self->submissions, token, missing, &submission))
-        return;
-    peer_t *peer = peers_find (self->peers, submission.peer);
-    if (submission.is_complete)
-        give_engine (self, "submit", submission.peer, submission.principal, submission.header);
-    else if (peer) {
-        err_t err;
-        err_set (&err, ERR_NOT_FOUND, "object %s of the context is not in the depot: send the context again", missing);
-        send_error (self, peer, json_integer_value (json_object_get (submission.header, "seq")), &err);
-    }
-    json_decref (submission.header);
-}
-
-static void on_collected (gateway_t *self, const char *objects, const char *bytes, const char *error)
-{
-    uint64_t number;
-    int64_t seq;
-    err_t err;
-    if (*error)
-        log_warn ("depot", "what no build needs could not be taken away: %s", error);
-    else if (!streq (objects, "0"))
-        log_info ("depot", "took away %s objects that no build needs, %s bytes", objects, bytes);
-    collector_end (self->collector);
-    while (collector_next_waiter (self->collector, &number, &seq)) {
-        peer_t *peer = peers_find (self->peers, number);
-        if (peer && *error) {
-            err_set (&err, ERR_FARM, "prune: %s", error);
-            send_error (self, peer, seq, &err);
-        }
-        else if (peer)
-            send_to (self, peer, "pruned", json_pack ("{s:I, s:I, s:I}", "re", (json_int_t) seq, "objects",
-                                                      (json_int_t) strtoll (objects, NULL, 10), "bytes",
-                                                      (json_int_t) strtoll (bytes, NULL, 10)));
-    }
-}
-
-/* What the depot service says over its pipe. */
-static void take_depot (gateway_t *self)
-{
-    while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
-        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
-        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
-        if (count >= 3 && streq (verb, "HAS"))
-            on_has (self, first, second);
-        else if (count >= 4 && streq (verb, "COLLECTED"))
-            on_collected (self, first, second, third);
-        zstr_free (&verb);
-        zstr_free (&first);
-        zstr_free (&second);
-        zstr_free (&third);
-    }
-}
 
 /* All that is ready, in one transaction. Ends before messages: a new connection may have the descriptor of an old one. */
 static int take_batch (gateway_t *self, err_t *err)
@@ -308,13 +146,13 @@ static int take_batch (gateway_t *self, err_t *err)
     for (int i = 0; i < BATCH_MAX && take_message (self); i++)
         take_ends (self);
     take_publishers (self);
-    take_depot (self);
+    gateway_take_depot (self);
     if (engine_next_tick (self->parts.engine) <= clock_boot_ms ())
-        give_engine (self, "tick", 0, 0, NULL);
+        gateway_give_engine (self, "tick", 0, 0, NULL);
     if (engine_commit (self->parts.engine, &self->actions, err) < 0)
         return -1;
     let_joiners_in (self);
-    do_actions (self);
+    gateway_do_actions (self);
     return collector_begin (self->collector, self->parts.engine, self->parts.depot, err);
 }
 
@@ -353,7 +191,7 @@ void gateway_actor (zsock_t *pipe, void *gateway)
         zpoller_add (poller, credentials_actor (self->credentials));
     zsock_signal (pipe, 0);
     engine_resume (self->parts.engine, &self->actions);
-    do_actions (self);
+    gateway_do_actions (self);
     err_t err = { 0 };
     while (wait_for_work (self, pipe, poller))
         if (take_batch (self, &err) < 0) {

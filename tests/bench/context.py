@@ -322,7 +322,7 @@ def main():
             sys.exit(f'bench: {program} is missing; on Debian: apt-get install {program}')
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
-    folder = tempfile.mkdtemp(prefix='farm-bench-')
+    folder = tempfile.mkdtemp(prefix='archfarm-bench.')
     try:
         Bench(folder, arguments).run()
     finally:

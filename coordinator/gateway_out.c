@@ -1,0 +1,89 @@
+/* gateway_out.c - what leaves the gateway once a batch is committed: answers, assignments, changes, tasks. */
+#include <string.h>
+
+#include "common/log.h"
+#include "coordinator/gateway_private.h"
+
+void gateway_send (gateway_t *self, peer_t *peer, const char *verb, json_t *header)
+{
+    err_t err;
+    msg_t *message = msg_new (verb, header, NULL, 0);
+    if (msg_send (&message, self->control, peer->routing_id, &err) < 0)
+        log_warn ("gateway", "peer %llu: %s", (unsigned long long) peer->number, err.text);
+}
+
+void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err)
+{
+    json_t *header = json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text);
+    if (re > 0)
+        json_object_set_new (header, "re", json_integer (re));
+    gateway_send (self, peer, "error", header);
+}
+
+/* An assignment's credential travels in the message alone: the engine, its database and the log never see it. It may have to be
+ * waited for (gateway_send_kept). */
+static void do_send (gateway_t *self, action_t *action)
+{
+    peer_t *peer = peers_find (self->peers, action->peer);
+    if (!peer)
+        return;
+    if (streq (action->verb, "welcome"))
+        peer->has_said_hello = true;
+    if (streq (action->verb, "abort"))
+        credentials_forget (self->credentials, json_integer_value (json_object_get (action->header, "job")),
+                            json_integer_value (json_object_get (action->header, "attempt")));
+    if (streq (action->verb, "assign") && !credentials_add (self->credentials, action->peer, action->header))
+        return;
+    gateway_send (self, peer, action->verb, json_incref (action->header));
+}
+
+void gateway_send_kept (gateway_t *self)
+{
+    uint64_t number;
+    json_t *assign;
+    while ((assign = credentials_next (self->credentials, &number))) {
+        peer_t *peer = peers_find (self->peers, number);
+        if (peer)
+            gateway_send (self, peer, "assign", assign);
+        else
+            json_decref (assign);
+    }
+}
+
+static void do_changed (gateway_t *self, const action_t *action)
+{
+    int64_t build = json_integer_value (json_object_get (action->header, "id"));
+    for (peer_t *peer = peers_first (self->peers); peer; peer = peers_next (self->peers))
+        if (peer_watches (peer, build))
+            gateway_send (self, peer, "build", json_pack ("{s:O}", "build", action->header));
+}
+
+static void do_log (gateway_t *self, const action_t *action)
+{
+    char job [24], attempt [24], principal [24];
+    snprintf (job, sizeof job, "%lld", (long long) json_integer_value (json_object_get (action->header, "job")));
+    snprintf (attempt, sizeof attempt, "%lld", (long long) json_integer_value (json_object_get (action->header, "attempt")));
+    snprintf (principal, sizeof principal, "%lld",
+              (long long) json_integer_value (json_object_get (action->header, "principal")));
+    if (action->type == ACTION_OPEN_LOG)
+        zstr_sendx (self->parts.depot, "OPEN-LOG", job, attempt, principal, NULL);
+    else
+        zstr_sendx (self->parts.depot, "CLOSE-LOG", job, attempt, NULL);
+}
+
+void gateway_do_actions (gateway_t *self)
+{
+    for (size_t i = 0; i < self->actions.count; i++) {
+        action_t *action = &self->actions.items [i];
+        switch (action->type) {
+            case ACTION_SEND:      do_send (self, action); break;
+            case ACTION_CHANGED:   do_changed (self, action); break;
+            case ACTION_OPEN_LOG:
+            case ACTION_CLOSE_LOG: do_log (self, action); break;
+            case ACTION_VERIFY:    publishers_add (self->publishers, "verify", action->header); break;
+            case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;
+        }
+    }
+    actions_clear (&self->actions);
+    gateway_send_kept (self);
+}

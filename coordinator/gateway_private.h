@@ -1,0 +1,42 @@
+/* gateway_private.h - what the files of the gateway share. */
+#ifndef FARM_GATEWAY_PRIVATE_H
+#define FARM_GATEWAY_PRIVATE_H
+
+#include "common/monitor.h"
+#include "common/msg.h"
+#include "coordinator/collector.h"
+#include "coordinator/credentials.h"
+#include "coordinator/gateway.h"
+#include "coordinator/peers.h"
+#include "coordinator/publishers.h"
+#include "coordinator/submissions.h"
+
+struct gateway {
+    gateway_parts_t parts;
+    zsock_t *control;
+    char endpoint [256];
+    monitor_t *monitor;
+    peers_t *peers;
+    publishers_t *publishers;
+    submissions_t *submissions;     /* wait for the depot's word that their context is there */
+    credentials_t *credentials;
+    collector_t *collector;
+    zlistx_t *joining;              /* keys (hex) of `join` messages of this batch */
+    actions_t actions;
+};
+
+/* -- out (gateway_out.c) */
+void gateway_send (gateway_t *self, peer_t *peer, const char *verb, json_t *header);        /* takes header */
+void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err);      /* re 0: not asked for */
+/* Assignments whose credential has been found. */
+void gateway_send_kept (gateway_t *self);
+/* What the engine says is to be done. */
+void gateway_do_actions (gateway_t *self);
+
+/* -- in (gateway.c): into the batch */
+void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header);
+
+/* What the depot service says over its pipe (gateway_depot.c). */
+void gateway_take_depot (gateway_t *self);
+
+#endif
