@@ -1,5 +1,5 @@
-/* follow.c - see follow.h. A line of a builder that begins with STEP is one step; the last lines of each job are kept to
- * be shown if it fails. */
+/* follow.c - see follow.h. A line of a builder that begins with STEP, or with [1/2] STEP where there are several stages, is
+ * one step; the last lines of each job are kept to be shown if it fails. */
 #include "farmctl/follow.h"
 
 #include <stdlib.h>
@@ -149,6 +149,14 @@ static void keep_line (view_t *view, int64_t attempt, const char *text)
     view->next = (view->next + 1) % LAST_LINES;
 }
 
+static bool is_step (const char *text)
+{
+    size_t stage = text [0] == '[' ? 1 + strspn (text + 1, "0123456789/") : 0;
+    if (stage && strncmp (text + stage, "] ", 2) != 0)
+        return false;
+    return strncmp (text + stage + (stage ? 2 : 0), "STEP ", 5) == 0;
+}
+
 static void on_line (void *argument, const json_t *job, int64_t attempt, const log_line_t *line)
 {
     follower_t *self = argument;
@@ -156,7 +164,7 @@ static void on_line (void *argument, const json_t *job, int64_t attempt, const l
     if (!view || line->stream != 'o' || attempt < view->attempt)
         return;
     keep_line (view, attempt, line->text);
-    if (strncmp (line->text, "STEP ", 5) == 0 && !self->was_ended)
+    if (is_step (line->text) && !self->was_ended)
         note (self, job, line->text);
 }
 

@@ -170,6 +170,8 @@ target_is_built ()
     run 0 farmctl submit -q --target first -t "$REGISTRY/options:target" "$stages"
     published target
     expect "the stage" "$(store_file which)" first
+    run 0 farmctl submit --no-result-cache -t "$REGISTRY/options:followed" "$stages"
+    expect_text "$work/err" "$native  [1/2] STEP 1/" "$native  [2/2] STEP 1/"
     run 3 farmctl submit -q --target third -t "$REGISTRY/options:nothing" "$stages"
     expect_no_tag options nothing
 }
