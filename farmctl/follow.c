@@ -96,6 +96,8 @@ static char *describe (const json_t *job)
         return mem_printf ("known from build %lld, looking whether it still holds", (long long) track_int (job, "from_build"));
     if (streq (state, "building") || streq (state, "pushing"))
         return mem_printf ("%s on %s%s", state, worker, emulated);
+    if (streq (state, "failed"))        /* why is said at the end, with the builder's last lines */
+        return mem_strdup (state);
     return mem_printf ("%s%s%s", state, *reason ? ": " : "", reason);
 }
 
@@ -170,7 +172,8 @@ static void on_line (void *argument, const json_t *job, int64_t attempt, const l
 
 /* -- the end ------------------------------------------------------------------------------------------------------------- */
 
-static void show_failed_job (follower_t *self, const json_t *job)
+/* `told` is what the last line will say of the whole build: a reason that stands there is not said twice. */
+static void show_failed_job (follower_t *self, const json_t *job, const char *told)
 {
     const view_t *view = find_view (self, job);
     const char *step = track_text (job, "step"), *worker = track_text (job, "worker");
@@ -186,33 +189,44 @@ static void show_failed_job (follower_t *self, const json_t *job)
     AUTO_FREE char *reason = mem_strdup (track_text (job, "reason"));
     if (json_is_integer (status) && !strstr (reason, "exit status"))
         fprintf (stderr, "  exit status %lld\n", (long long) json_integer_value (status));
-    if (*reason)
+    if (!strstr (told, reason))
         fprintf (stderr, "  %s\n", output_clean (reason));
+}
+
+static const json_t *first_failed (const json_t *build)
+{
+    size_t i;
+    json_t *job;
+    json_array_foreach (json_object_get (build, "jobs"), i, job)
+        if (streq (track_text (job, "state"), "failed"))
+            return job;
+    return NULL;
+}
+
+static void show_failed_jobs (follower_t *self, const json_t *build, const char *told)
+{
+    size_t i;
+    json_t *job;
+    json_array_foreach (json_object_get (build, "jobs"), i, job)
+        if (streq (track_text (job, "state"), "failed"))
+            show_failed_job (self, job, told);
+    fputc ('\n', stderr);
+    output_note ("farmctl logs %lld shows all that the builders said", (long long) track_int (build, "id"));
 }
 
 /* A build's own reason may be missing or short: the first failed job's stands in. */
 static int fail (follower_t *self, const json_t *build, err_t *err)
 {
-    const json_t *first = NULL;
-    size_t i;
-    json_t *job;
-    json_array_foreach (json_object_get (build, "jobs"), i, job)
-        if (streq (track_text (job, "state"), "failed")) {
-            show_failed_job (self, job);
-            first = first ? first : job;
-        }
+    const json_t *first = first_failed (build);
     const char *code = track_text (build, "code"), *reason = track_text (build, "reason");
     if (!*code)
         code = first ? track_text (first, "code") : streq (track_text (build, "state"), "cancelled") ? "cancelled" : "farm";
     if (!*reason && first)
         reason = track_text (first, "reason");
+    err_set (err, err_from_name (code), "build %lld %s%s%s%s", (long long) track_int (build, "id"),
+             track_text (build, "state"), *reason ? ": " : "", reason, first ? "; nothing was published" : "");
     if (first)
-        fputc ('\n', stderr);
-    long long id = (long long) track_int (build, "id");
-    err_set (err, err_from_name (code), "build %lld %s%s%s%s", id, track_text (build, "state"), *reason ? ": " : "", reason,
-             first ? "; nothing was published" : "");
-    if (first)
-        output_note ("farmctl logs %lld shows all that the builders said", id);
+        show_failed_jobs (self, build, err->text);
     output_error_detail ("build", json_deep_copy (build));
     return -1;
 }
