@@ -156,6 +156,8 @@ static void words_of_refusal (const answer_t *answer, const buffer_t *body, char
         snprintf (out, size, "status %d from the registry: %.400s", answer->status, message && *message ? message : code);
     else
         snprintf (out, size, "status %d from the registry", answer->status);
+    if (answer->status == 401)          /* what there was to show has been shown */
+        snprintf (out + strlen (out), size - strlen (out), "; check the registry's user and password on the coordinator");
 }
 
 /* A blob that is not there is what the builder wanted to know, no failure. */
