@@ -5,6 +5,7 @@
  *     libcurl pauses the connection while 64 KiB lie here unread: bounded memory however long the body is */
 #include "common/http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,8 +53,8 @@ void http_destroy (http_t **self_p)
 static int tls_error (const http_t *self, err_code code, const char *why, err_t *err)
 {
     return err_set (err, code, "%s: no secure connection: %s; if its certificate is of an authority of your own, put "
-                    "that into certs.d/%s/ca.crt; if it speaks plain http, list %s under registry/plain-http", self->host,
-                    why, self->host, self->host);
+                    "that into certs.d/%s/ca.crt; if it speaks plain http, list %s under registry/plain-http in the settings "
+                    "of %s", self->host, why, self->host, self->host, program_invocation_short_name);
 }
 
 static int outcome_error (const http_t *self, err_t *err)
