@@ -64,7 +64,8 @@ static int get_manifest (registry_t *self, const reference_t *ref, manifest_t *o
     if (call_whole (self, &call, MANIFEST_BYTES_MAX, answer, &out->bytes, err) < 0)
         return -1;
     if (answer->status == 404)
-        return err_set (err, ERR_NOT_FOUND, "%s has no %s in %s", ref->host, name_of (ref), ref->path);
+        return err_set (err, ERR_NOT_FOUND, "%s has no %s %s in %s", ref->host, ref->digest [0] ? "manifest" : "tag",
+                        name_of (ref), ref->path);
     if (answer->status != 200)
         return call_failed (&call, answer, &out->bytes, err);
     return read_manifest (ref, answer, out, err);

@@ -145,7 +145,7 @@ static void test_what_is_not_there_is_not_found (void **state)
     AUTO_WORLD world_t world;
     world_start (&world, "{}");
     oci_digest_of ("x", 1, digest);
-    assert_refused (&world, get (&world), ERR_NOT_FOUND, "has no 1 in team/app");
+    assert_refused (&world, get (&world), ERR_NOT_FOUND, "has no tag 1 in team/app");
     assert_refused (&world, registry_head_blob (world.client, &world.app, digest, &size, &world.err), ERR_NOT_FOUND, digest);
 }
 
