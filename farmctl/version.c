@@ -32,6 +32,6 @@ int verb_version (int argc, char **argv, err_t *err)
     if (welcome)
         print_coordinator (client, welcome);
     else
-        output_note ("coordinator: %s", why.text);
+        output_note ("%s", why.text);
     return 0;
 }
