@@ -155,6 +155,7 @@ static int store (const option_t *option, const char *value, err_t *err)
         case OPTION_NUMBER: return store_number (option, value, err);
         case OPTION_TEXT:   *(const char **) option->value = value; break;
         case OPTION_LIST:   list_add (option->value, value); break;
+        case OPTION_REFUSED: break;     /* refused_option */
     }
     return 0;
 }
@@ -164,11 +165,17 @@ static int unknown_option (const option_t *options, const char *name, const char
     const char *names [64];
     size_t count = 0;
     for (; options->name && count < 63; options++)
-        names [count++] = options->name;
+        if (options->type != OPTION_REFUSED)
+            names [count++] = options->name;
     names [count] = NULL;
     const char *nearest = options_nearest (name, names);
     return err_set (err, ERR_USAGE, "%s has no option --%s%s%s%s; farmctl help %s lists them", verb, name,
                     nearest ? " (did you mean --" : "", nearest ? nearest : "", nearest ? "?)" : "", verb);
+}
+
+static int refused_option (const option_t *option, const char *verb, err_t *err)
+{
+    return err_set (err, ERR_USAGE, "%s has no option --%s: %s", verb, option->name, (const char *) option->value);
 }
 
 /* The argument vector while it is read: words are moved to the front as they are met. */
@@ -195,6 +202,8 @@ static int read_long (reader_t *self, const char *text, err_t *err)
         option++;
     if (!option->name)
         return unknown_option (self->options, name, self->argv [0], err);
+    if (option->type == OPTION_REFUSED)
+        return refused_option (option, self->argv [0], err);
     const char *value = equals ? equals + 1 : NULL;
     if (option->type != OPTION_FLAG && !value && next_value (self, option, &value, err) < 0)
         return -1;
@@ -211,6 +220,8 @@ static int read_short (reader_t *self, const char *letters, err_t *err)
         if (!option->name)
             return err_set (err, ERR_USAGE, "%s has no option -%c; farmctl help %s lists them", self->argv [0], *letters,
                             self->argv [0]);
+        if (option->type == OPTION_REFUSED)
+            return refused_option (option, self->argv [0], err);
         if (option->type == OPTION_FLAG) {
             store (option, NULL, err);
             continue;
@@ -288,7 +299,7 @@ static size_t distance (const char *a, const char *b)
 const char *options_nearest (const char *word, const char *const *names)
 {
     const char *nearest = NULL;
-    size_t best = strlen (word) / 3 + 2;        /* farther away is no misspelling */
+    size_t best = strlen (word) / 3 + 1;        /* farther away is no misspelling */
     if (strlen (word) > 31)
         return NULL;
     for (; *names; names++)

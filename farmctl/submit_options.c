@@ -232,6 +232,18 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "detach", 0, OPTION_FLAG, &self->is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &self->cancels_on_interrupt },
         { "timeout", 0, OPTION_NUMBER, &self->timeout_s },
+        { "load", 0, OPTION_REFUSED, "the image is published under its tags; docker pull fetches it" },
+        { "output", 'o', OPTION_REFUSED, "the image is published under its tags, and goes nowhere else" },
+        { "progress", 0, OPTION_REFUSED, "it is plain always; --quiet prints the digest only" },
+        { "cache-from", 0, OPTION_REFUSED, "workers keep their own cache, and need not be told" },
+        { "cache-to", 0, OPTION_REFUSED, "workers keep their own cache, and need not be told" },
+        { "builder", 0, OPTION_REFUSED, "the coordinator chooses workers by --platform" },
+        { "iidfile", 0, OPTION_REFUSED, "the digest is what is printed on standard output" },
+        { "metadata-file", 0, OPTION_REFUSED, "--json prints the build on standard output" },
+        { "provenance", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
+        { "sbom", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
+        { "secret", 0, OPTION_REFUSED, "secrets cannot be given to a build yet" },
+        { "ssh", 0, OPTION_REFUSED, "no agent can be given to a build" },
         { NULL, 0, OPTION_FLAG, NULL }
     };
     if (options_parse (options, &argc, argv, err) < 0

@@ -133,6 +133,8 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout takes a whole number" },
         { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?)" },
         { { "-t", "registry.lan/a", "-z", "." }, "no option -z" },
+        { { "-t", "registry.lan/a", "--progress=plain", "." }, "--progress: it is plain always" },
+        { { "-t", "registry.lan/a", "-o", "type=local,dest=out", "." }, "--output: the image is published" },
         { { ".", "-t" }, "--tag needs a value" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -180,6 +182,8 @@ static void only_a_near_word_is_suggested (void **state)
     assert_string_equal (options_nearest ("sumbit", names), "submit");
     assert_string_equal (options_nearest ("log", names), "logs");
     assert_null (options_nearest ("frobnicate", names));
+    static const char *const short_names [] = { "push", "pull", NULL };
+    assert_null (options_nearest ("ssh", short_names));
 }
 
 int main (void)
