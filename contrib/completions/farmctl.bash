@@ -1,6 +1,14 @@
 # bash completion for farmctl; install as /usr/share/bash-completion/completions/farmctl
 # shellcheck shell=bash disable=SC2207     # words of COMPREPLY have no blanks
 
+# _farmctl_platforms WORD: what may stand there; a list goes on behind its last comma
+_farmctl_platforms ()
+{
+    local before=""
+    [[ $1 == *,* ]] && before=${1%,*},
+    compgen -P "$before" -W "linux/amd64 linux/arm64 linux/arm/v7 linux/arm/v6 linux/386 linux/riscv64" -- "${1##*,}"
+}
+
 _farmctl_builds ()
 {
     farmctl ls --limit 50 2>/dev/null | awk 'NR > 1 { print $1 }'
@@ -15,13 +23,18 @@ _farmctl ()
         if [[ $word != -* ]]; then verb=$word; break; fi
     done
     COMPREPLY=()
+    if [[ $current == "=" ]]; then              # bash makes three words of --option=VALUE
+        current=""
+    elif [[ $previous == "=" ]]; then
+        previous=${COMP_WORDS[COMP_CWORD-2]}
+    fi
     if [[ -z $verb ]]; then
         COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du prune imagetools join version help" -- "$current"))
         return
     fi
     case $previous in
         --platform)
-            COMPREPLY=($(compgen -W "linux/amd64 linux/arm64 linux/arm/v7 linux/arm/v6 linux/386 linux/riscv64" -- "$current"))
+            COMPREPLY=($(_farmctl_platforms "$current"))
             return ;;
         --emulation) COMPREPLY=($(compgen -W "deny allow" -- "$current")); return ;;
         -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
