@@ -46,8 +46,11 @@ int engine_add_principal (engine_t *self, const char *key_hex, const char *role,
                           int64_t *id, err_t *err)
 {
     principal_t found;
-    if (insert (self, key_hex, role, name, wall_ms, err) < 0 || engine_find_principal (self, key_hex, &found, err) < 0)
+    if (insert (self, key_hex, role, name, wall_ms, err) < 0)
         return -1;
+    if (engine_find_principal (self, key_hex, &found, err) < 0)
+        return err->code != ERR_DENIED ? -1 : err_set (err, ERR_DENIED, "this key has been taken back: remove its file to join "
+                                                       "with a new one");
     *id = found.id;
     if (strcmp (found.role, role) != 0)
         return err_set (err, ERR_DENIED, "this key is enrolled already, as %s: make another for a %s", found.role, role);

@@ -615,6 +615,25 @@ static void a_database_of_somebody_else_is_left_alone (void **state)
     assert_int_equal (err.code, ERR_FARM);
 }
 
+static void a_key_that_was_taken_back_cannot_join_again (void **state)
+{
+    farm_t *farm = *state;
+    static const char key [] = "00000000000000000000000000000000000000000000000000000000000000ee";
+    int64_t id;
+    err_t err = { 0 };
+    assert_int_equal (engine_add_principal (farm->engine, key, "submitter", "carol", 1, &id, &err), 0);
+    assert_int_equal (engine_add_principal (farm->engine, key, "submitter", "carol", 2, &id, &err), 0);
+    farm_close (farm);
+    sqlite3 *db = NULL;
+    assert_int_equal (sqlite3_open (farm->path, &db), SQLITE_OK);
+    assert_int_equal (sqlite3_exec (db, "UPDATE principals SET revoked_ms = 3 WHERE name = 'carol'", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close (db);
+    farm_open (farm);
+    assert_int_equal (engine_add_principal (farm->engine, key, "submitter", "carol", 4, &id, &err), -1);
+    assert_int_equal (err.code, ERR_DENIED);
+    assert_non_null (strstr (err.text, "taken back"));
+}
+
 /* -- a full disk ------------------------------------------------------------------------------------------------ */
 
 /* A file system of 2 MiB on the farm's folder, for this process alone, and farm.db anew on it. */
@@ -825,6 +844,7 @@ int main (void)
         TEST (a_restart_verifies_and_publishes_again_byte_for_byte),
         TEST (what_is_not_committed_never_was),
         TEST (a_database_of_somebody_else_is_left_alone),
+        TEST (a_key_that_was_taken_back_cannot_join_again),
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
         TEST (a_publisher_s_word_survives_a_full_disk),
         TEST (what_was_to_be_verified_while_the_disk_was_full_is_verified_later),
