@@ -38,9 +38,12 @@ static void let_in (void *argument, const char *key_hex)
 /* Keys that a committed `join` made principals. Before its answer leaves, so that the joiner can connect at once. */
 static void let_joiners_in (gateway_t *self)
 {
+    principal_t found;
     for (char *key = zlistx_first (self->joining); key; key = zlistx_next (self->joining))
-        if (engine_find_principal (self->parts.engine, key, &(principal_t) { 0 }, NULL) == 0)
+        if (engine_find_principal (self->parts.engine, key, &found, NULL) == 0) {
             let_in (self, key);
+            log_info ("gateway", "%s %s has joined, with key %s", found.role, found.name, key);
+        }
     zlistx_purge (self->joining);
 }
 
