@@ -93,9 +93,20 @@ char *enrol_folder_of (const char *path)
     return slash ? mem_strndup (path, (size_t) (slash - path)) : mem_strdup (".");
 }
 
+/* A section that was read has the value "", which would be written as `registry = ""`. */
+static void clear_sections (zconfig_t *self)
+{
+    for (zconfig_t *child = zconfig_child (self); child; child = zconfig_next (child))
+        if (zconfig_child (child)) {
+            zconfig_set_value (child, NULL);
+            clear_sections (child);
+        }
+}
+
 int enrol_save_settings (zconfig_t **settings, const char *path, err_t *err)
 {
     AUTO_FREE char *folder = enrol_folder_of (path);
+    clear_sections (*settings);
     char *text = zconfig_str_save (*settings);
     zconfig_destroy (settings);
     int rc = file_make_folders (folder, 0755, err);

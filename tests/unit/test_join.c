@@ -255,6 +255,10 @@ static void a_second_join_is_the_same_and_keeps_other_settings (void **state)
     load (self, &options, &line);
     assert_int_equal (settings_number (options.settings, "slots"), 3);
     assert_string_equal (settings_text (options.settings, "builder/isolation"), "chroot");
+    AUTO_BUFFER buffer_t text = { 0 };
+    assert_int_equal (file_read (self->file, 65536, &text, &err), 0);
+    buffer_append (&text, "", 1);
+    assert_null (strstr ((const char *) text.data, "\"\""));
     options_free (&options);
 }
 
