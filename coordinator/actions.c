@@ -1,4 +1,5 @@
 /* actions.c - what is to be done once the transaction is committed: gathered in engine->pending, then handed over. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +21,18 @@ static action_t *add_action (engine_t *self, action_type type, json_t *header)
 void engine_act (engine_t *self, action_type type, json_t *header)
 {
     add_action (self, type, header);
+}
+
+void engine_tell (engine_t *self, const char *format, ...)
+{
+    char text [512];
+    va_list args;
+    va_start (args, format);
+    vsnprintf (text, sizeof text, format, args);
+    va_end (args);
+    json_t *line = json_string (text);          /* NULL when it was cut within a character */
+    if (line)
+        engine_act (self, ACTION_TELL, json_pack ("{s:o}", "text", line));
 }
 
 void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *header)

@@ -104,6 +104,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     *id = db_last_id (self->db);
     self->live_builds++;
     self->must_match = true;
+    engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
     if (insert_parts (self, *id, spec, may_emulate (spec), err) < 0)
         return -1;
     return results_try (self, *id, spec, err);

@@ -41,7 +41,8 @@ typedef enum {
                            children: [{media_type, digest, size, platform}], tags: […]}; answer with `published` */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
-    ACTION_CLOSE_LOG    /* header: {job, attempt}: no more will come */
+    ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */
+    ACTION_TELL         /* header: {text}: a line for the coordinator's own log */
 } action_type;
 
 typedef struct {

@@ -66,10 +66,29 @@ void engine_each_key (engine_t *self, void (*each) (void *argument, const char *
     query_end (&query, NULL);
 }
 
+/* A name tells people whose a build is, so two may not have one. Workers' names are looked at when they say hello. */
+static int check_name (engine_t *self, const event_t *event, err_t *err)
+{
+    const char *name = event_text (event, "name");
+    query_t query = db_query (self->db, "SELECT 1 FROM principals WHERE name = :name AND key <> :key AND revoked_ms IS NULL "
+                              "AND role IN ('admin', 'submitter', 'viewer')");
+    query_text (&query, ":name", name);
+    query_text (&query, ":key", event_text (event, "public_key"));
+    bool is_taken = query_step (&query);
+    if (query_end (&query, err) < 0)
+        return -1;
+    if (!is_taken)
+        return 0;
+    return err_set (err, ERR_DENIED, "the name %s is taken by another key: join under another one (--name), or have the admin take "
+                    "the other key back", name);
+}
+
 int principals_on_join (engine_t *self, const event_t *event, err_t *err)
 {
     int64_t id;
     const char *kind = event_text (event, "kind");
+    if (strcmp (kind, "submitter") == 0 && check_name (self, event, err) < 0)
+        return -1;
     if (engine_add_principal (self, event_text (event, "public_key"), kind, event_text (event, "name"), self->wall_ms, &id,
                               err) < 0)
         return -1;

@@ -637,6 +637,34 @@ static json_t *join_of (const char *kind, const char *key)
     return json_pack ("{s:s, s:s, s:s}", "kind", kind, "name", "newcomer", "public_key", key);
 }
 
+static json_t *named (json_t *join, const char *name)
+{
+    json_object_set_new (join, "name", json_string (name));
+    return join;
+}
+
+/* Whose a build is, is told by a name. */
+static void nobody_joins_under_somebody_s_name (void **state)
+{
+    farm_t *farm = *state;
+    char first [65], second [65];
+    memset (first, 'e', 64);
+    memset (second, 'f', 64);
+    first [64] = second [64] = 0;
+    static const char *const taken [] = { "root", "ann" };
+    for (size_t i = 0; i < 2; i++) {
+        farm_say (farm, "join", 1, farm->invitation, named (join_of ("submitter", first), taken [i]));
+        assert_string_equal (farm_error (farm, 1), "denied");
+        assert_non_null (strstr (farm_error_text (farm, 1), "--name"));
+    }
+    for (int i = 0; i < 2; i++) {
+        farm_say (farm, "join", 1, farm->invitation, named (join_of ("submitter", first), "eve"));
+        assert_non_null (farm_sent (farm, 1, "joined"));            /* twice by the same key: the same */
+    }
+    farm_say (farm, "join", 1, farm->invitation, named (join_of ("submitter", second), "eve"));
+    assert_string_equal (farm_error (farm, 1), "denied");
+}
+
 static void an_invitation_enrols_keys_and_nothing_else (void **state)
 {
     farm_t *farm = *state;
@@ -912,6 +940,7 @@ int main (void)
         TEST (each_role_may_do_its_own),
         TEST (a_build_is_cancelled_by_its_user_or_an_admin),
         TEST (a_key_that_is_not_known_may_do_nothing),
+        TEST (nobody_joins_under_somebody_s_name),
         TEST (an_invitation_enrols_keys_and_nothing_else),
         TEST (a_tag_has_a_limit_as_it_is_sent),
         TEST (a_name_belongs_to_one_worker),
