@@ -15,7 +15,9 @@ class Devfarm:
         self.folder = tempfile.mkdtemp(prefix="archfarm-bench.")
         self.farm = os.path.join(self.folder, "farm")
         self.native, self.foreign = ARCHITECTURES[os.uname().machine]
-        self.environment = dict(os.environ, FARM_BUILD=BUILD, XDG_CACHE_HOME=os.path.join(self.folder, "cache"))
+        kept = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "archfarm")
+        self.environment = dict(os.environ, FARM_BUILD=BUILD, FARM_CACHE=os.environ.get("FARM_CACHE") or kept,
+                                XDG_CACHE_HOME=os.path.join(self.folder, "cache"))
 
     def __enter__(self):
         self.devfarm("up")

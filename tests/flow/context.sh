@@ -2,7 +2,6 @@
 # context.sh - what of a context is sent, and that it arrives as it was.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/images.sh"
-export XDG_CACHE_HOME=$work/cache
 farm_up
 
 counter ()

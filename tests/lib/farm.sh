@@ -14,6 +14,9 @@ export FARM_BUILD=$top_builddir
 . "$top_srcdir/tests/lib/tap.sh"
 . "$top_srcdir/tests/lib/process.sh"
 farm=$work/farm
+# The base image is kept from run to run, what farmctl remembers of contexts is not.
+export FARM_CACHE=${FARM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/archfarm}
+export XDG_CACHE_HOME=$work/cache
 mkdir "$work/pids"
 
 farm_need ()
