@@ -274,17 +274,44 @@ static int load_node (settings_t *self, zconfig_t *node, const char *prefix, err
     return load_children (self, node, path, err);
 }
 
+/* What is wrong with a file, zconfig says on standard output only: "26-11-24 08:33:47 E (zconfig): (2) invalid syntax". There it
+ * would stand among a program's results. NULL: no ZPL, *line is the one to blame, 0 where unknown. */
+static zconfig_t *parse (const char *text, int *line)
+{
+    FILE *own = stdout;
+    size_t size = 0;
+    AUTO_FREE char *complaint = NULL;
+    FILE *heard = open_memstream (&complaint, &size);
+    assert (heard);             /* out of memory */
+    stdout = heard;             /* programs read their settings before they start a thread */
+    zconfig_t *root = zconfig_str_load (text);
+    stdout = own;
+    fclose (heard);
+    const char *at = complaint ? strstr (complaint, "(zconfig): (") : NULL;
+    *line = at ? atoi (at + strlen ("(zconfig): (")) : 0;
+    return root;
+}
+
+static int no_zpl (const char *file, int line, err_t *err)
+{
+    char where [32] = "";
+    if (line > 0)
+        snprintf (where, sizeof where, ", line %d", line);
+    return err_set (err, ERR_USAGE, "settings file %s%s: this is not ZPL: each line is \"name = value\" or a section's name, indented "
+                    "by four spaces below its section", file, where);
+}
+
 int settings_load (settings_t *self, const char *file, err_t *err)
 {
+    int line;
     AUTO_BUFFER buffer_t text = { 0 };
     if (file_read (file, FILE_MAX, &text, err) < 0)
         return err_wrap (err, "settings");
     if (memchr (text.data, 0, text.size))
         return err_set (err, ERR_USAGE, "settings file %s: holds a NUL character, so it is no text", file);
-    zconfig_t *root = zconfig_str_load ((const char *) text.data);
+    zconfig_t *root = parse ((const char *) text.data, &line);
     if (!root)
-        return err_set (err, ERR_USAGE, "settings file %s is not ZPL: each line is \"name = value\" or a section's name, "
-                        "indented by four spaces below its section", file);
+        return no_zpl (file, line, err);
     int rc = load_children (self, root, "", err);
     zconfig_destroy (&root);
     return rc < 0 ? err_wrap (err, "settings file %s", file) : 0;

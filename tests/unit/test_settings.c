@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <czmq.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -242,6 +243,27 @@ static void a_file_that_says_what_nobody_knows_is_refused (void **state)
     }
 }
 
+/* Standard output is for what a program was asked for. */
+static void a_line_that_is_no_zpl_is_told_by_its_number_in_our_words_alone (void **state)
+{
+    settings_t *settings = *state;
+    err_t err = { 0 };
+    AUTO_FREE char *path = file_join (folder, "stdout");
+    AUTO_BUFFER buffer_t said = { 0 };
+    fflush (stdout);
+    int own = dup (STDOUT_FILENO), other = open (path, O_WRONLY | O_CREAT, 0600);
+    dup2 (other, STDOUT_FILENO);
+    int rc = load (settings, "# a farm\nname = x\nlog: y\n", &err);
+    fflush (stdout);
+    dup2 (own, STDOUT_FILENO);
+    close (own);
+    close (other);
+    assert_int_equal (rc, -1);
+    assert_non_null (strstr (err.text, "farm.conf, line 3: this is not ZPL"));
+    assert_int_equal (file_read (path, 1024, &said, NULL), 0);
+    assert_int_equal (said.size, 0);
+}
+
 static void a_file_that_cannot_be_read_is_an_error (void **state)
 {
     settings_t *settings = *state;
@@ -382,6 +404,7 @@ int main (void)
         TEST (a_file_sets_what_it_names_and_leaves_the_rest),
         TEST (a_file_without_settings_changes_nothing),
         TEST (a_file_that_says_what_nobody_knows_is_refused),
+        TEST (a_line_that_is_no_zpl_is_told_by_its_number_in_our_words_alone),
         TEST (a_file_that_cannot_be_read_is_an_error),
         TEST (a_file_has_1_mib_at_most),
         TEST (long_lines_and_deep_sections_are_read_whole),
