@@ -185,11 +185,17 @@ typedef struct {
     char **argv;
 } reader_t;
 
+/* The next word; not one that looks like an option: its value was forgotten, or can be written behind "=". "-" is a file. */
 static int next_value (reader_t *self, const option_t *option, const char **value, err_t *err)
 {
-    if (self->at >= self->argc)
+    const char *word = self->at < self->argc ? self->argv [self->at] : NULL;
+    if (!word)
         return err_set (err, ERR_USAGE, "--%s needs a value", option->name);
-    *value = self->argv [self->at++];
+    if (word [0] == '-' && word [1])
+        return err_set (err, ERR_USAGE, "--%s needs a value; if \"%s\" is meant to be it: --%s=%s", option->name, word,
+                        option->name, word);
+    *value = word;
+    self->at++;
     return 0;
 }
 

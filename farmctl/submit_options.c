@@ -194,7 +194,7 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
     if (strcmp (raw->emulation, "deny") != 0 && strcmp (raw->emulation, "allow") != 0)
         return err_set (err, ERR_USAGE, "--emulation is deny or allow, not \"%s\"", raw->emulation);
     if (!raw->push)
-        return err_set (err, ERR_USAGE, "--push=no: a build is always published; there is nowhere else for it to go");
+        return err_set (err, ERR_USAGE, "--push cannot be turned off: a build is always published; there is nowhere else for it to go");
     json_object_set_new (spec, "emulation", json_string (raw->emulation));
     json_object_set_new (spec, "no_cache", json_boolean (raw->no_cache));
     json_object_set_new (spec, "no_result_cache", json_boolean (raw->no_result_cache));

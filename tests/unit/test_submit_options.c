@@ -127,7 +127,8 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--label", "=x", "." }, "--label" },
         { { "-t", "registry.lan/a", "--target", "", "." }, "--target" },
         { { "-t", "registry.lan/a", "-f", "", "." }, "--file" },
-        { { "-t", "registry.lan/a", "--push=no", "." }, "--push=no" },
+        { { "-t", "registry.lan/a", "--push=no", "." }, "--push cannot be turned off" },
+        { { "-t", "registry.lan/a", "--push=false", "." }, "--push cannot be turned off" },
         { { "-t", "registry.lan/a", "--pull=perhaps", "." }, "--pull is yes or no" },
         { { "-t", "registry.lan/a", "--emulation", "yes", "." }, "--emulation is deny or allow" },
         { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout takes a whole number" },
@@ -136,6 +137,10 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--progress=plain", "." }, "--progress: it is plain always" },
         { { "-t", "registry.lan/a", "-o", "type=local,dest=out", "." }, "--output: the image is published" },
         { { ".", "-t" }, "--tag needs a value" },
+        { { "--emulation", "-t", "registry.lan/a", "." }, "--emulation needs a value" },
+        { { "-t", "--emulation", "allow", "." }, "--tag needs a value" },
+        { { "-t", "registry.lan/a", "--target", "--", "." }, "--target needs a value" },
+        { { "-t", "registry.lan/a", "--label", "-x", "." }, "--label=-x" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_error (&cases [i]);
