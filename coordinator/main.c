@@ -189,16 +189,18 @@ int main (int argc, char **argv)
         return 1;
     umask (S_IRWXG | S_IRWXO);          /* the queue has build arguments, the depot the contexts: also in a folder that was there */
     self.settings = options_read (argc, argv, &err);
-    if (self.settings) {
+    if (!self.settings)
+        fprintf (stderr, "farm-coordinator: %s\n", err.text);      /* to the person who called it: no line of a log */
+    else {
         raise_descriptor_limit ();
         self.signals = catch_signals ();
         zsys_init ();
         zsys_handler_set (NULL);
         if (start (&self, &err) == 0)
             wait_for_end (&self, &err);
+        if (err.code != ERR_NONE)
+            log_error ("main", "%s", err.text);
     }
-    if (err.code != ERR_NONE)
-        log_error ("main", "%s", err.text);
     stop (&self);
     return err_exit_code (err.code);
 }

@@ -307,7 +307,7 @@ static int check_spawner (worker_t *self, err_t *err)
 /* The spawner comes before threads, sockets and keys: what it starts inherits none of them. */
 static int serve (worker_t *self, err_t *err)
 {
-    if (check_joined (self, err) < 0 || spawner_start (&self->spawner, err) < 0)
+    if (spawner_start (&self->spawner, err) < 0)
         return -1;
     raise_descriptor_limit ();
     self->signals = catch_signals ();
@@ -322,16 +322,24 @@ static int serve (worker_t *self, err_t *err)
     _exit (0);              /* their threads still use everything; the spawner sees us end, and kills what it started */
 }
 
+/* What comes before a worker starts, and all of `join`, is between the program and the person who called it: no lines of a log. */
+static int prepare (worker_t *self, int argc, char **argv, err_t *err)
+{
+    if (options_read (&self->options, argc, argv, err) < 0)
+        return -1;
+    return self->options.join ? join_run (&self->options, err) : check_joined (self, err);
+}
+
 int main (int argc, char **argv)
 {
     err_t err = { 0 };
     worker_t self = { .lock = -1, .signals = -1 };
     if (sodium_init () < 0)
         return 1;
-    int rc = options_read (&self.options, argc, argv, &err);
-    if (rc == 0)
-        rc = self.options.join ? join_run (&self.options, &err) : serve (&self, &err);
+    int rc = prepare (&self, argc, argv, &err);
     if (rc < 0)
+        fprintf (stderr, "farm-worker: %s\n", err.text);
+    else if (!self.options.join && (rc = serve (&self, &err)) < 0)
         log_error ("main", "%s", err.text);
     stop (&self);
     return rc < 0 ? err_exit_code (err.code) : 0;

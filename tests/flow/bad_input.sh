@@ -228,6 +228,7 @@ bad_join ()
         [ ! -e "$work/joining" ]
         run 2 timeout 20 farm-worker join "$damaged" "--state=$work/joining" --name=late
         expect_text "$work/err" "join string"
+        expect "lines of the message" "$(grep -c '^farm-worker: ' "$work/err")" "$(wc -l < "$work/err")"
         [ ! -e "$work/joining" ]
     done
 }

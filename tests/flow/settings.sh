@@ -43,12 +43,12 @@ same ()
     fi
 }
 
-# refused PROGRAM SETTING VALUE: exit code 2, and the setting is named
+# refused PROGRAM SETTING VALUE: exit code 2, and the setting is named, in a plain message
 refused ()
 {
     number=$((number + 1))
     words=$(timeout 20 "$1" "--state=$work/state" "--${2/\//-}=$3" 2>&1)
-    if [ $? = 2 ] && [[ $words = *"$2 is $3: "* ]]; then echo "ok $number - $1 refuses $2 = $3"
+    if [ $? = 2 ] && [[ $words = "$1: $2 is $3: "* ]]; then echo "ok $number - $1 refuses $2 = $3"
     else printf '%s\n' "$words" | sed 's/^/# /'; echo "not ok $number - $1 refuses $2 = $3"; fi
 }
 
