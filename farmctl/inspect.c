@@ -23,9 +23,12 @@ static void lines (const char *name, const json_t *array)
         line (i ? "" : name, json_string_value (item) ? json_string_value (item) : "");
 }
 
+/* How long a stage took. The last one that a failed attempt reached lasts until its end. */
 static const char *between (const json_t *attempt, const char *from, const char *to)
 {
     int64_t start = track_int (attempt, from), end = track_int (attempt, to);
+    if (!end)
+        end = track_int (attempt, "ended_ms");
     return start && end ? output_duration (end - start) : "-";
 }
 

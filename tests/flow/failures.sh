@@ -33,6 +33,7 @@ failure_is_kept ()
     run 3 farmctl wait -q "$id"
     run 0 farmctl inspect "$id"
     expect_text "$work/out" "STEP 2/3: RUN echo" "nonexistent directory"
+    grep -qE 'built in [0-9.]+ ?m?s, pushed in -, ' "$work/out"
     run 0 farmctl logs "$id"
     expect_text "$work/out" "nonexistent directory"
 }
