@@ -78,8 +78,12 @@ typedef struct {
     char step [512];                /* the last "STEP n/m: …" */
     char words [512];               /* the last line behind it that is no noise */
     char error [1024];              /* the last "Error: …", without that word */
+    int run_status;                 /* with which the RUN step ended that this error is about; 0: another step's, or unknown */
     bool is_disk_full;              /* some line said so */
 } buildah_words_t;
+
+/* Cut the folder that `context_folder` lies in off each path below it: "…/attempts/7-1/context/app" becomes "context/app". In place. */
+void buildah_cut_folder (char *text, const char *context_folder);
 
 /* A builder_line_fn; argument is a buildah_words_t. Remembers, and hands on to the task. */
 void buildah_on_line (void *argument, char stream, const char *line, size_t size);

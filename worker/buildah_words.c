@@ -49,10 +49,53 @@ static bool is_step (const char *line, size_t size)
     return starts (line, size, "STEP ") && size > 5 && isdigit ((unsigned char) line [5]);
 }
 
+static bool is_of_run (const char *error, size_t size)
+{
+    return starts (error, size, "building at STEP \"RUN");
+}
+
 static bool is_noise (const char *line, size_t size)
 {
     return size == 0 || starts (line, size, "subprocess exited with status") || starts (line, size, "-->")
            || starts (line, size, "time=\"") || starts (line, size, "[Warning]");
+}
+
+void buildah_cut_folder (char *text, const char *context_folder)
+{
+    const char *end = context_folder ? strrchr (context_folder, '/') : NULL;
+    size_t size = end ? (size_t) (end - context_folder) + 1 : 0;
+    if (size < 2)
+        return;
+    for (char *at = text; (at = memmem (at, strlen (at), context_folder, size)); )
+        memmove (at, at + size, strlen (at + size) + 1);
+}
+
+/* "building at STEP "RUN exit 7": while running runtime: exit status 7". Of other steps buildah's own status is left, which is
+ * 125 always. */
+static int run_status (const char *error, size_t size)
+{
+    static const char words [] = "exit status ";
+    size_t digits = 0;
+    while (digits < size && isdigit ((unsigned char) error [size - digits - 1]))
+        digits++;
+    size_t head = size - digits, length = sizeof words - 1;
+    if (digits < 1 || digits > 3 || head < length || memcmp (error + head - length, words, length) != 0 || !is_of_run (error, size))
+        return 0;
+    int status = 0;
+    for (size_t i = head; i < size; i++)
+        status = 10 * status + error [i] - '0';
+    return status < 256 ? status : 0;
+}
+
+/* Kept, and handed on as it is kept: where the worker has its folders says nothing to a user. */
+static void on_error (buildah_words_t *self, char stream, const char *line, size_t size)
+{
+    AUTO_FREE char *text = mem_strndup (line, size);
+    buildah_cut_folder (text, self->task->context_folder);
+    keep (self->error, sizeof self->error, text + 7, strlen (text + 7));
+    self->run_status = run_status (line + 7, size - 7);
+    if (self->task->on_line)
+        self->task->on_line (self->task->argument, stream, text, strlen (text));
 }
 
 void buildah_on_line (void *argument, char stream, const char *line, size_t size)
@@ -63,9 +106,11 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
             return;
     if (memmem (line, size, "o space left on device", 22))
         self->is_disk_full = true;
-    if (starts (line, size, "Error: "))
-        keep (self->error, sizeof self->error, line + 7, size - 7);
-    else if (is_step (line, size)) {
+    if (starts (line, size, "Error: ")) {
+        on_error (self, stream, line, size);
+        return;
+    }
+    if (is_step (line, size)) {
         keep (self->step, sizeof self->step, line, size);
         self->words [0] = 0;
     }
@@ -79,7 +124,7 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
 static bool is_about_registry (const buildah_words_t *words)
 {
     const char *error = words->error;
-    if (strncmp (error, "building at STEP \"RUN", 21) == 0)
+    if (is_of_run (error, strlen (error)))
         return false;
     return strstr (error, "docker://") || strstr (error, "127.0.0.1:") || strstr (error, "registry")
            || strstr (error, "manifest") || strstr (error, "blob");
@@ -100,7 +145,7 @@ static int judge_registry (const buildah_words_t *words, const char *text, err_t
 int buildah_judge_build (const builder_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err)
 {
     char text [sizeof words->error];
-    outcome->exit_status = status;
+    outcome->exit_status = words->run_status;
     strcpy (text, words->error);
     buildah_unmask_door (text, door_port (words->task->door));
     int64_t free_bytes = file_free_bytes (self->storage_folder);

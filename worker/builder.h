@@ -48,7 +48,7 @@ typedef struct {
 } builder_task_t;
 
 typedef struct {
-    int exit_status;
+    int exit_status;                    /* of a RUN step that failed, 1 to 255; 0: another step's fault, or unknown */
     char failed_step [512];             /* "STEP 2/3: RUN …" of a user's fault; "" where unknown */
     bool is_repeatable;                 /* nothing but context and base images went in that the Dockerfile would name */
 } builder_outcome_t;

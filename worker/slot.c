@@ -71,8 +71,8 @@ static void report_failed (slot_t *self, const err_t *err)
     json_object_set_new (more, "text", as_json (err->text));
     if (err->code == ERR_BUILD && outcome->failed_step [0])
         json_object_set_new (more, "step", as_json (outcome->failed_step));
-    if (err->code == ERR_BUILD)
-        json_object_set_new (more, "exit_status", json_integer (outcome->exit_status & 255));
+    if (err->code == ERR_BUILD && outcome->exit_status)
+        json_object_set_new (more, "exit_status", json_integer (outcome->exit_status));
     report (self, "failed", more);
 }
 

@@ -124,9 +124,15 @@ off_the_disk ()
     run 0 skopeo copy -q --src-tls-verify=false --override-arch "$native_name" "docker://$base" "oci-archive:$work/base.tar"
     fails_with "A base image comes from a registry" <<< "FROM oci-archive:$work/base.tar"
 }
+no_source_is_told_as_a_user_knows_it ()
+{
+    no_source
+    expect "what the worker alone knows" "$(grep -e "$farm" -e 'exit status' "$work/err" || true)" ""
+    expect "exit status" "$(field "$(farmctl ls --json | jq '.builds[0].id')" '.jobs[0].exit_status')" null
+}
 check "a base image that is not there" no_base
 check "a base image from the worker's disk" off_the_disk
-check "COPY of a file that is not there" no_source
+check "COPY of a file that is not there" no_source_is_told_as_a_user_knows_it
 check "an unknown instruction" no_instruction
 check "a Dockerfile without FROM" no_from
 check "COPY from above the context" above_the_context

@@ -433,7 +433,7 @@ static void a_fault_of_the_user_is_told_with_its_step_and_all_of_the_log (void *
 {
     farm_t *self = *state;
     greet (self);
-    assign_without_log (self, JOB, "echo 'STEP 2/3: RUN false'; echo 'no such thing'; echo 'Error: building at STEP \"RUN false\"'; exit 3");
+    assign_without_log (self, JOB, "echo 'STEP 2/3: RUN false'; echo 'no such thing'; echo 'Error: building at STEP \"RUN false\": exit status 3'; exit 3");
     AUTO (msg) msg_t *building = expect_report (self, JOB, "building");
     note (self, building, false);
     expect_silence (self, 500);             /* the log is not taken yet: its end is not told before that */

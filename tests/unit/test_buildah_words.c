@@ -1,0 +1,107 @@
+/* test_buildah_words.c - what a user is told of a build that failed, out of what buildah 1.28 prints. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "worker/buildah_private.h"
+
+#define FOLDER "/var/lib/archfarm/worker/attempts/17-1/"
+
+typedef struct {
+    door_t *door;
+    char handed_on [2048];
+} state_t;
+
+static int make_door (void **state)
+{
+    static state_t self;
+    registry_settings_t settings = { .timeout_ms = 1000 };
+    *state = &self;
+    return door_new (&self.door, 0, &settings, NULL);
+}
+
+static int destroy_door (void **state)
+{
+    state_t *self = *state;
+    door_destroy (&self->door);
+    return 0;
+}
+
+static void on_line (void *argument, char stream, const char *line, size_t size)
+{
+    state_t *self = argument;
+    assert_int_equal (stream, 'o');
+    assert_true (size < sizeof self->handed_on);
+    memcpy (self->handed_on, line, size);
+    self->handed_on [size] = 0;
+}
+
+/* A build that says "STEP 2/2: …" and the error, and ends with a status: how that is judged. */
+static void judge (state_t *self, const char *error, int status, builder_outcome_t *outcome, err_t *err)
+{
+    static const char step [] = "STEP 2/2: as the error has it";
+    builder_task_t task = { .context_folder = FOLDER "context", .door = self->door, .on_line = on_line, .argument = self };
+    builder_t builder = { .program = "buildah", .storage_folder = "/" };
+    buildah_words_t words = { .task = &task };
+    *outcome = (builder_outcome_t) { 0 };
+    buildah_on_line (&words, 'o', step, strlen (step));
+    buildah_on_line (&words, 'o', error, strlen (error));
+    assert_int_equal (buildah_judge_build (&builder, &words, status, outcome, err), -1);
+    assert_int_equal (err->code, ERR_BUILD);
+    assert_string_equal (outcome->failed_step, step);
+}
+
+static void paths_are_told_without_the_folder_of_the_attempt (void **state)
+{
+    static const struct { const char *error, *says; } cases [] = {
+        { "Error: building at STEP \"COPY nothere /x\": checking on sources under \"" FOLDER "context\": copier: stat: \"/nothere\"",
+          "building at STEP \"COPY nothere /x\": checking on sources under \"context\": copier: stat: \"/nothere\"" },
+        { "Error: stat " FOLDER "context/a: and " FOLDER "context/b", "stat context/a: and context/b" },
+        { "Error: " FOLDER "Dockerfile: no such file", "Dockerfile: no such file" },
+        { "Error: /var/lib/archfarm/worker/attempts/17-10/context", "/var/lib/archfarm/worker/attempts/17-10/context" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        state_t *self = *state;
+        err_t err = { 0 };
+        builder_outcome_t outcome;
+        judge (self, cases [i].error, 125, &outcome, &err);
+        assert_string_equal (err.text, cases [i].says);
+        assert_string_equal (self->handed_on + 7, cases [i].says);
+    }
+}
+
+static void the_exit_status_is_that_of_a_run_step_or_none (void **state)
+{
+    static const struct { const char *error; int status, told; } cases [] = {
+        { "Error: building at STEP \"RUN exit 7\": while running runtime: exit status 7", 7, 7 },
+        { "Error: building at STEP \"RUN exit 255\": while running runtime: exit status 255", 255, 255 },
+        { "Error: building at STEP \"RUN exit 125\": while running runtime: exit status 125", 125, 125 },
+        { "Error: building at STEP \"RUN echo exit status 5\": signal: killed", 125, 0 },
+        { "Error: building at STEP \"RUN x\": exit status 256", 1, 0 },
+        { "Error: building at STEP \"RUN x\": exit status ", 1, 0 },
+        { "Error: building at STEP \"COPY nothere /x\": checking on sources under \"/\": exit status 9", 125, 0 },
+        { "Error: Unknown instruction: BAKE", 125, 0 },
+        { "Error: 7", 125, 0 },
+        { "Error: ", 125, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        err_t err = { 0 };
+        builder_outcome_t outcome;
+        judge (*state, cases [i].error, cases [i].status, &outcome, &err);
+        if (outcome.exit_status != cases [i].told)
+            fail_msg ("%s: %d", cases [i].error, outcome.exit_status);
+    }
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test_setup_teardown (paths_are_told_without_the_folder_of_the_attempt, make_door, destroy_door),
+        cmocka_unit_test_setup_teardown (the_exit_status_is_that_of_a_run_step_or_none, make_door, destroy_door),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
