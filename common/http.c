@@ -62,6 +62,8 @@ static int outcome_error (const http_t *self, err_t *err)
     const char *why = self->error [0] ? self->error : curl_easy_strerror (self->outcome);
     if (self->flaw)
         return err_set (err, ERR_PROTOCOL, "%s does not answer as a registry does: %s", self->host, self->flaw);
+    if (http_is_without_tls (self->outcome, why))
+        return http_without_tls (self->host, err);
     switch (self->outcome) {
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_RESOLVE_PROXY:
@@ -131,17 +133,6 @@ static int drive (http_t *self, bool is_body, err_t *err)
     }
 }
 
-static void name_host (http_t *self, const char *url)
-{
-    origin_t origin;
-    if (url_origin (url, &origin, NULL) < 0)
-        snprintf (self->host, sizeof self->host, "the registry");
-    else if (origin.port == (origin.is_https ? 443 : 80))
-        snprintf (self->host, sizeof self->host, "%s", origin.host);
-    else
-        snprintf (self->host, sizeof self->host, "%s:%d", origin.host, origin.port);
-}
-
 static void begin (http_t *self, const http_request_t *request, http_answer_t *answer)
 {
     drop_request (self);
@@ -156,7 +147,7 @@ static void begin (http_t *self, const http_request_t *request, http_answer_t *a
     self->progress_ms = clock_boot_ms ();
     self->until_ms = request->total_ms > 0 ? self->progress_ms + request->total_ms : 0;
     *answer = (http_answer_t) { .content_length = -1, .retry_after_s = -1 };
-    name_host (self, request->url);
+    http_name_host (self->host, request->url);
     self->easy = curl_easy_init ();
     http_request_set (self, request);
     curl_multi_add_handle (self->multi, self->easy);

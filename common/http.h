@@ -4,13 +4,14 @@
 #define FARM_HTTP_H
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "common/err.h"
 #include "common/mem.h"
 
-enum { HTTP_HEADERS_MAX = 64 * 1024, HTTP_VALUE_MAX = 8192 };
+enum { HTTP_HEADERS_MAX = 64 * 1024, HTTP_VALUE_MAX = 8192, HTTP_HOST_MAX = 272 };
 
 /* Certificates for one host: files, NULL where there are none. The system's authorities hold as well. */
 typedef struct {
@@ -55,7 +56,8 @@ void http_destroy (http_t **self);
 
 /* Send a request with its body and wait for the answer's headers, of any status; an answer not yet read is dropped.
  * ERR_NETWORK for what may pass (refused, no progress, connection lost), ERR_PROTOCOL for what would be the same again
- * (a certificate that is not trusted, nonsense for HTTP, headers too long). Texts say the host and what to look at. */
+ * (a certificate that is not trusted, nonsense for HTTP, headers too long), ERR_REGISTRY_DENIED where TLS is not spoken.
+ * Texts say the host and what to look at. */
 int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err);
 
 /* Some of the answer's body: bytes, 0 at its end, -1 with an error as above. Nothing is read ahead beyond 64 KiB. */
@@ -69,5 +71,11 @@ void http_init (void);
 /* What every handle of ours is set to: the URL, http and https alone, no redirects, no signals, no .netrc, the
  * certificates (NULL: the system's), and how long a connection may take to come about. Copies what it is given. */
 void http_prepare (CURL *easy, const char *url, const http_certs_t *certs, int timeout_ms);
+/* The host of a URL for a message: with its port, unless that is the scheme's own. */
+void http_name_host (char host [HTTP_HOST_MAX], const char *url);
+/* Did the other end answer TLS with something else? why: libcurl's words for the outcome. */
+bool http_is_without_tls (CURLcode outcome, const char *why);
+/* Then: ERR_REGISTRY_DENIED, as it would be the same again, with what to do. Returns -1. */
+int http_without_tls (const char *host, err_t *err);
 
 #endif

@@ -23,7 +23,7 @@ struct http {
     int64_t until_ms, progress_ms;
     buffer_t ahead;                     /* arrived, not yet read */
     size_t ahead_at;
-    char host [ORIGIN_HOST_MAX + 16], error [CURL_ERROR_SIZE];
+    char host [HTTP_HOST_MAX], error [CURL_ERROR_SIZE];
 };
 
 /* Give self->easy the request. */

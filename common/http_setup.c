@@ -1,9 +1,12 @@
-/* http_setup.c - what every libcurl handle of the farm is set to (http.h). */
+/* http_setup.c - what every libcurl handle of the farm is set to, and what is said of its end (http.h). */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/file.h"
 #include "common/http.h"
+#include "common/url.h"
 
 enum { CONNECT_MS_MAX = 10000 };
 
@@ -56,4 +59,27 @@ void http_prepare (CURL *easy, const char *url, const http_certs_t *certs, int t
         curl_easy_setopt (easy, CURLOPT_SSLCERT, certs->client_certificate);
     if (certs && certs->client_key)
         curl_easy_setopt (easy, CURLOPT_SSLKEY, certs->client_key);
+}
+
+void http_name_host (char host [HTTP_HOST_MAX], const char *url)
+{
+    origin_t origin;
+    if (url_origin (url, &origin, NULL) < 0)
+        snprintf (host, HTTP_HOST_MAX, "the registry");
+    else if (origin.port == (origin.is_https ? 443 : 80))
+        snprintf (host, HTTP_HOST_MAX, "%s", origin.host);
+    else
+        snprintf (host, HTTP_HOST_MAX, "%s:%d", origin.host, origin.port);
+}
+
+/* OpenSSL's words where no TLS record begins what the other end says; libcurl has no code of its own for it. */
+bool http_is_without_tls (CURLcode outcome, const char *why)
+{
+    return outcome == CURLE_SSL_CONNECT_ERROR && (strstr (why, "wrong version number") || strstr (why, "packet length too long"));
+}
+
+int http_without_tls (const char *host, err_t *err)
+{
+    return err_set (err, ERR_REGISTRY_DENIED, "%s does not speak TLS: if it is meant to be without, list %s under "
+                    "registry/plain-http in the settings of %s", host, host, program_invocation_short_name);
 }

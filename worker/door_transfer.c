@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/http.h"
 
 enum { BODY_ROOM = 256 * 1024, RECEIVE_SIZE = 64 * 1024, WAIT_MS = 200, CONNECT_MS = 10000 };
 
@@ -284,6 +285,13 @@ static int check (const transfer_t *self, err_t *err)
     if (!self->is_done || self->result == CURLE_OK)
         return 0;
     const char *text = self->error [0] ? self->error : curl_easy_strerror (self->result);
+    if (http_is_without_tls (self->result, text)) {
+        char host [HTTP_HOST_MAX];
+        const char *url = NULL;
+        curl_easy_getinfo (self->easy, CURLINFO_EFFECTIVE_URL, &url);
+        http_name_host (host, url ? url : "");
+        return http_without_tls (host, err);
+    }
     return err_set (err, self->result == CURLE_ABORTED_BY_CALLBACK ? ERR_CANCELLED : ERR_REGISTRY, "%s", text);
 }
 

@@ -11,12 +11,14 @@
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -674,6 +676,39 @@ static void a_registry_that_is_down_is_named (void **state)
     door_close_pass (door, 7, 1);
 }
 
+/* Answers whatever comes as registries answer TLS where they do not speak it. */
+static void *refuse_tls (void *argument)
+{
+    static const char answer [] = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n";
+    char hello [4096];
+    for (int fd; (fd = accept (*(int *) argument, NULL, NULL)) >= 0; close (fd))
+        if (read (fd, hello, sizeof hello) > 0 && write (fd, answer, sizeof answer - 1) < 0)
+            break;
+    return NULL;
+}
+
+static void a_registry_without_tls_is_a_final_error (void **state)
+{
+    (void) state;
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    pthread_t thread;
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal (bind (fd, (struct sockaddr *) &address, size) | listen (fd, 5), 0);
+    assert_int_equal (getsockname (fd, (struct sockaddr *) &address, &size), 0);
+    assert_int_equal (pthread_create (&thread, NULL, refuse_tls, &fd), 0);
+    int port = ntohs (address.sin_port);
+    open_pass (1, text_of ("127.0.0.1:%d/team/app", port), NULL, NULL);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = text_of ("/v2/127.0.0.1__%d/team/app/manifests/1", port) });
+    err_t err = last_error ();
+    assert_int_equal (err.code, ERR_REGISTRY_DENIED);
+    assert_non_null (strstr (err.text, text_of ("list 127.0.0.1:%d under registry/plain-http", port)));
+    door_close_pass (door, 7, 1);
+    shutdown (fd, SHUT_RDWR);
+    pthread_join (thread, NULL);
+    close (fd);
+}
+
 static void accept_goes_on (void **state)
 {
     (void) state;
@@ -772,6 +807,7 @@ int main (void)
         cmocka_unit_test (what_may_pass_is_tried_again),
         cmocka_unit_test (a_broken_registry_is_the_farms_fault_in_its_own_words),
         cmocka_unit_test (a_registry_that_is_down_is_named),
+        cmocka_unit_test (a_registry_without_tls_is_a_final_error),
         cmocka_unit_test (accept_goes_on),
         cmocka_unit_test (a_base_with_too_long_a_name_is_an_unknown_one),
     };

@@ -284,7 +284,10 @@ static void test_plain_http_is_for_listed_hosts_alone (void **state)
     registry_settings_t settings = { .timeout_ms = 3000 };
     registry_destroy (&world.client);
     world.client = registry_new (&settings);
-    assert_refused (&world, get (&world), ERR_REGISTRY, "registry/plain-http");
+    int64_t start_ms = clock_boot_ms ();
+    assert_refused (&world, get (&world), ERR_REGISTRY_DENIED, "does not speak TLS: if it is meant to be without, list 127.0.0.1:");
+    assert_non_null (strstr (world.err.text, "under registry/plain-http in the settings of "));
+    assert_true (clock_boot_ms () - start_ms < 400);        /* final: not even the first wait for another try */
     assert_int_equal (fake_requests (&world.server, "", ""), 0);
 }
 
