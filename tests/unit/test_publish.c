@@ -202,7 +202,7 @@ static void test_a_missing_manifest_or_config_is_refused (void **state)
     lose_blob (image->config.digest);
     assert_refused ("verify/config", &manifest, "linux/riscv64", "config sha256:");
     oci_digest_of ("never pushed", 12, manifest.digest);
-    assert_refused ("verify/config", &manifest, "linux/riscv64", "has no sha256:");
+    assert_refused ("verify/config", &manifest, "linux/riscv64", "has no manifest sha256:");
     manifest_free (&manifest);
     free (image);
 }
