@@ -7,17 +7,10 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "farmctl/interrupt.h"
+#include "farmctl/line.h"
 #include "farmctl/options.h"
 
 enum { DEFAULT_TIMEOUT_MS = 10000, UNASKED_MAX = 1000 };
-
-/* One connection. The last question is kept for `who`. */
-typedef struct {
-    const char *endpoint;
-    zsock_t *socket;
-    char verb [MSG_VERB_MAX + 1];
-    json_t *header;
-} line_t;
 
 struct client {
     char *control_endpoint, *objects_endpoint;
@@ -25,6 +18,9 @@ struct client {
     keypair_t own;
     char instance [33];
     line_t control, objects;
+    bool is_heard;                  /* the coordinator has answered */
+    char verb [MSG_VERB_MAX + 1];   /* the last question on control, for `who` */
+    json_t *header;
     int64_t seq, hello_seq;
     msg_t *welcome;
     zlistx_t *unasked;              /* msg_t: came while an answer was waited for */
@@ -83,19 +79,14 @@ client_t *client_new (err_t *err)
     return client_new_to (control, objects, server_key, &own);
 }
 
-static void line_end (line_t *self)
-{
-    zsock_destroy (&self->socket);
-    json_decref (self->header);
-}
-
 void client_destroy (client_t **self_p)
 {
     client_t *self = *self_p;
     if (!self)
         return;
-    line_end (&self->control);
-    line_end (&self->objects);
+    line_close (&self->control);
+    line_close (&self->objects);
+    json_decref (self->header);
     zlistx_destroy (&self->unasked);
     msg_destroy (&self->welcome);
     free (self->control_endpoint);
@@ -132,12 +123,9 @@ static int say_hello (client_t *self, err_t *err)
                            PACKAGE_VERSION, "instance", self->instance), NULL, 0, err);
 }
 
-static int line_open (client_t *self, line_t *line, err_t *err)
+static int open_line (client_t *self, line_t *line, err_t *err)
 {
-    if (line->socket)
-        return 0;
-    line->socket = msg_connect (line->endpoint, &self->own, self->server_key, err);
-    return line->socket ? 0 : -1;
+    return line_open (line, &self->own, self->server_key, !self->is_heard, err);
 }
 
 /* Takes header. hello goes before the first question; join is asked by one who has nothing to say hello with. */
@@ -146,16 +134,16 @@ static int64_t post (client_t *self, line_t *line, const char *verb, json_t *hea
 {
     AUTO_JSON json_t *mine = header ? header : json_object ();
     bool is_first = !line->socket;
-    if (line_open (self, line, err) < 0)
+    if (open_line (self, line, err) < 0)
         return -1;
     if (line == &self->control && is_first && strcmp (verb, "join") != 0 && say_hello (self, err) < 0)
         return -1;
     int64_t seq = ++self->seq;
     json_object_set_new (mine, "seq", json_integer (seq));
     if (line == &self->control) {
-        json_decref (line->header);
-        line->header = json_incref (mine);
-        snprintf (line->verb, sizeof line->verb, "%s", verb);
+        json_decref (self->header);
+        self->header = json_incref (mine);
+        snprintf (self->verb, sizeof self->verb, "%s", verb);
     }
     return say (line, verb, json_incref (mine), body, body_size, err) < 0 ? -1 : seq;
 }
@@ -179,16 +167,22 @@ int client_refusal (const msg_t *message, err_t *err)
     return err_set (err, err_from_name (msg_text (message, "code")), "%s", text ? text : "refused without a reason");
 }
 
-/* 1: something can be received; 0: not in time; -1: a signal that is to end us. */
-static int poll_lines (zmq_pollitem_t *items, int count, int64_t deadline, err_t *err)
+/* 1: something can be received from one of the lines (b may be NULL); 0: not in time; -1: a line is refused, or a signal is to
+ * end us. */
+static int wait_lines (line_t *a, line_t *b, int64_t deadline, err_t *err)
 {
     for (;;) {
+        zmq_pollitem_t items [2 * LINE_ITEMS];
         if (interrupt_seen ())
             return err_set (err, ERR_INTERRUPTED, "interrupted");
+        if (line_has_input (a) || (b && line_has_input (b)))
+            return 1;
+        if (line_check (a, err) < 0 || (b && line_check (b, err) < 0))
+            return -1;
+        int count = line_items (a, items);
+        count += b ? line_items (b, items + count) : 0;
         int64_t left = deadline - clock_boot_ms ();
         int rc = zmq_poll (items, count, left < 0 ? 0 : (long) left);
-        if (rc > 0)
-            return 1;
         if (rc == 0 && left <= 0)
             return 0;
         if (rc < 0 && errno != EINTR)
@@ -196,13 +190,19 @@ static int poll_lines (zmq_pollitem_t *items, int count, int64_t deadline, err_t
     }
 }
 
-static int line_wait (line_t *line, int64_t deadline, err_t *err)
+static int wait_line (line_t *line, int64_t deadline, err_t *err)
 {
-    zmq_pollitem_t item = { .socket = zsock_resolve (line->socket), .events = ZMQ_POLLIN };
-    int rc = poll_lines (&item, 1, deadline, err);
+    int rc = wait_lines (line, NULL, deadline, err);
     if (rc == 0)
         return err_set (err, ERR_TIMEOUT, "coordinator %s does not answer", line->endpoint);
     return rc;
+}
+
+static void note_heard (client_t *self)
+{
+    self->is_heard = true;
+    line_trust (&self->control);
+    line_trust (&self->objects);
 }
 
 static int greet_again (client_t *self, err_t *err)
@@ -210,7 +210,7 @@ static int greet_again (client_t *self, err_t *err)
     line_t *line = &self->control;
     if (say_hello (self, err) < 0)
         return -1;
-    return line->header ? say (line, line->verb, json_incref (line->header), NULL, 0, err) : 0;
+    return self->header ? say (line, self->verb, json_incref (self->header), NULL, 0, err) : 0;
 }
 
 /* What concerns the connection, not a question: 1 when it was that. */
@@ -230,7 +230,7 @@ static int take_greeting (client_t *self, msg_t **message, err_t *err)
 /* The next message that is not about the connection itself. NULL with ERR_TIMEOUT at the deadline. */
 static msg_t *receive (client_t *self, line_t *line, int64_t deadline, err_t *err)
 {
-    while (line_wait (line, deadline, err) > 0) {
+    while (wait_line (line, deadline, err) > 0) {
         AUTO (msg) msg_t *message = msg_recv (line->socket, NULL, NULL, NULL, err);
         if (!message && err->code == ERR_PROTOCOL) {
             err_wrap (err, "coordinator %s speaks another language, perhaps of another version of archfarm", line->endpoint);
@@ -238,6 +238,7 @@ static msg_t *receive (client_t *self, line_t *line, int64_t deadline, err_t *er
         }
         if (!message)       /* a signal, or nothing after all: look again */
             continue;
+        note_heard (self);
         int rc = line == &self->control ? take_greeting (self, &message, err) : 0;
         if (rc < 0)
             return NULL;
@@ -249,8 +250,8 @@ static msg_t *receive (client_t *self, line_t *line, int64_t deadline, err_t *er
 
 static void say_silence (const line_t *line, int timeout_ms, err_t *err)
 {
-    err_set (err, ERR_NETWORK, "coordinator %s does not answer within %d s: is it running, and is the address right? "
-             "Silence may also mean that this user's key is not known there; farmctl join STRING enrols one",
+    err_set (err, ERR_NETWORK, "coordinator %s does not answer within %d s: is it running, is the address right, and "
+             "is its key still the one that was joined? farmctl join STRING joins anew",
              line->endpoint, (timeout_ms + 999) / 1000);
 }
 
@@ -310,7 +311,7 @@ msg_t *client_ask_objects (client_t *self, const char *verb, json_t *header, con
 msg_t *client_next_objects (client_t *self, int timeout_ms, err_t *err)
 {
     err_t why = { 0 };
-    if (line_open (self, &self->objects, err) < 0)
+    if (open_line (self, &self->objects, err) < 0)
         return NULL;
     msg_t *message = receive (self, &self->objects, clock_boot_ms () + timeout_ms, &why);
     if (!message && why.code == ERR_TIMEOUT)
@@ -326,7 +327,7 @@ msg_t *client_next (client_t *self, int timeout_ms, err_t *err)
     void *first = zlistx_first (self->unasked);
     if (first)
         return zlistx_detach (self->unasked, NULL);
-    if (line_open (self, &self->control, err) < 0)
+    if (open_line (self, &self->control, err) < 0)
         return NULL;
     msg_t *message = receive (self, &self->control, clock_boot_ms () + timeout_ms, &why);
     if (!message && err)
@@ -336,21 +337,16 @@ msg_t *client_next (client_t *self, int timeout_ms, err_t *err)
 
 int client_wait (client_t *self, int timeout_ms, err_t *err)
 {
-    zmq_pollitem_t items [2];
-    int count = 0;
     if (zlistx_size (self->unasked))
         return 1;
-    for (line_t *line = &self->control; line; line = line == &self->control ? &self->objects : NULL)
-        if (line->socket)
-            items [count++] = (zmq_pollitem_t) { .socket = zsock_resolve (line->socket), .events = ZMQ_POLLIN };
-    return poll_lines (items, count, clock_boot_ms () + timeout_ms, err);
+    return wait_lines (&self->control, &self->objects, clock_boot_ms () + timeout_ms, err);
 }
 
 int client_open (client_t *self, err_t *err)
 {
-    if (!self->control.socket && (line_open (self, &self->control, err) < 0 || say_hello (self, err) < 0))
+    if (!self->control.socket && (open_line (self, &self->control, err) < 0 || say_hello (self, err) < 0))
         return -1;
-    return line_open (self, &self->objects, err);
+    return open_line (self, &self->objects, err);
 }
 
 const json_t *client_greet (client_t *self, int timeout_ms, err_t *err)
@@ -359,10 +355,10 @@ const json_t *client_greet (client_t *self, int timeout_ms, err_t *err)
     timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS;
     int64_t deadline = clock_boot_ms () + timeout_ms;
     err_t why = { 0 };
-    if (!self->control.socket && (line_open (self, &self->control, err) < 0 || say_hello (self, err) < 0))
+    if (!self->control.socket && (open_line (self, &self->control, err) < 0 || say_hello (self, err) < 0))
         return NULL;
     while (!self->welcome) {        /* `receive` keeps the welcome; anything else does not matter here */
-        if (line_wait (&self->control, deadline, &why) <= 0)
+        if (wait_line (&self->control, deadline, &why) <= 0)
             break;
         answer = receive (self, &self->control, clock_boot_ms (), &why);
         if (!answer && why.code != ERR_TIMEOUT)

@@ -22,7 +22,8 @@ client_t *client_new_to (const char *control, const char *objects, const uint8_t
 void client_destroy (client_t **self);
 
 /* Ask and wait for the answer (timeout_ms; 0: the default of 10 s). Takes header. The answer's verb must be `expected`: an
- * `error` becomes err with its code; anything else ERR_PROTOCOL; silence ERR_NETWORK naming the endpoint; a signal
+ * `error` becomes err with its code; anything else ERR_PROTOCOL; silence ERR_NETWORK naming the endpoint, at once
+ * where the coordinator refuses connections and has not answered before; a key not known there ERR_DENIED; a signal
  * ERR_INTERRUPTED (interrupt.h). */
 msg_t *client_ask (client_t *self, const char *verb, json_t *header, const char *expected, int timeout_ms, err_t *err);
 
@@ -42,7 +43,8 @@ msg_t *client_next_objects (client_t *self, int timeout_ms, err_t *err);
 int64_t client_send (client_t *self, const char *verb, json_t *header, err_t *err);
 msg_t *client_next (client_t *self, int timeout_ms, err_t *err);
 
-/* Wait until something can be taken from one of the connections: 1, or 0 after timeout_ms; -1 with ERR_INTERRUPTED. */
+/* Wait until something can be taken from one of the connections: 1, or 0 after timeout_ms; -1 with ERR_INTERRUPTED,
+ * or refused as with client_ask. */
 int client_wait (client_t *self, int timeout_ms, err_t *err);
 
 /* An `error` message as err. Returns -1. */

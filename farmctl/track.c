@@ -211,9 +211,8 @@ static int check_silence (session_t *self, int64_t now, err_t *err)
 {
     int64_t silent_ms = now - self->heard_ms;
     if (!self->build && silent_ms > FIRST_ANSWER_MS)
-        return err_set (err, ERR_NETWORK, "coordinator %s does not answer within %d s: is it running, and is the address "
-                        "right? Silence may also mean that this user's key is not known there; farmctl join STRING "
-                        "enrols one", client_endpoint (self->client), FIRST_ANSWER_MS / 1000);
+        return err_set (err, ERR_NETWORK, "coordinator %s does not answer within %d s: is it running, is the address right, "
+                        "and is its key still the one that was joined? farmctl join STRING joins anew", client_endpoint (self->client), FIRST_ANSWER_MS / 1000);
     if (self->build && !self->ended_ms && silent_ms > SILENCE_MS && !self->is_silent) {
         self->is_silent = true;
         if (self->wish->on_contact)

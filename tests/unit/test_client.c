@@ -6,9 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <czmq.h>
 #include <locale.h>
+#include <sys/socket.h>
 
+#include "common/clock.h"
 #include "coordinator/zap.h"
 #include "farmctl/client.h"
 #include "farmctl/log_reader.h"
@@ -227,16 +230,86 @@ static void silence_names_the_address_and_what_to_look_at (void **state)
     assert_non_null (after);        /* the connection goes on */
 }
 
-static void a_stranger_s_key_gets_silence (void **state)
+static void a_stranger_s_key_is_refused_at_once (void **state)
 {
     fake_t *fake = *state;
     err_t err = { 0 };
     keypair_t stranger;
     keypair_make (&stranger);
     AUTO (client) client_t *client = connect_as (fake, &stranger);
+    assert_null (inspect (client, BUILD_FINE, 0, &err));
+    assert_int_equal (err.code, ERR_DENIED);
+    assert_non_null (strstr (err.text, "does not know this user's key: join the farm (again)"));
+    assert_int_equal (fake->hellos, 0);
+}
+
+static void another_coordinator_s_key_gets_silence (void **state)
+{
+    fake_t *fake = *state;
+    err_t err = { 0 };
+    keypair_t other;
+    keypair_make (&other);
+    AUTO (client) client_t *client = client_new_to (fake->endpoint, NULL, other.public_key, &fake->own);
     assert_null (inspect (client, BUILD_FINE, 500, &err));
     assert_int_equal (err.code, ERR_NETWORK);
+    assert_non_null (strstr (err.text, "does not answer"));
     assert_int_equal (fake->hellos, 0);
+}
+
+/* On either connection, and by each way to wait. */
+static void nobody_there_is_told_soon (void **state)
+{
+    (void) state;
+    keypair_t own, server;
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);       /* bound and not listening: nobody else gets the port */
+    assert_int_equal (bind (fd, (struct sockaddr *) &address, size), 0);
+    assert_int_equal (getsockname (fd, (struct sockaddr *) &address, &size), 0);
+    AUTO_FREE char *endpoint = mem_printf ("tcp://127.0.0.1:%d", ntohs (address.sin_port));
+    keypair_make (&own);
+    keypair_make (&server);
+    for (int way = 0; way < 4; way++) {
+        err_t err = { 0 };
+        track_t wish = { .is_once = true };
+        int64_t start_ms = clock_boot_ms ();
+        AUTO (client) client_t *client = client_new_to (endpoint, endpoint, server.public_key, &own);
+        if (way == 0)
+            assert_null (inspect (client, BUILD_FINE, 0, &err));
+        else if (way == 1)
+            assert_null (client_ask_objects (client, "stats", NULL, NULL, 0, "depot", 0, &err));
+        else if (way == 2)
+            assert_null (client_greet (client, 0, &err));
+        else
+            assert_null (track_build (&wish, client, BUILD_FINE, &err));
+        client_destroy (&client);                                   /* nor does what was said linger */
+        assert_int_equal (err.code, ERR_NETWORK);
+        assert_non_null (strstr (err.text, endpoint));
+        assert_non_null (strstr (err.text, "refuses the connection"));
+        assert_in_range (clock_boot_ms () - start_ms, 400, 3000);   /* tried twice */
+    }
+    close (fd);
+}
+
+static void a_restart_after_the_first_answer_is_waited_for (void **state)
+{
+    fake_t *fake = *state;
+    err_t err = { 0 };
+    char bound [256];
+    AUTO (client) client_t *client = connect_as (fake, &fake->own);
+    AUTO (msg) msg_t *first = inspect (client, BUILD_FINE, 0, &err);
+    assert_non_null (first);
+    zactor_destroy (&fake->actor);
+    zsock_destroy (&fake->router);
+    assert_int_equal (client_open (client, &err), 0);               /* the second connection, refused from the start */
+    assert_int_equal (client_wait (client, 3000, &err), 0);
+    fake->is_known = false;
+    while (!(fake->router = msg_bind (fake->endpoint, &fake->server, 100, bound, NULL)))
+        zclock_sleep (50);
+    fake->actor = zactor_new (fake_actor, fake);
+    AUTO (msg) msg_t *second = inspect (client, BUILD_FINE, 20000, &err);
+    assert_non_null (second);
+    assert_int_equal (build_of (second), BUILD_FINE);
 }
 
 static void count_builds (void *argument, const json_t *build)
@@ -302,7 +375,10 @@ int main (void)
         cmocka_unit_test_setup_teardown (an_answer_of_another_kind_is_a_protocol_error, start, end),
         cmocka_unit_test_setup_teardown (answers_are_matched_and_the_unasked_is_kept, start, end),
         cmocka_unit_test_setup_teardown (silence_names_the_address_and_what_to_look_at, start, end),
-        cmocka_unit_test_setup_teardown (a_stranger_s_key_gets_silence, start, end),
+        cmocka_unit_test_setup_teardown (a_stranger_s_key_is_refused_at_once, start, end),
+        cmocka_unit_test_setup_teardown (another_coordinator_s_key_gets_silence, start, end),
+        cmocka_unit_test (nobody_there_is_told_soon),
+        cmocka_unit_test_setup_teardown (a_restart_after_the_first_answer_is_waited_for, start, end),
         cmocka_unit_test (any_bytes_make_lines_fit_for_a_terminal),
         cmocka_unit_test_setup_teardown (a_watched_build_is_seen_until_it_ends, start, end),
     };
