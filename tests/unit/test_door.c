@@ -701,6 +701,7 @@ static void a_registry_without_tls_is_a_final_error (void **state)
     open_pass (1, text_of ("127.0.0.1:%d/team/app", port), NULL, NULL);
     AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = text_of ("/v2/127.0.0.1__%d/team/app/manifests/1", port) });
     err_t err = last_error ();
+    assert_int_equal (reply.status, 403);
     assert_int_equal (err.code, ERR_REGISTRY_DENIED);
     assert_non_null (strstr (err.text, text_of ("list 127.0.0.1:%d under registry/plain-http", port)));
     door_close_pass (door, 7, 1);
