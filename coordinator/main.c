@@ -3,11 +3,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <sodium.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include "common/clock.h"
+#include "common/daemon.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -16,8 +15,6 @@
 #include "coordinator/options.h"
 #include "coordinator/setup.h"
 #include "coordinator/zap.h"
-
-enum { DESCRIPTORS = 65536 };
 
 typedef struct {
     settings_t *settings;
@@ -30,32 +27,6 @@ typedef struct {
     gateway_t *gateway;
     zactor_t *zap, *depot_actor, *gateway_actor;
 } coordinator_t;
-
-/* zsock_new aborts when descriptors run out. */
-static void raise_descriptor_limit (void)
-{
-    struct rlimit limit;
-    if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
-        return;
-    rlim_t wanted = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-    if (limit.rlim_cur < wanted) {
-        limit.rlim_cur = wanted;
-        setrlimit (RLIMIT_NOFILE, &limit);
-    }
-    zsys_set_max_sockets (4096);
-}
-
-/* Signals are read from a descriptor by main alone; threads inherit the mask. */
-static int catch_signals (void)
-{
-    sigset_t set;
-    sigemptyset (&set);
-    sigaddset (&set, SIGTERM);
-    sigaddset (&set, SIGINT);
-    signal (SIGPIPE, SIG_IGN);
-    pthread_sigmask (SIG_BLOCK, &set, NULL);
-    return signalfd (-1, &set, SFD_CLOEXEC);
-}
 
 static engine_settings_t engine_settings (const settings_t *settings)
 {
@@ -192,8 +163,8 @@ int main (int argc, char **argv)
     if (!self.settings)
         fprintf (stderr, "farm-coordinator: %s\n", err.text);      /* to the person who called it: no line of a log */
     else {
-        raise_descriptor_limit ();
-        self.signals = catch_signals ();
+        daemon_raise_limits (4096);
+        self.signals = daemon_catch_signals ();
         zsys_init ();
         zsys_handler_set (NULL);
         if (start (&self, &err) == 0)

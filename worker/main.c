@@ -2,9 +2,8 @@
 #include <czmq.h>
 #include <signal.h>
 #include <sodium.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 
+#include "common/daemon.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -12,7 +11,7 @@
 #include "worker/join.h"
 #include "worker/link.h"
 
-enum { DESCRIPTORS = 65536, SHORT_TEXT_MAX = 512, PORT_FILE_MAX = 16 };
+enum { SHORT_TEXT_MAX = 512, PORT_FILE_MAX = 16 };
 
 typedef struct {
     options_t options;
@@ -34,34 +33,6 @@ typedef struct {
 static const char *text_of (const worker_t *self, const char *path)
 {
     return settings_text (self->options.settings, path);
-}
-
-/* -- the process ------------------------------------------------------------------------------------------------ */
-
-/* zsock_new aborts when descriptors run out. */
-static void raise_descriptor_limit (void)
-{
-    struct rlimit limit;
-    if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
-        return;
-    rlim_t wanted = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-    if (limit.rlim_cur < wanted) {
-        limit.rlim_cur = wanted;
-        setrlimit (RLIMIT_NOFILE, &limit);
-    }
-    zsys_set_max_sockets (16384);
-}
-
-/* Signals are read from a descriptor by the link alone; threads inherit the mask. */
-static int catch_signals (void)
-{
-    sigset_t set;
-    sigemptyset (&set);
-    sigaddset (&set, SIGTERM);
-    sigaddset (&set, SIGINT);
-    signal (SIGPIPE, SIG_IGN);
-    pthread_sigmask (SIG_BLOCK, &set, NULL);
-    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 /* -- what stands in the state folder ---------------------------------------------------------------------------- */
@@ -309,8 +280,8 @@ static int serve (worker_t *self, err_t *err)
 {
     if (spawner_start (&self->spawner, err) < 0)
         return -1;
-    raise_descriptor_limit ();
-    self->signals = catch_signals ();
+    daemon_raise_limits (16384);
+    self->signals = daemon_catch_signals ();
     zsys_init ();
     zsys_handler_set (NULL);
     spawner_watch (self->spawner, stop_by_signal);
