@@ -6,16 +6,19 @@
 #include "common/mem.h"
 #include "coordinator/engine_private.h"
 
-static action_t *add_action (engine_t *self, action_type type, json_t *header)
+static action_t *append (actions_t *list, action_t action)
 {
-    actions_t *list = &self->pending;
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? 2 * list->capacity : 64;
         list->items = mem_resize (list->items, list->capacity * sizeof *list->items);
     }
-    action_t *action = &list->items [list->count++];
-    *action = (action_t) { .type = type, .header = header ? header : json_object () };
-    return action;
+    list->items [list->count] = action;
+    return &list->items [list->count++];
+}
+
+static action_t *add_action (engine_t *self, action_type type, json_t *header)
+{
+    return append (&self->pending, (action_t) { .type = type, .header = header ? header : json_object () });
 }
 
 void engine_act (engine_t *self, action_type type, json_t *header)
@@ -96,12 +99,7 @@ void actions_free (actions_t *self)
 
 void engine_hand_over (engine_t *self, actions_t *to)
 {
-    for (size_t i = 0; i < self->pending.count; i++) {
-        if (to->count == to->capacity) {
-            to->capacity = to->capacity ? 2 * to->capacity : 64;
-            to->items = mem_resize (to->items, to->capacity * sizeof *to->items);
-        }
-        to->items [to->count++] = self->pending.items [i];
-    }
+    for (size_t i = 0; i < self->pending.count; i++)
+        append (to, self->pending.items [i]);
     self->pending.count = 0;
 }
