@@ -291,7 +291,7 @@ int attempts_on_verified (engine_t *self, const event_t *event, err_t *err)
         return results_drop (self, &job, event_text (event, "text"), err);
     fault_t fault = { .code = err_from_name (event_text (event, "code")), .reason = event_text (event, "text"), .exit_status = -1 };
     int tries = wait_tries (self, WAIT_VERIFY, job.id);
-    if (err_is_farm_fault (fault.code) && tries < self->settings.attempts_max + 2) {
+    if (err_is_farm_fault (fault.code) && tries < engine_registry_tries (self)) {
         wait_set (self, WAIT_VERIFY, job.id, self->settings.retry_ms << (tries - 1));
         return 0;
     }

@@ -107,7 +107,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
     if (insert_parts (self, *id, spec, may_emulate (spec), err) < 0)
         return -1;
-    return results_try (self, *id, spec, err);
+    return results_try (self, *id, spec, repository, err);
 }
 
 int builds_on_submit (engine_t *self, const event_t *event, err_t *err)
@@ -137,12 +137,6 @@ bool builds_is_over (engine_t *self, int64_t build)
     return build_state_is_over (build_state_now (self, build));
 }
 
-void build_note_over (engine_t *self)
-{
-    if (self->live_builds > 0)
-        self->live_builds--;
-}
-
 int build_begin (engine_t *self, int64_t build, err_t *err)
 {
     if (build_state_now (self, build) != BUILD_QUEUED)
@@ -164,11 +158,9 @@ int build_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err)
     build_state state = build_state_now (self, build);
     if (build_state_is_over (state))
         return 0;
-    if (note_reason (self, build, fault->code, fault->reason, err) < 0
-        || build_move (self, build, state, BUILD_FAILED, fault->reason, err) < 0)
+    if (note_reason (self, build, fault->code, fault->reason, err) < 0)
         return -1;
-    build_note_over (self);
-    return 0;
+    return build_move (self, build, state, BUILD_FAILED, fault->reason, err);
 }
 
 json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t *err)
@@ -232,11 +224,9 @@ static int cancel (engine_t *self, int64_t build, const principal_t *by, err_t *
 {
     AUTO_FREE char *cause = mem_printf ("cancelled by %s", by->name);
     build_state state = build_state_now (self, build);
-    if (jobs_cancel (self, build, cause, err) < 0 || note_reason (self, build, ERR_CANCELLED, cause, err) < 0
-        || build_move (self, build, state, BUILD_CANCELLED, cause, err) < 0)
+    if (jobs_cancel (self, build, cause, err) < 0 || note_reason (self, build, ERR_CANCELLED, cause, err) < 0)
         return -1;
-    build_note_over (self);
-    return 0;
+    return build_move (self, build, state, BUILD_CANCELLED, cause, err);
 }
 
 int builds_on_cancel (engine_t *self, const event_t *event, err_t *err)

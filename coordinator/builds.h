@@ -21,7 +21,4 @@ bool builds_is_over (engine_t *self, int64_t build);
 /* Its spec (to the caller) and the repository that workers push to. NULL on error. */
 json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t *err);
 
-/* One build less is live. */
-void build_note_over (engine_t *self);
-
 #endif

@@ -22,7 +22,7 @@
 #include "coordinator/view.h"
 #include "coordinator/workers.h"
 
-enum { AGAIN_MAX = 3, AGAIN_MS = 1000 };
+enum { AGAIN_MAX = 3, AGAIN_MS = 1000, TRIES_MORE = 2 };
 
 /* -- who wants to hear of changes --------------------------------------------------------------------------------- */
 
@@ -51,6 +51,11 @@ void engine_note_change (engine_t *self, int64_t build)
 void engine_watch (engine_t *self, int64_t build)
 {
     add_id (&self->watched, &self->watched_count, build);
+}
+
+int engine_registry_tries (const engine_t *self)
+{
+    return self->settings.attempts_max + TRIES_MORE;
 }
 
 /* -- what was heard in this batch ------------------------------------------------------------------------------- */

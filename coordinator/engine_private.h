@@ -107,6 +107,9 @@ void engine_refuse (engine_t *self, uint64_t peer, int64_t seq, const err_t *err
 void actions_cut (actions_t *self, size_t count);                                       /* drop what stands behind */
 void engine_hand_over (engine_t *self, actions_t *to);
 
+/* -- how often a registry in trouble is tried (engine.c) */
+int engine_registry_tries (const engine_t *self);
+
 /* -- watching (engine.c) */
 void engine_note_change (engine_t *self, int64_t build);
 void engine_watch (engine_t *self, int64_t build);

@@ -84,14 +84,12 @@ static int try_one (engine_t *self, const job_t *job, const json_t *spec, const 
     return results_hand_out (self, job->id, &is_known, err);
 }
 
-int results_try (engine_t *self, int64_t build, const json_t *spec, err_t *err)
+int results_try (engine_t *self, int64_t build, const json_t *spec, const char *repository, err_t *err)
 {
     AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
-    char repository [512];
     if (!may_use (self, spec))
         return 0;
-    AUTO_JSON json_t *stored = build_spec (self, build, repository, err);
-    int count = stored ? jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err) : -1;
+    int count = jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err);
     for (int i = 0; i < count; i++)
         if (try_one (self, &jobs [i], spec, repository, err) < 0)
             return -1;

@@ -129,6 +129,8 @@ int build_move (engine_t *engine, int64_t build, build_state from, build_state t
     if (changed != 1)
         return changed < 0 ? -1 : err_set (err, ERR_FARM, "build %lld is not %s", (long long) build, build_names [from]);
     engine_note_change (engine, build);
+    if (build_state_is_over (to) && engine->live_builds > 0)
+        engine->live_builds--;
     if (build_state_is_over (to))
         engine_tell (engine, "build %lld %s: %.300s", (long long) build, build_names [to], cause);
     return add_event (engine, build, 0, 0, build_names [from], build_names [to], cause, err);

@@ -10,7 +10,7 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 
-enum { OUTBOX_BATCH = 64, TRIES_MORE = 2 };
+enum { OUTBOX_BATCH = 64 };
 
 /* -- the index -------------------------------------------------------------------------------------------------- */
 
@@ -256,18 +256,16 @@ static int succeed (engine_t *self, int64_t build, err_t *err)
 {
     AUTO_FREE char *note = NULL;
     if (find_note (self, build, &note, err) < 0 || move_tags (self, build, err) < 0
-        || note_published (self, build, note, err) < 0 || drop_index (self, build, err) < 0
-        || build_move (self, build, BUILD_PUBLISHING, BUILD_PUBLISHED, note ? note : "published", err) < 0)
+        || note_published (self, build, note, err) < 0 || drop_index (self, build, err) < 0)
         return -1;
-    build_note_over (self);
-    return 0;
+    return build_move (self, build, BUILD_PUBLISHING, BUILD_PUBLISHED, note ? note : "published", err);
 }
 
 /* The registry's trouble may pass; its final no will not. */
 static int fail (engine_t *self, const event_t *event, int64_t build, int tries, err_t *err)
 {
     fault_t fault = { .code = err_from_name (event_text (event, "code")), .reason = event_text (event, "text"), .exit_status = -1 };
-    if (err_is_farm_fault (fault.code) && tries < self->settings.attempts_max + TRIES_MORE) {
+    if (err_is_farm_fault (fault.code) && tries < engine_registry_tries (self)) {
         wait_set (self, WAIT_PUBLISH, build, self->settings.retry_ms << (tries - 1));
         return mark_handed_out (self, build, false, err);
     }
