@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/chunker.h"
-#include "farmctl/crew.h"
+#include "common/crew.h"
 
 enum { WINDOW = 1024 * 1024, TRIES = 3, FEW = 16 };
 

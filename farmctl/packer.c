@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/crew.h"
 #include "common/pack.h"
-#include "farmctl/crew.h"
 
 enum { SHELF_MAX = 8, FEW_BYTES = 512 * 1024 };
 

@@ -1,5 +1,5 @@
 /* crew.c - see crew.h. */
-#include "farmctl/crew.h"
+#include "common/crew.h"
 
 #include <pthread.h>
 #include <signal.h>
