@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "coordinator/matching.h"
 #include "coordinator/principals.h"
+#include "coordinator/queue.h"
 #include "coordinator/results.h"
 #include "coordinator/spec.h"
 #include "coordinator/view.h"
@@ -44,23 +45,28 @@ static int insert_tag (engine_t *self, int64_t build, int position, const char *
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-static int insert_parts (engine_t *self, int64_t build, const json_t *spec, bool may_emulate, err_t *err)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach (json_object_get (spec, "platforms"), i, item)
-        if (job_insert (self, build, (int) i, json_string_value (item), may_emulate, err) < 0)
-            return -1;
-    json_array_foreach (json_object_get (spec, "tags"), i, item)
-        if (insert_tag (self, build, (int) i, json_string_value (item), err) < 0)
-            return -1;
-    return 0;
-}
-
 static bool may_emulate (const json_t *spec)
 {
     const char *emulation = json_string_value (json_object_get (spec, "emulation"));
     return emulation && strcmp (emulation, "allow") == 0;
+}
+
+static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
+{
+    size_t i;
+    json_t *item;
+    job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec),
+                        .class = class_of (json_string_value (json_object_get (spec, "priority"))) };
+    json_array_foreach (json_object_get (spec, "platforms"), i, item) {
+        plan.position = (int) i;
+        plan.platform = json_string_value (item);
+        if (job_insert (self, build, &plan, err) < 0)
+            return -1;
+    }
+    json_array_foreach (json_object_get (spec, "tags"), i, item)
+        if (insert_tag (self, build, (int) i, json_string_value (item), err) < 0)
+            return -1;
+    return 0;
 }
 
 static int check_platforms (const engine_t *self, const json_t *spec, err_t *err)
@@ -103,9 +109,8 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;
-    self->must_match = true;
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
-    if (insert_parts (self, *id, spec, may_emulate (spec), err) < 0)
+    if (insert_parts (self, *id, event->principal, spec, err) < 0)
         return -1;
     return results_try (self, *id, spec, repository, err);
 }

@@ -286,6 +286,8 @@ int engine_commit (engine_t *self, actions_t *actions, err_t *err)
 int64_t engine_next_tick (const engine_t *self)
 {
     int64_t next = workers_next_tick (self);
+    if (self->age_at < next)
+        next = self->age_at;
     for (size_t i = 0; i < self->wait_count; i++)
         if (self->waits [i].due_at < next)
             next = self->waits [i].due_at;
@@ -295,6 +297,13 @@ int64_t engine_next_tick (const engine_t *self)
 }
 
 /* -- open and close --------------------------------------------------------------------------------------------- */
+
+/* A restart is rest enough. */
+static int end_rests (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0 WHERE is_resting");
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
 
 /* Whatever was being published when the last run ended is done again at the first tick. */
 static int take_up (engine_t *self, err_t *err)
@@ -312,8 +321,8 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
 {
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
-    self->boot_ms = now_ms;
-    if (db_open (&self->db, path, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
+    self->boot_ms = self->age_at = now_ms;
+    if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
         return -1;
     *out = take (&self);
     return 0;

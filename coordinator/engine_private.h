@@ -14,6 +14,19 @@
 
 enum { BOARD_PLATFORMS_MAX = 32 };
 
+/* Jobs that the same workers can run (queue.h). */
+typedef struct {
+    int64_t id;
+    char platform [PLATFORM_MAX];
+    bool may_emulate;
+} lane_t;
+
+/* This part of the queue may have jobs. */
+typedef struct { int64_t lane, principal; int class; } hint_t;
+
+/* When a worker was given a job of this user. */
+typedef struct { int64_t principal, at; } turn_t;
+
 /* A registered worker. */
 typedef struct {
     int64_t id, principal;
@@ -27,6 +40,8 @@ typedef struct {
     int64_t gone_at;            /* boot clock: when its connection closed; 0: it did not */
     bool is_online;
     int busy;                   /* attempts under lease, or being stopped */
+    turn_t *turns;
+    size_t turn_count;
 } board_t;
 
 /* An attempt that a worker has. */
@@ -77,6 +92,12 @@ struct engine {
     heard_list_t again;         /* to be handled at the beginning of a later one, */
     int64_t again_at;           /* not before this (boot clock) */
     int live_builds;
+    lane_t *lanes;
+    size_t lane_count;
+    hint_t *hints;
+    size_t hint_count;
+    int64_t last_turn;
+    int64_t age_at;             /* boot clock: when to see whether a queued job rises a class */
     board_t *boards;
     size_t board_count;
     lease_t *leases;

@@ -7,12 +7,13 @@
 #include "common/mem.h"
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
+#include "coordinator/queue.h"
 
 enum { JOBS_MAX = 64, ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: something is wrong for good */
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build"
+#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal"
 
 static void read_row (const query_t *query, job_t *out)
 {
@@ -25,6 +26,7 @@ static void read_row (const query_t *query, job_t *out)
     out->state = job_state_of (query_get_text (query, 6));
     snprintf (out->platform, sizeof out->platform, "%s", query_get_text (query, 7));
     out->from_build = query_get_int (query, 8);
+    out->principal = query_get_int (query, 9);
 }
 
 int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
@@ -62,15 +64,22 @@ int jobs_left (engine_t *self, int64_t build, err_t *err)
 
 /* -- writing ---------------------------------------------------------------------------------------------------- */
 
-int job_insert (engine_t *self, int64_t build, int position, const char *platform, bool may_emulate, err_t *err)
+int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err)
 {
-    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state) "
-                              "VALUES (:build, :position, :platform, :emulate, 'queued')");
+    int64_t lane;
+    if (queue_lane (self, plan->platform, plan->may_emulate, &lane, err) < 0)
+        return -1;
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms) "
+                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now)");
     query_int (&query, ":build", build);
-    query_int (&query, ":position", position);
-    query_text (&query, ":platform", platform);
-    query_int (&query, ":emulate", may_emulate);
-    return query_run (&query, err) < 0 ? -1 : 0;
+    query_int (&query, ":position", plan->position);
+    query_text (&query, ":platform", plan->platform);
+    query_int (&query, ":emulate", plan->may_emulate);
+    query_int (&query, ":lane", lane);
+    query_int (&query, ":class", plan->class);
+    query_int (&query, ":principal", plan->principal);
+    query_int (&query, ":now", self->wall_ms);
+    return query_run (&query, err) < 0 ? -1 : queue_enter (self, db_last_id (self->db), err);
 }
 
 static int note_fault (engine_t *self, const job_t *job, const fault_t *fault, int failures, err_t *err)
@@ -120,10 +129,7 @@ int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_c
     query_int (&query, ":id", job->id);
     if (query_run (&query, err) < 0)
         return -1;
-    self->must_match = true;
-    if (is_counted)
-        wait_set (self, WAIT_MATCH, job->id, self->settings.retry_ms << (failures - 1));
-    return 0;
+    return is_counted ? queue_rest (self, job->id, self->settings.retry_ms << (failures - 1), err) : 0;
 }
 
 static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_t *err)

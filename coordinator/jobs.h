@@ -6,6 +6,7 @@
 
 typedef struct {
     int64_t id, build, attempt;     /* attempt: the last one's number, 0 before the first */
+    int64_t principal;              /* who submitted it */
     int64_t from_build;             /* it stands on that build's image; 0 on its own */
     int position, failures;
     bool may_emulate;
@@ -23,7 +24,15 @@ typedef struct {
 /* ERR_NOT_FOUND when there is none. */
 int job_load (engine_t *self, int64_t id, job_t *out, err_t *err);
 
-int job_insert (engine_t *self, int64_t build, int position, const char *platform, bool may_emulate, err_t *err);
+/* What a build asks for one of its platforms. */
+typedef struct {
+    int position;                   /* in the order asked for */
+    const char *platform;           /* normalised */
+    bool may_emulate;
+    int class;                      /* queue.h */
+    int64_t principal;
+} job_plan_t;
+int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err);
 
 /* The job failed for good: so does its build, and its siblings are cancelled. A live attempt is ended first. */
 int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "coordinator/engine_private.h"
+#include "coordinator/queue.h"
 #include "coordinator/workers.h"
 
 /* -- boards ----------------------------------------------------------------------------------------------------- */
@@ -209,17 +209,21 @@ void wait_drop (engine_t *self, wait_kind kind, int64_t id)
 
 /* -- from the database ------------------------------------------------------------------------------------------ */
 
-/* What only the memory knew of these boards before: connection and clocks. */
+/* What only the memory knew of these boards before: connection, clocks and turns. */
 static void keep_boards (engine_t *self, const board_t *old, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         board_t *board = board_find (self, old [i].id);
-        if (!board || board->principal != old [i].principal)
+        if (!board || board->principal != old [i].principal) {
+            free (old [i].turns);
             continue;
+        }
         board->peer = old [i].peer;
         board->seen_at = old [i].seen_at;
         board->gone_at = old [i].gone_at;
         board->is_online = old [i].is_online;
+        board->turns = old [i].turns;
+        board->turn_count = old [i].turn_count;
     }
     for (size_t i = 0; i < self->halt_count; i++) {
         board_t *board = board_find (self, self->halts [i].worker);
@@ -292,13 +296,16 @@ static int load_verifying (engine_t *self, err_t *err)
 int live_load (engine_t *self, err_t *err)
 {
     self->must_match = self->must_publish = true;
-    if (load_boards (self, err) < 0 || load_leases (self, err) < 0 || load_verifying (self, err) < 0)
+    if (load_boards (self, err) < 0 || load_leases (self, err) < 0 || load_verifying (self, err) < 0 || queue_load (self, err) < 0)
         return -1;
     return count_builds (self, err);
 }
 
 void live_clear (engine_t *self)
 {
+    queue_clear (self);
+    for (size_t i = 0; i < self->board_count; i++)
+        free (self->boards [i].turns);
     free (self->boards);
     free (self->leases);
     free (self->waits);

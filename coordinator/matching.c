@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "coordinator/attempts.h"
+#include "coordinator/queue.h"
 
 static bool has_slot (const board_t *board)
 {
@@ -64,61 +65,39 @@ static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emu
     return 0;
 }
 
-/* -- one platform after the other ------------------------------------------------------------------------------- */
+/* -- one board after the other ---------------------------------------------------------------------------------- */
 
-/* How a free slot could run it best: 1, 2 or 0. */
-static int free_slot (const engine_t *self, const char *platform)
+/* The next job for a free slot of the board. It goes to another one where that suits it better. 1: one was assigned. */
+static int serve (engine_t *self, const board_t *board, err_t *err)
 {
-    int best = 0;
-    for (size_t i = 0; i < self->board_count; i++) {
-        int how = has_slot (&self->boards [i]) ? how_it_runs (&self->boards [i], platform) : 0;
-        if (how && (!best || how < best))
-            best = how;
-    }
-    return best;
-}
-
-/* The next queued job behind `after` that could run there; false when there is none. */
-static int next_job (engine_t *self, const char *platform, int how, int64_t after, int64_t *id, err_t *err)
-{
-    query_t query = db_query (self->db, "SELECT id FROM jobs WHERE state = 'queued' AND platform = :platform AND id > :after "
-                              "AND (may_emulate OR :native) ORDER BY id LIMIT 1");
-    query_text (&query, ":platform", platform);
-    query_int (&query, ":after", after);
-    query_int (&query, ":native", how == 1);
-    *id = query_step (&query) ? query_get_int (&query, 0) : 0;
-    return query_end (&query, err);
-}
-
-static int assign_platform (engine_t *self, const char *platform, err_t *err)
-{
-    int64_t id = 0;
-    int how;
-    while ((how = free_slot (self, platform))) {
+    queue_walk_t walk;
+    int64_t id;
+    int rc;
+    queue_walk_begin (&walk, self, board);
+    while ((rc = queue_walk_next (&walk, &id, err)) == 1) {
         job_t job;
-        board_t *board;
+        board_t *best;
         bool is_emulated;
-        if (next_job (self, platform, how, id, &id, err) < 0)
+        if (job_load (self, id, &job, err) < 0 || choose (self, &job, &best, &is_emulated, err) < 0)
             return -1;
-        if (id == 0)
-            return 0;
-        if (wait_is_pending (self, WAIT_MATCH, id))
+        if (!best)
             continue;
-        if (job_load (self, id, &job, err) < 0 || choose (self, &job, &board, &is_emulated, err) < 0)
+        if (attempt_start (self, &job, best, is_emulated, err) < 0)
             return -1;
-        if (board && attempt_start (self, &job, board, is_emulated, err) < 0)
-            return -1;
+        queue_note_turn (self, best, job.principal);
+        return 1;
     }
-    return 0;
+    return rc;
 }
 
 int matching_assign (engine_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->board_count; i++) {
-        const board_t *board = &self->boards [i];
-        for (size_t j = 0; has_slot (board) && j < board->platform_count; j++)
-            if (assign_platform (self, board->platforms [j].name, err) < 0)
-                return -1;
+        int rc = 1;
+        while (rc == 1 && has_slot (&self->boards [i]))
+            rc = serve (self, &self->boards [i], err);
+        if (rc < 0)
+            return -1;
     }
     return 0;
 }

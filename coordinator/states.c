@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "coordinator/engine_private.h"
+#include "coordinator/queue.h"
 
 static const char *const job_names [] = { "queued", "assigned", "fetching", "building", "pushing", "verifying", "done",
                                           "failed", "cancelled" };
@@ -102,7 +102,7 @@ int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job
 {
     if (!job_may_move (from, to))
         return err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
-    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to WHERE id = :id AND state = :from");
+    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0 WHERE id = :id AND state = :from");
     query_int (&query, ":id", job);
     query_text (&query, ":from", job_names [from]);
     query_text (&query, ":to", job_names [to]);
@@ -110,6 +110,8 @@ int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job
     if (changed != 1)
         return changed < 0 ? -1 : err_set (err, ERR_FARM, "job %lld is not %s", (long long) job, job_names [from]);
     engine_note_change (engine, build);
+    if (to == JOB_QUEUED && queue_enter (engine, job, err) < 0)
+        return -1;
     return add_event (engine, build, job, attempt, job_names [from], job_names [to], cause, err);
 }
 

@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "coordinator/attempts.h"
 #include "coordinator/principals.h"
+#include "coordinator/queue.h"
 
 enum { OVERDUE_MS = 300000 };
 
@@ -339,8 +340,9 @@ static int end_waits (engine_t *self, err_t *err)
         int64_t id = wait->id;
         wait_kind kind = wait->kind;
         wait->due_at = INT64_MAX;               /* under way; its tries are kept until it is done */
-        self->must_match |= kind == WAIT_MATCH;
         self->must_publish |= kind == WAIT_PUBLISH;
+        if (kind == WAIT_MATCH && queue_wake (self, id, err) < 0)
+            return -1;
         if (kind == WAIT_VERIFY && attempt_hand_out (self, id, err) < 0) {
             wait_again (self, kind, id, self->settings.retry_ms);
             return -1;
@@ -357,7 +359,7 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
             self->boards [i].is_online = false;
             halts_settle (self, self->boards [i].id, NULL, INT64_MAX);
         }
-    if (end_leases (self, err) < 0)
+    if (end_leases (self, err) < 0 || end_waits (self, err) < 0)
         return -1;
-    return end_waits (self, err);
+    return queue_age (self, err);
 }

@@ -29,6 +29,7 @@ static const verb_t verbs [] = {
       "  --pull               ask the registry for newer base images\n"
       "  --push               accepted: it is what happens\n"
       "  --emulation MODE     deny (default) or allow: may a worker emulate a platform?\n"
+      "  --priority CLASS     low, normal (default) or high: high goes first\n"
       "  -q, --quiet          print the index digest only (with --detach the build's number only)\n"
       "  --detach             do not wait for the build\n"
       "  --cancel-on-interrupt    an interrupt cancels the build; otherwise it goes on\n"

@@ -15,7 +15,7 @@ enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MA
 
 typedef struct {
     option_list_t platforms, tags, build_args, labels;
-    const char *target, *emulation;
+    const char *target, *emulation, *priority;
     bool no_cache, no_result_cache, pull, push;
 } raw_t;
 
@@ -193,9 +193,12 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
         return err_set (err, ERR_USAGE, "--target is not UTF-8");
     if (strcmp (raw->emulation, "deny") != 0 && strcmp (raw->emulation, "allow") != 0)
         return err_set (err, ERR_USAGE, "--emulation is deny or allow, not \"%s\"", raw->emulation);
+    if (strcmp (raw->priority, "low") != 0 && strcmp (raw->priority, "normal") != 0 && strcmp (raw->priority, "high") != 0)
+        return err_set (err, ERR_USAGE, "--priority is low, normal or high, not \"%s\"", raw->priority);
     if (!raw->push)
         return err_set (err, ERR_USAGE, "--push cannot be turned off: a build is always published; there is nowhere else for it to go");
     json_object_set_new (spec, "emulation", json_string (raw->emulation));
+    json_object_set_new (spec, "priority", json_string (raw->priority));
     json_object_set_new (spec, "no_cache", json_boolean (raw->no_cache));
     json_object_set_new (spec, "no_result_cache", json_boolean (raw->no_result_cache));
     json_object_set_new (spec, "pull", json_boolean (raw->pull));
@@ -216,7 +219,7 @@ static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
 int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
 {
     *self = (submit_options_t) { .spec = json_object () };
-    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .push = true };
+    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .priority = "normal", .push = true };
     const option_t options [] = {
         { "platform", 0, OPTION_LIST, &raw.platforms },
         { "tag", 't', OPTION_LIST, &raw.tags },
@@ -228,6 +231,7 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "pull", 0, OPTION_FLAG, &raw.pull },
         { "push", 0, OPTION_FLAG, &raw.push },
         { "emulation", 0, OPTION_TEXT, &raw.emulation },
+        { "priority", 0, OPTION_TEXT, &raw.priority },
         { "quiet", 'q', OPTION_FLAG, &self->is_quiet },
         { "detach", 0, OPTION_FLAG, &self->is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &self->cancels_on_interrupt },

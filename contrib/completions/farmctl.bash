@@ -37,12 +37,13 @@ _farmctl ()
             COMPREPLY=($(_farmctl_platforms "$current"))
             return ;;
         --emulation) COMPREPLY=($(compgen -W "deny allow" -- "$current")); return ;;
+        --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit ]] && return ;;
         --build-arg|--label|--target|--timeout|--limit|--name) return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --push --emulation --quiet
+        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --push --emulation --priority --quiet
                          --detach --cancel-on-interrupt --timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;

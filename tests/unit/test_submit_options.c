@@ -22,7 +22,7 @@ typedef struct {
     const char *expected;           /* the spec as JSON without what is default, or a part of the error's text */
 } case_t;
 
-#define DEFAULTS "\"emulation\":\"deny\",\"no_cache\":false,\"no_result_cache\":false,\"pull\":false"
+#define DEFAULTS "\"emulation\":\"deny\",\"priority\":\"normal\",\"no_cache\":false,\"no_result_cache\":false,\"pull\":false"
 #define APP "\"tags\":[\"registry.lan/team/app:1.4\"]"
 #define ARM "\"platforms\":[\"linux/arm64\"]"
 
@@ -81,10 +81,10 @@ static void options_become_the_spec (void **state)
           "{" ARM "," APP "," DEFAULTS ",\"build_args\":{\"A\":\"1=2\",\"B\":\"\",\"FARM_T_SET\":\"seen\"},"
           "\"labels\":{\"a.b\":\"c\",\"d\":\"\"}}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--target", "test", "--no-cache", "--pull",
-            "--emulation", "allow", "." },
-          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\"}" },
+            "--emulation", "allow", "--priority", "high", "." },
+          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\",\"priority\":\"high\"}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--no-cache=true", "--no-result-cache", "--pull=false", "." },
-          "{" ARM "," APP ",\"no_cache\":true,\"no_result_cache\":true,\"pull\":false,\"emulation\":\"deny\"}" },
+          "{" ARM "," APP ",\"no_cache\":true,\"no_result_cache\":true,\"pull\":false,\"emulation\":\"deny\",\"priority\":\"normal\"}" },
     };
     setenv ("FARM_T_SET", "seen", 1);
     unsetenv ("FARM_T_UNSET");
@@ -131,6 +131,7 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--push=false", "." }, "--push cannot be turned off" },
         { { "-t", "registry.lan/a", "--pull=perhaps", "." }, "--pull is yes or no" },
         { { "-t", "registry.lan/a", "--emulation", "yes", "." }, "--emulation is deny or allow" },
+        { { "-t", "registry.lan/a", "--priority", "urgent", "." }, "--priority is low, normal or high" },
         { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout takes a whole number" },
         { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?)" },
         { { "-t", "registry.lan/a", "-z", "." }, "no option -z" },

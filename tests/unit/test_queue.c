@@ -1,0 +1,222 @@
+/* test_queue.c - who is served next: classes, users in turn, age; over restarts and lost batches. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/mem.h"
+#include "engines.h"
+
+/* -- words ------------------------------------------------------------------------------------------------------ */
+
+static int64_t submit (farm_t *farm, int64_t principal, const char *platforms, const char *priority)
+{
+    json_t *spec = spec_of (platforms, "r.lan/app:1");
+    if (priority)
+        json_object_set_new (spec, "priority", json_string (priority));
+    farm_say (farm, "submit", peer_of (principal), principal, submit_of (farm, spec));
+    int64_t build = json_integer_value (json_object_get (farm_sent (farm, peer_of (principal), "accepted"), "build"));
+    assert_true (build > 0);
+    return build;
+}
+
+static int64_t assigned_build (const farm_t *farm, const worker_t *worker)
+{
+    return json_integer_value (json_object_get (farm_sent (farm, worker->peer, "assign"), "build"));
+}
+
+/* The worker ends what it has through the user's fault, and gets the next: which build's? 0 for none. */
+static int64_t next (farm_t *farm, const worker_t *worker, task_t *task)
+{
+    assert_true (worker_fail (farm, worker, *task, "build"));
+    *task = worker_task (farm, worker);
+    return assigned_build (farm, worker);
+}
+
+/* A worker that is busy with a build of ann's, so that what follows is queued. */
+static task_t busy (farm_t *farm, worker_t *worker, const char *platforms)
+{
+    worker_join (farm, worker, "board", platforms, 1);
+    submit (farm, farm->ann, "linux/amd64", NULL);
+    task_t task = worker_task (farm, worker);
+    assert_true (task.job > 0);
+    return task;
+}
+
+/* -- tests ------------------------------------------------------------------------------------------------------ */
+
+static void one_users_builds_come_in_their_order (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64");
+    int64_t first = submit (farm, farm->ann, "linux/amd64", NULL), second = submit (farm, farm->ann, "linux/amd64", NULL);
+    assert_int_equal (next (farm, &worker, &task), first);
+    assert_int_equal (next (farm, &worker, &task), second);
+    assert_int_equal (next (farm, &worker, &task), 0);
+}
+
+static void whoever_has_one_build_waits_for_one_of_the_other_users (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    int64_t anns [500];
+    task_t task = busy (farm, &worker, "linux/amd64");
+    for (int i = 0; i < 500; i++)
+        anns [i] = submit (farm, farm->ann, "linux/amd64", NULL);
+    int64_t bobs = submit (farm, farm->bob, "linux/amd64", NULL), admins = submit (farm, farm->admin, "linux/amd64", NULL);
+    int64_t one = next (farm, &worker, &task), other = next (farm, &worker, &task);
+    assert_true ((one == bobs && other == admins) || (one == admins && other == bobs));
+    assert_int_equal (next (farm, &worker, &task), anns [0]);
+    bobs = submit (farm, farm->bob, "linux/amd64", NULL);
+    assert_int_equal (next (farm, &worker, &task), bobs);
+    assert_int_equal (next (farm, &worker, &task), anns [1]);
+    assert_int_equal (next (farm, &worker, &task), anns [2]);
+}
+
+static void users_take_turns_over_platforms_too (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64,linux/386");
+    int64_t ann [2] = { submit (farm, farm->ann, "linux/amd64", NULL), submit (farm, farm->ann, "linux/amd64", NULL) };
+    int64_t bob [2] = { submit (farm, farm->bob, "linux/386", NULL), submit (farm, farm->bob, "linux/386", NULL) };
+    assert_int_equal (next (farm, &worker, &task), bob [0]);
+    assert_int_equal (next (farm, &worker, &task), ann [0]);
+    assert_int_equal (next (farm, &worker, &task), bob [1]);
+    assert_int_equal (next (farm, &worker, &task), ann [1]);
+}
+
+static void a_higher_class_goes_first (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64");
+    int64_t low = submit (farm, farm->bob, "linux/amd64", "low"), normal = submit (farm, farm->ann, "linux/amd64", NULL);
+    int64_t high [2] = { submit (farm, farm->ann, "linux/amd64", "high"), submit (farm, farm->ann, "linux/amd64", "high") };
+    assert_int_equal (next (farm, &worker, &task), high [0]);
+    assert_int_equal (next (farm, &worker, &task), high [1]);
+    assert_int_equal (next (farm, &worker, &task), normal);
+    assert_int_equal (next (farm, &worker, &task), low);
+}
+
+static void what_waits_for_long_rises (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64");
+    int64_t low = submit (farm, farm->bob, "linux/amd64", "low");
+    for (int i = 0; i < 61; i++) {                  /* an hour and a minute: two classes */
+        farm_pass (farm, 30000);
+        worker_beat (farm, &worker, &task, 1);
+        farm_pass (farm, 30000);
+        worker_beat (farm, &worker, &task, 1);
+    }
+    int64_t high = submit (farm, farm->ann, "linux/amd64", "high");
+    assert_int_equal (next (farm, &worker, &task), low);
+    assert_int_equal (next (farm, &worker, &task), high);
+}
+
+static void the_order_outlives_a_restart (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64");
+    int64_t low = submit (farm, farm->ann, "linux/amd64", "low"), normal = submit (farm, farm->ann, "linux/amd64", NULL);
+    int64_t high = submit (farm, farm->ann, "linux/amd64", "high");
+    farm_reopen (farm);
+    worker_hello (farm, &worker, &task, 1);
+    assert_int_equal (next (farm, &worker, &task), high);
+    assert_int_equal (next (farm, &worker, &task), normal);
+    assert_int_equal (next (farm, &worker, &task), low);
+}
+
+/* It rests before its next attempt; others are served meanwhile, and a restart ends the rest. */
+static void a_job_that_rests_is_passed_over (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64"), first = task;
+    int64_t second = submit (farm, farm->ann, "linux/amd64", NULL);
+    assert_true (worker_fail (farm, &worker, task, "registry"));
+    assert_int_equal (assigned_build (farm, &worker), second);
+    task = worker_task (farm, &worker);
+    assert_int_equal (next (farm, &worker, &task), 0);
+    farm_pass (farm, 1999);
+    assert_int_equal (worker_task (farm, &worker).job, 0);
+    farm_pass (farm, 1);
+    task = worker_task (farm, &worker);
+    assert_int_equal (task.job, first.job);
+    assert_true (worker_fail (farm, &worker, task, "registry"));
+    farm_reopen (farm);
+    worker_hello (farm, &worker, NULL, 0);
+    assert_int_equal (worker_task (farm, &worker).job, first.job);
+}
+
+static void a_cancelled_job_is_passed_over (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64");
+    int64_t first = submit (farm, farm->ann, "linux/amd64", NULL), second = submit (farm, farm->ann, "linux/amd64", NULL);
+    farm_cancel (farm, farm->ann, first);
+    assert_int_equal (next (farm, &worker, &task), second);
+    assert_int_equal (next (farm, &worker, &task), 0);
+    int64_t third = submit (farm, farm->ann, "linux/amd64", NULL);
+    assert_int_equal (assigned_build (farm, &worker), third);
+}
+
+/* An event that fails after it has changed rows is undone, in memory too: the job is still there, and served. */
+static void an_undone_event_leaves_the_queue_as_it_was (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    task_t task = busy (farm, &worker, "linux/amd64");
+    json_t *bad = spec_of ("linux/386", "r.lan/app:1,r.lan/app:2");
+    json_array_append_new (json_object_get (bad, "tags"), json_string ("other.lan/app:1"));
+    farm_say (farm, "submit", peer_of (farm->bob), farm->bob, submit_of (farm, bad));
+    assert_string_equal (farm_error (farm, peer_of (farm->bob)), "usage");
+    int64_t build = submit (farm, farm->bob, "linux/amd64", NULL);
+    assert_int_equal (next (farm, &worker, &task), build);
+}
+
+static void emulation_only_serves_who_asked_for_it (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker, arm;
+    task_t task = busy (farm, &worker, "linux/amd64,linux/arm64*");
+    worker_join (farm, &arm, "arm", "linux/arm64", 1);
+    worker_gone (farm, &arm);
+    submit (farm, farm->ann, "linux/arm64", NULL);
+    json_t *spec = spec_of ("linux/arm64", "r.lan/app:1");
+    json_object_set_new (spec, "emulation", json_string ("allow"));
+    farm_say (farm, "submit", peer_of (farm->ann), farm->ann, submit_of (farm, spec));
+    int64_t emulated = json_integer_value (json_object_get (farm_sent (farm, peer_of (farm->ann), "accepted"), "build"));
+    assert_int_equal (next (farm, &worker, &task), emulated);
+    assert_int_equal (next (farm, &worker, &task), 0);
+}
+
+int main (void)
+{
+    if (sodium_init () < 0)
+        return 99;
+#define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
+    const struct CMUnitTest tests [] = {
+        TEST (one_users_builds_come_in_their_order),
+        TEST (whoever_has_one_build_waits_for_one_of_the_other_users),
+        TEST (users_take_turns_over_platforms_too),
+        TEST (a_higher_class_goes_first),
+        TEST (what_waits_for_long_rises),
+        TEST (the_order_outlives_a_restart),
+        TEST (a_job_that_rests_is_passed_over),
+        TEST (a_cancelled_job_is_passed_over),
+        TEST (an_undone_event_leaves_the_queue_as_it_was),
+        TEST (emulation_only_serves_who_asked_for_it),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
