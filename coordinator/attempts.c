@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/boards.h"
 #include "coordinator/builds.h"
 #include "coordinator/results.h"
 #include "coordinator/tags.h"
@@ -114,14 +115,18 @@ void attempt_abort (engine_t *self, const job_t *job, const char *reason)
 int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char *why, err_t *err)
 {
     job_t job;
-    const board_t *board = board_find (self, lease->worker);
+    board_t *board = board_find (self, lease->worker);
     AUTO_FREE char *reason = mem_printf ("%s: %s", board ? board->name : "a worker", why);
     fault_t fault = { .code = ERR_NETWORK, .reason = reason, .exit_status = -1 };
+    bool has_begun;
     if (job_load (self, lease->job, &job, err) < 0)
         return -1;
+    has_begun = job.state != JOB_ASSIGNED;
     if (may_run)
         attempt_abort (self, &job, why);
-    return job_retry (self, &job, &fault, job.state != JOB_ASSIGNED, err);
+    if (has_begun && board && board_note_fault (self, board, err) < 0)
+        return -1;
+    return job_retry (self, &job, &fault, has_begun, err);
 }
 
 int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t attempt, bool *is_wanted, err_t *err)
@@ -180,8 +185,18 @@ static int on_pushed (engine_t *self, const event_t *event, const job_t *job, er
     if (on_progress (self, event, job, JOB_VERIFYING, err) < 0)
         return -1;
     release (self, job);
+    if (board_note_work (self, board_of_principal (self, event->principal), err) < 0)
+        return -1;
     wait_set (self, WAIT_VERIFY, job->id, 0);
     return attempt_hand_out (self, job->id, err);
+}
+
+/* A registry in trouble is no worker's fault, nor does it say that the worker is well. */
+static int note_end (engine_t *self, board_t *board, err_code code, err_t *err)
+{
+    if (code == ERR_REGISTRY)
+        return 0;
+    return err_is_farm_fault (code) ? board_note_fault (self, board, err) : board_note_work (self, board, err);
 }
 
 /* The user's faults end the job. So does what the registry refuses for good; the rest is tried again, on another worker
@@ -199,8 +214,11 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
     if (note_progress (self, event, "failed", err) < 0)
         return -1;
     bool has_stopped = fault.code == ERR_CANCELLED || fault.code == ERR_INTERRUPTED;
+    board_t *board = board_of_principal (self, event->principal);
     if (fault.code == ERR_INTERRUPTED)
-        board_of_principal (self, event->principal)->is_online = false;
+        board->is_online = false;
+    if (!has_stopped && note_end (self, board, fault.code, err) < 0)
+        return -1;
     if (has_stopped || err_is_farm_fault (fault.code))
         return job_retry (self, job, &fault, !has_stopped, err);
     return job_fail (self, job, &fault, err);

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "coordinator/matching.h"
 #include "coordinator/principals.h"
 #include "coordinator/queue.h"
 #include "coordinator/results.h"
 #include "coordinator/spec.h"
 #include "coordinator/view.h"
+#include "coordinator/waiting.h"
+
+enum { QUEUE_TIMEOUT_MS = 600000 };
 
 /* -- submit ----------------------------------------------------------------------------------------------------- */
 
@@ -51,12 +53,18 @@ static bool may_emulate (const json_t *spec)
     return emulation && strcmp (emulation, "allow") == 0;
 }
 
+static int64_t timeout_of (const json_t *asked)
+{
+    const json_t *timeout = json_object_get (asked, "queue_timeout_ms");
+    return timeout ? json_integer_value (timeout) : QUEUE_TIMEOUT_MS;
+}
+
 static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
 {
     size_t i;
     json_t *item;
-    job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec),
-                        .class = class_of (json_string_value (json_object_get (spec, "priority"))) };
+    job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = json_object_get (spec, "require"),
+                        .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec) };
     json_array_foreach (json_object_get (spec, "platforms"), i, item) {
         plan.position = (int) i;
         plan.platform = json_string_value (item);
@@ -69,14 +77,27 @@ static int insert_parts (engine_t *self, int64_t build, int64_t principal, const
     return 0;
 }
 
-static int check_platforms (const engine_t *self, const json_t *spec, err_t *err)
+/* Why its jobs would wait, for the first platform that no worker takes jobs for now; NULL where there is none. The caller frees. */
+static char *why_waiting (const engine_t *self, const json_t *asked)
 {
     size_t i;
     json_t *item;
-    json_array_foreach (json_object_get (spec, "platforms"), i, item)
-        if (matching_check (self, json_string_value (item), may_emulate (spec), err) < 0)
-            return -1;
-    return 0;
+    json_array_foreach (json_object_get (asked, "platforms"), i, item) {
+        AUTO_JSON json_t *none = json_array ();
+        json_t *requires = json_object_get (asked, "require");
+        lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires ? requires : none };
+        snprintf (lane.platform, sizeof lane.platform, "%s", json_string_value (item));
+        if (!waiting_is_served (self, &lane))
+            return waiting_explain (self, &lane);
+    }
+    return NULL;
+}
+
+/* Whoever will not wait is told at once. */
+static int check_workers (const engine_t *self, const json_t *asked, err_t *err)
+{
+    AUTO_FREE char *why = timeout_of (asked) == 0 ? why_waiting (self, asked) : NULL;
+    return why ? err_set (err, ERR_NO_WORKER, "%s", why) : 0;
 }
 
 static int check_queue (const engine_t *self, err_t *err)
@@ -87,13 +108,14 @@ static int check_queue (const engine_t *self, err_t *err)
                     self->live_builds);
 }
 
-/* The header has what check_platforms looks at in a spec. */
+/* The header has what the checks look at in a spec. */
 int builds_on_check (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_JSON json_t *asked = json_deep_copy (event->header);
-    if (check_queue (self, err) < 0 || spec_normalise_platforms (asked, err) < 0 || check_platforms (self, asked, err) < 0)
+    if (check_queue (self, err) < 0 || spec_normalise_wishes (asked, err) < 0 || check_workers (self, asked, err) < 0)
         return -1;
-    engine_answer (self, event, "fine", NULL);
+    AUTO_FREE char *why = why_waiting (self, asked);
+    engine_answer (self, event, "fine", why ? json_pack ("{s:s}", "waiting", why) : NULL);
     return 0;
 }
 
@@ -105,7 +127,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
         return -1;
     AUTO_JSON json_t *spec = normalised;
     AUTO_FREE char *text = json_dumps (spec, JSON_COMPACT);
-    if (check_platforms (self, spec, err) < 0 || insert_build (self, event, text, repository, err) < 0)
+    if (check_workers (self, spec, err) < 0 || insert_build (self, event, text, repository, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;

@@ -4,6 +4,7 @@
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
 #include "coordinator/engine_private.h"
+#include "coordinator/orders.h"
 #include "coordinator/principals.h"
 #include "coordinator/tags.h"
 #include "coordinator/view.h"
@@ -32,6 +33,8 @@ static const struct {
     { "inspect", LOOKS, view_on_inspect },
     { "watch", LOOKS, view_on_watch },
     { "workers", LOOKS, view_on_workers },
+    { "worker", LOOKS, view_on_worker },
+    { "order", ADMIN, orders_on_order },
     { "gone", OWN, workers_on_gone },
     { "tick", OWN, workers_on_tick },
     { "verified", OWN, attempts_on_verified },

@@ -16,10 +16,11 @@
 #include "common/mem.h"
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
-#include "coordinator/engine_private.h"
+#include "coordinator/lanes.h"
 #include "coordinator/matching.h"
 #include "coordinator/tags.h"
 #include "coordinator/view.h"
+#include "coordinator/waiting.h"
 #include "coordinator/workers.h"
 
 enum { AGAIN_MAX = 3, AGAIN_MS = 1000, TRIES_MORE = 2 };
@@ -199,6 +200,8 @@ int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err)
  * lose each batch, and whoever only asks would hear of the disk instead. */
 static int conclude (engine_t *self, err_t *err)
 {
+    if (self->must_look)
+        waiting_look (self);
     if (self->boot_ms >= self->again_at) {
         if (self->must_match && matching_assign (self, err) < 0)
             return -1;
@@ -288,6 +291,8 @@ int64_t engine_next_tick (const engine_t *self)
     int64_t next = workers_next_tick (self);
     if (self->age_at < next)
         next = self->age_at;
+    if (self->patience_at < next)
+        next = self->patience_at;
     for (size_t i = 0; i < self->wait_count; i++)
         if (self->waits [i].due_at < next)
             next = self->waits [i].due_at;
@@ -321,8 +326,9 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
 {
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
-    self->boot_ms = self->age_at = now_ms;
-    if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
+    self->boot_ms = self->age_at = self->patience_at = now_ms;
+    if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
+        || lanes_tidy (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
         return -1;
     *out = take (&self);
     return 0;

@@ -14,11 +14,13 @@
 
 enum { BOARD_PLATFORMS_MAX = 32 };
 
-/* Jobs that the same workers can run (queue.h). */
+/* Jobs that ask the same of a worker (lanes.h). */
 typedef struct {
     int64_t id;
     char platform [PLATFORM_MAX];
     bool may_emulate;
+    json_t *requires;           /* requirements of its labels; owned */
+    int64_t unserved_since_ms;  /* wall clock: no worker takes such jobs; 0: one does, or nobody has looked yet */
 } lane_t;
 
 /* This part of the queue may have jobs. */
@@ -26,6 +28,9 @@ typedef struct { int64_t lane, principal; int class; } hint_t;
 
 /* When a worker was given a job of this user. */
 typedef struct { int64_t principal, at; } turn_t;
+
+/* What an admin has said of a worker. A forgotten one is forgotten until it says hello again. */
+typedef enum { MODE_ACTIVE, MODE_DRAINING, MODE_PAUSED, MODE_FORGOTTEN, MODES } board_mode;
 
 /* A registered worker. */
 typedef struct {
@@ -39,8 +44,12 @@ typedef struct {
     int64_t seen_at;            /* boot clock: last heartbeat or hello */
     int64_t gone_at;            /* boot clock: when its connection closed; 0: it did not */
     bool is_online;
+    board_mode mode;
+    int faults;                 /* attempts in a row that failed through the farm's fault */
+    int64_t quarantined_until_ms;           /* wall clock */
     int busy;                   /* attempts under lease, or being stopped */
-    turn_t *turns;
+    json_t *labels;             /* its own and an admin's; owned */
+    turn_t *turns;              /* owned */
     size_t turn_count;
 } board_t;
 
@@ -85,6 +94,7 @@ struct engine {
     int64_t boot_ms, wall_ms;
     bool has_begun;             /* the transaction */
     bool must_match;            /* something changed that lets a job be assigned */
+    bool must_look;             /* which lanes are served may have changed */
     bool must_publish;          /* or an index be handed to a publisher */
     err_t lost;                 /* the batch cannot be committed, and why */
     err_t fatal;                /* nor can the engine go on */
@@ -97,6 +107,7 @@ struct engine {
     hint_t *hints;
     size_t hint_count;
     int64_t last_turn;
+    int64_t patience_at;        /* boot clock: when to see whether a job has waited for its time */
     int64_t age_at;             /* boot clock: when to see whether a queued job rises a class */
     board_t *boards;
     size_t board_count;
@@ -139,16 +150,9 @@ void engine_watch (engine_t *self, int64_t build);
 int64_t event_int (const event_t *self, const char *field);
 const char *event_text (const event_t *self, const char *field);
 
-/* -- memory (live.c) */
-board_t *board_find (engine_t *self, int64_t worker);
-board_t *board_of_principal (engine_t *self, int64_t principal);
-board_t *board_of_peer (engine_t *self, uint64_t peer);
-board_t *board_of_name (engine_t *self, const char *name);
-board_t *board_add (engine_t *self, int64_t worker, int64_t principal);
+/* -- leases, halts and waits (live.c) */
 /* Does [{job, attempt}] name it? NULL names nothing. */
 bool attempts_name (const json_t *attempts, int64_t job, int64_t attempt);
-/* The entry of board->platforms, -1 where it cannot run it. */
-int board_platform (const board_t *self, const char *platform);
 lease_t *lease_find (engine_t *self, int64_t job);
 void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker);
 void lease_drop (engine_t *self, int64_t job);

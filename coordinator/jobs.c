@@ -7,13 +7,14 @@
 #include "common/mem.h"
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
+#include "coordinator/lanes.h"
 #include "coordinator/queue.h"
 
 enum { JOBS_MAX = 64, ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: something is wrong for good */
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal"
+#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal, lane"
 
 static void read_row (const query_t *query, job_t *out)
 {
@@ -27,6 +28,7 @@ static void read_row (const query_t *query, job_t *out)
     snprintf (out->platform, sizeof out->platform, "%s", query_get_text (query, 7));
     out->from_build = query_get_int (query, 8);
     out->principal = query_get_int (query, 9);
+    out->lane = query_get_int (query, 10);
 }
 
 int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
@@ -67,10 +69,10 @@ int jobs_left (engine_t *self, int64_t build, err_t *err)
 int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err)
 {
     int64_t lane;
-    if (queue_lane (self, plan->platform, plan->may_emulate, &lane, err) < 0)
+    if (lane_of (self, plan->platform, plan->may_emulate, plan->requires, &lane, err) < 0)
         return -1;
-    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms) "
-                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now)");
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms) "
+                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout)");
     query_int (&query, ":build", build);
     query_int (&query, ":position", plan->position);
     query_text (&query, ":platform", plan->platform);
@@ -79,6 +81,8 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     query_int (&query, ":class", plan->class);
     query_int (&query, ":principal", plan->principal);
     query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":ageing", self->settings.ageing_ms);
+    query_int (&query, ":timeout", plan->timeout_ms);
     return query_run (&query, err) < 0 ? -1 : queue_enter (self, db_last_id (self->db), err);
 }
 

@@ -7,6 +7,7 @@
 typedef struct {
     int64_t id, build, attempt;     /* attempt: the last one's number, 0 before the first */
     int64_t principal;              /* who submitted it */
+    int64_t lane;                   /* lanes.h */
     int64_t from_build;             /* it stands on that build's image; 0 on its own */
     int position, failures;
     bool may_emulate;
@@ -31,6 +32,8 @@ typedef struct {
     bool may_emulate;
     int class;                      /* queue.h */
     int64_t principal;
+    int64_t timeout_ms;             /* how long it waits when no worker takes such jobs */
+    const json_t *requires;         /* of a worker's labels, sorted; NULL for none */
 } job_plan_t;
 int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err);
 

@@ -1,63 +1,11 @@
-/* live.c - what the engine keeps in memory: workers' connections, leases, and waits. Arrays, for there are as many as there are
+/* live.c - what the engine keeps in memory: leases, halts and waits. Arrays, for there are as many as there are
  * workers and slots. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/boards.h"
 #include "coordinator/queue.h"
-#include "coordinator/workers.h"
-
-/* -- boards ----------------------------------------------------------------------------------------------------- */
-
-board_t *board_find (engine_t *self, int64_t worker)
-{
-    for (size_t i = 0; i < self->board_count; i++)
-        if (self->boards [i].id == worker)
-            return &self->boards [i];
-    return NULL;
-}
-
-board_t *board_of_principal (engine_t *self, int64_t principal)
-{
-    for (size_t i = 0; i < self->board_count; i++)
-        if (self->boards [i].principal == principal)
-            return &self->boards [i];
-    return NULL;
-}
-
-board_t *board_of_peer (engine_t *self, uint64_t peer)
-{
-    for (size_t i = 0; peer && i < self->board_count; i++)
-        if (self->boards [i].peer == peer)
-            return &self->boards [i];
-    return NULL;
-}
-
-board_t *board_of_name (engine_t *self, const char *name)
-{
-    for (size_t i = 0; i < self->board_count; i++)
-        if (strcmp (self->boards [i].name, name) == 0)
-            return &self->boards [i];
-    return NULL;
-}
-
-board_t *board_add (engine_t *self, int64_t worker, int64_t principal)
-{
-    self->boards = mem_resize (self->boards, (self->board_count + 1) * sizeof *self->boards);
-    board_t *board = &self->boards [self->board_count++];
-    memset (board, 0, sizeof *board);
-    board->id = worker;
-    board->principal = principal;
-    return board;
-}
-
-int board_platform (const board_t *self, const char *platform)
-{
-    for (size_t i = 0; i < self->platform_count; i++)
-        if (strcmp (self->platforms [i].name, platform) == 0)
-            return (int) i;
-    return -1;
-}
 
 /* -- leases ----------------------------------------------------------------------------------------------------- */
 
@@ -209,39 +157,16 @@ void wait_drop (engine_t *self, wait_kind kind, int64_t id)
 
 /* -- from the database ------------------------------------------------------------------------------------------ */
 
-/* What only the memory knew of these boards before: connection, clocks and turns. */
-static void keep_boards (engine_t *self, const board_t *old, size_t count)
+static int load_boards (engine_t *self, err_t *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        board_t *board = board_find (self, old [i].id);
-        if (!board || board->principal != old [i].principal) {
-            free (old [i].turns);
-            continue;
-        }
-        board->peer = old [i].peer;
-        board->seen_at = old [i].seen_at;
-        board->gone_at = old [i].gone_at;
-        board->is_online = old [i].is_online;
-        board->turns = old [i].turns;
-        board->turn_count = old [i].turn_count;
-    }
+    if (boards_load (self, err) < 0)
+        return -1;
     for (size_t i = 0; i < self->halt_count; i++) {
         board_t *board = board_find (self, self->halts [i].worker);
         if (board)
             board->busy++;
     }
-}
-
-static int load_boards (engine_t *self, err_t *err)
-{
-    board_t *old = take (&self->boards);
-    size_t count = self->board_count;
-    self->board_count = 0;
-    int rc = workers_load (self, err);
-    if (rc == 0)
-        keep_boards (self, old, count);
-    free (old);
-    return rc;
+    return 0;
 }
 
 static void keep_leases (engine_t *self, const lease_t *old, size_t count)
@@ -295,7 +220,7 @@ static int load_verifying (engine_t *self, err_t *err)
 
 int live_load (engine_t *self, err_t *err)
 {
-    self->must_match = self->must_publish = true;
+    self->must_match = self->must_look = self->must_publish = true;
     if (load_boards (self, err) < 0 || load_leases (self, err) < 0 || load_verifying (self, err) < 0 || queue_load (self, err) < 0)
         return -1;
     return count_builds (self, err);
@@ -304,16 +229,12 @@ int live_load (engine_t *self, err_t *err)
 void live_clear (engine_t *self)
 {
     queue_clear (self);
-    for (size_t i = 0; i < self->board_count; i++)
-        free (self->boards [i].turns);
-    free (self->boards);
+    boards_clear (self);
     free (self->leases);
     free (self->waits);
     free (self->halts);
     self->halts = NULL;
-    self->halt_count = 0;
-    self->boards = NULL;
     self->leases = NULL;
     self->waits = NULL;
-    self->board_count = self->lease_count = self->wait_count = 0;
+    self->halt_count = self->lease_count = self->wait_count = 0;
 }

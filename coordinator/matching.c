@@ -1,36 +1,28 @@
 /* matching.c - see matching.h. */
 #include "coordinator/matching.h"
 
-#include <string.h>
-
-#include "common/mem.h"
+#include "coordinator/boards.h"
 #include "coordinator/attempts.h"
+#include "coordinator/lanes.h"
 #include "coordinator/queue.h"
 
-static bool has_slot (const board_t *board)
+static bool has_slot (const engine_t *self, const board_t *board)
 {
-    return board->is_online && board->peer && board->busy < board->slots;
-}
-
-/* Runs the platform at all (1 natively, 2 emulated), 0 if it does not. */
-static int how_it_runs (const board_t *board, const char *platform)
-{
-    int index = board_platform (board, platform);
-    return index < 0 ? 0 : board->platforms [index].is_emulated ? 2 : 1;
+    return board_is_open (self, board) && board->busy < board->slots;
 }
 
 /* -- choosing --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int how;                    /* how_it_runs */
+    runs_t runs;
     bool has_failed;            /* at this job */
     double load;
 } rank_t;
 
 static bool is_better (const rank_t *a, const rank_t *b)
 {
-    if (a->how != b->how)
-        return a->how < b->how;
+    if (a->runs != b->runs)
+        return a->runs < b->runs;
     if (a->has_failed != b->has_failed)
         return b->has_failed;
     return a->load < b->load;
@@ -47,12 +39,13 @@ static int has_failed (engine_t *self, int64_t job, int64_t worker, bool *out, e
 
 static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emulated, err_t *err)
 {
-    rank_t best = { .how = 0 };
+    const lane_t *lane = lane_find (self, job->lane);
+    rank_t best = { .runs = RUNS_NOT };
     *out = NULL;
-    for (size_t i = 0; i < self->board_count; i++) {
+    for (size_t i = 0; lane && i < self->board_count; i++) {
         board_t *board = &self->boards [i];
-        rank_t rank = { .how = how_it_runs (board, job->platform), .load = (double) board->busy / board->slots };
-        if (!has_slot (board) || rank.how == 0 || (rank.how == 2 && !job->may_emulate))
+        rank_t rank = { .load = (double) board->busy / board->slots };
+        if (!has_slot (self, board) || (rank.runs = lane_runs_on (lane, board)) == RUNS_NOT)
             continue;
         if (job->failures && has_failed (self, job->id, board->id, &rank.has_failed, err) < 0)
             return -1;
@@ -61,7 +54,7 @@ static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emu
         *out = board;
         best = rank;
     }
-    *is_emulated = best.how == 2;
+    *is_emulated = best.runs == RUNS_EMULATED;
     return 0;
 }
 
@@ -94,57 +87,10 @@ int matching_assign (engine_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->board_count; i++) {
         int rc = 1;
-        while (rc == 1 && has_slot (&self->boards [i]))
+        while (rc == 1 && has_slot (self, &self->boards [i]))
             rc = serve (self, &self->boards [i], err);
         if (rc < 0)
             return -1;
     }
     return 0;
-}
-
-/* -- words ------------------------------------------------------------------------------------------------------ */
-
-static void add_word (buffer_t *text, const char *word)
-{
-    if (text->size == 0 || !strstr ((const char *) text->data, word))
-        buffer_printf (text, "%s%s", text->size ? ", " : "", word);
-}
-
-int matching_check (const engine_t *self, const char *platform, bool may_emulate, err_t *err)
-{
-    AUTO_BUFFER buffer_t native = { 0 }, emulators = { 0 };
-    for (size_t i = 0; i < self->board_count; i++) {
-        const board_t *board = &self->boards [i];
-        int how = how_it_runs (board, platform);
-        if (how == 1 || (how == 2 && may_emulate))
-            return 0;
-        if (how == 2)
-            add_word (&emulators, board->name);
-        for (size_t j = 0; j < board->platform_count; j++)
-            if (!board->platforms [j].is_emulated)
-                add_word (&native, board->platforms [j].name);
-    }
-    if (self->board_count == 0)
-        return err_set (err, ERR_NO_WORKER, "no worker runs %s: no worker has joined this farm yet (farm-worker join)", platform);
-    return err_set (err, ERR_NO_WORKER, "no worker runs %s; the workers run %s%s%s%s", platform,
-                    native.size ? (const char *) native.data : "nothing natively",
-                    emulators.size ? "; with --emulation allow it could be emulated by " : "",
-                    emulators.size ? (const char *) emulators.data : "",
-                    emulators.size ? "" : ", and none could emulate it");
-}
-
-char *matching_explain (const engine_t *self, int64_t job, const char *platform, bool may_emulate)
-{
-    if (wait_is_pending (self, WAIT_MATCH, job))
-        return mem_strdup ("a moment before the next attempt");
-    bool is_registered = false, is_online = false;
-    for (size_t i = 0; i < self->board_count; i++) {
-        int how = how_it_runs (&self->boards [i], platform);
-        if (how == 0 || (how == 2 && !may_emulate))
-            continue;
-        is_registered = true;
-        is_online |= self->boards [i].is_online && self->boards [i].peer;
-    }
-    return mem_printf (is_online ? "no free worker for %s" : is_registered ? "no worker for %s is online" : "no worker for %s",
-                       platform);
 }

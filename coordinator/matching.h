@@ -9,11 +9,4 @@
  * that has, then the least loaded. */
 int matching_assign (engine_t *self, err_t *err);
 
-/* Can any registered worker, online or not, run this? ERR_NO_WORKER says which platforms there are, and whether one could
- * emulate it. */
-int matching_check (const engine_t *self, const char *platform, bool may_emulate, err_t *err);
-
-/* Why a queued job waits, for a person. The caller frees. */
-char *matching_explain (const engine_t *self, int64_t job, const char *platform, bool may_emulate);
-
 #endif

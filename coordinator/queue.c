@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/boards.h"
+#include "coordinator/lanes.h"
 
 enum { LOOK_AHEAD = 16, AGE_BATCH = 1000 };
 
@@ -18,50 +20,10 @@ int class_of (const char *name)
     return CLASS_NORMAL;
 }
 
-/* -- lanes ------------------------------------------------------------------------------------------------------ */
-
-static lane_t *lane_find (engine_t *self, int64_t id)
+static bool serves (engine_t *self, const board_t *board, const hint_t *part)
 {
-    for (size_t i = 0; i < self->lane_count; i++)
-        if (self->lanes [i].id == id)
-            return &self->lanes [i];
-    return NULL;
-}
-
-static void add_lane (engine_t *self, int64_t id, const char *platform, bool may_emulate)
-{
-    self->lanes = mem_resize (self->lanes, (self->lane_count + 1) * sizeof *self->lanes);
-    lane_t *lane = &self->lanes [self->lane_count++];
-    *lane = (lane_t) { .id = id, .may_emulate = may_emulate };
-    snprintf (lane->platform, sizeof lane->platform, "%s", platform);
-}
-
-static int insert_lane (engine_t *self, const char *platform, bool may_emulate, err_t *err)
-{
-    query_t query = db_query (self->db, "INSERT INTO lanes (platform, may_emulate, requires) VALUES (:platform, :emulate, '[]')");
-    query_text (&query, ":platform", platform);
-    query_int (&query, ":emulate", may_emulate);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
-int queue_lane (engine_t *self, const char *platform, bool may_emulate, int64_t *lane, err_t *err)
-{
-    for (size_t i = 0; i < self->lane_count; i++)
-        if (self->lanes [i].may_emulate == may_emulate && strcmp (self->lanes [i].platform, platform) == 0) {
-            *lane = self->lanes [i].id;
-            return 0;
-        }
-    if (insert_lane (self, platform, may_emulate, err) < 0)
-        return -1;
-    *lane = db_last_id (self->db);
-    add_lane (self, *lane, platform, may_emulate);
-    return 0;
-}
-
-static bool board_fits (const board_t *board, const lane_t *lane)
-{
-    int index = lane ? board_platform (board, lane->platform) : -1;
-    return index >= 0 && (lane->may_emulate || !board->platforms [index].is_emulated);
+    const lane_t *lane = lane_find (self, part->lane);
+    return lane && lane_runs_on (lane, board) != RUNS_NOT;
 }
 
 /* -- hints ------------------------------------------------------------------------------------------------------ */
@@ -98,6 +60,9 @@ int queue_enter (engine_t *self, int64_t job, err_t *err)
     if (query_step (&query)) {
         add_hint (self, query_get_int (&query, 0), (int) query_get_int (&query, 1), query_get_int (&query, 2));
         self->must_match = true;
+        const lane_t *lane = lane_find (self, query_get_int (&query, 0));
+        if (lane && lane->unserved_since_ms && self->patience_at > self->boot_ms)
+            self->patience_at = self->boot_ms;
         if (query_get_int (&query, 1) > CLASS_HIGH && self->age_at == INT64_MAX)
             self->age_at = self->boot_ms + self->settings.ageing_ms;
     }
@@ -156,7 +121,7 @@ static bool next_user (queue_walk_t *self)
     int64_t best_turn = INT64_MAX, best_user = 0;
     for (size_t i = 0; i < self->engine->hint_count; i++) {
         const hint_t *hint = &self->engine->hints [i];
-        if (hint->class != self->class || !board_fits (self->board, lane_find (self->engine, hint->lane)))
+        if (hint->class != self->class || !serves (self->engine, self->board, hint))
             continue;
         int64_t turn = turn_of (self->board, hint->principal), user = hint->principal;
         bool is_behind = turn > self->turn || (turn == self->turn && user > self->user);
@@ -192,8 +157,7 @@ static int next_of_user (queue_walk_t *self, int64_t *job, err_t *err)
     for (size_t i = 0; i < engine->hint_count; ) {
         hint_t hint = engine->hints [i];
         int64_t id;
-        if (hint.class != self->class || hint.principal != self->user
-            || !board_fits (self->board, lane_find (engine, hint.lane))) {
+        if (hint.class != self->class || hint.principal != self->user || !serves (engine, self->board, &hint)) {
             i++;
             continue;
         }
@@ -230,21 +194,21 @@ int queue_walk_next (queue_walk_t *self, int64_t *job, err_t *err)
 
 /* -- age -------------------------------------------------------------------------------------------------------- */
 
-static int64_t oldest_queued_ms (engine_t *self, err_t *err)
+static int64_t next_rise_ms (engine_t *self, err_t *err)
 {
-    int64_t oldest = INT64_MAX;
-    query_t query = db_query (self->db, "SELECT queued_ms FROM jobs WHERE state = 'queued' AND class > 0 ORDER BY queued_ms LIMIT 1");
+    int64_t next = INT64_MAX;
+    query_t query = db_query (self->db, "SELECT rises_ms FROM jobs WHERE state = 'queued' AND class > 0 ORDER BY rises_ms LIMIT 1");
     if (query_step (&query))
-        oldest = query_get_int (&query, 0);
-    return query_end (&query, err) < 0 ? -1 : oldest;
+        next = query_get_int (&query, 0);
+    return query_end (&query, err) < 0 ? -1 : next;
 }
 
 static int raise_some (engine_t *self, err_t *err)
 {
-    query_t query = db_query (self->db, "UPDATE jobs SET class = class - 1, queued_ms = :now WHERE id IN (SELECT id FROM jobs "
-                              "WHERE state = 'queued' AND class > 0 AND queued_ms <= :since ORDER BY queued_ms LIMIT :limit)");
+    query_t query = db_query (self->db, "UPDATE jobs SET class = class - 1, rises_ms = :now + :ageing WHERE id IN (SELECT id FROM jobs "
+                              "WHERE state = 'queued' AND class > 0 AND rises_ms <= :now ORDER BY rises_ms LIMIT :limit)");
     query_int (&query, ":now", self->wall_ms);
-    query_int (&query, ":since", self->wall_ms - self->settings.ageing_ms);
+    query_int (&query, ":ageing", self->settings.ageing_ms);
     query_int (&query, ":limit", AGE_BATCH);
     return query_run (&query, err);
 }
@@ -254,24 +218,15 @@ int queue_age (engine_t *self, err_t *err)
     if (self->boot_ms < self->age_at)
         return 0;
     int raised = raise_some (self, err);
-    int64_t oldest = raised < 0 ? -1 : oldest_queued_ms (self, err);
-    if (oldest < 0)
+    int64_t next = raised < 0 ? -1 : next_rise_ms (self, err);
+    if (next < 0)
         return -1;
-    int64_t due_ms = oldest == INT64_MAX ? INT64_MAX : oldest + self->settings.ageing_ms - self->wall_ms;
-    self->age_at = due_ms == INT64_MAX ? INT64_MAX : self->boot_ms + (due_ms > 1 ? due_ms : 1);
+    int64_t wait_ms = next - self->wall_ms > 1 ? next - self->wall_ms : 1;
+    self->age_at = next == INT64_MAX ? INT64_MAX : self->boot_ms + wait_ms;
     return raised > 0 ? queue_load (self, err) : 0;
 }
 
 /* -- from the database ------------------------------------------------------------------------------------------ */
-
-static int load_lanes (engine_t *self, err_t *err)
-{
-    self->lane_count = 0;
-    query_t query = db_query (self->db, "SELECT id, platform, may_emulate FROM lanes ORDER BY id");
-    while (query_step (&query))
-        add_lane (self, query_get_int (&query, 0), query_get_text (&query, 1), query_get_int (&query, 2) != 0);
-    return query_end (&query, err);
-}
 
 static int load_hints (engine_t *self, err_t *err)
 {
@@ -296,16 +251,15 @@ static int load_resting (engine_t *self, err_t *err)
 int queue_load (engine_t *self, err_t *err)
 {
     self->must_match = true;
-    if (load_lanes (self, err) < 0 || load_hints (self, err) < 0)
+    if (lanes_load (self, err) < 0 || load_hints (self, err) < 0)
         return -1;
     return load_resting (self, err);
 }
 
 void queue_clear (engine_t *self)
 {
-    free (self->lanes);
+    lanes_clear (self);
     free (self->hints);
-    self->lanes = NULL;
     self->hints = NULL;
-    self->lane_count = self->hint_count = 0;
+    self->hint_count = 0;
 }

@@ -1,6 +1,6 @@
 /* queue.h - the order in which queued jobs are served.
  *
- * A job waits in a lane: the jobs that the same workers can run. Of the lanes that a worker serves, the highest class comes
+ * Jobs wait in lanes (lanes.h), by what they ask of a worker. Of the lanes that a worker serves, the highest class comes
  * first; within a class the users take turns, the one that this worker has served longest ago first; and of one user's jobs the
  * oldest. So whoever has one build waits for one job of each other user at most, however many those have. A job that waits for
  * long rises into the next class: nothing waits for ever.
@@ -16,9 +16,6 @@ enum { CLASS_HIGH, CLASS_NORMAL, CLASS_LOW, CLASSES };
 
 /* "high", "normal", "low"; CLASS_NORMAL for NULL and what is none of them. */
 int class_of (const char *name);
-
-/* The lane of such jobs, made where there is none. */
-int queue_lane (engine_t *self, const char *platform, bool may_emulate, int64_t *lane, err_t *err);
 
 /* A job has come (back) into the queue; after queue_rest it waits for queue_wake before anybody gets it. */
 int queue_enter (engine_t *self, int64_t job, err_t *err);

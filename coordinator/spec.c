@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/label.h"
 #include "common/mem.h"
 #include "common/platform.h"
 
@@ -26,7 +27,7 @@ static void add_once (json_t *texts, const char *text)
         json_array_append_new (texts, json_string (text));
 }
 
-int spec_normalise_platforms (json_t *spec, err_t *err)
+static int normalise_platforms (json_t *spec, err_t *err)
 {
     AUTO_JSON json_t *all = json_array ();
     size_t i;
@@ -78,10 +79,39 @@ static int normalise_tags (json_t *spec, char repository [REFERENCE_MAX], err_t 
     return json_object_set (spec, "tags", all);
 }
 
+static int compare_texts (const void *a, const void *b)
+{
+    return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Sorted and each once, so that the same requirements are one lane. */
+static int normalise_requirements (json_t *spec, err_t *err)
+{
+    const json_t *given = json_object_get (spec, "require");
+    size_t i, count = json_array_size (given);
+    AUTO_FREE const char **texts = mem_alloc ((count + 1) * sizeof *texts);
+    AUTO_JSON json_t *all = json_array ();
+    json_t *item;
+    json_array_foreach ((json_t *) given, i, item) {
+        texts [i] = json_string_value (item);
+        if (requirement_check (texts [i], err) < 0)
+            return -1;
+    }
+    qsort (texts, count, sizeof *texts, compare_texts);
+    for (i = 0; i < count; i++)
+        add_once (all, texts [i]);
+    return given ? json_object_set (spec, "require", all) : 0;
+}
+
+int spec_normalise_wishes (json_t *spec, err_t *err)
+{
+    return normalise_platforms (spec, err) < 0 ? -1 : normalise_requirements (spec, err);
+}
+
 int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE_MAX], err_t *err)
 {
     AUTO_JSON json_t *self = json_deep_copy (spec);
-    if (spec_normalise_platforms (self, err) < 0 || normalise_tags (self, repository, err) < 0)
+    if (spec_normalise_wishes (self, err) < 0 || normalise_tags (self, repository, err) < 0)
         return -1;
     AUTO_FREE char *text = json_dumps (self, JSON_COMPACT);
     if (!text || strlen (text) > SPEC_TEXT_MAX)

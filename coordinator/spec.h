@@ -12,7 +12,7 @@ enum { SPEC_TEXT_MAX = 48 * 1024 };     /* of JSON: a spec travels in an assignm
 /* A new object in *out (to the caller) from a spec that fits its schema; repository gets host/path of the first tag. ERR_USAGE. */
 int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE_MAX], err_t *err);
 
-/* The field `platforms` of an object, in place. ERR_USAGE. */
-int spec_normalise_platforms (json_t *spec, err_t *err);
+/* The fields `platforms` and `require` of an object, in place: what it asks of workers. ERR_USAGE. */
+int spec_normalise_wishes (json_t *spec, err_t *err);
 
 #endif

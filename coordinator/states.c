@@ -102,8 +102,10 @@ int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job
 {
     if (!job_may_move (from, to))
         return err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
-    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0 WHERE id = :id AND state = :from");
+    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0, queued_ms = CASE WHEN :queued THEN :now ELSE queued_ms END WHERE id = :id AND state = :from");
     query_int (&query, ":id", job);
+    query_int (&query, ":queued", to == JOB_QUEUED);
+    query_int (&query, ":now", engine->wall_ms);
     query_text (&query, ":from", job_names [from]);
     query_text (&query, ":to", job_names [to]);
     int changed = query_run (&query, err);

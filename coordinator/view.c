@@ -6,62 +6,25 @@
 
 #include "common/mem.h"
 #include "coordinator/builds.h"
-#include "coordinator/matching.h"
+#include "coordinator/cells.h"
+#include "coordinator/waiting.h"
 
-enum { VIEW_MAX = 56 * 1024, LIST_MAX = 48 * 1024, PAGE_MAX = 50 };
+enum { VIEW_MAX = 56 * 1024, PAGE_MAX = 50 };
 
 /* How much of a build is shown: bytes of each text, and of each job's attempts so many. */
 typedef struct { size_t text; int attempts; } extent_t;
-
-/* -- cells ------------------------------------------------------------------------------------------------------ */
-
-/* A worker's words may hold control characters: each is six bytes of JSON, and nothing for a terminal. */
-static json_t *one_line (const char *text)
-{
-    AUTO_FREE char *line = mem_strdup (text);
-    for (char *c = line; *c; c++)
-        if ((unsigned char) *c < ' ' || *c == 0x7f)
-            *c = ' ';
-    return json_string (line);
-}
-
-/* Cut at a character's beginning: UTF-8 stays whole. */
-static json_t *text_or_null (const query_t *query, int column, size_t max)
-{
-    const char *text = query_get_text (query, column);
-    if (!text)
-        return json_null ();
-    size_t size = strlen (text);
-    if (size <= max)
-        return one_line (text);
-    while (max > 0 && ((unsigned char) text [max] & 0xc0) == 0x80)
-        max--;
-    AUTO_FREE char *cut = mem_printf ("%.*s…", (int) max, text);
-    return one_line (cut);
-}
-
-static json_t *int_or_null (const query_t *query, int column)
-{
-    return query_is_null (query, column) ? json_null () : json_integer (query_get_int (query, column));
-}
-
-static int size_of (const json_t *value)
-{
-    AUTO_FREE char *text = json_dumps (value, JSON_COMPACT);
-    return text ? (int) strlen (text) : 0;
-}
 
 /* -- attempts and jobs ------------------------------------------------------------------------------------------ */
 
 static json_t *attempt_of (const query_t *query, size_t max)
 {
     return json_pack ("{s:I, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                      "attempt", (json_int_t) query_get_int (query, 0), "worker", text_or_null (query, 1, 64),
-                      "state", text_or_null (query, 2, 32), "emulated", (int) query_get_int (query, 3),
-                      "code", text_or_null (query, 4, 32), "reason", text_or_null (query, 5, max),
-                      "assigned_ms", int_or_null (query, 6), "building_ms", int_or_null (query, 7),
-                      "pushing_ms", int_or_null (query, 8), "verifying_ms", int_or_null (query, 9),
-                      "ended_ms", int_or_null (query, 10), "builder_ms", int_or_null (query, 11));
+                      "attempt", (json_int_t) query_get_int (query, 0), "worker", cell_text (query, 1, 64),
+                      "state", cell_text (query, 2, 32), "emulated", (int) query_get_int (query, 3),
+                      "code", cell_text (query, 4, 32), "reason", cell_text (query, 5, max),
+                      "assigned_ms", cell_int (query, 6), "building_ms", cell_int (query, 7),
+                      "pushing_ms", cell_int (query, 8), "verifying_ms", cell_int (query, 9),
+                      "ended_ms", cell_int (query, 10), "builder_ms", cell_int (query, 11));
 }
 
 /* Oldest first; of many the last ones. */
@@ -79,24 +42,27 @@ static int add_attempts (engine_t *self, json_t *job, extent_t extent, err_t *er
     return query_end (&query, err);
 }
 
-static json_t *waiting_of (const engine_t *self, const query_t *query)
+static json_t *waiting_of (engine_t *self, const query_t *query)
 {
-    if (strcmp (query_get_text (query, 2), "queued") != 0)
+    const lane_t *lane = lane_find (self, query_get_int (query, 6));
+    if (strcmp (query_get_text (query, 2), "queued") != 0 || !lane)
         return json_null ();
-    AUTO_FREE char *text = matching_explain (self, query_get_int (query, 0), query_get_text (query, 1), query_get_int (query, 6) != 0);
+    if (wait_is_pending (self, WAIT_MATCH, query_get_int (query, 0)))
+        return json_string ("a moment before the next attempt");
+    AUTO_FREE char *text = waiting_explain (self, lane);
     return json_string (text);
 }
 
-static json_t *job_of (const engine_t *self, const query_t *query, size_t max)
+static json_t *job_of (engine_t *self, const query_t *query, size_t max)
 {
     return json_pack ("{s:I, s:o, s:o, s:I, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                      "id", (json_int_t) query_get_int (query, 0), "platform", text_or_null (query, 1, PLATFORM_MAX),
-                      "state", text_or_null (query, 2, 32), "attempt", (json_int_t) query_get_int (query, 3),
-                      "worker", text_or_null (query, 4, 64), "emulated", (int) query_get_int (query, 5),
-                      "digest", text_or_null (query, 7, 80), "waiting", waiting_of (self, query),
-                      "code", text_or_null (query, 8, 32), "reason", text_or_null (query, 9, max),
-                      "step", text_or_null (query, 10, max), "exit_status", int_or_null (query, 11),
-                      "from_build", int_or_null (query, 12));
+                      "id", (json_int_t) query_get_int (query, 0), "platform", cell_text (query, 1, PLATFORM_MAX),
+                      "state", cell_text (query, 2, 32), "attempt", (json_int_t) query_get_int (query, 3),
+                      "worker", cell_text (query, 4, 64), "emulated", (int) query_get_int (query, 5),
+                      "digest", cell_text (query, 7, 80), "waiting", waiting_of (self, query),
+                      "code", cell_text (query, 8, 32), "reason", cell_text (query, 9, max),
+                      "step", cell_text (query, 10, max), "exit_status", cell_int (query, 11),
+                      "from_build", cell_int (query, 12));
 }
 
 /* Without attempts there is no such field. */
@@ -106,7 +72,7 @@ static int add_jobs (engine_t *self, json_t *build, extent_t extent, err_t *err)
     size_t i;
     json_object_set_new (build, "jobs", all);
     query_t query = db_query (self->db, "SELECT jobs.id, jobs.platform, jobs.state, jobs.attempt, workers.name, "
-                              "coalesce (attempts.is_emulated, jobs.from_emulated), jobs.may_emulate, jobs.digest, jobs.code, jobs.reason, "
+                              "coalesce (attempts.is_emulated, jobs.from_emulated), jobs.lane, jobs.digest, jobs.code, jobs.reason, "
                               "jobs.step, jobs.exit_status, jobs.from_build FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND "
                               "attempts.number = jobs.attempt AND jobs.state <> 'queued' LEFT JOIN workers "
                               "ON workers.id = attempts.worker WHERE jobs.build = :build ORDER BY jobs.position");
@@ -130,12 +96,12 @@ static json_t *build_of (const query_t *query, size_t max)
 {
     AUTO_JSON json_t *spec = json_loads (query_get_text (query, 3), 0, NULL);
     return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o}",
-                      "id", (json_int_t) query_get_int (query, 0), "state", text_or_null (query, 1, 32),
-                      "user", text_or_null (query, 2, 64), "tags", json_object_get (spec, "tags"),
+                      "id", (json_int_t) query_get_int (query, 0), "state", cell_text (query, 1, 32),
+                      "user", cell_text (query, 2, 64), "tags", json_object_get (spec, "tags"),
                       "platforms", json_object_get (spec, "platforms"), "context", json_object_get (spec, "context"),
-                      "created_ms", int_or_null (query, 4), "ended_ms", int_or_null (query, 5),
-                      "digest", text_or_null (query, 6, 80), "code", text_or_null (query, 7, 32),
-                      "reason", text_or_null (query, 8, max), "note", text_or_null (query, 9, max));
+                      "created_ms", cell_int (query, 4), "ended_ms", cell_int (query, 5),
+                      "digest", cell_text (query, 6, 80), "code", cell_text (query, 7, 32),
+                      "reason", cell_text (query, 8, max), "note", cell_text (query, 9, max));
 }
 
 static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, err_t *err)
@@ -161,7 +127,7 @@ json_t *view_build (engine_t *self, int64_t build, err_t *err)
     for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) {
         json_decref (view);
         view = view_build_cut (self, build, extents [i], err);
-        if (!view || size_of (view) <= VIEW_MAX)
+        if (!view || cell_size (view) <= VIEW_MAX)
             break;
     }
     return view;
@@ -217,48 +183,11 @@ int view_on_list (engine_t *self, const event_t *event, err_t *err)
             json_decref (shown);
             return -1;
         }
-        size += size_of (build);
+        size += cell_size (build);
         if (i > 0 && size > LIST_MAX)
             break;
         json_array_append (shown, build);
     }
     engine_answer (self, event, "builds", json_pack ("{s:o}", "builds", shown));
-    return 0;
-}
-
-/* -- workers ---------------------------------------------------------------------------------------------------- */
-
-static json_t *worker_of (engine_t *self, const query_t *query)
-{
-    const board_t *board = board_find (self, query_get_int (query, 0));
-    bool is_online = board && board->is_online && board->peer;
-    return json_pack ("{s:o, s:s, s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:I}", "name", text_or_null (query, 1, 64),
-                      "state", is_online ? "online" : "lost",
-                      "platforms", json_loads (query_get_text (query, 2), 0, NULL), "slots", (json_int_t) query_get_int (query, 3),
-                      "busy", board ? board->busy : 0, "cpus", (json_int_t) query_get_int (query, 4),
-                      "memory_bytes", (json_int_t) query_get_int (query, 5), "builder", text_or_null (query, 6, 128),
-                      "isolation", text_or_null (query, 7, 64), "isolation_reason", text_or_null (query, 8, 256),
-                      "version", text_or_null (query, 9, 64), "seen_ms", (json_int_t) query_get_int (query, 10));
-}
-
-int view_on_workers (engine_t *self, const event_t *event, err_t *err)
-{
-    json_t *all = json_array ();
-    int size = 0;
-    bool has_more;
-    const char *after = event_text (event, "after");
-    query_t query = db_query (self->db, "SELECT id, name, platforms, slots, cpus, memory_bytes, builder, isolation, "
-                              "isolation_reason, version, seen_ms FROM workers WHERE name > :after ORDER BY name");
-    query_text (&query, ":after", after ? after : "");
-    while ((has_more = query_step (&query)) && size < LIST_MAX) {
-        json_t *worker = worker_of (self, &query);
-        size += size_of (worker);
-        json_array_append_new (all, worker);
-    }
-    if (query_end (&query, err) < 0) {
-        json_decref (all);
-        return -1;
-    }
-    engine_answer (self, event, "worker-list", json_pack ("{s:o, s:b}", "workers", all, "has_more", has_more));
     return 0;
 }

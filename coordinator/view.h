@@ -7,9 +7,13 @@
 handler_fn view_on_list;
 handler_fn view_on_inspect;
 handler_fn view_on_watch;
-handler_fn view_on_workers;
+handler_fn view_on_workers;             /* view_workers.c */
+handler_fn view_on_worker;
 
 /* A build with jobs and attempts, short enough for a message; to the caller. NULL: ERR_NOT_FOUND. */
 json_t *view_build (engine_t *self, int64_t build, err_t *err);
+
+/* A worker and what it works on; to the caller. NULL: ERR_NOT_FOUND. */
+json_t *view_worker (engine_t *self, const char *name, err_t *err);
 
 #endif

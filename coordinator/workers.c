@@ -7,101 +7,12 @@
 
 #include "common/mem.h"
 #include "coordinator/attempts.h"
+#include "coordinator/boards.h"
 #include "coordinator/principals.h"
 #include "coordinator/queue.h"
+#include "coordinator/waiting.h"
 
 enum { OVERDUE_MS = 300000 };
-
-/* -- the table -------------------------------------------------------------------------------------------------- */
-
-static int read_platforms (board_t *board, const json_t *platforms, err_t *err)
-{
-    size_t i;
-    json_t *item;
-    board->platform_count = 0;
-    json_array_foreach ((json_t *) platforms, i, item) {
-        platform_t platform;
-        char name [PLATFORM_MAX];
-        const char *text = json_string_value (json_object_get (item, "platform"));
-        if (platform_parse (&platform, text ? text : "", err) < 0)
-            return -1;
-        platform_format (&platform, name);
-        if (board->platform_count == BOARD_PLATFORMS_MAX || board_platform (board, name) >= 0)
-            continue;
-        strcpy (board->platforms [board->platform_count].name, name);
-        board->platforms [board->platform_count++].is_emulated = json_is_true (json_object_get (item, "emulated"));
-    }
-    return 0;
-}
-
-static int load_one (engine_t *self, const query_t *query, err_t *err)
-{
-    board_t *board = board_add (self, query_get_int (query, 0), query_get_int (query, 1));
-    AUTO_JSON json_t *platforms = json_loads (query_get_text (query, 4), 0, NULL);
-    snprintf (board->name, sizeof board->name, "%s", query_get_text (query, 2));
-    snprintf (board->instance, sizeof board->instance, "%s", query_get_text (query, 3));
-    board->slots = (int) query_get_int (query, 5);
-    return read_platforms (board, platforms, err);
-}
-
-int workers_load (engine_t *self, err_t *err)
-{
-    int rc = 0;
-    query_t query = db_query (self->db, "SELECT id, principal, name, instance, platforms, slots FROM workers ORDER BY id");
-    while (rc == 0 && query_step (&query))
-        rc = load_one (self, &query, err);
-    return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
-}
-
-static void bind_description (query_t *query, const event_t *event, const json_t *worker, const char *platforms)
-{
-    const char *reason = json_string_value (json_object_get (worker, "isolation_reason"));
-    query_text (query, ":name", json_string_value (json_object_get (worker, "name")));
-    query_text (query, ":instance", event_text (event, "instance"));
-    query_text (query, ":platforms", platforms);
-    query_int (query, ":slots", json_integer_value (json_object_get (worker, "slots")));
-    query_int (query, ":cpus", json_integer_value (json_object_get (worker, "cpus")));
-    query_int (query, ":memory", json_integer_value (json_object_get (worker, "memory_bytes")));
-    query_text (query, ":builder", json_string_value (json_object_get (worker, "builder")));
-    query_text (query, ":isolation", json_string_value (json_object_get (worker, "isolation")));
-    query_text (query, ":reason", reason ? reason : "");
-    query_text (query, ":version", event_text (event, "version"));
-}
-
-static int insert (engine_t *self, const event_t *event, const json_t *worker, const char *platforms, err_t *err)
-{
-    query_t query = db_query (self->db, "INSERT INTO workers (principal, name, instance, platforms, slots, cpus, memory_bytes, "
-                              "builder, isolation, isolation_reason, version, seen_ms) VALUES (:principal, :name, :instance, "
-                              ":platforms, :slots, :cpus, :memory, :builder, :isolation, :reason, :version, :now)");
-    bind_description (&query, event, worker, platforms);
-    query_int (&query, ":principal", event->principal);
-    query_int (&query, ":now", self->wall_ms);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
-static int update (engine_t *self, int64_t id, const event_t *event, const json_t *worker, const char *platforms, err_t *err)
-{
-    query_t query = db_query (self->db, "UPDATE workers SET principal = :principal, name = :name, instance = :instance, "
-                              "platforms = :platforms, slots = :slots, cpus = :cpus, memory_bytes = :memory, "
-                              "builder = :builder, isolation = :isolation, isolation_reason = :reason, version = :version, "
-                              "seen_ms = :now WHERE id = :id");
-    bind_description (&query, event, worker, platforms);
-    query_int (&query, ":principal", event->principal);
-    query_int (&query, ":now", self->wall_ms);
-    query_int (&query, ":id", id);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
-static int see (engine_t *self, board_t *board, err_t *err)
-{
-    board->seen_at = self->boot_ms;
-    board->gone_at = 0;
-    board->is_online = true;
-    query_t query = db_query (self->db, "UPDATE workers SET seen_ms = :now WHERE id = :id");
-    query_int (&query, ":now", self->wall_ms);
-    query_int (&query, ":id", board->id);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
 
 /* -- what it holds ---------------------------------------------------------------------------------------------- */
 
@@ -163,42 +74,6 @@ static int welcome (engine_t *self, const event_t *event, err_t *err)
     return 0;
 }
 
-/* The board that says hello: by its key; or by its name, when a machine was set up anew and its former key is not there. */
-static int find_board (engine_t *self, const event_t *event, const char *name, board_t **out, err_t *err)
-{
-    board_t *of_name = board_of_name (self, name);
-    *out = board_of_principal (self, event->principal);
-    if (of_name && of_name != *out && of_name->is_online)
-        return err_set (err, ERR_DENIED, "a worker named %s is online under another key: give this one another name (--name)", name);
-    if (of_name && *out && of_name != *out)
-        return err_set (err, ERR_DENIED, "the name %s belongs to another worker: give this one another name (--name)", name);
-    if (!*out)
-        *out = of_name;
-    return 0;
-}
-
-static int register_board (engine_t *self, const event_t *event, const json_t *worker, board_t **out, err_t *err)
-{
-    board_t scratch = { .id = 0 };
-    const char *name = json_string_value (json_object_get (worker, "name"));
-    AUTO_FREE char *platforms = json_dumps (json_object_get (worker, "platforms"), JSON_COMPACT);
-    if (read_platforms (&scratch, json_object_get (worker, "platforms"), err) < 0 || find_board (self, event, name, out, err) < 0)
-        return -1;
-    if (*out && update (self, (*out)->id, event, worker, platforms, err) < 0)
-        return -1;
-    if (!*out && insert (self, event, worker, platforms, err) < 0)
-        return -1;
-    if (!*out)
-        *out = board_add (self, db_last_id (self->db), event->principal);
-    board_t *board = *out;
-    memcpy (board->platforms, scratch.platforms, sizeof board->platforms);
-    board->platform_count = scratch.platform_count;
-    board->principal = event->principal;
-    board->slots = (int) json_integer_value (json_object_get (worker, "slots"));
-    snprintf (board->name, sizeof board->name, "%s", name);
-    return 0;
-}
-
 /* A key that was copied, with a machine's disk: the two would take each other's attempts away for ever. One that was started anew
  * has lost its former connection, or will not be heard on it any more. */
 static int check_only_one (engine_t *self, const event_t *event, err_t *err)
@@ -212,23 +87,21 @@ static int check_only_one (engine_t *self, const event_t *event, err_t *err)
                     "this one's state folder and enrol it (farm-worker join)", board->name);
 }
 
-static int worker_hello (engine_t *self, const event_t *event, const json_t *worker, err_t *err)
+static int worker_hello (engine_t *self, const event_t *event, err_t *err)
 {
     board_t *board;
-    if (check_only_one (self, event, err) < 0 || register_board (self, event, worker, &board, err) < 0)
+    bool is_same;
+    if (check_only_one (self, event, err) < 0 || board_register (self, event, &board, &is_same, err) < 0)
         return -1;
-    bool is_same = strcmp (board->instance, event_text (event, "instance")) == 0;
     bool is_again = is_same && board->peer == event->peer;      /* on one connection: an assignment may have crossed it */
     int64_t fresh_at = is_again ? self->boot_ms - 2 * self->settings.heartbeat_ms : INT64_MAX;
-    snprintf (board->instance, sizeof board->instance, "%s", event_text (event, "instance"));
     board->peer = event->peer;
     int64_t id = board->id;
     const json_t *attempts = is_same ? json_object_get (event->header, "attempts") : NULL;
     if (settle_leases (self, board, attempts, fresh_at, err) < 0)
         return -1;
     board = board_find (self, id);
-    self->must_match = true;
-    if (see (self, board, err) < 0 || abort_strays (self, event, board, is_same, err) < 0)
+    if (board_see (self, board, err) < 0 || abort_strays (self, event, board, is_same, err) < 0)
         return -1;
     return 0;
 }
@@ -245,7 +118,7 @@ int workers_on_hello (engine_t *self, const event_t *event, err_t *err)
                                                    : "this key is no worker's: enrol one with farm-worker join");
     if (welcome (self, event, err) < 0)
         return -1;
-    return worker ? worker_hello (self, event, worker, err) : 0;
+    return worker ? worker_hello (self, event, err) : 0;
 }
 
 /* -- heartbeat, end, tick --------------------------------------------------------------------------------------- */
@@ -261,8 +134,9 @@ int workers_on_heartbeat (engine_t *self, const event_t *event, err_t *err)
     if (settle_leases (self, board, json_object_get (event->header, "attempts"), fresh_at, err) < 0)
         return -1;
     board = board_find (self, id);
-    self->must_match |= !board->is_online;
-    if (see (self, board, err) < 0 || abort_strays (self, event, board, true, err) < 0)
+    if (!board->is_online)
+        self->must_match = self->must_look = true;
+    if (board_see (self, board, err) < 0 || abort_strays (self, event, board, true, err) < 0)
         return -1;
     engine_send (self, event->peer, "alive", NULL);
     return 0;
@@ -277,6 +151,7 @@ int workers_on_gone (engine_t *self, const event_t *event, err_t *err)
     int64_t until = self->boot_ms + self->settings.gone_grace_ms;
     board->peer = 0;
     board->gone_at = self->boot_ms;
+    self->must_look = true;
     for (size_t i = 0; i < self->lease_count; i++)
         if (self->leases [i].worker == board->id && self->leases [i].lease_until > until)
             self->leases [i].lease_until = until;
@@ -304,7 +179,7 @@ static int64_t ends_at (const engine_t *self, const lease_t *lease)
 
 int64_t workers_next_tick (const engine_t *self)
 {
-    int64_t next = INT64_MAX;
+    int64_t next = boards_next_tick (self);
     for (size_t i = 0; i < self->lease_count; i++)
         if (ends_at (self, &self->leases [i]) < next)
             next = ends_at (self, &self->leases [i]);
@@ -357,9 +232,11 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
     for (size_t i = 0; i < self->board_count; i++)
         if (self->boards [i].is_online && lost_at (self, &self->boards [i]) <= self->boot_ms) {
             self->boards [i].is_online = false;
+            self->must_look = true;
             halts_settle (self, self->boards [i].id, NULL, INT64_MAX);
         }
-    if (end_leases (self, err) < 0 || end_waits (self, err) < 0)
+    boards_tick (self);
+    if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || waiting_end (self, err) < 0)
         return -1;
     return queue_age (self, err);
 }

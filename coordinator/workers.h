@@ -12,7 +12,4 @@ handler_fn workers_on_tick;             /* what is due: lost workers, ended leas
 /* When workers_on_tick has something to do for them, on the boot clock; INT64_MAX for never. */
 int64_t workers_next_tick (const engine_t *self);
 
-/* Read all boards from the database into memory. */
-int workers_load (engine_t *self, err_t *err);
-
 #endif

@@ -137,6 +137,15 @@ static void the_same_request_is_the_same_build (void **state)
     assert_int_not_equal (ids [3], ids [0]);        /* a request is its user's own */
 }
 
+/* As one who will not wait for a worker. */
+static int64_t submit_at_once (farm_t *farm, const char *platforms, const char *tags)
+{
+    json_t *spec = spec_of (platforms, tags);
+    json_object_set_new (spec, "queue_timeout_ms", json_integer (0));
+    farm_say (farm, "submit", peer_of (farm->ann), farm->ann, submit_of (farm, spec));
+    return json_integer_value (json_object_get (farm_sent (farm, peer_of (farm->ann), "accepted"), "build"));
+}
+
 /* An answer may get lost while the last worker leaves: the repeated request is still the same build. */
 static void a_repeated_request_is_not_looked_at_anew (void **state)
 {
@@ -149,7 +158,7 @@ static void a_repeated_request_is_not_looked_at_anew (void **state)
     worker_restart (farm, &amd);
     farm_say (farm, "submit", 1, farm->ann, json_deep_copy (request));
     assert_non_null (farm_sent (farm, 1, "accepted"));
-    assert_int_equal (farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app"), 0);
+    assert_int_equal (submit_at_once (farm, "linux/amd64", "r.lan/app"), 0);
 }
 
 static void what_cannot_be_built_is_refused_with_the_reason (void **state)
@@ -162,17 +171,17 @@ static void what_cannot_be_built_is_refused_with_the_reason (void **state)
         { "linux/amd64", "r.lan/a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "usage", "digest" },
         { "linux/amd64", "r.lan/a,other.lan/a", "usage", "two registries" },
         { "linux/amd46/x/y", "r.lan/a", "usage", "no platform" },
-        { "linux/riscv64", "r.lan/a", "no-worker", "no worker runs linux/riscv64; the workers run linux/amd64, and none could emulate it" },
+        { "linux/riscv64", "r.lan/a", "no-worker", "no worker for linux/riscv64; the workers run linux/amd64, and none could emulate it" },
         { "linux/amd64,linux/riscv64", "r.lan/a", "no-worker", "riscv64" },
         { "linux/arm64", "r.lan/a", "no-worker", "with --emulation allow it could be emulated by emu" },
     };
-    assert_int_equal (farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app"), 0);
+    assert_int_equal (submit_at_once (farm, "linux/amd64", "r.lan/app"), 0);
     assert_string_equal (farm_error (farm, peer_of (farm->ann)), "no-worker");
-    assert_non_null (strstr (farm_error_text (farm, peer_of (farm->ann)), "no worker has joined"));
+    assert_non_null (strstr (farm_error_text (farm, peer_of (farm->ann)), "none has joined"));
     worker_join (farm, &amd, "amd", "linux/amd64", 1);
     worker_join (farm, &emulator, "emu", "linux/amd64,linux/arm64*", 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal (farm_submit (farm, farm->ann, rows [i].platforms, rows [i].tags), 0);
+        assert_int_equal (submit_at_once (farm, rows [i].platforms, rows [i].tags), 0);
         assert_string_equal (farm_error (farm, peer_of (farm->ann)), rows [i].code);
         if (!strstr (farm_error_text (farm, peer_of (farm->ann)), rows [i].says))
             fail_msg ("\"%s\" does not say \"%s\"", farm_error_text (farm, peer_of (farm->ann)), rows [i].says);
@@ -209,7 +218,7 @@ static void a_build_waits_for_a_worker_that_is_away_and_says_so (void **state)
     int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
     assert_true (build > 0);
     SAYS (farm, build, "state", "queued");
-    SAYS (farm, build, "jobs/0/waiting", "no worker for linux/amd64 is online");
+    SAYS (farm, build, "jobs/0/waiting", "no worker takes jobs for linux/amd64: amd is lost");
     worker_hello (farm, &amd, NULL, 0);
     assert_true (worker_task (farm, &amd).job > 0);
     int64_t second = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/b");
@@ -227,7 +236,8 @@ static void platforms_are_checked_before_anything_is_sent (void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         farm_say (farm, "check", peer_of (farm->ann), farm->ann,
-                  json_pack ("{s:[s], s:s}", "platforms", table [i].platform, "emulation", table [i].emulation));
+                  json_pack ("{s:[s], s:s, s:i}", "platforms", table [i].platform, "emulation", table [i].emulation,
+                             "queue_timeout_ms", 0));
         assert_string_equal (farm_error (farm, peer_of (farm->ann)), table [i].code);
         assert_true (!*table [i].code == (farm_sent (farm, peer_of (farm->ann), "fine") != NULL));
     }

@@ -22,7 +22,7 @@ typedef struct {
     const char *expected;           /* the spec as JSON without what is default, or a part of the error's text */
 } case_t;
 
-#define DEFAULTS "\"emulation\":\"deny\",\"priority\":\"normal\",\"no_cache\":false,\"no_result_cache\":false,\"pull\":false"
+#define DEFAULTS "\"emulation\":\"deny\",\"priority\":\"normal\",\"queue_timeout_ms\":600000,\"no_cache\":false,\"no_result_cache\":false,\"pull\":false"
 #define APP "\"tags\":[\"registry.lan/team/app:1.4\"]"
 #define ARM "\"platforms\":[\"linux/arm64\"]"
 
@@ -81,10 +81,10 @@ static void options_become_the_spec (void **state)
           "{" ARM "," APP "," DEFAULTS ",\"build_args\":{\"A\":\"1=2\",\"B\":\"\",\"FARM_T_SET\":\"seen\"},"
           "\"labels\":{\"a.b\":\"c\",\"d\":\"\"}}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--target", "test", "--no-cache", "--pull",
-            "--emulation", "allow", "--priority", "high", "." },
-          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\",\"priority\":\"high\"}" },
+            "--emulation", "allow", "--priority", "high", "--queue-timeout", "5", "--require", "ssd=yes", "--require=!slow", "--require", "ssd=yes", "." },
+          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\",\"priority\":\"high\",\"queue_timeout_ms\":5000,\"require\":[\"ssd=yes\",\"!slow\"]}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--no-cache=true", "--no-result-cache", "--pull=false", "." },
-          "{" ARM "," APP ",\"no_cache\":true,\"no_result_cache\":true,\"pull\":false,\"emulation\":\"deny\",\"priority\":\"normal\"}" },
+          "{" ARM "," APP ",\"no_cache\":true,\"no_result_cache\":true,\"pull\":false,\"emulation\":\"deny\",\"priority\":\"normal\",\"queue_timeout_ms\":600000}" },
     };
     setenv ("FARM_T_SET", "seen", 1);
     unsetenv ("FARM_T_UNSET");
@@ -132,6 +132,7 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--pull=perhaps", "." }, "--pull is yes or no" },
         { { "-t", "registry.lan/a", "--emulation", "yes", "." }, "--emulation is deny or allow" },
         { { "-t", "registry.lan/a", "--priority", "urgent", "." }, "--priority is low, normal or high" },
+        { { "-t", "registry.lan/a", "--require", "a b", "." }, "--require: requirement \"a b\": give NAME=VALUE" },
         { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout takes a whole number" },
         { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?)" },
         { { "-t", "registry.lan/a", "-z", "." }, "no option -z" },

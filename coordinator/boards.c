@@ -1,0 +1,385 @@
+/* boards.c - see boards.h. */
+#include "coordinator/boards.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/label.h"
+#include "common/mem.h"
+
+enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000 };
+
+/* -- in memory -------------------------------------------------------------------------------------------------- */
+
+board_t *board_find (engine_t *self, int64_t worker)
+{
+    for (size_t i = 0; i < self->board_count; i++)
+        if (self->boards [i].id == worker)
+            return &self->boards [i];
+    return NULL;
+}
+
+board_t *board_of_principal (engine_t *self, int64_t principal)
+{
+    for (size_t i = 0; i < self->board_count; i++)
+        if (self->boards [i].principal == principal)
+            return &self->boards [i];
+    return NULL;
+}
+
+board_t *board_of_peer (engine_t *self, uint64_t peer)
+{
+    for (size_t i = 0; peer && i < self->board_count; i++)
+        if (self->boards [i].peer == peer)
+            return &self->boards [i];
+    return NULL;
+}
+
+board_t *board_of_name (engine_t *self, const char *name)
+{
+    for (size_t i = 0; i < self->board_count; i++)
+        if (strcmp (self->boards [i].name, name) == 0)
+            return &self->boards [i];
+    return NULL;
+}
+
+static board_t *add (engine_t *self, int64_t worker, int64_t principal)
+{
+    self->boards = mem_resize (self->boards, (self->board_count + 1) * sizeof *self->boards);
+    board_t *board = &self->boards [self->board_count++];
+    memset (board, 0, sizeof *board);
+    board->id = worker;
+    board->principal = principal;
+    return board;
+}
+
+static bool is_quarantined (const engine_t *self, const board_t *board)
+{
+    return board->quarantined_until_ms > self->wall_ms;
+}
+
+bool board_is_open (const engine_t *self, const board_t *board)
+{
+    return board->is_online && board->peer && board->mode == MODE_ACTIVE && !is_quarantined (self, board);
+}
+
+int board_platform (const board_t *self, const char *platform)
+{
+    for (size_t i = 0; i < self->platform_count; i++)
+        if (strcmp (self->platforms [i].name, platform) == 0)
+            return (int) i;
+    return -1;
+}
+
+/* -- words ------------------------------------------------------------------------------------------------------ */
+
+static const char *const mode_names [MODES] = { "active", "draining", "paused", "forgotten" };
+
+board_mode board_mode_of (const char *name)
+{
+    int mode = 0;
+    while (mode < MODES && strcmp (mode_names [mode], name) != 0)
+        mode++;
+    return mode;
+}
+
+const char *board_state (const engine_t *self, const board_t *board)
+{
+    if (board->mode != MODE_ACTIVE)
+        return mode_names [board->mode];
+    return !board->is_online || !board->peer ? "lost" : is_quarantined (self, board) ? "quarantined" : "online";
+}
+
+/* -- rows ------------------------------------------------------------------------------------------------------- */
+
+static int read_platforms (board_t *board, const json_t *platforms, err_t *err)
+{
+    size_t i;
+    json_t *item;
+    board->platform_count = 0;
+    json_array_foreach ((json_t *) platforms, i, item) {
+        platform_t platform;
+        char name [PLATFORM_MAX];
+        const char *text = json_string_value (json_object_get (item, "platform"));
+        if (platform_parse (&platform, text ? text : "", err) < 0)
+            return -1;
+        platform_format (&platform, name);
+        if (board->platform_count == BOARD_PLATFORMS_MAX || board_platform (board, name) >= 0)
+            continue;
+        strcpy (board->platforms [board->platform_count].name, name);
+        board->platforms [board->platform_count++].is_emulated = json_is_true (json_object_get (item, "emulated"));
+    }
+    return 0;
+}
+
+/* Both JSON. Its name is a label too, so that a build can ask for one worker. */
+static void set_labels (board_t *board, const char *own, const char *given)
+{
+    AUTO_JSON json_t *over = json_loads (given, 0, NULL);
+    json_t *all = json_loads (own, 0, NULL), *value;
+    const char *name;
+    if (!json_is_object (all)) {
+        json_decref (all);
+        all = json_object ();
+    }
+    json_object_set_new (all, "name", json_string (board->name));
+    json_object_foreach (over, name, value)
+        if (json_is_null (value))
+            json_object_del (all, name);
+        else
+            json_object_set (all, name, value);
+    json_decref (board->labels);
+    board->labels = all;
+}
+
+#define COLUMNS "id, principal, name, instance, platforms, slots, own_labels, labels, mode, faults, quarantined_until_ms"
+
+static int read_row (board_t *board, const query_t *query, err_t *err)
+{
+    AUTO_JSON json_t *platforms = json_loads (query_get_text (query, 4), 0, NULL);
+    board->principal = query_get_int (query, 1);
+    snprintf (board->name, sizeof board->name, "%s", query_get_text (query, 2));
+    snprintf (board->instance, sizeof board->instance, "%s", query_get_text (query, 3));
+    board->slots = (int) query_get_int (query, 5);
+    set_labels (board, query_get_text (query, 6), query_get_text (query, 7));
+    board->mode = board_mode_of (query_get_text (query, 8));
+    board->faults = (int) query_get_int (query, 9);
+    board->quarantined_until_ms = query_get_int (query, 10);
+    return read_platforms (board, platforms, err);
+}
+
+static int read_again (engine_t *self, board_t *board, err_t *err)
+{
+    int rc = 0;
+    query_t query = db_query (self->db, "SELECT " COLUMNS " FROM workers WHERE id = :id");
+    query_int (&query, ":id", board->id);
+    if (query_step (&query))
+        rc = read_row (board, &query, err);
+    self->must_match = self->must_look = true;
+    return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
+}
+
+static int read_all (engine_t *self, err_t *err)
+{
+    int rc = 0;
+    query_t query = db_query (self->db, "SELECT " COLUMNS " FROM workers ORDER BY id");
+    while (rc == 0 && query_step (&query))
+        rc = read_row (add (self, query_get_int (&query, 0), query_get_int (&query, 1)), &query, err);
+    return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
+}
+
+/* What only the memory knew of a board before. */
+static void keep (engine_t *self, const board_t *old)
+{
+    board_t *board = board_find (self, old->id);
+    json_decref (old->labels);
+    if (!board || board->principal != old->principal) {
+        free (old->turns);
+        return;
+    }
+    board->peer = old->peer;
+    board->seen_at = old->seen_at;
+    board->gone_at = old->gone_at;
+    board->is_online = old->is_online;
+    board->turns = old->turns;
+    board->turn_count = old->turn_count;
+}
+
+int boards_load (engine_t *self, err_t *err)
+{
+    AUTO_FREE board_t *old = take (&self->boards);
+    size_t count = self->board_count;
+    self->board_count = 0;
+    int rc = read_all (self, err);
+    for (size_t i = 0; i < count; i++)
+        keep (self, &old [i]);
+    return rc;
+}
+
+void boards_clear (engine_t *self)
+{
+    for (size_t i = 0; i < self->board_count; i++) {
+        json_decref (self->boards [i].labels);
+        free (self->boards [i].turns);
+    }
+    free (self->boards);
+    self->boards = NULL;
+    self->board_count = 0;
+}
+
+/* -- hello ------------------------------------------------------------------------------------------------------ */
+
+static void bind_description (query_t *query, const event_t *event, const json_t *worker)
+{
+    const char *reason = json_string_value (json_object_get (worker, "isolation_reason"));
+    query_text (query, ":name", json_string_value (json_object_get (worker, "name")));
+    query_text (query, ":instance", event_text (event, "instance"));
+    query_int (query, ":slots", json_integer_value (json_object_get (worker, "slots")));
+    query_int (query, ":cpus", json_integer_value (json_object_get (worker, "cpus")));
+    query_int (query, ":memory", json_integer_value (json_object_get (worker, "memory_bytes")));
+    query_text (query, ":builder", json_string_value (json_object_get (worker, "builder")));
+    query_text (query, ":isolation", json_string_value (json_object_get (worker, "isolation")));
+    query_text (query, ":reason", reason ? reason : "");
+    query_text (query, ":version", event_text (event, "version"));
+}
+
+/* id 0: a new one. */
+static int write_row (engine_t *self, int64_t id, const event_t *event, const json_t *worker, err_t *err)
+{
+    const json_t *labels = json_object_get (worker, "labels");
+    AUTO_FREE char *platforms = json_dumps (json_object_get (worker, "platforms"), JSON_COMPACT);
+    AUTO_FREE char *own_labels = labels ? json_dumps (labels, JSON_COMPACT) : mem_strdup ("{}");
+    query_t query = id
+        ? db_query (self->db, "UPDATE workers SET principal = :principal, name = :name, instance = :instance, "
+                    "platforms = :platforms, slots = :slots, cpus = :cpus, memory_bytes = :memory, builder = :builder, "
+                    "isolation = :isolation, isolation_reason = :reason, version = :version, own_labels = :labels, "
+                    "mode = CASE mode WHEN 'forgotten' THEN 'active' ELSE mode END, seen_ms = :now WHERE id = :id")
+        : db_query (self->db, "INSERT INTO workers (principal, name, instance, platforms, slots, cpus, memory_bytes, builder, "
+                    "isolation, isolation_reason, version, own_labels, seen_ms) VALUES (:principal, :name, :instance, "
+                    ":platforms, :slots, :cpus, :memory, :builder, :isolation, :reason, :version, :labels, :now)");
+    bind_description (&query, event, worker);
+    query_int (&query, ":principal", event->principal);
+    query_text (&query, ":platforms", platforms);
+    query_text (&query, ":labels", own_labels);
+    query_int (&query, ":now", self->wall_ms);
+    if (id)
+        query_int (&query, ":id", id);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+/* NULL in *out: nobody has said hello under this key or name before. */
+static int find (engine_t *self, const event_t *event, const char *name, board_t **out, err_t *err)
+{
+    board_t *of_name = board_of_name (self, name);
+    *out = board_of_principal (self, event->principal);
+    if (of_name && of_name != *out && of_name->is_online)
+        return err_set (err, ERR_DENIED, "a worker named %s is online under another key: give this one another name (--name)", name);
+    if (of_name && *out && of_name != *out)
+        return err_set (err, ERR_DENIED, "the name %s belongs to another worker: give this one another name (--name)", name);
+    if (!*out)
+        *out = of_name;
+    return 0;
+}
+
+/* What the row cannot hold is refused before it is written. */
+static int check_platforms (const json_t *worker, err_t *err)
+{
+    board_t scratch = { .id = 0 };
+    return read_platforms (&scratch, json_object_get (worker, "platforms"), err);
+}
+
+int board_register (engine_t *self, const event_t *event, board_t **out, bool *is_same, err_t *err)
+{
+    const json_t *worker = json_object_get (event->header, "worker");
+    const char *name = json_string_value (json_object_get (worker, "name"));
+    if (check_platforms (worker, err) < 0 || find (self, event, name, out, err) < 0)
+        return -1;
+    *is_same = *out && strcmp ((*out)->instance, event_text (event, "instance")) == 0;
+    if (write_row (self, *out ? (*out)->id : 0, event, worker, err) < 0)
+        return -1;
+    if (!*out)
+        *out = add (self, db_last_id (self->db), event->principal);
+    return read_again (self, *out, err);
+}
+
+int board_see (engine_t *self, board_t *board, err_t *err)
+{
+    board->seen_at = self->boot_ms;
+    board->gone_at = 0;
+    board->is_online = true;
+    query_t query = db_query (self->db, "UPDATE workers SET seen_ms = :now WHERE id = :id");
+    query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":id", board->id);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+/* -- quarantine ------------------------------------------------------------------------------------------------- */
+
+static int write_faults (engine_t *self, board_t *board, int faults, int64_t until_ms, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE workers SET faults = :faults, quarantined_until_ms = :until WHERE id = :id");
+    query_int (&query, ":faults", faults);
+    query_int (&query, ":until", until_ms);
+    query_int (&query, ":id", board->id);
+    return query_run (&query, err) < 0 ? -1 : read_again (self, board, err);
+}
+
+int board_note_fault (engine_t *self, board_t *board, err_t *err)
+{
+    int more = board->faults + 1 - FAULTS_MAX;              /* of those that bring quarantine */
+    int64_t ms = self->settings.quarantine_ms;
+    for (int i = 0; i < more && ms < QUARANTINE_MAX_MS; i++)
+        ms *= 2;
+    if (ms > QUARANTINE_MAX_MS)
+        ms = QUARANTINE_MAX_MS;
+    bool is_bad = more >= 0 && ms > 0;
+    if (is_bad)
+        engine_tell (self, "worker %s is quarantined for %lld s: its last %d attempts failed through the farm's fault", board->name,
+                     (long long) ms / 1000, board->faults + 1);
+    return write_faults (self, board, board->faults + 1, is_bad ? self->wall_ms + ms : 0, err);
+}
+
+int board_note_work (engine_t *self, board_t *board, err_t *err)
+{
+    return board->faults == 0 ? 0 : write_faults (self, board, 0, 0, err);
+}
+
+int64_t boards_next_tick (const engine_t *self)
+{
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < self->board_count; i++) {
+        int64_t left = self->boards [i].quarantined_until_ms - self->wall_ms;
+        if (self->boards [i].quarantined_until_ms && self->boot_ms + left < next)
+            next = self->boot_ms + left;
+    }
+    return next;
+}
+
+void boards_tick (engine_t *self)
+{
+    for (size_t i = 0; i < self->board_count; i++) {
+        board_t *board = &self->boards [i];
+        if (board->quarantined_until_ms == 0 || is_quarantined (self, board))
+            continue;
+        board->quarantined_until_ms = 0;
+        self->must_match = self->must_look = true;
+    }
+}
+
+/* -- orders ----------------------------------------------------------------------------------------------------- */
+
+/* What was given before, and what is given now. The caller frees; NULL with err. */
+static char *merge_labels (engine_t *self, const board_t *board, const json_t *labels, err_t *err)
+{
+    AUTO_JSON json_t *all = NULL;
+    query_t query = db_query (self->db, "SELECT labels FROM workers WHERE id = :id");
+    query_int (&query, ":id", board->id);
+    if (query_step (&query))
+        all = json_loads (query_get_text (&query, 0), 0, NULL);
+    if (query_end (&query, err) < 0)
+        return NULL;
+    if (!json_is_object (all)) {
+        json_decref (all);
+        all = json_object ();
+    }
+    json_object_update (all, (json_t *) labels);
+    if (json_object_size (all) <= LABELS_MAX)
+        return json_dumps (all, JSON_COMPACT | JSON_SORT_KEYS);
+    err_set (err, ERR_USAGE, "worker %s would have more than %d labels", board->name, LABELS_MAX);
+    return NULL;
+}
+
+int board_order (engine_t *self, board_t *board, board_mode mode, const json_t *labels, const char *comment, err_t *err)
+{
+    AUTO_FREE char *all = labels ? merge_labels (self, board, labels, err) : NULL;
+    if (labels && !all)
+        return -1;
+    query_t query = db_query (self->db, "UPDATE workers SET mode = coalesce (:mode, mode), labels = coalesce (:labels, labels), "
+                              "comment = coalesce (:comment, comment) WHERE id = :id");
+    query_text (&query, ":mode", mode < MODES ? mode_names [mode] : NULL);
+    query_text (&query, ":labels", all);
+    query_text (&query, ":comment", comment);
+    query_int (&query, ":id", board->id);
+    return query_run (&query, err) < 0 ? -1 : read_again (self, board, err);
+}

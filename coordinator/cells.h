@@ -1,0 +1,18 @@
+/* cells.h - cells of rows as JSON that is shown to people, short enough for a message. */
+#ifndef FARM_CELLS_H
+#define FARM_CELLS_H
+
+#include <jansson.h>
+
+#include "coordinator/db.h"
+
+enum { LIST_MAX = 48 * 1024 };          /* bytes of a list in one message; whoever asks goes on behind it */
+
+/* Text without control characters, cut to max bytes between characters; null for NULL. */
+json_t *cell_text (const query_t *query, int column, size_t max);
+json_t *cell_int (const query_t *query, int column);
+
+/* Bytes as compact JSON. */
+int cell_size (const json_t *value);
+
+#endif

@@ -1,0 +1,109 @@
+/* lanes.c - see lanes.h. */
+#include "coordinator/lanes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/label.h"
+#include "common/mem.h"
+#include "coordinator/boards.h"
+
+lane_t *lane_find (engine_t *self, int64_t id)
+{
+    for (size_t i = 0; i < self->lane_count; i++)
+        if (self->lanes [i].id == id)
+            return &self->lanes [i];
+    return NULL;
+}
+
+runs_t lane_runs_on (const lane_t *self, const board_t *board)
+{
+    size_t i;
+    json_t *requirement;
+    int index = board_platform (board, self->platform);
+    if (index < 0 || (board->platforms [index].is_emulated && !self->may_emulate))
+        return RUNS_NOT;
+    json_array_foreach (self->requires, i, requirement)
+        if (!requirement_holds (json_string_value (requirement), board->labels))
+            return RUNS_NOT;
+    return board->platforms [index].is_emulated ? RUNS_EMULATED : RUNS_NATIVE;
+}
+
+/* Takes requires. */
+static void add (engine_t *self, int64_t id, const char *platform, bool may_emulate, json_t *requires)
+{
+    self->lanes = mem_resize (self->lanes, (self->lane_count + 1) * sizeof *self->lanes);
+    lane_t *lane = &self->lanes [self->lane_count++];
+    *lane = (lane_t) { .id = id, .may_emulate = may_emulate, .requires = requires };
+    snprintf (lane->platform, sizeof lane->platform, "%s", platform);
+    self->must_look = true;
+}
+
+static int insert (engine_t *self, const char *platform, bool may_emulate, const json_t *requires, err_t *err)
+{
+    AUTO_FREE char *text = json_dumps (requires, JSON_COMPACT);
+    query_t query = db_query (self->db, "INSERT INTO lanes (platform, may_emulate, requires) VALUES (:platform, :emulate, :requires)");
+    query_text (&query, ":platform", platform);
+    query_int (&query, ":emulate", may_emulate);
+    query_text (&query, ":requires", text);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+int lane_of (engine_t *self, const char *platform, bool may_emulate, const json_t *requires, int64_t *lane, err_t *err)
+{
+    AUTO_JSON json_t *wanted = requires ? json_deep_copy (requires) : json_array ();
+    for (size_t i = 0; i < self->lane_count; i++) {
+        const lane_t *known = &self->lanes [i];
+        if (known->may_emulate == may_emulate && strcmp (known->platform, platform) == 0 && json_equal (known->requires, wanted)) {
+            *lane = known->id;
+            return 0;
+        }
+    }
+    if (insert (self, platform, may_emulate, wanted, err) < 0)
+        return -1;
+    *lane = db_last_id (self->db);
+    add (self, *lane, platform, may_emulate, json_incref (wanted));
+    return 0;
+}
+
+int lanes_tidy (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "DELETE FROM lanes WHERE id NOT IN (SELECT lane FROM jobs "
+                              "WHERE state NOT IN ('done', 'failed', 'cancelled'))");
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+/* What only the memory knew of these lanes before. */
+static void keep_lanes (engine_t *self, const lane_t *old, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        lane_t *lane = lane_find (self, old [i].id);
+        if (lane)
+            lane->unserved_since_ms = old [i].unserved_since_ms;
+        json_decref (old [i].requires);
+    }
+}
+
+int lanes_load (engine_t *self, err_t *err)
+{
+    AUTO_FREE lane_t *old = take (&self->lanes);
+    size_t count = self->lane_count;
+    self->lane_count = 0;
+    query_t query = db_query (self->db, "SELECT id, platform, may_emulate, requires FROM lanes ORDER BY id");
+    while (query_step (&query)) {
+        json_t *requires = json_loads (query_get_text (&query, 3), 0, NULL);
+        add (self, query_get_int (&query, 0), query_get_text (&query, 1), query_get_int (&query, 2) != 0,
+             requires ? requires : json_array ());
+    }
+    keep_lanes (self, old, count);
+    return query_end (&query, err);
+}
+
+void lanes_clear (engine_t *self)
+{
+    for (size_t i = 0; i < self->lane_count; i++)
+        json_decref (self->lanes [i].requires);
+    free (self->lanes);
+    self->lanes = NULL;
+    self->lane_count = 0;
+}

@@ -1,0 +1,187 @@
+/* waiting.c - see waiting.h. */
+#include "coordinator/waiting.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/boards.h"
+#include "coordinator/jobs.h"
+
+enum { NAMES_MAX = 4, END_BATCH = 100 };
+
+/* -- words ------------------------------------------------------------------------------------------------------ */
+
+/* "linux/arm64 with ssd=yes, !slow" */
+static void add_wish (buffer_t *text, const lane_t *lane)
+{
+    size_t i;
+    json_t *requirement;
+    buffer_printf (text, "%s", lane->platform);
+    json_array_foreach (lane->requires, i, requirement)
+        buffer_printf (text, "%s%s", i ? ", " : " with ", json_string_value (requirement));
+}
+
+static void add_word (buffer_t *text, const char *word)
+{
+    if (text->size == 0 || !strstr ((const char *) text->data, word))
+        buffer_printf (text, "%s%s", text->size ? ", " : "", word);
+}
+
+static void add_platforms (buffer_t *text, const board_t *board)
+{
+    for (size_t i = 0; i < board->platform_count; i++)
+        if (!board->platforms [i].is_emulated)
+            add_word (text, board->platforms [i].name);
+}
+
+static bool could_emulate (const board_t *board, const lane_t *lane)
+{
+    lane_t allowed = *lane;
+    allowed.may_emulate = true;
+    return lane_runs_on (&allowed, board) == RUNS_EMULATED;
+}
+
+/* No worker is registered that could be given these jobs: which there are, and what would help. */
+static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *text)
+{
+    AUTO_BUFFER buffer_t native = { 0 }, emulators = { 0 };
+    int runs = 0;
+    for (size_t i = 0; i < self->board_count; i++) {
+        const board_t *board = &self->boards [i];
+        if (board->mode == MODE_FORGOTTEN)
+            continue;
+        add_platforms (&native, board);
+        if (could_emulate (board, lane))
+            add_word (&emulators, board->name);
+        int index = board_platform (board, lane->platform);
+        runs += index >= 0 && (lane->may_emulate || !board->platforms [index].is_emulated);
+    }
+    buffer_printf (text, "no worker for ");
+    add_wish (text, lane);
+    if (self->board_count == 0)
+        buffer_printf (text, ": none has joined this farm yet (farm-worker join)");
+    else if (runs > 0)
+        buffer_printf (text, ": those for %s have other labels (farmctl worker inspect)", lane->platform);
+    else if (emulators.size)
+        buffer_printf (text, "; the workers run %s; with --emulation allow it could be emulated by %s",
+                       native.size ? (const char *) native.data : "nothing natively", (const char *) emulators.data);
+    else
+        buffer_printf (text, "; the workers run %s, and none could emulate it",
+                       native.size ? (const char *) native.data : "nothing natively");
+}
+
+char *waiting_explain (const engine_t *self, const lane_t *lane)
+{
+    AUTO_BUFFER buffer_t text = { 0 }, away = { 0 };
+    int registered = 0, open = 0;
+    for (size_t i = 0; i < self->board_count; i++) {
+        const board_t *board = &self->boards [i];
+        if (board->mode == MODE_FORGOTTEN || lane_runs_on (lane, board) == RUNS_NOT)
+            continue;
+        bool is_open = board_is_open (self, board);
+        open += is_open;
+        if (!is_open && ++registered <= NAMES_MAX)
+            buffer_printf (&away, "%s%s is %s", away.size ? ", " : "", board->name, board_state (self, board));
+    }
+    if (!open && !registered)
+        explain_none (self, lane, &text);
+    else {
+        buffer_printf (&text, open ? "no free worker for " : "no worker takes jobs for ");
+        add_wish (&text, lane);
+        if (!open)
+            buffer_printf (&text, ": %s%s", (const char *) away.data, registered > NAMES_MAX ? ", …" : "");
+    }
+    return mem_strdup ((const char *) text.data);
+}
+
+/* -- patience --------------------------------------------------------------------------------------------------- */
+
+bool waiting_is_served (const engine_t *self, const lane_t *lane)
+{
+    for (size_t i = 0; i < self->board_count; i++)
+        if (board_is_open (self, &self->boards [i]) && lane_runs_on (lane, &self->boards [i]) != RUNS_NOT)
+            return true;
+    return false;
+}
+
+void waiting_look (engine_t *self)
+{
+    self->must_look = false;
+    for (size_t i = 0; i < self->lane_count; i++) {
+        lane_t *lane = &self->lanes [i];
+        if (waiting_is_served (self, lane))
+            lane->unserved_since_ms = 0;
+        else if (lane->unserved_since_ms == 0) {
+            lane->unserved_since_ms = self->wall_ms;
+            self->patience_at = self->boot_ms;
+        }
+    }
+}
+
+/* Up to END_BATCH jobs of a lane whose time is over. How many, -1. */
+static int find_overdue (engine_t *self, const lane_t *lane, int64_t *jobs, err_t *err)
+{
+    int count = 0;
+    query_t query = db_query (self->db, "SELECT id FROM jobs WHERE state = 'queued' AND NOT is_resting AND lane = :lane "
+                              "AND max (queued_ms, :since) + timeout_ms <= :now ORDER BY id LIMIT :limit");
+    query_int (&query, ":lane", lane->id);
+    query_int (&query, ":since", lane->unserved_since_ms);
+    query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":limit", END_BATCH);
+    while (query_step (&query))
+        jobs [count++] = query_get_int (&query, 0);
+    return query_end (&query, err) < 0 ? -1 : count;
+}
+
+static int64_t next_overdue (engine_t *self, const lane_t *lane, err_t *err)
+{
+    int64_t due = INT64_MAX;
+    query_t query = db_query (self->db, "SELECT min (max (queued_ms, :since) + timeout_ms) FROM jobs WHERE state = 'queued' "
+                              "AND NOT is_resting AND lane = :lane");
+    query_int (&query, ":lane", lane->id);
+    query_int (&query, ":since", lane->unserved_since_ms);
+    if (query_step (&query) && !query_is_null (&query, 0))
+        due = query_get_int (&query, 0);
+    return query_end (&query, err) < 0 ? -1 : due;
+}
+
+/* A sibling that failed may have taken it along. */
+static int end_one (engine_t *self, int64_t id, const char *reason, err_t *err)
+{
+    job_t job;
+    fault_t fault = { .code = ERR_NO_WORKER, .reason = reason, .exit_status = -1 };
+    if (job_load (self, id, &job, err) < 0)
+        return -1;
+    return job.state == JOB_QUEUED ? job_fail (self, &job, &fault, err) : 0;
+}
+
+static int end_overdue (engine_t *self, const lane_t *lane, err_t *err)
+{
+    int64_t jobs [END_BATCH];
+    AUTO_FREE char *reason = waiting_explain (self, lane);
+    int count = find_overdue (self, lane, jobs, err);
+    for (int i = 0; i < count; i++)
+        if (end_one (self, jobs [i], reason, err) < 0)
+            return -1;
+    return count < 0 ? -1 : 0;
+}
+
+int waiting_end (engine_t *self, err_t *err)
+{
+    if (self->boot_ms < self->patience_at)
+        return 0;
+    self->patience_at = INT64_MAX;
+    for (size_t i = 0; i < self->lane_count; i++) {
+        if (self->lanes [i].unserved_since_ms == 0)
+            continue;
+        if (end_overdue (self, &self->lanes [i], err) < 0)
+            return -1;
+        int64_t due = next_overdue (self, &self->lanes [i], err);
+        if (due < 0)
+            return -1;
+        int64_t wait = due == INT64_MAX ? INT64_MAX : due - self->wall_ms;
+        if (wait != INT64_MAX && self->boot_ms + (wait > 1 ? wait : 1) < self->patience_at)
+            self->patience_at = self->boot_ms + (wait > 1 ? wait : 1);
+    }
+    return 0;
+}

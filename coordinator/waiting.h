@@ -1,0 +1,19 @@
+/* waiting.h - jobs that nobody can be given: why, and for how long. */
+#ifndef FARM_WAITING_H
+#define FARM_WAITING_H
+
+#include "coordinator/lanes.h"
+
+/* Why jobs of this lane wait, for a person. The caller frees. */
+char *waiting_explain (const engine_t *self, const lane_t *lane);
+
+/* Is there a worker that takes such jobs now, or when a slot is free? */
+bool waiting_is_served (const engine_t *self, const lane_t *lane);
+
+/* Something changed at the workers: which lanes are served by none of them, and since when? */
+void waiting_look (engine_t *self);
+
+/* Fail the jobs of such lanes that have waited for their time; when the next is due stands in engine->patience_at. */
+int waiting_end (engine_t *self, err_t *err);
+
+#endif
