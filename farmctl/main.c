@@ -29,6 +29,8 @@ static const verb_t verbs [] = {
       "  --pull               ask the registry for newer base images\n"
       "  --push               accepted: it is what happens\n"
       "  --emulation MODE     deny (default) or allow: may a worker emulate a platform?\n"
+      "  --require LABEL      K=V, K!=V, K or !K: only workers whose labels are so; may be repeated\n"
+      "  --queue-timeout SEC  how long to wait where no worker takes such jobs, 600; 0: refuse at once\n"
       "  --priority CLASS     low, normal (default) or high: high goes first\n"
       "  -q, --quiet          print the index digest only (with --detach the build's number only)\n"
       "  --detach             do not wait for the build\n"
@@ -47,7 +49,15 @@ static const verb_t verbs [] = {
       "  --cancel-on-interrupt    an interrupt cancels the build\n"
       "  --timeout SECONDS    wait for this long at most\n" },
     { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
-    { "worker", verb_worker, "worker ls", "list workers, what they run and how busy they are", "" },
+    { "worker", verb_worker, "worker ls|inspect|drain|…", "list workers, look at one, or say what becomes of it",
+      "  ls                       all: what they run, how busy they are\n"
+      "  inspect NAME             one: state, labels, what it works on\n"
+      "  drain NAME [--wait]      nothing new for it, for good; --wait: until it works on nothing\n"
+      "  pause NAME               nothing new for it, for now\n"
+      "  resume NAME              it takes jobs again\n"
+      "  label NAME K=V…          labels for --require; K- takes one away\n"
+      "  forget NAME              one that is gone\n"
+      "  --comment TEXT           why, for the others; with all but ls and inspect\n" },
     { "du", verb_du, "du", "show what the coordinator's depot holds", "" },
     { "prune", verb_prune, "prune", "take out of the coordinator's depot what no build needs (admin)", "" },
     { "imagetools", verb_imagetools, "imagetools inspect REF [--raw]", "show an image index of a registry",

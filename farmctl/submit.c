@@ -11,6 +11,7 @@
 #include "farmctl/output.h"
 #include "farmctl/scan.h"
 #include "farmctl/submit_options.h"
+#include "farmctl/track.h"
 #include "farmctl/upload.h"
 #include "farmctl/verbs.h"
 
@@ -115,9 +116,12 @@ static int upload (submission_t *self, err_t *err)
 static int check_platforms (submission_t *self, err_t *err)
 {
     const json_t *spec = self->options.spec;
-    AUTO (msg) msg_t *answer = client_ask (self->client, "check", json_pack ("{s:O, s:O}", "platforms",
-                                           json_object_get (spec, "platforms"), "emulation", json_object_get (spec, "emulation")),
-                                           "fine", 0, err);
+    json_t *question = json_pack ("{s:O, s:O, s:O, s:O*}", "platforms", json_object_get (spec, "platforms"),
+                                  "emulation", json_object_get (spec, "emulation"), "queue_timeout_ms",
+                                  json_object_get (spec, "queue_timeout_ms"), "require", json_object_get (spec, "require"));
+    AUTO (msg) msg_t *answer = client_ask (self->client, "check", question, "fine", 0, err);
+    if (answer && msg_text (answer, "waiting"))
+        output_note ("it will wait for %s at most: %s", output_duration (track_int (spec, "queue_timeout_ms")), msg_text (answer, "waiting"));
     return answer ? 0 : -1;
 }
 

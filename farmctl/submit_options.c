@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/label.h"
 #include "common/mem.h"
 #include "common/platform.h"
 #include "common/reference.h"
@@ -11,10 +12,11 @@
 
 /* As schema/messages.json has them. */
 enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MAP_NAME_MAX = 256, MAP_VALUE_MAX = 32768,
-       TARGET_MAX = 256 };
+       TARGET_MAX = 256, REQUIREMENTS_MAX = 32, QUEUE_TIMEOUT_MAX_S = 31536000 };
 
 typedef struct {
-    option_list_t platforms, tags, build_args, labels;
+    option_list_t platforms, tags, build_args, labels, requirements;
+    int64_t queue_timeout_s;
     const char *target, *emulation, *priority;
     bool no_cache, no_result_cache, pull, push;
 } raw_t;
@@ -25,6 +27,7 @@ static void raw_destroy (raw_t *self)
     option_list_free (&self->tags);
     option_list_free (&self->build_args);
     option_list_free (&self->labels);
+    option_list_free (&self->requirements);
 }
 
 static void append_once (json_t *array, const char *text)
@@ -183,6 +186,21 @@ static int read_map (json_t *spec, const char *field, const option_list_t *list,
     return 0;
 }
 
+/* -- workers ------------------------------------------------------------------------------------------------------------ */
+
+static int read_requirements (json_t *spec, const option_list_t *list, err_t *err)
+{
+    AUTO_JSON json_t *all = json_array ();
+    for (size_t i = 0; i < list->count; i++) {
+        if (requirement_check (list->items [i], err) < 0)
+            return err_wrap (err, "--require");
+        append_once (all, list->items [i]);
+    }
+    if (json_array_size (all) > REQUIREMENTS_MAX)
+        return err_set (err, ERR_USAGE, "--require: more than %d", REQUIREMENTS_MAX);
+    return json_array_size (all) ? json_object_set (spec, "require", all) : 0;
+}
+
 /* -- all ----------------------------------------------------------------------------------------------------------------- */
 
 static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
@@ -198,6 +216,9 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
     if (!raw->push)
         return err_set (err, ERR_USAGE, "--push cannot be turned off: a build is always published; there is nowhere else for it to go");
     json_object_set_new (spec, "emulation", json_string (raw->emulation));
+    if (raw->queue_timeout_s > QUEUE_TIMEOUT_MAX_S)
+        return err_set (err, ERR_USAGE, "--queue-timeout is a number of seconds, at most a year of them");
+    json_object_set_new (spec, "queue_timeout_ms", json_integer (raw->queue_timeout_s * 1000));
     json_object_set_new (spec, "priority", json_string (raw->priority));
     json_object_set_new (spec, "no_cache", json_boolean (raw->no_cache));
     json_object_set_new (spec, "no_result_cache", json_boolean (raw->no_result_cache));
@@ -213,13 +234,15 @@ static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
         return -1;
     if (read_map (spec, "labels", &raw->labels, add_label, err) < 0)
         return -1;
+    if (read_requirements (spec, &raw->requirements, err) < 0)
+        return -1;
     return read_rest (spec, raw, err);
 }
 
 int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
 {
     *self = (submit_options_t) { .spec = json_object () };
-    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .priority = "normal", .push = true };
+    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .priority = "normal", .push = true, .queue_timeout_s = 600 };
     const option_t options [] = {
         { "platform", 0, OPTION_LIST, &raw.platforms },
         { "tag", 't', OPTION_LIST, &raw.tags },
@@ -232,6 +255,8 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "push", 0, OPTION_FLAG, &raw.push },
         { "emulation", 0, OPTION_TEXT, &raw.emulation },
         { "priority", 0, OPTION_TEXT, &raw.priority },
+        { "require", 0, OPTION_LIST, &raw.requirements },
+        { "queue-timeout", 0, OPTION_NUMBER, &raw.queue_timeout_s },
         { "quiet", 'q', OPTION_FLAG, &self->is_quiet },
         { "detach", 0, OPTION_FLAG, &self->is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &self->cancels_on_interrupt },

@@ -1,13 +1,29 @@
-/* worker.c - farmctl worker ls. */
+/* worker.c - farmctl worker ls|inspect|drain|pause|resume|label|forget: a table, and one worker for the eye. */
 #include <czmq.h>
 
 #include "farmctl/client.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
 #include "farmctl/track.h"
-#include "farmctl/verbs.h"
+#include "farmctl/worker.h"
 
-static char *platforms_of (const json_t *worker)
+static const struct { const char *name; verb_fn *run; } verbs [] = {
+    { "ls", worker_ls }, { "inspect", worker_inspect }, { "drain", worker_drain }, { "pause", worker_pause },
+    { "resume", worker_resume }, { "label", worker_label }, { "forget", worker_forget },
+};
+
+int verb_worker (int argc, char **argv, err_t *err)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
+        if (streq (verbs [i].name, argv [1]))
+            return verbs [i].run (argc - 1, argv + 1, err);
+    return err_set (err, ERR_USAGE, "%s%s%sfarmctl worker ls, inspect NAME, drain NAME, pause NAME, resume NAME, label NAME K=V…, forget NAME",
+                    argc > 1 ? "worker has no verb \"" : "say what to do: ", argc > 1 ? argv [1] : "", argc > 1 ? "\": " : "");
+}
+
+/* -- one worker -------------------------------------------------------------------------------------------------------- */
+
+char *worker_platforms (const json_t *worker)
 {
     AUTO_BUFFER buffer_t text = { 0 };
     size_t i;
@@ -18,60 +34,75 @@ static char *platforms_of (const json_t *worker)
     return mem_strdup (text.size ? (char *) text.data : "");
 }
 
-static void add_row (output_table_t *table, const json_t *worker)
+static void line (const char *name, const char *value)
 {
-    AUTO_FREE char *platforms = platforms_of (worker);
-    AUTO_FREE char *busy = mem_printf ("%lld/%lld", (long long) track_int (worker, "busy"),
-                                       (long long) track_int (worker, "slots"));
-    AUTO_FREE char *cpus = mem_printf ("%lld", (long long) track_int (worker, "cpus"));
-    const char *cells [] = { track_text (worker, "name"), track_text (worker, "state"), platforms, busy, cpus,
-                             output_bytes ((uint64_t) track_int (worker, "memory_bytes")), track_text (worker, "builder"),
-                             track_text (worker, "isolation"), output_ago (track_int (worker, "seen_ms")) };
-    output_table_add (table, cells);
+    AUTO_FREE char *clean = output_clean (mem_strdup (value));
+    if (*value)
+        printf ("%-12s %s\n", name, clean);
 }
 
-static void print_workers (const json_t *workers)
+static void print_labels (json_t *labels)
 {
-    static const char *const heads [] = { "WORKER", "STATE", "PLATFORMS", "BUSY", "CPUS", "MEMORY", "BUILDER", "ISOLATION",
-                                          "SEEN" };
-    AUTO (output_table) output_table_t *table = output_table_new (9);
+    AUTO_BUFFER buffer_t text = { 0 };
+    const char *name;
+    json_t *value;
+    json_object_foreach (labels, name, value)
+        buffer_printf (&text, "%s%s=%s", text.size ? ", " : "", name, json_string_value (value) ? json_string_value (value) : "");
+    line ("labels", text.size ? (char *) text.data : "");
+}
+
+/* A quarantine ends at a time to come. */
+static const char *in_a_while (int64_t when_ms)
+{
+    int64_t left = when_ms - zclock_time ();
+    return output_duration (left > 0 ? left : 0);
+}
+
+static void print_state (const json_t *worker)
+{
+    int64_t until = track_int (worker, "quarantined_until_ms");
+    bool is_quarantined = streq (track_text (worker, "state"), "quarantined");
+    AUTO_FREE char *text = mem_printf ("%s%s%s%s", track_text (worker, "state"), is_quarantined ? ", for " : "",
+                                       is_quarantined ? in_a_while (until) : "",
+                                       json_is_true (json_object_get (worker, "connected")) ? "" : ", not connected");
+    line ("state", text);
+    AUTO_FREE char *faults = mem_printf ("%lld in a row, the farm's", (long long) track_int (worker, "faults"));
+    if (track_int (worker, "faults"))
+        line ("failed", faults);
+}
+
+static void print_tasks (const json_t *tasks)
+{
     size_t i;
-    json_t *worker;
-    output_table_add (table, heads);
-    json_array_foreach (workers, i, worker)
-        add_row (table, worker);
-    output_table_print (table);
+    json_t *task;
+    json_array_foreach (tasks, i, task) {
+        AUTO_FREE char *text = mem_printf ("%lld/%s attempt %lld, %s, begun %s", (long long) track_int (task, "build"),
+                                           track_text (task, "platform"), (long long) track_int (task, "attempt"),
+                                           track_text (task, "state"), output_ago (track_int (task, "assigned_ms")));
+        line (i ? "" : "works on", text);
+    }
 }
 
-/* Page after page, for a message has a limit. *more: there are some behind those. */
-static int add_page (client_t *client, json_t *workers, bool *more, err_t *err)
+int worker_print (const json_t *worker, err_t *err)
 {
-    const json_t *last = json_array_get (workers, json_array_size (workers) - 1);
-    json_t *question = last ? json_pack ("{s:s}", "after", track_text (last, "name")) : NULL;
-    AUTO (msg) msg_t *answer = client_ask (client, "workers", question, "worker-list", 0, err);
-    if (!answer)
-        return err_wrap (err, "list workers");
-    json_t *page = json_object_get (msg_header (answer), "workers");
-    *more = msg_bool (answer, "has_more") && json_array_size (page) > 0;
-    return json_array_extend (workers, page);
-}
-
-int verb_worker (int argc, char **argv, err_t *err)
-{
-    const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
-    if (options_parse (none, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "worker ls", err) < 0)
-        return -1;
-    if (!streq (argv [1], "ls"))
-        return err_set (err, ERR_USAGE, "worker has no verb \"%s\": farmctl worker ls", argv [1]);
-    AUTO (client) client_t *client = client_new (err);
-    if (!client)
-        return -1;
-    AUTO_JSON json_t *workers = json_array ();
-    for (bool more = true; more; )
-        if (add_page (client, workers, &more, err) < 0)
-            return -1;
     if (output_is_json ())
-        return output_json (json_pack ("{s:O}", "workers", workers), err);
-    print_workers (workers);
+        return output_json (json_deep_copy (worker), err);
+    AUTO_FREE char *platforms = worker_platforms (worker);
+    AUTO_FREE char *busy = mem_printf ("%lld of %lld", (long long) track_int (worker, "busy"), (long long) track_int (worker, "slots"));
+    AUTO_FREE char *host = mem_printf ("%lld cpus, %s", (long long) track_int (worker, "cpus"),
+                                       output_bytes ((uint64_t) track_int (worker, "memory_bytes")));
+    line ("worker", track_text (worker, "name"));
+    print_state (worker);
+    line ("comment", track_text (worker, "comment"));
+    line ("platforms", platforms);
+    print_labels (json_object_get (worker, "labels"));
+    line ("slots busy", busy);
+    line ("host", host);
+    line ("builder", track_text (worker, "builder"));
+    line ("isolation", track_text (worker, "isolation"));
+    line ("", track_text (worker, "isolation_reason"));
+    line ("version", track_text (worker, "version"));
+    line ("seen", output_ago (track_int (worker, "seen_ms")));
+    print_tasks (json_object_get (worker, "tasks"));
     return 0;
 }

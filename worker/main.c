@@ -6,6 +6,7 @@
 #include "common/daemon.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/label.h"
 #include "common/mem.h"
 #include "worker/host.h"
 #include "worker/join.h"
@@ -117,6 +118,18 @@ static int choose_platforms (worker_t *self, err_t *err)
     return 0;
 }
 
+/* `labels` as an object. */
+static json_t *read_labels (const worker_t *self, err_t *err)
+{
+    AUTO_JSON json_t *labels = json_object ();
+    for (const char *const *text = settings_list (self->options.settings, "labels"); *text; text++)
+        if (label_set (labels, *text, err) < 0) {
+            err_wrap (err, "labels");
+            return NULL;
+        }
+    return take (&labels);
+}
+
 /* -- the door --------------------------------------------------------------------------------------------------- */
 
 /* The port of the former starts; 0 where there is none. */
@@ -188,8 +201,11 @@ static json_t *short_text (const char *text)
     return json ? json : json_string ("");
 }
 
-static json_t *describe (const worker_t *self)
+static json_t *describe (const worker_t *self, err_t *err)
 {
+    json_t *labels = read_labels (self, err);
+    if (!labels)
+        return NULL;
     json_t *platforms = json_array ();
     for (int i = 0; i < self->host.platform_count; i++) {
         char name [PLATFORM_MAX];
@@ -197,7 +213,7 @@ static json_t *describe (const worker_t *self)
         json_array_append_new (platforms, json_pack ("{s:s, s:b}", "platform", name, "emulated",
                                                      self->host.platforms [i].is_emulated));
     }
-    return json_pack ("{s:s, s:o, s:I, s:i, s:I, s:o, s:s, s:o}", "name", self->name, "platforms", platforms, "slots",
+    return json_pack ("{s:s, s:o, s:o, s:I, s:i, s:I, s:o, s:s, s:o}", "name", self->name, "labels", labels, "platforms", platforms, "slots",
                       (json_int_t) settings_number (self->options.settings, "slots"), "cpus", self->host.cpus, "memory_bytes",
                       (json_int_t) self->host.memory_bytes, "builder", short_text (builder_version (self->builder)), "isolation",
                       builder_isolation (self->builder), "isolation_reason",
@@ -206,7 +222,9 @@ static json_t *describe (const worker_t *self)
 
 static int open_link (worker_t *self, err_t *err)
 {
-    self->description = describe (self);
+    self->description = describe (self, err);
+    if (!self->description)
+        return -1;
     link_settings_t settings = {
         .control = text_of (self, "coordinator/control"), .worker = self->description,
         .slots = (int) settings_number (self->options.settings, "slots"),

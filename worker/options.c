@@ -23,6 +23,7 @@ static const setting_def_t table [] = {
     { "coordinator/key", SETTING_TEXT, NULL, "the coordinator's public key, 64 hex digits" },
     { "name", SETTING_TEXT, NULL, "of this worker; default: this host's name" },
     { "slots", SETTING_NUMBER, "1", "how many jobs run at a time" },
+    { "labels", SETTING_LIST, NULL, "words about this worker (ssd=yes,room=attic) that builds may require" },
     { "platforms", SETTING_LIST, NULL, "take jobs for these only (linux/amd64,…); default: all that run here" },
     { "builder/program", SETTING_TEXT, "buildah", "the builder, a name in PATH or a path" },
     { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },

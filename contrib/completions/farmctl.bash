@@ -14,6 +14,11 @@ _farmctl_builds ()
     farmctl ls --limit 50 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
 
+_farmctl_workers ()
+{
+    farmctl worker ls 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
 _farmctl ()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
@@ -40,16 +45,17 @@ _farmctl ()
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit ]] && return ;;
-        --build-arg|--label|--target|--timeout|--limit|--name) return ;;
+        --build-arg|--label|--target|--timeout|--queue-timeout|--require|--comment|--limit|--name) return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --push --emulation --priority --quiet
+        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --push --emulation --priority --require --queue-timeout --quiet
                          --detach --cancel-on-interrupt --timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;
         wait) options="--quiet --cancel-on-interrupt --timeout" ;;
         imagetools) options="--raw" ;;
         join) options="--name" ;;
+        worker) options="--comment --wait" ;;
     esac
     if [[ $current == -* ]]; then
         COMPREPLY=($(compgen -W "$options --json --help" -- "$current"))
@@ -58,7 +64,12 @@ _farmctl ()
     case $verb in
         submit) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")) ;;
         inspect|logs|wait|cancel) COMPREPLY=($(compgen -W "$(_farmctl_builds)" -- "$current")) ;;
-        worker) COMPREPLY=($(compgen -W "ls" -- "$current")) ;;
+        worker)
+            if [[ $previous == worker ]]; then
+                COMPREPLY=($(compgen -W "ls inspect drain pause resume label forget" -- "$current"))
+            else
+                COMPREPLY=($(compgen -W "$(_farmctl_workers)" -- "$current"))
+            fi ;;
         imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
         help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du prune imagetools join version" -- "$current")) ;;
     esac

@@ -133,17 +133,17 @@ nothing_was_sent ()
 
 no_worker ()
 {
-    submit 4 "no worker runs linux/riscv64; the workers run $native" -t "$REGISTRY/bad:1" --platform linux/riscv64 "$plain"
+    submit 4 "no worker for linux/riscv64; the workers run $native" -t "$REGISTRY/bad:1" --queue-timeout 0 --platform linux/riscv64 "$plain"
     expect_text "$work/err" "none could emulate it"
-    submit 4 "no worker runs linux/riscv64" -t "$REGISTRY/bad:1" --platform "$native,linux/riscv64" --emulation allow "$plain"
+    submit 4 "no worker for linux/riscv64" -t "$REGISTRY/bad:1" --queue-timeout 0 --platform "$native,linux/riscv64" --emulation allow "$plain"
 }
 check "a platform that no worker has: which there are" no_worker
 
 not_emulated_unasked ()
 {
     need_both
-    submit 4 "no worker runs $foreign; the workers run $native; with --emulation allow it could be emulated by worker-$foreign_name" \
-        -t "$REGISTRY/bad:1" --platform "$foreign" "$plain"
+    submit 4 "no worker for $foreign; the workers run $native; with --emulation allow it could be emulated by worker-$foreign_name" \
+        -t "$REGISTRY/bad:1" --queue-timeout 0 --platform "$foreign" "$plain"
 }
 check "a platform that could be emulated is not, unasked" not_emulated_unasked
 check "of all that, nothing was sent" nothing_was_sent

@@ -1,0 +1,107 @@
+#!/bin/bash
+# workers.sh - what an admin says of workers, at the command line: labels, drain, pause, resume, forget; and builds that wait for one.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+farm_up
+
+worker_field ()
+{
+    farmctl worker inspect "$1" --json | jq -r "$2"
+}
+
+waits_for ()
+{
+    field "$1" '.jobs[0].waiting' | grep -qF -- "$2"
+}
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+
+own_labels ()
+{
+    echo 'labels = "room=attic,ssd=no"' >> "$farm/worker-$native_name.conf"      # the other one is made like it
+    worker_add attic
+    expect "labels" "$(worker_field attic '.labels | [.name, .room, .ssd] | join (" ")')" "attic attic no"
+}
+check "a worker says its labels" own_labels
+
+given_labels ()
+{
+    run 0 farmctl worker label attic ssd=yes fast --comment "new disk"
+    expect_text "$work/out" "room=attic"
+    expect_text "$work/out" "ssd=yes"
+    expect "comment" "$(worker_field attic .comment)" "new disk"
+    run 0 farmctl worker label attic fast-
+    expect "labels" "$(worker_field attic '.labels | keys | join (" ")')" "name room ssd"
+    run 2 farmctl worker label attic "a b=c"
+    run 2 farmctl worker label nobody a=b
+    expect_text "$work/err" "there is no worker nobody"
+}
+check "an admin's labels win over them" given_labels
+
+required ()
+{
+    local label
+    for label in room=attic name=attic ssd!=no; do
+        run 0 farmctl submit -q --platform "$native" --no-result-cache --require room --require "$label" -t "$REGISTRY/workers:required" \
+            "$(slow_context required 0)"
+        expect "built by" "$(farmctl ls --limit 1 --json | jq -r '.builds[0].jobs[0].worker')" attic
+    done
+    run 4 farmctl submit -q --platform "$native" --queue-timeout 0 --require room=cellar -t "$REGISTRY/workers:required" "$(slow_context required 0)"
+    expect_text "$work/err" "no worker for $native with room=cellar"
+    run 2 farmctl submit --platform "$native" --require "a b" -t "$REGISTRY/workers:required" "$work/required"
+}
+check "a build goes to a worker with the labels it requires" required
+
+# -- drain, pause, resume ----------------------------------------------------------------------------------------------
+
+paused ()
+{
+    local id
+    run 0 farmctl worker pause attic --comment "it smells"
+    expect "state" "$(worker_state attic)" paused
+    farmctl worker ls | grep -qF "it smells"
+    id=$(submit_detached --platform "$native" --require room=attic -t "$REGISTRY/workers:paused" "$(slow_context paused 0)")
+    wait_for 10 waits_for "$id" "no worker takes jobs for $native with room=attic: attic is paused"
+    run 0 farmctl worker resume attic
+    wait_state "$id" published
+    expect "comment" "$(worker_field attic .comment)" ""
+}
+check "a paused worker gets nothing until it is resumed" paused
+
+drained ()
+{
+    local id
+    id=$(submit_detached --platform "$native" --require room=attic -t "$REGISTRY/workers:drained" "$(slow_context drained 3)")
+    wait_said "$id" "slow begins"
+    expect "works on" "$(worker_field attic '.tasks[0].build')" "$id"
+    run 0 farmctl worker drain attic --wait --comment "to be moved"
+    expect "slots taken" "$(worker_field attic .busy)" 0
+    wait_state "$id" published
+    background_end attic
+    wait_for 20 is_disconnected
+    run 0 farmctl worker forget attic
+    run 2 farmctl worker inspect attic
+    expect "workers" "$(farmctl worker ls --json | jq -r '[.workers[].name | select (. == "attic")] | length')" 0
+}
+is_disconnected () { [ "$(worker_field attic .connected)" = false ]; }
+check "a drained worker ends what it has, and can be forgotten" drained
+
+# -- waiting -----------------------------------------------------------------------------------------------------------
+
+out_of_time ()
+{
+    run 4 farmctl submit --platform linux/riscv64 --queue-timeout 2 -t "$REGISTRY/workers:waiting" "$(slow_context waiting 0)"
+    expect_text "$work/err" "it will wait for 2.0 s at most: no worker for linux/riscv64"
+    expect_text "$work/err" "the workers run"
+}
+check "a build that no worker takes says so, and fails after its time" out_of_time
+
+not_for_all ()
+{
+    run 2 farmctl worker
+    expect_text "$work/err" "farmctl worker ls"
+    run 2 farmctl worker dran attic
+    run 2 farmctl worker drain
+}
+check "the wrong words" not_for_all
+
+farm_end
