@@ -1,7 +1,8 @@
-/* depot.c - the depot's face: open, has, get; depot_put.c has put. The rule it keeps is depot.h's; docs/depot.md tells how.
+/* depot.c - the depot's face: open, transactions, has; depot_put.c has put, depot_get.c get. The rule it keeps is depot.h's;
+ * docs/depot.md tells how.
  *
  *     put --> digest right? --> what are these bytes (depot_closure.c) --> object, body, edges    one transaction
- *     get --> expand --> digest right? no: depot_drop.c takes it away with all that names it
+ *     get --> expand --> digest right? no: depot_damage.c takes it away with all that names it
  */
 #include "common/depot.h"
 
@@ -12,7 +13,6 @@
 
 #include "common/depot_private.h"
 #include "common/file.h"
-#include "common/zip.h"
 
 enum { TOUCHED_MAX = 65536 };
 
@@ -65,6 +65,7 @@ void depot_destroy (depot_t **self_p)
     if (self->lock_fd >= 0)
         close (self->lock_fd);
     buffer_free (&self->touched);
+    buffer_free (&self->lost);
     pthread_mutex_destroy (&self->lock);
     free (self->path);
     free (self);
@@ -96,7 +97,7 @@ void depot_touch (depot_t *self, int64_t id, int64_t used)
 
 /* -- transactions ----------------------------------------------------------------------------------------------- */
 
-static int reopen_if_suspect (depot_t *self, err_t *err)
+int depot_reopen_if_suspect (depot_t *self, err_t *err)
 {
     if (!self->is_suspect)
         return 0;
@@ -113,7 +114,7 @@ int depot_begin (depot_t *self, err_t *err)
 {
     pthread_mutex_lock (&self->lock);
     assert (!self->is_writing);
-    if (reopen_if_suspect (self, err) < 0 || sql_run (self, SQL_BEGIN, err) < 0) {
+    if (depot_reopen_if_suspect (self, err) < 0 || sql_run (self, SQL_BEGIN, err) < 0) {
         pthread_mutex_unlock (&self->lock);
         return -1;
     }
@@ -179,97 +180,17 @@ bool depot_has (depot_t *self, const digest_t *digest)
 {
     object_row_t row;
     pthread_mutex_lock (&self->lock);
-    bool is_there = reopen_if_suspect (self, NULL) == 0 && depot_find (self, digest, &row, NULL) == 1 && !row.is_open;
+    bool is_there = depot_reopen_if_suspect (self, NULL) == 0 && depot_find (self, digest, &row, NULL) == 1 && !row.is_open;
     if (is_there)
         depot_touch (self, row.id, row.used);
     pthread_mutex_unlock (&self->lock);
     return is_there;
 }
 
-/* -- get -------------------------------------------------------------------------------------------------------- */
-
-static object_kind strongest (int kinds)
-{
-    return kinds & (IS_FOLDER | IS_ROOT) ? OBJECT_FOLDER : kinds & IS_LIST ? OBJECT_LIST : OBJECT_CONTENT;
-}
-
-/* The stored bytes of the row that the statement stands on, expanded; false when they are not what they were. */
-static bool read_body (sqlite3_stmt *read, const digest_t *digest, buffer_t *out, buffer_t *memory, zip_t *zip)
-{
-    int64_t raw = sqlite3_column_int64 (read, 2);
-    const void *data = sqlite3_column_blob (read, 5);
-    size_t stored = (size_t) sqlite3_column_bytes (read, 5);
-    bool is_zstd = sqlite3_column_int (read, 3) != 0;
-    if (raw < 0 || raw > OBJECT_MAX)
-        return false;
-    buffer_clear (out);
-    if (!is_zstd)
-        buffer_append (out, data, stored);
-    else if (zip_expand (out, (size_t) raw, data, stored, NULL) < 0)
-        return false;
-    if (is_zstd && memory) {
-        buffer_clear (memory);
-        buffer_append (memory, data, stored);
-    }
-    if (zip)
-        *zip = is_zstd ? (zip_t) { memory->data, stored, true } : (zip_t) { out->data, out->size, false };
-    digest_t own = digest_of (out->data, out->size);
-    return digest_equal (&own, digest);
-}
-
-static int on_damage (depot_t *self, int64_t id, const char *hex, err_t *err)
-{
-    err_t why;
-    if (self->is_writing)
-        self->damaged_id = id;      /* the caller will roll back, and that would bring it back */
-    else if (depot_drop (self, id, &why) < 0)
-        return err_set (err, ERR_FARM, "object %s is damaged on disk and could not be taken away: %s", hex, why.text);
-    return err_set (err, ERR_FARM, "object %s was damaged on disk (check the disk). It and what names it were taken out of the"
-                    " depot: send the context again", hex);
-}
-
-static int get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, buffer_t *memory, zip_t *zip,
-                err_t *err)
-{
-    char hex [DIGEST_HEX_SIZE + 1];
-    digest_to_hex (digest, hex);
-    if (reopen_if_suspect (self, err) < 0)
-        return -1;
-    sqlite3_stmt *read = sql_bind (self, SQL_READ);
-    sql_bind_blob (read, ":digest", digest->bytes, DIGEST_SIZE);
-    int rc = sql_step (self, read, err);
-    if (rc < 0)
-        return -1;
-    if (rc == 0)
-        return err_set (err, ERR_NOT_FOUND, "object %s is not in the depot", hex);
-    int64_t id = sqlite3_column_int64 (read, 0), used = sqlite3_column_int64 (read, 4);
-    if (kind)
-        *kind = strongest (sqlite3_column_int (read, 1));
-    bool is_good = read_body (read, digest, out, memory, zip);
-    sqlite3_reset (read);
-    if (!is_good)
-        return on_damage (self, id, hex, err);
-    depot_touch (self, id, used);
-    return 0;
-}
-
-int depot_get_zip (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, buffer_t *memory, zip_t *zip,
-                   err_t *err)
-{
-    pthread_mutex_lock (&self->lock);
-    int rc = get (self, digest, out, kind, memory, zip, err);
-    pthread_mutex_unlock (&self->lock);
-    return rc;
-}
-
-int depot_get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, err_t *err)
-{
-    return depot_get_zip (self, digest, out, kind, NULL, NULL, err);
-}
-
 void depot_stats (depot_t *self, depot_stats_t *out)
 {
     pthread_mutex_lock (&self->lock);
     *out = self->stats;
+    out->damaged_objects = self->damaged_objects;
     pthread_mutex_unlock (&self->lock);
 }

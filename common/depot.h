@@ -2,7 +2,8 @@
  *
  * The rule that everything rests on: an object is only stored when all that it names is stored. So where a root is,
  * the whole context is, and `missing?` may stop at the first folder that is there.
- * One SQLite file (docs/depot.md says why); calls may come from several threads, a lock inside takes them one by one. */
+ * One SQLite file (docs/depot.md says why). Calls may come from several threads: a lock inside takes them one by one, but
+ * objects that are read are expanded and checked outside it. */
 #ifndef FARM_DEPOT_H
 #define FARM_DEPOT_H
 
@@ -21,6 +22,7 @@ typedef struct {
     uint64_t received_objects;      /* put since the program started */
     uint64_t received_bytes;        /* raw bytes of those */
     uint64_t known_objects;         /* put again although they were there */
+    uint64_t damaged_objects;       /* found since the program started */
 } depot_stats_t;
 
 /* Open or make the depot in the folder. ERR_FARM when it is damaged beyond use or another process has it. */
@@ -47,12 +49,23 @@ int depot_commit (depot_t *self, err_t *err);
 void depot_rollback (depot_t *self);
 
 /* Read one object into out (replaced), its digest checked again; kind may be NULL. ERR_NOT_FOUND; ERR_FARM for a damaged one,
- * which is taken out together with all that names it: so depot_has says no for the whole way down, and it can be sent again. */
+ * which is taken out together with all that names it: so depot_has says no for the whole way down, and it can be sent again.
+ * depot_next_lost tells what went. */
 int depot_get (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, err_t *err);
 
-/* The same, and how it is stored, borrowed from memory: what another depot takes by depot_put_zip. */
+/* The same, and how it is stored, borrowed from memory or out: what another depot takes by depot_put_zip. */
 int depot_get_zip (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, buffer_t *memory, zip_t *zip,
                    err_t *err);
+
+/* An object that went because it was damaged, or because it named one that was. */
+typedef struct {
+    digest_t digest;
+    bool is_damaged;                /* its own bytes were */
+    bool is_root;                   /* nothing named it: a context, or a Dockerfile that is in none */
+} depot_lost_t;
+
+/* Take the next of them, in no order; false when there is none. What is found damaged within a transaction goes at its end. */
+bool depot_next_lost (depot_t *self, depot_lost_t *lost);
 
 /* A cache: forget what was used least lately (put, has or get), from the top: first objects that no other names, so whole
  * contexts, then what only they named; until at most limit_bytes are held. Returns how many objects went, -1 on error. */

@@ -1,36 +1,10 @@
-/* depot_drop.c - what leaves the depot, so that what stays is still whole: a damaged object goes with all that names it,
- * and a cache forgets from the top: first whole contexts, then what no other context names. */
+/* depot_drop.c - what leaves the depot, so that what stays is still whole: from the top, first whole contexts, then what
+ * no other context names. */
 #include "common/depot_private.h"
 
 #include <stdio.h>
 
 enum { TRIM_BATCH = 1000 };         /* objects to a transaction: bounds the write-ahead log */
-
-static int drop_doomed (depot_t *self, err_t *err)
-{
-    sqlite3_stmt *size = sql_bind (self, SQL_DOOMED_SIZE);
-    if (sql_step (self, size, err) < 0)
-        return -1;
-    self->stats.objects -= (uint64_t) sqlite3_column_int64 (size, 0);
-    self->stats.bytes -= (uint64_t) sqlite3_column_int64 (size, 1);
-    sqlite3_reset (size);
-    return sql_run (self, SQL_DROP_EDGES, err) < 0 || sql_run (self, SQL_DROP_BODIES, err) < 0
-        || sql_run (self, SQL_DROP_OBJECTS, err) < 0 || sql_run (self, SQL_CLEAR_DOOMED, err) < 0 ? -1 : 0;
-}
-
-int depot_drop (depot_t *self, int64_t id, err_t *err)
-{
-    bool is_own = !self->is_writing;
-    if (is_own && depot_begin (self, err) < 0)
-        return -1;
-    int rc = sql_run_id (self, SQL_DOOM, id, err) < 0 || drop_doomed (self, err) < 0 ? -1 : 0;
-    if (!is_own)
-        return rc;
-    if (rc == 0)
-        return depot_commit (self, err);
-    depot_rollback (self);
-    return -1;
-}
 
 /* -- a cache ---------------------------------------------------------------------------------------------------- */
 

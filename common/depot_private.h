@@ -19,7 +19,7 @@ enum {
 typedef enum {
     SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK,
     SQL_FIND, SQL_ADD, SQL_ADD_BODY, SQL_CHANGE, SQL_ADD_EDGE, SQL_TOUCH, SQL_READ, SQL_COUNT,
-    SQL_DOOM, SQL_DOOMED_SIZE, SQL_DROP_EDGES, SQL_DROP_BODIES, SQL_DROP_OBJECTS, SQL_CLEAR_DOOMED,
+    SQL_DOOM, SQL_LOST, SQL_DOOMED_SIZE, SQL_DROP_EDGES, SQL_DROP_BODIES, SQL_DROP_OBJECTS, SQL_CLEAR_DOOMED,
     SQL_CLEAR_FREE, SQL_FILL_FREE, SQL_NEXT_FREE, SQL_TAKE_FREE, SQL_CHILDREN, SQL_FREE_CHILD,
     SQL_DELETE_EDGES, SQL_DELETE_BODY, SQL_DELETE_OBJECT,
     SQL_CLEAR_ROOTS, SQL_ADD_ROOT, SQL_SPARE, SQL_NEXT_GARBAGE,
@@ -49,6 +49,8 @@ struct depot {
     int64_t now;                /* counts commits: the time of "least lately used" */
     int64_t collect_before;     /* of the collection under way: what was used since stays */
     buffer_t touched;           /* int64_t ids, used since and not yet written down */
+    buffer_t lost;              /* depot_lost_t, not yet asked for */
+    uint64_t damaged_objects;   /* found since the start: a rollback does not undo it */
     depot_stats_t stats, stats_before;
 };
 
@@ -80,8 +82,14 @@ int depot_find (depot_t *self, const digest_t *digest, object_row_t *row, err_t 
 int depot_write_touched (depot_t *self, err_t *err);
 void depot_touch (depot_t *self, int64_t id, int64_t used);
 
-/* depot_drop.c: forget an object and everything that names it, in a transaction that is open or its own. */
+int depot_reopen_if_suspect (depot_t *self, err_t *err);
+
+/* depot_damage.c: an object's bytes are not what they were. It goes with everything that names it, once no transaction is
+ * open; always -1, with the error for who asked for it. */
+int depot_take_out (depot_t *self, int64_t id, const digest_t *digest, err_t *err);
 int depot_drop (depot_t *self, int64_t id, err_t *err);
+
+/* depot_drop.c */
 /* Forget an object that no other names; what only it named becomes free. In an open transaction. */
 int depot_forget (depot_t *self, int64_t id, uint64_t stored_bytes, err_t *err);
 /* To the file system: at most so many free pages, 0: all. When it fails, then next time. */

@@ -47,6 +47,8 @@ static const char *const texts [SQL_STATEMENTS] = {
     [SQL_COUNT] = "SELECT count (*), coalesce (sum (stored_bytes), 0), coalesce (max (used), 0) FROM object",
     [SQL_DOOM] = "INSERT INTO doomed (id) WITH RECURSIVE up (id) AS (SELECT :id UNION"
                  " SELECT parent FROM edge JOIN up ON child = up.id) SELECT id FROM up",
+    [SQL_LOST] = "SELECT digest, id = :id, NOT EXISTS (SELECT 1 FROM edge WHERE child = object.id)"
+                 " FROM doomed JOIN object USING (id)",
     [SQL_DOOMED_SIZE] = "SELECT count (*), coalesce (sum (stored_bytes), 0) FROM doomed JOIN object USING (id)",
     [SQL_DROP_EDGES] = "DELETE FROM edge WHERE parent IN (SELECT id FROM doomed)",
     [SQL_DROP_BODIES] = "DELETE FROM body WHERE id IN (SELECT id FROM doomed)",

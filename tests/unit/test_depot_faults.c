@@ -73,6 +73,22 @@ static void tamper (depots_t *self, const char *sql)
     assert_int_equal (depot_open (&self->depot, self->folder, NULL), 0);
 }
 
+/* The object itself, the folder and the root: each told once, for each what it is. */
+static void tells_what_was_lost (depot_t *depot, const small_context_t *bad)
+{
+    const digest_t root = small_context_root (bad), folder = digest_of (bad->folder.data, bad->folder.size);
+    const digest_t file = digest_of (bad->file.data, bad->file.size);
+    depot_lost_t lost;
+    int seen = 0;
+    while (depot_next_lost (depot, &lost)) {
+        seen++;
+        assert_int_equal (lost.is_root, digest_equal (&lost.digest, &root));
+        assert_int_equal (lost.is_damaged, digest_equal (&lost.digest, &file));
+        assert_true (lost.is_root || lost.is_damaged || digest_equal (&lost.digest, &folder));
+    }
+    assert_int_equal (seen, 3);
+}
+
 static void a_damaged_object_goes_with_all_that_names_it_and_can_be_sent_again (void **state)
 {
     depots_t *self = *state;
@@ -99,6 +115,7 @@ static void a_damaged_object_goes_with_all_that_names_it_and_can_be_sent_again (
         assert_non_null (strstr (err.text, "send the context again"));
         assert_false (has (self->depot, &bad.root) || has (self->depot, &bad.folder) || has (self->depot, &bad.file));
         assert_int_equal (presence (self->depot, 100, 2), 1);
+        tells_what_was_lost (self->depot, &bad);
         assert_int_equal (put_context (self->depot, 60000, 1, &err), 0);
         assert_int_equal (presence (self->depot, 60000, 1), 1);
         small_context_free (&bad);
@@ -117,8 +134,14 @@ static void damage_found_within_a_transaction_is_gone_after_its_end (void **stat
     digest_t digest = digest_of (bad.file.data, bad.file.size);
     assert_int_equal (depot_begin (self->depot, &err), 0);
     assert_int_equal (depot_get (self->depot, &digest, &out, NULL, &err), -1);
+    depot_lost_t lost;
+    assert_false (depot_next_lost (self->depot, &lost));
     depot_rollback (self->depot);
     assert_false (has (self->depot, &bad.root) || has (self->depot, &bad.folder) || has (self->depot, &bad.file));
+    tells_what_was_lost (self->depot, &bad);
+    depot_stats_t stats;
+    depot_stats (self->depot, &stats);
+    assert_int_equal (stats.damaged_objects, 1);
     depots_reopen (self);
     assert_false (has (self->depot, &bad.root));
     small_context_free (&bad);
@@ -252,6 +275,46 @@ static void many_threads_put_and_get_at_once (void **state)
     depots_reopen (self);
     for (uint64_t seed = 0; seed < contexts; seed++)
         assert_int_equal (presence (self->depot, 2000, seed), 1);
+}
+
+/* One reads what another forgets and stores again: bytes are right, or it is not there. */
+static void *read_on (void *argument)
+{
+    job_t *job = argument;
+    for (uint64_t i = 0; i < 2000; i++) {
+        AUTO_BUFFER buffer_t file = { 0 }, out = { 0 };
+        err_t err = { 0 };
+        noise (&file, 2000 + i % CONTEXTS, i % CONTEXTS);
+        digest_t digest = digest_of (file.data, file.size);
+        if (depot_get (job->depot, &digest, &out, NULL, &err) < 0)
+            job->failed += err.code != ERR_NOT_FOUND;
+        else
+            job->failed += out.size != file.size || memcmp (out.data, file.data, out.size) != 0;
+    }
+    return NULL;
+}
+
+static void readers_beside_a_writer_get_the_right_bytes_or_none (void **state)
+{
+    depots_t *self = *state;
+    pthread_t threads [THREADS];
+    job_t jobs [THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        jobs [i] = (job_t) { self->depot, 0, 0 };
+        assert_int_equal (pthread_create (&threads [i], NULL, read_on, &jobs [i]), 0);
+    }
+    for (int round = 0; round < 20; round++) {
+        for (uint64_t seed = 0; seed < CONTEXTS; seed++)
+            assert_int_equal (put_context (self->depot, 2000 + seed, seed, NULL), 0);
+        assert_true (depot_trim (self->depot, 0, NULL) >= 3 * CONTEXTS);
+    }
+    depot_stats_t stats;
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join (threads [i], NULL);
+        assert_int_equal (jobs [i].failed, 0);
+    }
+    depot_stats (self->depot, &stats);
+    assert_int_equal (stats.damaged_objects, 0);
 }
 
 /* -- kill -9 ---------------------------------------------------------------------------------------------------- */
@@ -396,6 +459,7 @@ int main (void)
         TEST (a_file_of_somebody_else_is_left_alone),
         TEST (a_second_program_on_the_folder_is_refused_by_name),
         TEST (many_threads_put_and_get_at_once),
+        TEST (readers_beside_a_writer_get_the_right_bytes_or_none),
         TEST (what_was_acknowledged_survives_kill_9),
         TEST (a_full_disk_loses_nothing_and_passes),
     };
