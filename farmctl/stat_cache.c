@@ -17,9 +17,8 @@
 #include "common/log.h"
 #include "farmctl/stat_index.h"
 
-/* Linux stamps files at its tick, 10 ms at the coarsest. A time in whole hundredths may come from a file system that keeps
- * no more, two seconds at the coarsest (FAT). */
-enum { FINE_NS = 20 * 1000 * 1000, COARSE_NS = 10 * 1000 * 1000, COARSE_S = 2 };
+/* Linux stamps files at its tick, 10 ms at the coarsest. */
+enum { TICK_NS = 20 * 1000 * 1000 };
 enum { UNUSED_DAYS = 30, FOLDER_FILES_MAX = 1000 };
 static const uint64_t FOLDER_BYTES_MAX = 512 * 1024 * 1024;
 #define SUFFIX ".stat"
@@ -122,28 +121,16 @@ void stat_cache_destroy (stat_cache_t **self_p)
 
 /* -- apply ------------------------------------------------------------------------------------------------------ */
 
-static bool is_older (int64_t s, uint32_t ns, bool is_coarse, const struct timespec *began)
-{
-    int64_t age_s = (int64_t) began->tv_sec - s;
-    if (age_s < 0 || age_s > COARSE_S)
-        return age_s > 0;
-    return age_s * 1000000000 + began->tv_nsec - ns > (is_coarse ? COARSE_S * (int64_t) 1000000000 : FINE_NS);
-}
-
 static bool was_quiet (const stat_node_t *cached, const struct timespec *began)
 {
-    const stamp_t *stamp = &cached->stamp;
-    bool is_coarse = stamp->ctime_ns % COARSE_NS == 0;
-    return is_older (cached->mtime_s, cached->mtime_ns, is_coarse, began)
-        && is_older (stamp->ctime_s, stamp->ctime_ns, is_coarse, began);
+    return stamp_is_settled (&cached->stamp, began, TICK_NS)
+        && stamp_is_past (&cached->stamp, cached->mtime_s, cached->mtime_ns, began, TICK_NS);
 }
 
 static bool is_same (const stat_node_t *cached, const node_t *node)
 {
-    const stamp_t *a = &cached->stamp, *b = &node->stamp;
     return cached->kind == TREE_FILE && cached->mode == node->mode && cached->mtime_s == node->mtime_s
-        && cached->mtime_ns == node->mtime_ns && a->size_bytes == b->size_bytes && a->inode == b->inode
-        && a->device == b->device && a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
+        && cached->mtime_ns == node->mtime_ns && stamp_equal (&cached->stamp, &node->stamp);
 }
 
 /* Chunks come together to the size of the file, or are not taken. */

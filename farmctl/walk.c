@@ -19,10 +19,7 @@ void node_set_stat (node_t *self, const struct stat *info)
     self->mode = info->st_mode & 07777;
     self->mtime_s = info->st_mtim.tv_sec;
     self->mtime_ns = (uint32_t) info->st_mtim.tv_nsec;
-    self->stamp = (stamp_t) {
-        .size_bytes = (uint64_t) info->st_size, .inode = info->st_ino, .device = info->st_dev,
-        .ctime_s = info->st_ctim.tv_sec, .ctime_ns = (uint32_t) info->st_ctim.tv_nsec
-    };
+    self->stamp = stamp_of (info);
 }
 
 static void append_path (const walk_t *self, size_t node, buffer_t *out)

@@ -2,17 +2,9 @@
 #ifndef FARM_WALK_H
 #define FARM_WALK_H
 
-#include <sys/stat.h>
-
+#include "common/stamp.h"
 #include "common/tree.h"
 #include "farmctl/ignore.h"
-
-/* What stat says of a file beside mode and modification time. All the same: nobody has written to it. */
-typedef struct {
-    uint64_t size_bytes, inode, device;
-    int64_t ctime_s;
-    uint32_t ctime_ns;
-} stamp_t;
 
 /* A file, folder or link. The children of a folder are the `count` nodes from `first` on, in the order of a listing; a node
  * stands behind its parent, and node 0 is the context's folder. */
