@@ -12,13 +12,22 @@
 #include "common/clock.h"
 #include "common/http_private.h"
 
-enum { SLICE_MS = 500 };
+enum { SLICE_MS = 500, KEPT_MAX = 16 };
 
 http_t *http_new (void)
 {
     http_t *self = mem_alloc (sizeof *self);
     http_init ();
     self->multi = curl_multi_init ();
+    curl_multi_setopt (self->multi, CURLMOPT_MAXCONNECTS, (long) KEPT_MAX);
+    return self;
+}
+
+http_t *http_new_beside (http_t *other)
+{
+    http_t *self = mem_alloc (sizeof *self);
+    self->multi = other->multi;
+    self->is_guest = true;
     return self;
 }
 
@@ -41,7 +50,8 @@ void http_destroy (http_t **self_p)
     if (!self)
         return;
     drop_request (self);
-    curl_multi_cleanup (self->multi);
+    if (!self->is_guest)
+        curl_multi_cleanup (self->multi);
     buffer_free (&self->ahead);
     free (self);
     *self_p = NULL;
@@ -88,14 +98,17 @@ static int outcome_error (const http_t *self, err_t *err)
     }
 }
 
-static void note_outcome (http_t *self)
+/* Of any request that shares these connections. */
+static void note_outcomes (CURLM *multi)
 {
     int left;
-    for (CURLMsg *message; (message = curl_multi_info_read (self->multi, &left));)
-        if (message->msg == CURLMSG_DONE && message->easy_handle == self->easy) {
-            self->is_done = true;
-            self->outcome = message->data.result;
-        }
+    for (CURLMsg *message; (message = curl_multi_info_read (multi, &left));) {
+        http_t *whose = NULL;
+        if (message->msg != CURLMSG_DONE || curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, (char **) &whose) != CURLE_OK)
+            continue;
+        whose->is_done = true;
+        whose->outcome = message->data.result;
+    }
 }
 
 /* -- driving ------------------------------------------------------------------------------------------------------- */
@@ -123,7 +136,7 @@ static int drive (http_t *self, bool is_body, err_t *err)
         int running;
         if (curl_multi_perform (self->multi, &running) != CURLM_OK)
             return err_set (err, ERR_FARM, "%s: libcurl cannot go on", self->host);
-        note_outcome (self);
+        note_outcomes (self->multi);
         if (self->is_done || (is_body ? has_unread (self) : self->has_answer))
             return 0;
         if (check_time (self, err) < 0)
@@ -133,7 +146,7 @@ static int drive (http_t *self, bool is_body, err_t *err)
     }
 }
 
-static void begin (http_t *self, const http_request_t *request, http_answer_t *answer)
+void http_begin (http_t *self, const http_request_t *request, http_answer_t *answer)
 {
     drop_request (self);
     self->request = *request;
@@ -150,6 +163,7 @@ static void begin (http_t *self, const http_request_t *request, http_answer_t *a
     http_name_host (self->host, request->url);
     self->easy = curl_easy_init ();
     http_request_set (self, request);
+    curl_easy_setopt (self->easy, CURLOPT_PRIVATE, self);
     curl_multi_add_handle (self->multi, self->easy);
 }
 
@@ -164,9 +178,8 @@ static void complete_answer (http_t *self)
         self->answer->retry_after_s = value < INT32_MAX ? (int) value : INT32_MAX;
 }
 
-int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err)
+int http_wait (http_t *self, err_t *err)
 {
-    begin (self, request, answer);
     int rc = drive (self, false, err);
     if (rc == 0 && !self->has_answer)
         rc = outcome_error (self, err);
@@ -176,6 +189,12 @@ int http_open (http_t *self, const http_request_t *request, http_answer_t *answe
         drop_request (self);
     self->answer = NULL;
     return rc;
+}
+
+int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err)
+{
+    http_begin (self, request, answer);
+    return http_wait (self, err);
 }
 
 ssize_t http_read (http_t *self, void *data, size_t size, err_t *err)

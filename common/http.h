@@ -1,5 +1,6 @@
 /* http.h - HTTP requests on libcurl: bounded, without redirects, without anything of libcurl's that is guessed from the
- * environment of the user (.netrc). One http_t serves one thread and one request at a time; it keeps connections. */
+ * environment of the user (.netrc). One http_t serves one thread and one request at a time; it keeps connections. Several that
+ * share their connections may have a request on its way each. */
 #ifndef FARM_HTTP_H
 #define FARM_HTTP_H
 
@@ -52,6 +53,8 @@ typedef struct {
 typedef struct http http_t;
 
 http_t *http_new (void);
+/* One that shares the connections of another, in the same thread, and is destroyed before it. */
+http_t *http_new_beside (http_t *other);
 void http_destroy (http_t **self);
 
 /* Send a request with its body and wait for the answer's headers, of any status; an answer not yet read is dropped.
@@ -59,6 +62,11 @@ void http_destroy (http_t **self);
  * (a certificate that is not trusted, nonsense for HTTP, headers too long), ERR_REGISTRY_DENIED where TLS is not spoken.
  * Texts say the host and what to look at. */
 int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err);
+
+/* The same in two steps, so that several requests are on their way at once. Waiting for one drives all that share its
+ * connections. What the request points at may go after the first step, but for its body; answer after the second. */
+void http_begin (http_t *self, const http_request_t *request, http_answer_t *answer);
+int http_wait (http_t *self, err_t *err);
 
 /* Some of the answer's body: bytes, 0 at its end, -1 with an error as above. Nothing is read ahead beyond 64 KiB. */
 ssize_t http_read (http_t *self, void *data, size_t size, err_t *err);

@@ -11,9 +11,10 @@ enum { AHEAD_MAX = 64 * 1024 };
 
 struct http {
     CURLM *multi;                       /* keeps the connections */
+    bool is_guest;                      /* it is another one's */
     CURL *easy;                         /* the request on its way; NULL: none */
     struct curl_slist *headers;
-    http_request_t request;             /* its pointers hold until http_open returns */
+    http_request_t request;             /* its pointers may be gone, but for the body's */
     http_answer_t *answer;              /* while headers arrive */
     bool has_answer, is_done, is_paused;
     const char *flaw;                   /* why our own callbacks have given up */

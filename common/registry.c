@@ -1,13 +1,10 @@
-/* registry.c - see registry.h: manifests, and blobs as they are read. */
+/* registry.c - see registry.h: one manifest or blob, and whether a registry is there. */
 #include <stdio.h>
 #include <string.h>
 
 #include "common/challenge.h"
 #include "common/docker_config.h"
-#include "common/manifest.h"
 #include "common/registry_call.h"
-
-enum { PATH_TEXT_MAX = REFERENCE_PATH_MAX + REFERENCE_DIGEST_MAX + 64 };
 
 void manifest_free (manifest_t *self)
 {
@@ -19,71 +16,28 @@ int registry_credential (const char *auth_file, const char *host, char **authori
     return docker_config_find (auth_file, host, authorization, err);
 }
 
-/* The bytes are what was asked for. Another hash than SHA-256 is nothing we ever wrote. */
-static int check_digest (const char *wanted, const char *got, err_t *err)
+static int ask_result (const registry_ask_t *ask, err_t *err)
 {
-    if (strcmp (wanted, got) == 0)
-        return 0;
-    return err_set (err, ERR_VERIFY, "the registry gives bytes with the digest %s for %s: its storage, or something between, "
-                    "is broken", got, wanted);
+    if (ask->err.code != ERR_NONE && err)
+        *err = ask->err;
+    return ask->err.code == ERR_NONE ? 0 : -1;
 }
 
 /* -- manifests ----------------------------------------------------------------------------------------------------- */
 
-static bool is_manifest_type (const char *type)
-{
-    return media_is_index (type) || strcmp (type, MEDIA_OCI_MANIFEST) == 0 || strcmp (type, MEDIA_DOCKER_MANIFEST) == 0;
-}
-
-static const char *name_of (const reference_t *ref)
-{
-    return ref->digest [0] ? ref->digest : ref->tag [0] ? ref->tag : "latest";
-}
-
-static int read_manifest (const reference_t *ref, const http_answer_t *answer, manifest_t *out, err_t *err)
-{
-    if (!is_manifest_type (answer->content_type))
-        return err_set (err, ERR_REGISTRY, "%s says that it is \"%.100s\", which is no image or index: is it a registry, and the "
-                        "image not of a former kind?", ref->host, answer->content_type);
-    snprintf (out->media_type, sizeof out->media_type, "%.127s", answer->content_type);
-    oci_digest_of (out->bytes.data, out->bytes.size, out->digest);
-    if (ref->digest [0])
-        return check_digest (ref->digest, out->digest, err);
-    return strncmp (answer->digest, "sha256:", 7) == 0 ? check_digest (answer->digest, out->digest, err) : 0;
-}
-
-static int get_manifest (registry_t *self, const reference_t *ref, manifest_t *out, err_t *err)
-{
-    static const char *const headers [] = { "Accept: " MEDIA_OCI_INDEX ", " MEDIA_OCI_MANIFEST ", " MEDIA_DOCKER_LIST ", "
-                                            MEDIA_DOCKER_MANIFEST, NULL };
-    char url [PATH_TEXT_MAX], scope [TOKEN_SCOPE_MAX];
-    AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
-    snprintf (url, sizeof url, "/v2/%s/manifests/%s", ref->path, name_of (ref));
-    call_scope (scope, ref, "pull");
-    call_t call = { .method = "GET", .host = ref->host, .url = url, .scope = scope, .headers = headers };
-    if (call_whole (self, &call, MANIFEST_BYTES_MAX, answer, &out->bytes, err) < 0)
-        return -1;
-    if (answer->status == 404)
-        return err_set (err, ERR_NOT_FOUND, "%s has no %s %s in %s", ref->host, ref->digest [0] ? "manifest" : "tag",
-                        name_of (ref), ref->path);
-    if (answer->status != 200)
-        return call_failed (&call, answer, &out->bytes, err);
-    return read_manifest (ref, answer, out, err);
-}
-
 int registry_get_manifest (registry_t *self, const reference_t *ref, manifest_t *out, err_t *err)
 {
-    buffer_clear (&out->bytes);
-    out->media_type [0] = out->digest [0] = 0;
-    if (get_manifest (self, ref, out, err) < 0)
-        return err_wrap (err, "get manifest %s/%s%s%s", ref->host, ref->path, ref->digest [0] ? "@" : ":", name_of (ref));
-    return 0;
+    AUTO_FREE registry_ask_t *ask = mem_alloc (sizeof *ask);
+    *ask = (registry_ask_t) { .kind = ASK_MANIFEST, .of = ref, .found = { .bytes = out->bytes } };
+    registry_ask (self, ask, 1);
+    *out = ask->found;
+    return ask_result (ask, err);
 }
 
 static int put_manifest (registry_t *self, const reference_t *repository, const char *name, const manifest_t *manifest,
                          err_t *err)
 {
-    char url [PATH_TEXT_MAX], scope [TOKEN_SCOPE_MAX], type [sizeof manifest->media_type + 16];
+    char url [CALL_URL_MAX], scope [TOKEN_SCOPE_MAX], type [sizeof manifest->media_type + 16];
     AUTO_BUFFER buffer_t body = { 0 };
     AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
     const char *const headers [] = { type, NULL };
@@ -118,56 +72,24 @@ int registry_put_manifest (registry_t *self, const reference_t *repository, cons
 
 /* -- blobs --------------------------------------------------------------------------------------------------------- */
 
-static int head_blob (registry_t *self, const reference_t *repository, const char *digest, int64_t *size_bytes, err_t *err)
-{
-    char url [PATH_TEXT_MAX], scope [TOKEN_SCOPE_MAX];
-    AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
-    snprintf (url, sizeof url, "/v2/%s/blobs/%s", repository->path, digest);
-    call_scope (scope, repository, "pull");
-    call_t call = { .method = "HEAD", .host = repository->host, .url = url, .scope = scope };
-    if (call_open (self, self->http, &call, answer, err) < 0)
-        return -1;
-    if (answer->status == 404)
-        return err_set (err, ERR_NOT_FOUND, "%s does not have it in %s", repository->host, repository->path);
-    if (answer->status != 200)
-        return call_failed (&call, answer, NULL, err);
-    if (answer->content_length < 0)
-        return err_set (err, ERR_REGISTRY, "%s does not say how long it is", repository->host);
-    *size_bytes = answer->content_length;
-    return 0;
-}
-
 int registry_head_blob (registry_t *self, const reference_t *repository, const char *digest, int64_t *size_bytes, err_t *err)
 {
-    if (head_blob (self, repository, digest, size_bytes, err) < 0)
-        return err_wrap (err, "look for blob %s/%s@%s", repository->host, repository->path, digest);
-    return 0;
-}
-
-static int get_blob (registry_t *self, const reference_t *repository, const char *digest, size_t max_bytes, buffer_t *out,
-                     err_t *err)
-{
-    char url [PATH_TEXT_MAX], scope [TOKEN_SCOPE_MAX], got [OCI_DIGEST_SIZE];
-    AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
-    snprintf (url, sizeof url, "/v2/%s/blobs/%s", repository->path, digest);
-    call_scope (scope, repository, "pull");
-    call_t call = { .method = "GET", .host = repository->host, .url = url, .scope = scope };
-    if (call_whole (self, &call, max_bytes, answer, out, err) < 0)
-        return -1;
-    if (answer->status == 404)
-        return err_set (err, ERR_NOT_FOUND, "%s does not have it in %s", repository->host, repository->path);
-    if (answer->status != 200)
-        return call_failed (&call, answer, out, err);
-    oci_digest_of (out->data, out->size, got);
-    return check_digest (digest, got, err);
+    AUTO_FREE registry_ask_t *ask = mem_alloc (sizeof *ask);
+    *ask = (registry_ask_t) { .kind = ASK_BLOB_SIZE, .of = repository, .digest = digest };
+    registry_ask (self, ask, 1);
+    *size_bytes = ask->size_bytes;
+    return ask_result (ask, err);
 }
 
 int registry_get_blob (registry_t *self, const reference_t *repository, const char *digest, size_t max_bytes, buffer_t *out,
                        err_t *err)
 {
-    if (get_blob (self, repository, digest, max_bytes, out, err) < 0)
-        return err_wrap (err, "get blob %s/%s@%s", repository->host, repository->path, digest);
-    return 0;
+    AUTO_FREE registry_ask_t *ask = mem_alloc (sizeof *ask);
+    *ask = (registry_ask_t) { .kind = ASK_BLOB, .of = repository, .digest = digest, .max_bytes = max_bytes,
+                              .found = { .bytes = *out } };
+    registry_ask (self, ask, 1);
+    *out = ask->found.bytes;
+    return ask_result (ask, err);
 }
 
 /* -- is it there --------------------------------------------------------------------------------------------------- */

@@ -57,6 +57,19 @@ int registry_head_blob (registry_t *self, const reference_t *repository, const c
 int registry_get_blob (registry_t *self, const reference_t *repository, const char *digest, size_t max_bytes,
                        buffer_t *out, err_t *err);
 
+/* Questions like the three above, put at once: eight of them are on their way, each over a connection of its own. */
+typedef enum { ASK_MANIFEST, ASK_BLOB, ASK_BLOB_SIZE } registry_ask_kind;
+typedef struct {
+    registry_ask_kind kind;
+    const reference_t *of;                  /* a manifest's reference or a blob's repository; borrowed */
+    const char *digest;                     /* of a blob; borrowed */
+    size_t max_bytes;                       /* of a whole blob */
+    manifest_t found;                       /* out: a manifest, or a whole blob's bytes; the caller frees */
+    int64_t size_bytes;                     /* out: of a blob that is looked for */
+    err_t err;                              /* out: how it went, as above */
+} registry_ask_t;
+void registry_ask (registry_t *self, registry_ask_t *asks, size_t count);
+
 /* Make a blob of one repository known in another of the same registry: mounted, or copied in bounded memory where the
  * registry will not mount. Nothing is sent when it is there already. */
 int registry_copy_blob (registry_t *self, const reference_t *from, const reference_t *to, const char *digest,

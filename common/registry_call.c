@@ -28,6 +28,8 @@ registry_t *registry_new (const registry_settings_t *settings)
     if (self->settings.timeout_ms <= 0)
         self->settings.timeout_ms = TIMEOUT_MS;
     self->http = http_new ();
+    for (size_t i = 0; i < REGISTRY_LANES; i++)
+        self->lanes [i] = http_new_beside (self->http);
     self->source = http_new ();
     self->tokens = tokens_new (self->http, &self->settings);
     return self;
@@ -39,6 +41,8 @@ void registry_destroy (registry_t **self_p)
     if (!self)
         return;
     tokens_destroy (&self->tokens);
+    for (size_t i = 0; i < REGISTRY_LANES; i++)
+        http_destroy (&self->lanes [i]);
     http_destroy (&self->http);
     http_destroy (&self->source);
     free ((char *) self->settings.auth_file);
@@ -105,8 +109,7 @@ static int target_set (target_t *self, const registry_t *registry, const char *h
     return 0;
 }
 
-static int send_call (registry_t *self, http_t *http, const call_t *call, const target_t *target, http_answer_t *answer,
-                      err_t *err)
+static call_progress send_call (registry_t *self, http_t *http, const call_t *call, const target_t *target, http_answer_t *answer)
 {
     const char *headers [HEADERS_MAX + 2];
     size_t count = 0;
@@ -123,7 +126,8 @@ static int send_call (registry_t *self, http_t *http, const call_t *call, const 
         .read = call->read, .read_argument = call->read_argument, .body_bytes = call->body_bytes, .certs = &target->certs,
         .timeout_ms = self->settings.timeout_ms, .total_ms = is_long ? 0 : TOTAL_FACTOR * self->settings.timeout_ms,
     };
-    return http_open (http, &request, answer, err);
+    http_begin (http, &request, answer);
+    return authorization ? CALL_BEGUN_WITH_TOKEN : CALL_BEGUN;
 }
 
 char *call_location (const registry_t *self, const call_t *call, const http_answer_t *answer, err_t *err)
@@ -144,19 +148,29 @@ static bool may_follow (const call_t *call)
     return strcmp (call->method, "GET") == 0 || strcmp (call->method, "HEAD") == 0;
 }
 
-/* A challenge and redirects on the way to an answer. */
-static int follow (registry_t *self, http_t *http, const call_t *call, http_answer_t *answer, err_t *err)
+static int set_first_target (target_t *self, const registry_t *registry, const call_t *call, err_t *err)
+{
+    AUTO_FREE char *home = url_of_registry (call->host, registry->settings.plain_http_hosts);
+    char *first = *call->url == '/' ? mem_printf ("%s%s", home, call->url) : mem_strdup (call->url);
+    return target_set (self, registry, call->host, first, err);
+}
+
+/* A challenge and redirects on the way to an answer. When the first request has begun already, another one may have met the
+ * challenge meanwhile. */
+static int follow (registry_t *self, http_t *http, const call_t *call, call_progress progress, http_answer_t *answer, err_t *err)
 {
     AUTO_TARGET target_t target = { 0 };
-    AUTO_FREE char *home = url_of_registry (call->host, self->settings.plain_http_hosts);
-    char *first = *call->url == '/' ? mem_printf ("%s%s", home, call->url) : mem_strdup (call->url);
     bool has_met = false;
-    if (target_set (&target, self, call->host, first, err) < 0)
+    if (set_first_target (&target, self, call, err) < 0)
         return -1;
-    for (int hops = 0; hops <= REDIRECTS_MAX;) {
-        if (send_call (self, http, call, &target, answer, err) < 0)
+    for (int hops = 0; hops <= REDIRECTS_MAX; progress = CALL_NEW) {
+        if (progress == CALL_NEW)
+            send_call (self, http, call, &target, answer);
+        if (http_wait (http, err) < 0)
             return -1;
         if (answer->status == 401 && target.is_home && !call->read) {
+            if (progress == CALL_BEGUN && tokens_known (self->tokens, call->host, call->scope))
+                continue;
             if (has_met)
                 return tokens_refused (self->tokens, call->host, err);
             has_met = true;
@@ -205,10 +219,10 @@ static int end_in_error (err_t *err)
 }
 
 /* body NULL: only until the headers. */
-static int try_call (registry_t *self, http_t *http, const call_t *call, size_t max_bytes, http_answer_t *answer,
-                     buffer_t *body, err_t *err)
+static int try_call (registry_t *self, http_t *http, const call_t *call, call_progress progress, size_t max_bytes,
+                     http_answer_t *answer, buffer_t *body, err_t *err)
 {
-    if (follow (self, http, call, answer, err) < 0)
+    if (follow (self, http, call, progress, answer, err) < 0)
         return -1;
     if (!body)
         return 0;
@@ -217,13 +231,13 @@ static int try_call (registry_t *self, http_t *http, const call_t *call, size_t 
     return http_read_all (http, limit, body, err);
 }
 
-static int retry (registry_t *self, http_t *http, const call_t *call, size_t max_bytes, http_answer_t *answer, buffer_t *body,
-                  err_t *err)
+static int retry (registry_t *self, http_t *http, const call_t *call, call_progress progress, size_t max_bytes,
+                  http_answer_t *answer, buffer_t *body, err_t *err)
 {
     int tries_max = call->read ? 1 : TRIES;
-    for (int tries = 1;; tries++) {
+    for (int tries = 1;; tries++, progress = CALL_NEW) {
         err_t why = { 0 };
-        int rc = try_call (self, http, call, max_bytes, answer, body, &why);
+        int rc = try_call (self, http, call, progress, max_bytes, answer, body, &why);
         bool is_over = rc == 0 ? !may_pass (answer->status) : why.code != ERR_NETWORK;
         if (is_over || tries == tries_max || !call_wait (self, tries, rc == 0 ? answer->retry_after_s : -1)) {
             if (rc < 0 && err)
@@ -235,12 +249,24 @@ static int retry (registry_t *self, http_t *http, const call_t *call, size_t max
 
 int call_open (registry_t *self, http_t *http, const call_t *call, http_answer_t *answer, err_t *err)
 {
-    return retry (self, http, call, 0, answer, NULL, err);
+    return retry (self, http, call, CALL_NEW, 0, answer, NULL, err);
 }
 
 int call_whole (registry_t *self, const call_t *call, size_t max_bytes, http_answer_t *answer, buffer_t *body, err_t *err)
 {
-    return retry (self, self->http, call, max_bytes, answer, body, err);
+    return retry (self, self->http, call, CALL_NEW, max_bytes, answer, body, err);
+}
+
+call_progress call_begin (registry_t *self, http_t *http, const call_t *call, http_answer_t *answer, err_t *err)
+{
+    AUTO_TARGET target_t target = { 0 };
+    return set_first_target (&target, self, call, err) < 0 ? CALL_NEW : send_call (self, http, call, &target, answer);
+}
+
+int call_end (registry_t *self, http_t *http, const call_t *call, call_progress progress, size_t max_bytes,
+              http_answer_t *answer, buffer_t *body, err_t *err)
+{
+    return retry (self, http, call, progress, max_bytes, answer, body, err);
 }
 
 /* -- answers that are none ----------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* registry_call.h - one call of the registry's API, as registry.c and registry_upload.c make it: with what the registry wants
+/* registry_call.h - one call of the registry's API, as registry.c, registry_ask.c and registry_upload.c make it: with what the registry wants
  * to be shown, redirects followed, and tried again where that may help. */
 #ifndef FARM_REGISTRY_CALL_H
 #define FARM_REGISTRY_CALL_H
@@ -7,11 +7,12 @@
 #include "common/registry.h"
 #include "common/token.h"
 
-enum { ERROR_BODY_MAX = 64 * 1024 };
+enum { ERROR_BODY_MAX = 64 * 1024, REGISTRY_LANES = 8, CALL_URL_MAX = REFERENCE_PATH_MAX + REFERENCE_DIGEST_MAX + 64 };
 
 struct registry {
     registry_settings_t settings;       /* texts are copies; the list is borrowed */
     http_t *http;
+    http_t *lanes [REGISTRY_LANES];     /* beside it, for several calls at once */
     http_t *source;                     /* for a blob that is read while another request is on its way */
     tokens_t *tokens;
 };
@@ -39,6 +40,13 @@ int call_open (registry_t *self, http_t *http, const call_t *call, http_answer_t
 /* The same on self->http, with the whole body; when that breaks off it counts as a failed connection. Of an answer above 299
  * the body is bounded by ERROR_BODY_MAX. */
 int call_whole (registry_t *self, const call_t *call, size_t max_bytes, http_answer_t *answer, buffer_t *body, err_t *err);
+
+/* The same in two steps, for several calls at once, each on a lane of its own. The second meets all that the first answer may
+ * be, as above, unless the first has failed (CALL_NEW). body NULL: only until the headers. */
+typedef enum { CALL_NEW, CALL_BEGUN, CALL_BEGUN_WITH_TOKEN } call_progress;
+call_progress call_begin (registry_t *self, http_t *http, const call_t *call, http_answer_t *answer, err_t *err);
+int call_end (registry_t *self, http_t *http, const call_t *call, call_progress progress, size_t max_bytes,
+              http_answer_t *answer, buffer_t *body, err_t *err);
 
 /* Wait before the next try: as long as the registry asks for (-1: it does not). False when that is beyond the time limit. */
 bool call_wait (const registry_t *self, int tries, int retry_after_s);

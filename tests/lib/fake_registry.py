@@ -18,9 +18,10 @@ A rule is taken for the first `times` requests that match it (absent: for all), 
      "skip": 1 (let so many pass before), "times": 2,
      "status": 503, "headers": {"Retry-After": "1"}, "body": "text", "length": 100 (Content-Length, when it is to be a lie),
      "pause": true (accept, and never answer), "hang_up": true (close without an answer), "raw": "bytes of the whole answer",
-     "digest": "what Docker-Content-Digest says beside the honest answer"}
+     "digest": "what Docker-Content-Digest says beside the honest answer",
+     "together": 3 (an honest answer, but only once so many requests wait for one at the same time; after 10 s status 504)}
 
-Each request is a line of JSON in the log: {"method", "path", "authorization", "accept", "length"}."""
+Each request is a line of JSON in the log: {"method", "path", "authorization", "accept", "length", "first": true on a new connection}."""
 import argparse
 import base64
 import hashlib
@@ -68,6 +69,7 @@ class State:
         self.manifests = {}         # (repository, tag or digest) -> (type, bytes)
         self.uploads = {}
         self.tokens = {}            # token -> scopes
+        self.meetings = {}          # a rule's number -> those who wait
         for repository, texts in script.get("blobs", {}).items():
             for text in texts:
                 self.blobs[repository, digest_of(text.encode())] = text.encode()
@@ -77,6 +79,15 @@ class State:
             self.log.write(json.dumps(entry) + "\n")
             self.log.flush()
 
+    def meet(self, rule):
+        with self.lock:
+            meeting = self.meetings.setdefault(id(rule), threading.Barrier(rule["together"]))
+        try:
+            meeting.wait(10)
+            return True
+        except threading.BrokenBarrierError:
+            return False
+
     def rule_for(self, method, path, authorization):
         with self.lock:
             return next((rule.text for rule in self.rules if rule.takes(method, path, authorization)), None)
@@ -85,6 +96,7 @@ class State:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     state = None
+    is_new = True                   # the connection has had no request
 
     def log_message(self, *_):
         pass
@@ -169,12 +181,16 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         authorization = self.headers.get("Authorization")
         self.state.note(method=self.command, path=self.path, authorization=authorization,
-                        accept=self.headers.get("Accept"), length=length)
+                        accept=self.headers.get("Accept"), length=length, first=self.is_new)
+        self.is_new = False
         rule = self.state.rule_for(self.command, self.path, authorization)
         if rule and rule.get("pause"):
             return self.obey(rule)
         body = self.rfile.read(length) if length else b""
-        if rule and "digest" in rule:
+        if rule and "together" in rule:
+            if not self.state.meet(rule):
+                return self.fail(504, "ALONE")
+        elif rule and "digest" in rule:
             self.more_headers["Docker-Content-Digest"] = rule["digest"]
         elif rule:
             return self.obey(rule)

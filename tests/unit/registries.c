@@ -146,7 +146,8 @@ void server_stop (server_t *self)
 
 /* -- what the fake one was asked ----------------------------------------------------------------------------------- */
 
-static int count (const server_t *self, const char *method, const char *path, bool is_authorized)
+/* field: what an entry must have, NULL for any. */
+static int count (const server_t *self, const char *method, const char *path, const char *field)
 {
     AUTO_BUFFER buffer_t log = { 0 };
     AUTO_FREE char *log_path = file_join (self->folder, "log");
@@ -161,19 +162,25 @@ static int count (const server_t *self, const char *method, const char *path, bo
             continue;
         if (*method && strcmp (json_string_value (json_object_get (entry, "method")), method) != 0)
             continue;
-        found += !is_authorized || json_is_string (json_object_get (entry, "authorization"));
+        const json_t *value = field ? json_object_get (entry, field) : json_true ();
+        found += json_is_string (value) || json_is_true (value);
     }
     return found;
 }
 
 int fake_requests (const server_t *self, const char *method, const char *path)
 {
-    return count (self, method, path, false);
+    return count (self, method, path, NULL);
 }
 
 int fake_authorized (const server_t *self, const char *method, const char *path)
 {
-    return count (self, method, path, true);
+    return count (self, method, path, "authorization");
+}
+
+int fake_connections (const server_t *self)
+{
+    return count (self, "", "", "first");
 }
 
 /* -- clients ------------------------------------------------------------------------------------------------------- */

@@ -21,6 +21,8 @@ void fake_start (server_t *self, const char *script);
 /* How many requests with this method ("" any) and this in their path it has had; of them with an Authorization. */
 int fake_requests (const server_t *self, const char *method, const char *path);
 int fake_authorized (const server_t *self, const char *method, const char *path);
+/* How many connections they came over. */
+int fake_connections (const server_t *self);
 
 /* Debian's docker-registry; login: a line of an htpasswd file (bcrypt), or NULL. False where it is not installed. */
 bool real_start (server_t *self, const char *login);

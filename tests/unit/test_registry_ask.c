@@ -1,0 +1,175 @@
+/* test_registry_ask.c - several questions to a registry at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "registries.h"
+
+enum { BLOBS = 20, AT_ONCE = 8 };
+
+/* A registry with BLOBS blobs "blob-0", "blob-1", …, in team/app, and a question for each: their sizes, or (odd) their bytes. */
+typedef struct {
+    server_t server;
+    registry_t *client;
+    reference_t app;
+    char digests [BLOBS] [OCI_DIGEST_SIZE];
+    registry_ask_t *asks;
+} world_t;
+
+static char *blobs_json (void)
+{
+    AUTO_BUFFER buffer_t out = { 0 };
+    for (int i = 0; i < BLOBS; i++)
+        buffer_printf (&out, "%s\"blob-%d\"", i ? "," : "", i);
+    buffer_text (&out, "");
+    return mem_strdup ((char *) out.data);
+}
+
+static void world_start (world_t *self, const char *more)
+{
+    AUTO_FREE char *blobs = blobs_json (), *script = mem_printf ("{\"blobs\":{\"team/app\":[%s]}%s}", blobs, more);
+    memset (self, 0, sizeof *self);
+    signal (SIGPIPE, SIG_IGN);
+    fake_start (&self->server, script);
+    self->client = client_of (&self->server, NULL);
+    self->app = reference_of (self->server.host, "team/app");
+    self->asks = mem_alloc (BLOBS * sizeof *self->asks);
+    for (int i = 0; i < BLOBS; i++) {
+        AUTO_FREE char *text = mem_printf ("blob-%d", i);
+        oci_digest_of (text, strlen (text), self->digests [i]);
+        self->asks [i] = (registry_ask_t) { .kind = i % 2 ? ASK_BLOB : ASK_BLOB_SIZE, .of = &self->app, .digest = self->digests [i],
+                                            .max_bytes = 100 };
+    }
+}
+
+static void world_login (world_t *self)
+{
+    err_t err;
+    AUTO_FREE char *path = file_join (self->server.folder, "config.json");
+    AUTO_FREE char *text = mem_printf ("{\"auths\":{\"%s\":{\"username\":\"ann\",\"password\":\"s\"}}}", self->server.host);
+    assert_int_equal (file_write (path, text, strlen (text), 0600, &err), 0);
+    registry_destroy (&self->client);
+    self->client = client_of (&self->server, path);
+}
+
+static void world_end (world_t *self)
+{
+    for (int i = 0; i < BLOBS; i++)
+        manifest_free (&self->asks [i].found);
+    free (self->asks);
+    registry_destroy (&self->client);
+    server_stop (&self->server);
+}
+#define AUTO_WORLD __attribute__ ((cleanup (world_end)))
+
+static void assert_good (const registry_ask_t *ask, int number)
+{
+    AUTO_FREE char *text = mem_printf ("blob-%d", number);
+    if (ask->err.code != ERR_NONE)
+        fail_msg ("%s: %s", text, ask->err.text);
+    if (ask->kind == ASK_BLOB_SIZE)
+        assert_int_equal (ask->size_bytes, strlen (text));
+    else {
+        assert_int_equal (ask->found.bytes.size, strlen (text));
+        assert_memory_equal (ask->found.bytes.data, text, strlen (text));
+    }
+}
+
+static void assert_refused (const registry_ask_t *ask, err_code code, const char *text)
+{
+    if (ask->err.code != code || !strstr (ask->err.text, text))
+        fail_msg ("%s: %s", err_name (ask->err.code), ask->err.text);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- */
+
+static void test_eight_are_on_their_way_at_once (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t world;
+    world_start (&world, ",\"rules\":[{\"times\":8,\"together\":8}]");
+    registry_ask (world.client, world.asks, BLOBS);
+    for (int i = 0; i < BLOBS; i++)
+        assert_good (&world.asks [i], i);
+    assert_int_equal (fake_requests (&world.server, "", ""), BLOBS);
+}
+
+static void test_each_has_its_own_end (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t world;
+    world_start (&world, "");
+    oci_digest_of ("never pushed", 12, world.digests [3]);
+    world.asks [5].max_bytes = 3;
+    registry_ask (world.client, world.asks, BLOBS);
+    assert_refused (&world.asks [3], ERR_NOT_FOUND, "get blob 127.0.0.1:");
+    assert_refused (&world.asks [5], ERR_REGISTRY, "more than 3 bytes");
+    for (int i = 0; i < BLOBS; i++)
+        if (i != 3 && i != 5)
+            assert_good (&world.asks [i], i);
+}
+
+static void test_what_fails_is_asked_again (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t world;
+    world_start (&world, ",\"rules\":[{\"times\":2,\"status\":503},{\"times\":2,\"hang_up\":true}]");
+    registry_ask (world.client, world.asks, BLOBS);
+    for (int i = 0; i < BLOBS; i++)
+        assert_good (&world.asks [i], i);
+    assert_true (fake_requests (&world.server, "", "") >= BLOBS + 4);       /* libcurl itself may try a kept connection again */
+}
+
+static void test_a_challenge_is_met_once_for_all (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t world;
+    world_start (&world, ",\"auth\":{\"kind\":\"bearer\",\"user\":\"ann\",\"password\":\"s\",\"expires_in\":300}");
+    world_login (&world);
+    registry_ask (world.client, world.asks, BLOBS);
+    for (int i = 0; i < BLOBS; i++)
+        assert_good (&world.asks [i], i);
+    assert_int_equal (fake_requests (&world.server, "GET", "/token"), 1);
+    assert_int_equal (fake_authorized (&world.server, "", "/blobs/"), BLOBS);
+    assert_true (fake_requests (&world.server, "", "/blobs/") <= BLOBS + AT_ONCE);
+}
+
+static void test_connections_are_kept (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t world;
+    world_start (&world, "");
+    for (int times = 0; times < 3; times++)
+        registry_ask (world.client, world.asks, BLOBS);
+    assert_true (fake_connections (&world.server) <= AT_ONCE);
+}
+
+static void test_nothing_is_asked_without_questions (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t world;
+    world_start (&world, "");
+    registry_ask (world.client, world.asks, 0);
+    assert_int_equal (fake_requests (&world.server, "", ""), 0);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test (test_eight_are_on_their_way_at_once),
+        cmocka_unit_test (test_each_has_its_own_end),
+        cmocka_unit_test (test_what_fails_is_asked_again),
+        cmocka_unit_test (test_a_challenge_is_met_once_for_all),
+        cmocka_unit_test (test_connections_are_kept),
+        cmocka_unit_test (test_nothing_is_asked_without_questions),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
