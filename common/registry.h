@@ -57,7 +57,7 @@ int registry_head_blob (registry_t *self, const reference_t *repository, const c
 int registry_get_blob (registry_t *self, const reference_t *repository, const char *digest, size_t max_bytes,
                        buffer_t *out, err_t *err);
 
-/* Questions like the three above, put at once: eight of them are on their way, each over a connection of its own. */
+/* Questions like the three above, put at once: four of them are on their way, each over a connection of its own. */
 typedef enum { ASK_MANIFEST, ASK_BLOB, ASK_BLOB_SIZE } registry_ask_kind;
 typedef struct {
     registry_ask_kind kind;

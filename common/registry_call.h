@@ -7,7 +7,7 @@
 #include "common/registry.h"
 #include "common/token.h"
 
-enum { ERROR_BODY_MAX = 64 * 1024, REGISTRY_LANES = 8, CALL_URL_MAX = REFERENCE_PATH_MAX + REFERENCE_DIGEST_MAX + 64 };
+enum { ERROR_BODY_MAX = 64 * 1024, REGISTRY_LANES = 4, CALL_URL_MAX = REFERENCE_PATH_MAX + REFERENCE_DIGEST_MAX + 64 };
 
 struct registry {
     registry_settings_t settings;       /* texts are copies; the list is borrowed */

@@ -85,6 +85,7 @@ void gateway_do_actions (gateway_t *self)
             case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;
         }
     }
+    publishers_hand_out (self->publishers);
     actions_clear (&self->actions);
     gateway_send_kept (self);
 }

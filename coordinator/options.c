@@ -21,7 +21,7 @@ static const setting_def_t table [] = {
     { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with the registries' credentials" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
-    { "publishers", SETTING_NUMBER, "2", "how many images are verified or published at a time" },
+    { "publishers", SETTING_NUMBER, "2", "how many builds are verified or published at a time" },
     { "lease/heartbeat-ms", SETTING_NUMBER, "5000", "how often a worker says that it is there" },
     { "lease/duration-ms", SETTING_NUMBER, "45000", "how long a silent worker keeps its jobs" },
     { "lease/gone-grace-ms", SETTING_NUMBER, "3000", "how long a worker whose connection closed may take to come back" },

@@ -18,55 +18,68 @@ static void add_error (json_t *event, const err_t *err)
 
 /* -- verify ----------------------------------------------------------------------------------------------------- */
 
-/* A known image is only as good as its base images: their tags must still mean what they meant. */
-static int check_bases (registry_t *registry, const json_t *bases, err_t *err)
+static int read_base (base_t *base, const json_t *item, err_t *err)
 {
-    size_t i;
-    json_t *base;
-    json_array_foreach ((json_t *) bases, i, base) {
-        reference_t reference;
-        manifest_t manifest = { .media_type = "" };
-        const char *text = json_string_value (json_object_get (base, "reference"));
-        const char *digest = json_string_value (json_object_get (base, "digest"));
-        if (!text || !digest || reference_parse (&reference, text, err) < 0
-            || registry_get_manifest (registry, &reference, &manifest, err) < 0)
+    const char *text, *digest;
+    if (json_unpack ((json_t *) item, "{s:s, s:s}", "reference", &text, "digest", &digest) != 0)
+        return err_set (err, ERR_FARM, "a base image that is none");
+    snprintf (base->digest, sizeof base->digest, "%s", digest);
+    return reference_parse (&base->reference, text, err);
+}
+
+static int read_bases (const json_t *list, base_t **out, size_t *count, err_t *err)
+{
+    *count = json_array_size (list);
+    *out = mem_alloc ((*count + 1) * sizeof **out);
+    for (size_t i = 0; i < *count; i++)
+        if (read_base (&(*out) [i], json_array_get (list, i), err) < 0)
             return -1;
-        bool is_same = strcmp (manifest.digest, digest) == 0;
-        manifest_free (&manifest);
-        if (!is_same)
-            return err_set (err, ERR_STALE, "the base image %s has changed", text);
-    }
     return 0;
 }
 
-static int verify_task (registry_t *registry, const json_t *task, descriptor_t *out, err_t *err)
+/* bases: they are freed by the caller, whatever is returned. */
+static int read_image (verification_t *self, base_t **bases, const json_t *task, err_t *err)
 {
-    const char *repository_text, *digest, *platform_text;
-    reference_t repository;
-    platform_t platform;
-    if (json_unpack ((json_t *) task, "{s:s, s:s, s:s}", "repository", &repository_text, "digest", &digest,
-                     "platform", &platform_text) != 0)
+    const char *repository, *digest, *platform;
+    if (json_unpack ((json_t *) task, "{s:s, s:s, s:s}", "repository", &repository, "digest", &digest, "platform", &platform) != 0)
         return err_set (err, ERR_FARM, "a task to verify that is none");
-    if (reference_parse (&repository, repository_text, err) < 0 || platform_parse (&platform, platform_text, err) < 0)
+    if (reference_parse (&self->reference, repository, err) < 0 || platform_parse (&self->platform, platform, err) < 0
+        || read_bases (json_object_get (task, "bases"), bases, &self->base_count, err) < 0)
         return -1;
-    if (check_bases (registry, json_object_get (task, "bases"), err) < 0)
-        return -1;
-    return verify_image (registry, &repository, digest, &platform, out, err);
+    self->is_known = json_object_get (task, "bases") != NULL;
+    self->bases = *bases;
+    self->reference.tag [0] = 0;
+    snprintf (self->reference.digest, sizeof self->reference.digest, "%s", digest);
+    return 0;
 }
 
-static json_t *on_verify (registry_t *registry, const json_t *task)
+static json_t *verified_event (const verification_t *self, const json_t *task)
 {
-    descriptor_t image;
-    err_t err = { 0 };
-    int rc = verify_task (registry, task, &image, &err);
+    bool is_good = self->err.code == ERR_NONE;
     json_t *event = json_pack ("{s:O, s:O, s:b}", "job", json_object_get (task, "job"),
-                               "attempt", json_object_get (task, "attempt"), "ok", rc == 0);
-    if (rc < 0)
-        add_error (event, &err);
+                               "attempt", json_object_get (task, "attempt"), "ok", is_good);
+    if (is_good)
+        json_object_update_new (event, json_pack ("{s:s, s:s, s:I}", "media_type", self->image.media_type, "digest",
+                                                  self->image.digest, "size", (json_int_t) self->image.size_bytes));
     else
-        json_object_update_new (event, json_pack ("{s:s, s:s, s:I}", "media_type", image.media_type, "digest",
-                                                  image.digest, "size", (json_int_t) image.size_bytes));
+        add_error (event, &self->err);
     return event;
+}
+
+static json_t *on_verify (registry_t *registry, const json_t *tasks)
+{
+    size_t count = json_array_size (tasks);
+    AUTO_FREE verification_t *images = mem_alloc ((count + 1) * sizeof *images);
+    AUTO_FREE base_t **bases = mem_alloc ((count + 1) * sizeof *bases);
+    json_t *events = json_array ();
+    for (size_t i = 0; i < count; i++)
+        read_image (&images [i], &bases [i], json_array_get (tasks, i), &images [i].err);
+    verify_images (registry, images, count);
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new (events, verified_event (&images [i], json_array_get (tasks, i)));
+        free (bases [i]);
+    }
+    return events;
 }
 
 /* -- publish ---------------------------------------------------------------------------------------------------- */
@@ -147,26 +160,30 @@ static int publish_task (registry_t *registry, const json_t *task, err_t *err)
     return rc;
 }
 
-static json_t *on_publish (registry_t *registry, const json_t *task)
+static json_t *on_publish (registry_t *registry, const json_t *tasks)
 {
+    const json_t *task = json_array_get (tasks, 0);
     err_t err = { 0 };
     int rc = publish_task (registry, task, &err);
     json_t *event = json_pack ("{s:O, s:b}", "build", json_object_get (task, "build"), "ok", rc == 0);
     if (rc < 0)
         add_error (event, &err);
-    return event;
+    return json_pack ("[o]", event);
 }
 
 /* -- the actor -------------------------------------------------------------------------------------------------- */
 
-static void on_task (zsock_t *pipe, registry_t *registry, const char *kind, const char *text)
+static void on_tasks (zsock_t *pipe, registry_t *registry, const char *kind, const char *text)
 {
     bool is_verify = streq (kind, "verify");
-    AUTO_JSON json_t *task = json_loads (text, 0, NULL);
-    AUTO_JSON json_t *event = is_verify ? on_verify (registry, task) : on_publish (registry, task);
-    AUTO_FREE char *answer = json_dumps (event, JSON_COMPACT);
-    if (!json_is_true (json_object_get (event, "ok")))
-        log_warn ("publisher", "%s: %s", kind, json_string_value (json_object_get (event, "text")));
+    AUTO_JSON json_t *tasks = json_loads (text, 0, NULL);
+    AUTO_JSON json_t *events = is_verify ? on_verify (registry, tasks) : on_publish (registry, tasks);
+    AUTO_FREE char *answer = json_dumps (events, JSON_COMPACT);
+    for (size_t i = 0; i < json_array_size (events); i++) {
+        const json_t *event = json_array_get (events, i);
+        if (!json_is_true (json_object_get (event, "ok")))
+            log_warn ("publisher", "%s: %s", kind, json_string_value (json_object_get (event, "text")));
+    }
     zstr_sendx (pipe, is_verify ? "verified" : "published", answer, NULL);
 }
 
@@ -182,7 +199,7 @@ void publisher_actor (zsock_t *pipe, void *registry_settings)
         else if (streq (kind, "$TERM"))
             goes_on = false;
         else
-            on_task (pipe, registry, kind, text);
+            on_tasks (pipe, registry, kind, text);
         zstr_free (&kind);
         zstr_free (&text);
     }

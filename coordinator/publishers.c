@@ -4,11 +4,12 @@
 #include "common/mem.h"
 #include "coordinator/publisher.h"
 
-enum { PUBLISHERS_MAX = 16 };
+/* Images of a task: so that what the registry says of all of them fits into a few megabytes */
+enum { PUBLISHERS_MAX = 16, TOGETHER_MAX = 8 };
 
 typedef struct {
     char kind [16];
-    char *text;
+    json_t *headers;            /* a list */
 } task_t;
 
 struct publishers {
@@ -16,11 +17,14 @@ struct publishers {
     bool is_busy [PUBLISHERS_MAX];
     int count;
     zlistx_t *waiting;          /* of task_t */
+    const char *heard;          /* the verb of */
+    json_t *outcomes;           /* a list of which those before next are taken; NULL: none */
+    size_t next;
 };
 
 static void task_free (void **item)
 {
-    free (((task_t *) *item)->text);
+    json_decref (((task_t *) *item)->headers);
     free (*item);
     *item = NULL;
 }
@@ -44,6 +48,7 @@ void publishers_destroy (publishers_t **self_p)
     for (int i = 0; i < self->count; i++)
         zactor_destroy (&self->actors [i]);
     zlistx_destroy (&self->waiting);
+    json_decref (self->outcomes);
     free (self);
     *self_p = NULL;
 }
@@ -54,48 +59,61 @@ void publishers_poll (publishers_t *self, zpoller_t *poller)
         zpoller_add (poller, self->actors [i]);
 }
 
-static void hand_out (publishers_t *self)
+void publishers_hand_out (publishers_t *self)
 {
     for (int i = 0; i < self->count && zlistx_size (self->waiting) > 0; i++) {
         if (self->is_busy [i])
             continue;
         task_t *task = zlistx_first (self->waiting);
-        zstr_sendx (self->actors [i], task->kind, task->text, NULL);
+        AUTO_FREE char *text = json_dumps (task->headers, JSON_COMPACT);
+        zstr_sendx (self->actors [i], task->kind, text, NULL);
         self->is_busy [i] = true;
         zlistx_delete (self->waiting, zlistx_cursor (self->waiting));
     }
 }
 
-void publishers_add (publishers_t *self, const char *kind, const json_t *header)
+static bool belongs_to (const task_t *task, const char *kind, const json_t *header)
 {
-    task_t *task = mem_alloc (sizeof *task);
-    snprintf (task->kind, sizeof task->kind, "%s", kind);
-    task->text = json_dumps (header, JSON_COMPACT);
-    zlistx_add_end (self->waiting, task);
-    hand_out (self);
+    return task && streq (kind, "verify") && streq (task->kind, kind) && json_array_size (task->headers) < TOGETHER_MAX
+           && json_equal (json_object_get (json_array_get (task->headers, 0), "build"), json_object_get (header, "build"));
 }
 
-static const char *take_outcome (zactor_t *actor, json_t **header)
+void publishers_add (publishers_t *self, const char *kind, const json_t *header)
+{
+    task_t *task = zlistx_last (self->waiting);
+    if (!belongs_to (task, kind, header)) {
+        task = mem_alloc (sizeof *task);
+        snprintf (task->kind, sizeof task->kind, "%s", kind);
+        task->headers = json_array ();
+        zlistx_add_end (self->waiting, task);
+    }
+    json_array_append (task->headers, (json_t *) header);
+}
+
+static void take_outcomes (publishers_t *self, zactor_t *actor)
 {
     char *verb = NULL, *text = NULL;
     if (zstr_recvx (actor, &verb, &text, NULL) < 0)
-        return NULL;
-    const char *kind = streq (verb, "verified") ? "verified" : "published";
-    *header = json_loads (text, 0, NULL);
+        return;
+    json_decref (self->outcomes);
+    self->heard = streq (verb, "verified") ? "verified" : "published";
+    self->outcomes = json_loads (text, 0, NULL);
+    self->next = 0;
     zstr_free (&verb);
     zstr_free (&text);
-    return kind;
 }
 
 const char *publishers_next (publishers_t *self, json_t **header)
 {
-    for (int i = 0; i < self->count; i++) {
+    for (int i = 0; i < self->count && self->next == json_array_size (self->outcomes); i++) {
         if (!(zsock_events (self->actors [i]) & ZMQ_POLLIN))
             continue;
-        const char *verb = take_outcome (self->actors [i], header);
+        take_outcomes (self, self->actors [i]);
         self->is_busy [i] = false;
-        hand_out (self);
-        return verb;
+        publishers_hand_out (self);
     }
-    return NULL;
+    if (self->next == json_array_size (self->outcomes))
+        return NULL;
+    *header = json_incref (json_array_get (self->outcomes, self->next++));
+    return self->heard;
 }

@@ -15,8 +15,11 @@ void publishers_destroy (publishers_t **self);
 /* Add the actors to a poller. */
 void publishers_poll (publishers_t *self, zpoller_t *poller);
 
-/* Hand out a task ("verify", "publish") now or as soon as an actor is free. task is borrowed. */
+/* A task ("verify", "publish") that is to be handed out. Images of one build that are added one after the other are verified
+ * together. task is borrowed. */
 void publishers_add (publishers_t *self, const char *kind, const json_t *task);
+/* Hand out what was added, now or as soon as an actor is free. */
+void publishers_hand_out (publishers_t *self);
 
 /* The next outcome: "verified" or "published" and its header (ownership to the caller); NULL when there is none now. */
 const char *publishers_next (publishers_t *self, json_t **header);

@@ -1,38 +1,119 @@
-/* verify.c - see verify.h. */
+/* verify.c - see verify.h. The registry is asked twice: for manifests, then for what they name. */
 #include "coordinator/verify.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int check_blob (registry_t *registry, const reference_t *repository, const descriptor_t *blob, err_t *err)
+/* -- questions ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    registry_ask_t *items;
+    size_t count, capacity;
+} questions_t;
+
+static void questions_free (questions_t *self)
 {
-    int64_t size = 0;
-    if (registry_head_blob (registry, repository, blob->digest, &size, err) < 0) {
-        if (err && err->code == ERR_NOT_FOUND)
-            err->code = ERR_VERIFY;
-        return err_wrap (err, "blob %s", blob->digest);
+    for (size_t i = 0; i < self->count; i++)
+        manifest_free (&self->items [i].found);
+    free (self->items);
+}
+#define AUTO_QUESTIONS __attribute__ ((cleanup (questions_free)))
+
+static bool is_same (const registry_ask_t *a, const registry_ask_t *b)
+{
+    if (a->kind != b->kind || strcmp (a->of->host, b->of->host) != 0 || strcmp (a->of->path, b->of->path) != 0)
+        return false;
+    if (a->kind == ASK_MANIFEST)
+        return strcmp (a->of->tag, b->of->tag) == 0 && strcmp (a->of->digest, b->of->digest) == 0;
+    return strcmp (a->digest, b->digest) == 0;
+}
+
+/* The question, which is added where it is not there. Holds until the next one is added. */
+static registry_ask_t *question (questions_t *self, registry_ask_kind kind, const reference_t *of, const char *digest)
+{
+    registry_ask_t wanted = { .kind = kind, .of = of, .digest = digest, .max_bytes = CONFIG_BYTES_MAX };
+    for (size_t i = 0; i < self->count; i++)
+        if (is_same (&self->items [i], &wanted))
+            return &self->items [i];
+    if (self->count == self->capacity) {
+        self->capacity = self->capacity ? 2 * self->capacity : 16;
+        self->items = mem_resize (self->items, self->capacity * sizeof *self->items);
     }
-    if (size != blob->size_bytes)
-        return err_set (err, ERR_VERIFY, "blob %s has %lld bytes, the manifest says %lld", blob->digest, (long long) size,
-                        (long long) blob->size_bytes);
+    self->items [self->count] = wanted;
+    return &self->items [self->count++];
+}
+
+/* -- manifests ---------------------------------------------------------------------------------------------------- */
+
+/* What is not there was not pushed. */
+static int missing (const registry_ask_t *answer, err_t *err)
+{
+    *err = answer->err;
+    if (err->code == ERR_NOT_FOUND)
+        err->code = ERR_VERIFY;
+    return -1;
+}
+
+static int check_bases (questions_t *manifests, const verification_t *self, err_t *err)
+{
+    for (size_t i = 0; i < self->base_count; i++) {
+        const base_t *base = &self->bases [i];
+        const registry_ask_t *answer = question (manifests, ASK_MANIFEST, &base->reference, NULL);
+        char text [REFERENCE_MAX];
+        if (answer->err.code != ERR_NONE) {
+            *err = answer->err;
+            return -1;
+        }
+        reference_format (&base->reference, text);
+        if (strcmp (answer->found.digest, base->digest) != 0)
+            return err_set (err, ERR_STALE, "the base image %s has changed", text);
+    }
     return 0;
 }
 
-static int check_config (registry_t *registry, const reference_t *repository, const image_manifest_t *image,
-                         const platform_t *wanted, err_t *err)
+static int read_manifest (questions_t *manifests, verification_t *self, image_manifest_t *out, err_t *err)
 {
-    AUTO_BUFFER buffer_t config = { 0 };
+    const registry_ask_t *answer = question (manifests, ASK_MANIFEST, &self->reference, NULL);
+    const manifest_t *manifest = &answer->found;
+    if (answer->err.code != ERR_NONE)
+        return missing (answer, err);
+    self->image = (descriptor_t) { .size_bytes = (int64_t) manifest->bytes.size, .platform = self->platform };
+    strcpy (self->image.media_type, manifest->media_type);
+    strcpy (self->image.digest, manifest->digest);
+    return manifest_parse_image (manifest->bytes.data, manifest->bytes.size, manifest->media_type, out, err);
+}
+
+/* -- what they name ----------------------------------------------------------------------------------------------- */
+
+static int check_size (questions_t *blobs, const verification_t *self, const descriptor_t *blob, err_t *err)
+{
+    const registry_ask_t *answer = question (blobs, ASK_BLOB_SIZE, &self->reference, blob->digest);
+    if (answer->err.code != ERR_NONE) {
+        missing (answer, err);
+        return err_wrap (err, "blob %s", blob->digest);
+    }
+    if (answer->size_bytes != blob->size_bytes)
+        return err_set (err, ERR_VERIFY, "blob %s has %lld bytes, the manifest says %lld", blob->digest,
+                        (long long) answer->size_bytes, (long long) blob->size_bytes);
+    return 0;
+}
+
+static int check_config (questions_t *blobs, const verification_t *self, const image_manifest_t *image, err_t *err)
+{
     platform_t platform;
+    const platform_t *wanted = &self->platform;
     size_t diff_ids = 0;
-    if (registry_get_blob (registry, repository, image->config.digest, CONFIG_BYTES_MAX, &config, err) < 0) {
-        if (err && err->code == ERR_NOT_FOUND)
-            err->code = ERR_VERIFY;
+    const registry_ask_t *answer = question (blobs, ASK_BLOB, &self->reference, image->config.digest);
+    const buffer_t *config = &answer->found.bytes;
+    if (answer->err.code != ERR_NONE) {
+        missing (answer, err);
         return err_wrap (err, "config %s", image->config.digest);
     }
-    if ((int64_t) config.size != image->config.size_bytes)
+    if ((int64_t) config->size != image->config.size_bytes)
         return err_set (err, ERR_VERIFY, "config %s has %zu bytes, the manifest says %lld", image->config.digest,
-                        config.size, (long long) image->config.size_bytes);
-    if (manifest_parse_config (config.data, config.size, &platform, &diff_ids, err) < 0)
+                        config->size, (long long) image->config.size_bytes);
+    if (manifest_parse_config (config->data, config->size, &platform, &diff_ids, err) < 0)
         return err_wrap (err, "config %s", image->config.digest);
     if (!platform_equal (&platform, wanted)) {
         char is [PLATFORM_MAX], asked [PLATFORM_MAX];
@@ -46,37 +127,59 @@ static int check_config (registry_t *registry, const reference_t *repository, co
     return 0;
 }
 
-static int check_image (registry_t *registry, const reference_t *repository, const manifest_t *manifest,
-                        const platform_t *platform, err_t *err)
+static void ask_blobs (questions_t *blobs, const verification_t *self, const image_manifest_t *image)
 {
-    AUTO_FREE image_manifest_t *image = mem_alloc (sizeof *image);
-    if (manifest_parse_image (manifest->bytes.data, manifest->bytes.size, manifest->media_type, image, err) < 0)
-        return -1;
-    if (check_config (registry, repository, image, platform, err) < 0)
-        return -1;
+    question (blobs, self->is_known ? ASK_BLOB_SIZE : ASK_BLOB, &self->reference, image->config.digest);
     for (size_t i = 0; i < image->layer_count; i++)
-        if (check_blob (registry, repository, &image->layers [i], err) < 0)
-            return -1;
-    return 0;
+        question (blobs, ASK_BLOB_SIZE, &self->reference, image->layers [i].digest);
 }
 
-int verify_image (registry_t *registry, const reference_t *repository, const char *digest, const platform_t *platform,
-                  descriptor_t *out, err_t *err)
+static int check_image (questions_t *blobs, const verification_t *self, const image_manifest_t *image, err_t *err)
 {
-    reference_t reference = *repository;
-    manifest_t manifest = { .media_type = "" };
-    reference.tag [0] = 0;
-    snprintf (reference.digest, sizeof reference.digest, "%s", digest);
-    int rc = registry_get_manifest (registry, &reference, &manifest, err);
-    if (rc < 0 && err && err->code == ERR_NOT_FOUND)
-        err->code = ERR_VERIFY;
-    if (rc == 0)
-        rc = check_image (registry, repository, &manifest, platform, err);
-    if (rc == 0) {
-        *out = (descriptor_t) { .size_bytes = (int64_t) manifest.bytes.size, .platform = *platform };
-        strcpy (out->media_type, manifest.media_type);
-        strcpy (out->digest, manifest.digest);
-    }
-    manifest_free (&manifest);
-    return rc < 0 ? err_wrap (err, "verify %s/%s@%s", repository->host, repository->path, digest) : 0;
+    int rc = self->is_known ? check_size (blobs, self, &image->config, err) : check_config (blobs, self, image, err);
+    for (size_t i = 0; rc == 0 && i < image->layer_count; i++)
+        rc = check_size (blobs, self, &image->layers [i], err);
+    return rc;
+}
+
+/* -- all together ------------------------------------------------------------------------------------------------- */
+
+static void ask_manifests (questions_t *manifests, const verification_t *self)
+{
+    if (self->err.code != ERR_NONE)
+        return;
+    question (manifests, ASK_MANIFEST, &self->reference, NULL);
+    for (size_t i = 0; i < self->base_count; i++)
+        question (manifests, ASK_MANIFEST, &self->bases [i].reference, NULL);
+}
+
+static void wrap (verification_t *self)
+{
+    const reference_t *of = &self->reference;
+    err_wrap (&self->err, "verify %s/%s@%s", of->host, of->path, of->digest);
+}
+
+static void on_manifest (questions_t *manifests, questions_t *blobs, verification_t *self, image_manifest_t *parsed)
+{
+    if (self->err.code != ERR_NONE || check_bases (manifests, self, &self->err) < 0)
+        return;
+    if (read_manifest (manifests, self, parsed, &self->err) == 0)
+        ask_blobs (blobs, self, parsed);
+    else
+        wrap (self);
+}
+
+void verify_images (registry_t *registry, verification_t *images, size_t count)
+{
+    AUTO_QUESTIONS questions_t manifests = { 0 }, blobs = { 0 };
+    AUTO_FREE image_manifest_t *parsed = mem_alloc (count * sizeof *parsed + 1);
+    for (size_t i = 0; i < count; i++)
+        ask_manifests (&manifests, &images [i]);
+    registry_ask (registry, manifests.items, manifests.count);
+    for (size_t i = 0; i < count; i++)
+        on_manifest (&manifests, &blobs, &images [i], &parsed [i]);
+    registry_ask (registry, blobs.items, blobs.count);
+    for (size_t i = 0; i < count; i++)
+        if (images [i].err.code == ERR_NONE && check_image (&blobs, &images [i], &parsed [i], &images [i].err) < 0)
+            wrap (&images [i]);
 }

@@ -5,10 +5,29 @@
 #include "common/manifest.h"
 #include "common/registry.h"
 
-/* GET the manifest of repository@digest, recompute its SHA-256, check its media type and structure, fetch the config and
- * compare its platform with the job's, count diff_ids against layers, HEAD every blob and compare sizes. On success
- * *out is the image's descriptor as the index will name it. ERR_VERIFY says what is wrong; ERR_REGISTRY is worth another try. */
-int verify_image (registry_t *registry, const reference_t *repository, const char *digest, const platform_t *platform,
-                  descriptor_t *out, err_t *err);
+/* A base image, and the digest that its reference meant when the image on it was built. */
+typedef struct {
+    reference_t reference;
+    char digest [OCI_DIGEST_SIZE];
+} base_t;
+
+/* An image to verify, and what came of it. */
+typedef struct {
+    reference_t reference;                  /* the repository, and the digest that was pushed */
+    platform_t platform;                    /* the job's */
+    bool is_known;                          /* it was verified for this platform before */
+    const base_t *bases;                    /* of a known image, which is only as good as they are; borrowed */
+    size_t base_count;
+    descriptor_t image;                     /* out: as the index will name it */
+    err_t err;                              /* in: ERR_NONE, else the image is passed over; out: ERR_VERIFY says what is wrong,
+                                             * ERR_STALE: a base image has changed, ERR_REGISTRY is worth another try */
+} verification_t;
+
+/* For each image: GET the manifest by its digest, recompute its SHA-256, check its media type and structure, fetch the config
+ * and compare its platform with the job's, count diff_ids against layers, HEAD every blob and compare sizes, GET the
+ * manifests of its bases and compare their digests. The config of a known image is only looked for, like a layer: its digest
+ * says that it is what was read then. What does not hang on something else is asked at once, and what several
+ * images share once. */
+void verify_images (registry_t *registry, verification_t *images, size_t count);
 
 #endif

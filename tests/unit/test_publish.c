@@ -22,6 +22,7 @@ enum { BIG = 3 * 1024 * 1024 };
 static server_t server;
 static bool has_registry;
 static registry_t *client;
+static bool is_known;                       /* what is verified */
 
 static int set_up (void **state)
 {
@@ -89,11 +90,15 @@ static void push_image (const char *path, const image_t *image, manifest_t *out)
 
 static int verify (const char *path, const char *digest, const char *platform, descriptor_t *out, err_t *err)
 {
-    platform_t asked;
-    reference_t repository = reference_of (server.host, path);
-    memset (err, 0, sizeof *err);
-    assert_int_equal (platform_parse (&asked, platform, err), 0);
-    return verify_image (client, &repository, digest, &asked, out, err);
+    AUTO_FREE verification_t *image = mem_alloc (sizeof *image);
+    image->reference = reference_of (server.host, path);
+    snprintf (image->reference.digest, sizeof image->reference.digest, "%s", digest);
+    assert_int_equal (platform_parse (&image->platform, platform, err), 0);
+    image->is_known = is_known;
+    verify_images (client, image, 1);
+    *out = image->image;
+    *err = image->err;
+    return err->code == ERR_NONE ? 0 : -1;
 }
 
 static void assert_verified (const char *path, const manifest_t *manifest, const char *platform, descriptor_t *out)
@@ -201,6 +206,9 @@ static void test_a_missing_manifest_or_config_is_refused (void **state)
     assert_int_equal (manifest_parse_image (manifest.bytes.data, manifest.bytes.size, MEDIA_OCI_MANIFEST, image, &err), 0);
     lose_blob (image->config.digest);
     assert_refused ("verify/config", &manifest, "linux/riscv64", "config sha256:");
+    is_known = true;
+    assert_refused ("verify/config", &manifest, "linux/riscv64", image->config.digest);
+    is_known = false;
     oci_digest_of ("never pushed", 12, manifest.digest);
     assert_refused ("verify/config", &manifest, "linux/riscv64", "has no manifest sha256:");
     manifest_free (&manifest);
@@ -224,6 +232,49 @@ static void test_an_index_is_no_image (void **state)
     assert_refused ("verify/index", &index, "linux/amd64", "no media type of an image");
     manifest_free (&manifest);
     manifest_free (&index);
+}
+
+/* Several images at once: each has its own end, and one base image is asked for once. */
+static void test_images_are_verified_together (void **state)
+{
+    (void) state;
+    if (!has_registry)
+        skip ();
+    enum { COUNT = 4 };
+    static const char *const architectures [COUNT] = { "arm64", "amd64", "arm64", "amd64" };
+    manifest_t manifests [COUNT];
+    AUTO_FREE base_t *bases = mem_alloc (2 * sizeof *bases);
+    AUTO_FREE verification_t *images = mem_alloc (COUNT * sizeof *images);
+    for (int i = 0; i < COUNT; i++) {
+        push_image ("verify/many", &(image_t) { architectures [i], NULL, "layer" + i, 5 - (size_t) i, 0, 0 }, &manifests [i]);
+        images [i].reference = reference_of (server.host, "verify/many");
+        strcpy (images [i].reference.digest, manifests [i].digest);
+        assert_int_equal (platform_parse (&images [i].platform, i == 2 ? "linux/riscv64" : "linux/arm64", NULL), 0);
+    }
+    err_t err;
+    reference_t tag = reference_of (server.host, "verify/many");
+    assert_int_equal (registry_put_manifest (client, &tag, "base", &manifests [0], &err), 0);
+    for (int i = 0; i < 2; i++) {
+        bases [i].reference = reference_of (server.host, "verify/many:base");
+        strcpy (bases [i].digest, manifests [i].digest);
+        images [i].bases = &bases [i];
+        images [i].base_count = 1;
+    }
+    err_set (&images [3].err, ERR_FARM, "passed over");
+    verify_images (client, images, COUNT);
+    assert_int_equal (images [0].err.code, ERR_NONE);
+    assert_string_equal (images [0].image.digest, manifests [0].digest);
+    assert_int_equal (images [1].err.code, ERR_STALE);
+    assert_non_null (strstr (images [1].err.text, "verify/many:base has changed"));
+    assert_int_equal (images [2].err.code, ERR_VERIFY);
+    assert_non_null (strstr (images [2].err.text, "the job was for linux/riscv64"));
+    assert_string_equal (images [3].err.text, "passed over");
+    images [2].err = (err_t) { 0 };
+    images [2].is_known = true;             /* its config was read when it was new */
+    verify_images (client, &images [2], 1);
+    assert_int_equal (images [2].err.code, ERR_NONE);
+    for (int i = 0; i < COUNT; i++)
+        manifest_free (&manifests [i]);
 }
 
 /* -- publish ------------------------------------------------------------------------------------------------------- */
@@ -431,6 +482,7 @@ int main (void)
         cmocka_unit_test (test_a_missing_blob_is_refused),
         cmocka_unit_test (test_a_missing_manifest_or_config_is_refused),
         cmocka_unit_test (test_an_index_is_no_image),
+        cmocka_unit_test (test_images_are_verified_together),
         cmocka_unit_test (test_an_index_is_published_under_tags_of_several_repositories),
         cmocka_unit_test (test_an_image_that_vanished_moves_no_tag),
         cmocka_unit_test (test_a_blob_that_cannot_be_mounted_is_copied_once),
