@@ -40,7 +40,8 @@ typedef enum {
     ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform} and, for an image that is known from another
                            build, bases: [{reference, digest}], which must still hold; answer with event `verified` */
     ACTION_PUBLISH,     /* header: {build, repository, index_media_type, index_digest, index (base64 of the bytes),
-                           children: [{media_type, digest, size, platform}], tags: […]}; answer with `published` */
+                           children: [{media_type, digest, size, platform}], tags: […], was_published: bool (this index, under
+                           all these tags)}; answer with `published` */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */

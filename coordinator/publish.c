@@ -54,6 +54,12 @@ static int fill_repository (registry_t *registry, const publication_t *self, con
 
 /* -- tags ------------------------------------------------------------------------------------------------------- */
 
+static bool is_index (const publication_t *self, const manifest_t *manifest)
+{
+    return manifest->bytes.size == self->index->bytes.size
+           && memcmp (manifest->bytes.data, self->index->bytes.data, manifest->bytes.size) == 0;
+}
+
 static int put_tag (registry_t *registry, const publication_t *self, const reference_t *tag, err_t *err)
 {
     reference_t reference = *tag;
@@ -62,14 +68,32 @@ static int put_tag (registry_t *registry, const publication_t *self, const refer
     if (registry_put_manifest (registry, &reference, tag->tag, self->index, err) < 0)
         return -1;
     int rc = registry_get_manifest (registry, &reference, &back, err);
-    if (rc == 0 && (back.bytes.size != self->index->bytes.size
-                    || memcmp (back.bytes.data, self->index->bytes.data, back.bytes.size) != 0))
+    if (rc == 0 && !is_index (self, &back))
         rc = err_set (err, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving "
                       "this tag");
     manifest_free (&back);
     if (rc < 0 && err && err->code == ERR_NOT_FOUND)
         err->code = ERR_REGISTRY;           /* it has just taken it */
     return rc;
+}
+
+/* In another repository the children would have to be looked for as well. */
+static bool all_tags_show_it (registry_t *registry, const publication_t *self)
+{
+    AUTO_FREE registry_ask_t *asks = mem_alloc ((self->tag_count + 1) * sizeof *asks);
+    bool do_they = self->tag_count > 0;
+    for (size_t i = 0; i < self->tag_count; i++) {
+        asks [i] = (registry_ask_t) { .kind = ASK_MANIFEST, .of = &self->tags [i] };
+        do_they = do_they && is_same_repository (&self->tags [i], &self->source);
+    }
+    if (!do_they)
+        return false;
+    registry_ask (registry, asks, self->tag_count);
+    for (size_t i = 0; i < self->tag_count; i++) {
+        do_they = do_they && asks [i].err.code == ERR_NONE && is_index (self, &asks [i].found);
+        manifest_free (&asks [i].found);
+    }
+    return do_they;
 }
 
 static int is_first_of_its_repository (const publication_t *self, size_t index)
@@ -84,6 +108,8 @@ static int is_first_of_its_repository (const publication_t *self, size_t index)
  * index by digest even when no tag is left for it (a superseded build). */
 int publish_index (registry_t *registry, const publication_t *self, err_t *err)
 {
+    if (self->was_published && all_tags_show_it (registry, self))
+        return 0;
     if (fill_repository (registry, self, &self->source, err) < 0)
         return err_wrap (err, "publish to %s/%s", self->source.host, self->source.path);
     for (size_t i = 0; i < self->tag_count; i++)

@@ -12,9 +12,10 @@ typedef struct {
     const manifest_t *index;                /* the exact bytes, as the outbox holds them; borrowed */
     const reference_t *tags;                /* host, path and tag; borrowed; all of one registry */
     size_t tag_count;
+    bool was_published;                     /* this very index, under all these tags: they may show it still */
 } publication_t;
 
-/* For each repository among the tags: have the children there (blobs mounted or copied, manifests put as the raw bytes),
+/* Nothing is put when all tags, of the source repository alone, show the index's bytes already. Else, for each repository among the tags: have the children there (blobs mounted or copied, manifests put as the raw bytes),
  * PUT the index by digest; then PUT each tag, GET it back and compare. */
 int publish_index (registry_t *registry, const publication_t *publication, err_t *err);
 

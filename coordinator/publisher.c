@@ -153,6 +153,7 @@ static int publish_task (registry_t *registry, const json_t *task, err_t *err)
             .source = read.source, .index = &read.index,
             .children = read.children, .child_count = json_array_size (json_object_get (task, "children")),
             .tags = read.tags, .tag_count = json_array_size (json_object_get (task, "tags")),
+            .was_published = json_is_true (json_object_get (task, "was_published")),
         };
         rc = publish_index (registry, &publication, err);
     }

@@ -95,6 +95,17 @@ static json_t *movable_tags (engine_t *self, int64_t build, err_t *err)
 
 /* -- handing out ------------------------------------------------------------------------------------------------ */
 
+/* Is that what was published under all of them last? Then it may still stand there. */
+static int was_published (engine_t *self, int64_t build, size_t tags, bool *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT count (*) FROM build_tags JOIN outbox ON outbox.build = build_tags.build "
+                              "JOIN tags ON tags.reference = build_tags.reference AND tags.digest = outbox.digest "
+                              "WHERE build_tags.build = :build AND tags.build <= :build");
+    query_int (&query, ":build", build);
+    *out = query_step (&query) && tags > 0 && query_get_int (&query, 0) == (int64_t) tags;
+    return query_end (&query, err);
+}
+
 static int children_json (engine_t *self, int64_t build, json_t *out, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT media_type, digest, size, platform FROM jobs "
@@ -145,7 +156,11 @@ static int hand_out (engine_t *self, int64_t build, err_t *err)
     json_t *tags = movable_tags (self, build, err);
     if (!tags)
         return -1;
+    bool is_again = false;
     json_object_set_new (task, "tags", tags);
+    if (was_published (self, build, json_array_size (tags), &is_again, err) < 0)
+        return -1;
+    json_object_set_new (task, "was_published", json_boolean (is_again));
     if (children_json (self, build, json_object_get (task, "children"), err) < 0 || add_index (self, build, task, err) < 0
         || mark_handed_out (self, build, true, err) < 0)
         return -1;

@@ -451,6 +451,66 @@ static void test_other_bytes_are_not_copied (void **state)
     server_stop (&fake);
 }
 
+/* A fake registry with an empty index in it, under tags 1 and 2 of team/app and 1 of other/app. */
+typedef struct {
+    server_t fake;
+    registry_t *client;
+    manifest_t index;
+    reference_t tags [3];
+    int puts;                               /* so many */
+} standing_t;
+
+static void standing_start (standing_t *self)
+{
+    err_t err;
+    memset (self, 0, sizeof *self);
+    fake_start (&self->fake, "{}");
+    self->client = client_of (&self->fake, NULL);
+    manifest_compose_index (NULL, 0, &self->index.bytes, self->index.media_type);
+    oci_digest_of (self->index.bytes.data, self->index.bytes.size, self->index.digest);
+    static const char *const tags [] = { "team/app:1", "team/app:2", "other/app:1" };
+    for (int i = 0; i < 3; i++) {
+        self->tags [i] = reference_of (self->fake.host, tags [i]);
+        assert_int_equal (registry_put_manifest (self->client, &self->tags [i], self->tags [i].tag, &self->index, &err), 0);
+    }
+    self->puts = 3;
+}
+
+/* How many manifests does publishing again put? */
+static int standing_publish (standing_t *self, size_t tags, bool was_published)
+{
+    err_t err = { 0 };
+    publication_t publication = { .source = reference_of (self->fake.host, "team/app"), .index = &self->index, .tags = self->tags,
+                                  .tag_count = tags, .was_published = was_published };
+    if (publish_index (self->client, &publication, &err) < 0)
+        fail_msg ("%s", err.text);
+    int before = self->puts;
+    self->puts = fake_requests (&self->fake, "PUT", "");
+    return self->puts - before;
+}
+
+static void test_what_stands_already_is_not_put (void **state)
+{
+    (void) state;
+    standing_t world;
+    err_t err;
+    standing_start (&world);
+    assert_int_equal (standing_publish (&world, 2, true), 0);
+    assert_int_equal (standing_publish (&world, 2, false), 3);
+    assert_int_equal (standing_publish (&world, 3, true), 5);           /* another repository */
+    assert_int_equal (standing_publish (&world, 0, true), 1);           /* superseded */
+    manifest_t other = { .media_type = MEDIA_OCI_INDEX };
+    buffer_printf (&other.bytes, "{}");
+    oci_digest_of (other.bytes.data, other.bytes.size, other.digest);
+    assert_int_equal (registry_put_manifest (world.client, &world.tags [1], "2", &other, &err), 0);
+    world.puts++;
+    assert_int_equal (standing_publish (&world, 2, true), 3);           /* somebody has moved a tag */
+    manifest_free (&other);
+    manifest_free (&world.index);
+    registry_destroy (&world.client);
+    server_stop (&world.fake);
+}
+
 static void test_a_tag_that_gives_other_bytes_back_is_an_error (void **state)
 {
     (void) state;
@@ -489,6 +549,7 @@ int main (void)
         cmocka_unit_test (test_a_registry_that_refuses_to_mount_gets_a_copy),
         cmocka_unit_test (test_a_copy_that_breaks_off_is_begun_again),
         cmocka_unit_test (test_other_bytes_are_not_copied),
+        cmocka_unit_test (test_what_stands_already_is_not_put),
         cmocka_unit_test (test_a_tag_that_gives_other_bytes_back_is_an_error),
     };
     return cmocka_run_group_tests (tests, set_up, tear_down);

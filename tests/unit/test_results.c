@@ -85,6 +85,32 @@ static void the_same_again_needs_no_worker (void **state)
     SAYS (farm, second, "note", note);
 }
 
+static void expect_publish (farm_t *farm, bool was_published)
+{
+    farm_verify (farm, NULL);
+    assert_true (json_is_true (json_object_get (farm_action (farm, ACTION_PUBLISH, 0), "was_published")) == was_published);
+    farm_publish (farm, NULL);
+}
+
+static void tags_that_may_show_it_already_are_known (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    build (farm, &amd, spec (), true);
+    again (farm, &amd, spec (), &is_built);
+    expect_publish (farm, true);
+    again (farm, &amd, spec_of ("linux/amd64", "r.lan/app:2"), &is_built);
+    expect_publish (farm, false);
+    json_t *other = spec ();
+    json_object_set_new (other, "target", json_string ("other"));
+    build (farm, &amd, other, true);
+    again (farm, &amd, spec (), &is_built);
+    assert_false (is_built);
+    expect_publish (farm, false);
+}
+
 static void a_base_that_moved_means_building (void **state)
 {
     farm_t *farm = *state;
@@ -215,6 +241,7 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (the_same_again_needs_no_worker, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (tags_that_may_show_it_already_are_known, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_base_that_moved_means_building, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (other_inputs_mean_building, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (another_platform_or_repository_means_building, setup, farm_teardown),
