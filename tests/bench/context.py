@@ -14,6 +14,8 @@ import sys
 
 import frame
 import rows_send    # noqa: F401 - a module of rows registers them when it is imported
+import rows_farm    # noqa: F401
+import rows_line    # noqa: F401
 
 
 def leave(number, _):

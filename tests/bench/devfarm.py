@@ -7,6 +7,9 @@ import sys
 import tempfile
 
 TOP, BUILD = os.environ["top_srcdir"], os.environ["top_builddir"]
+FARMCTL = os.path.join(BUILD, "farmctl/farmctl")
+# A Dockerfile that reaches all of its context, and copies nothing of it
+REACHES_ALL = "FROM %BASE%\nRUN --mount=type=bind,target=/context true\n"
 ARCHITECTURES = {"x86_64": ("linux/amd64", "linux/arm64"), "aarch64": ("linux/arm64", "linux/amd64")}
 
 
@@ -32,8 +35,10 @@ class Devfarm:
 
     def devfarm(self, verb):
         # its own cache holds the base image
-        subprocess.run([os.path.join(TOP, "contrib/devfarm"), verb, self.farm], check=True, stdout=subprocess.DEVNULL,
-                       env=dict(os.environ, FARM_BUILD=BUILD))
+        done = subprocess.run([os.path.join(TOP, "contrib/devfarm"), verb, self.farm], check=False, capture_output=True, text=True,
+                              env=dict(os.environ, FARM_BUILD=BUILD))
+        if done.returncode:
+            sys.exit(f"bench: devfarm {verb}: {done.stderr}")
 
     def pid(self, name):
         with open(f"{self.farm}/{name}.pid", encoding="utf-8") as file:
@@ -50,11 +55,30 @@ class Devfarm:
         return folder
 
     def farmctl(self, *words):
-        done = subprocess.run(["farmctl", *words, "--json"], env=self.environment, capture_output=True, text=True)
+        done = subprocess.run([FARMCTL, *words, "--json"], env=self.environment, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"bench: farmctl {' '.join(words)}: {done.stderr}")
         return json.loads(done.stdout)
 
+    def submit_command(self, context, platforms, *options):
+        return [FARMCTL, "submit", "--platform", ",".join(platforms), "--emulation", "allow", "-t", f"{self.registry}/bench:1",
+                *options, context]
+
     def submit(self, context, platforms, *options):
-        return self.farmctl("submit", "--platform", ",".join(platforms), "--emulation", "allow", "-t", f"{self.registry}/bench:1",
-                            *options, context)
+        return self.farmctl(*self.submit_command(context, platforms, *options)[1:])
+
+
+def parts_of(build, wall_ms):
+    job = max(build["jobs"], key=lambda job: job["attempts"][-1]["ended_ms"])
+    attempt = job["attempts"][-1]
+    return {
+        "all": wall_ms, "builder": attempt["builder_ms"],
+        "farmctl": wall_ms - (build["ended_ms"] - build["created_ms"]),
+        "queued": attempt["assigned_ms"] - build["created_ms"],
+        "fetching": attempt["building_ms"] - attempt["assigned_ms"],
+        "worker": attempt["verifying_ms"] - attempt["building_ms"] - attempt["builder_ms"],
+        "(pushing)": attempt["verifying_ms"] - attempt["pushing_ms"],
+        "verifying": attempt["ended_ms"] - attempt["verifying_ms"],
+        "publishing": build["ended_ms"] - attempt["ended_ms"],
+        "overhead": wall_ms - attempt["builder_ms"],
+    }

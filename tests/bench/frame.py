@@ -21,7 +21,7 @@ import time
 
 TOP_SOURCE, TOP = os.environ['top_srcdir'], os.environ['top_builddir']
 HEAD = ('work', 'ours', 'beside', 'times', 'target', 'met', 'wire', 'peak MB')
-LINE = '{:58} {:>9} {:>9} {:>6}  {:22} {:4} {:>13}  {}'
+LINE = '{:66} {:>9} {:>9} {:>6}  {:22} {:4} {:>13}  {}'
 
 Row = collections.namedtuple('Row', 'run seconds usual')
 rows = {}

@@ -9,7 +9,7 @@ import argparse
 import os
 import time
 
-from devfarm import Devfarm
+from devfarm import REACHES_ALL, Devfarm
 
 
 def status(pid, field):
@@ -48,7 +48,7 @@ def main():
         for child in children(programs[names[1]]):
             programs[f"{names[1]}, spawner"] = child
         farm.submit(farm.context("first", "FROM scratch\nCOPY Dockerfile /\n"), [farm.native])
-        context = farm.context("context", "FROM scratch\nCOPY Dockerfile /\n")
+        context = farm.context("context", REACHES_ALL)
         fill(context, options.megabytes)
         time.sleep(6)               # a heartbeat and more
         idle = {name: status(pid, "VmRSS") for name, pid in programs.items()}

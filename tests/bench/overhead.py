@@ -13,27 +13,11 @@ import os
 import statistics
 import time
 
-from devfarm import Devfarm
+from devfarm import Devfarm, parts_of
 
 PARTS = ("farmctl", "queued", "fetching", "worker", "verifying", "publishing", "(pushing)")
 WITH_RUN = "FROM %BASE%\nCOPY stamp /stamp\nRUN true\n"
 WITHOUT_RUN = "FROM scratch\nCOPY stamp /stamp\n"
-
-
-def parts_of(build, wall_ms):
-    job = max(build["jobs"], key=lambda job: job["attempts"][-1]["ended_ms"])
-    attempt = job["attempts"][-1]
-    return {
-        "all": wall_ms, "builder": attempt["builder_ms"],
-        "farmctl": wall_ms - (build["ended_ms"] - build["created_ms"]),
-        "queued": attempt["assigned_ms"] - build["created_ms"],
-        "fetching": attempt["building_ms"] - attempt["assigned_ms"],
-        "worker": attempt["verifying_ms"] - attempt["building_ms"] - attempt["builder_ms"],
-        "(pushing)": attempt["verifying_ms"] - attempt["pushing_ms"],
-        "verifying": attempt["ended_ms"] - attempt["verifying_ms"],
-        "publishing": build["ended_ms"] - attempt["ended_ms"],
-        "overhead": wall_ms - attempt["builder_ms"],
-    }
 
 
 def measure(farm, name, dockerfile, platforms, runs):

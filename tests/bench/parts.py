@@ -14,6 +14,17 @@ FARMCTL, COORDINATOR, REGISTER = (os.path.join(TOP, path) for path in
                                   ('farmctl/farmctl', 'coordinator/farm-coordinator', 'tests/bench/register'))
 
 
+def run_measured(command, environment):
+    """Seconds and the peak of resident MB of a command whose output does not matter."""
+    start = time.monotonic()
+    pid = os.posix_spawnp(command[0], command, environment, file_actions=[(os.POSIX_SPAWN_OPEN, 1, '/dev/null', os.O_WRONLY, 0)])
+    _, status, usage = os.wait4(pid, 0)
+    seconds = time.monotonic() - start
+    if status:
+        sys.exit(f'bench: {" ".join(command)} failed')
+    return seconds, usage.ru_maxrss / 1024
+
+
 class Relay:
     """Passes one port's connections on to another, and counts their bytes in both directions."""
 
@@ -63,31 +74,26 @@ class Relays:
 
 
 class Farm:
-    """A coordinator with an empty depot, and a worker of this platform that never comes."""
+    """A coordinator with an empty depot, and for each platform a worker that never comes. inside: what to put before a command."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, platforms=('linux/amd64',), address='127.0.0.1', inside=()):
+        self.platforms = platforms
         self.state, self.cache = os.path.join(folder, 'state'), os.path.join(folder, 'cache')
         for old in (self.state, self.cache):
             shutil.rmtree(old, ignore_errors=True)
         os.makedirs(self.state, 0o700)
         self.conf = os.path.join(self.state, 'admin.conf')
-        self.process = begin([COORDINATOR, f'--state={self.state}', '--control-bind=tcp://127.0.0.1:*',
-                              '--objects-bind=tcp://127.0.0.1:*', '--log-level=warn'])
+        self.process = begin([*inside, COORDINATOR, f'--state={self.state}', f'--control-bind=tcp://{address}:*',
+                              f'--objects-bind=tcp://{address}:*', '--log-level=warn'])
         wait_for(lambda: os.path.exists(self.conf), 'the coordinator')
-        subprocess.run([REGISTER, os.path.join(self.state, 'join'), 'bench', 'linux/amd64'], check=True)
+        for number, platform in enumerate(platforms):
+            subprocess.run([*inside, REGISTER, os.path.join(self.state, 'join'), f'bench-{number}', platform], check=True)
 
-    def submit(self, context, *options):
+    def submit(self, context, *options, inside=()):
         """Seconds and the peak of resident MB of farmctl."""
-        command = [FARMCTL, 'submit', '--detach', '-q', '--platform', 'linux/amd64', '-t', 'registry.invalid/bench:1',
-                   f'--cache-folder={self.cache}', *options, context]
-        start = time.monotonic()
-        pid = os.posix_spawn(FARMCTL, command, dict(os.environ, FARM_CONFIG=self.conf),
-                             file_actions=[(os.POSIX_SPAWN_OPEN, 1, '/dev/null', os.O_WRONLY, 0)])
-        _, status, usage = os.wait4(pid, 0)
-        seconds = time.monotonic() - start
-        if status:
-            sys.exit('bench: farmctl submit failed')
-        return seconds, usage.ru_maxrss / 1024
+        return run_measured([*inside, FARMCTL, 'submit', '--detach', '-q', '--platform', ','.join(self.platforms), '-t',
+                             'registry.invalid/bench:1', f'--cache-folder={self.cache}', *options, context],
+                            dict(os.environ, FARM_CONFIG=self.conf))
 
     def wire(self, context):
         """Bytes of one submit."""
