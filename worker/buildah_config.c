@@ -81,7 +81,7 @@ static bool can_be_masked (const char *host)
     return strspn (host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:") == strlen (host);
 }
 
-static int write_registries (const builder_task_t *task, const dockerfile_hosts_t *hosts, err_t *err)
+static int write_registries (const builder_task_t *task, const hosts_t *hosts, err_t *err)
 {
     AUTO_BUFFER buffer_t text = { 0 };
     buffer_text (&text, "unqualified-search-registries = [\"docker.io\"]\nshort-name-mode = \"disabled\"\n");
@@ -97,7 +97,7 @@ static int write_registries (const builder_task_t *task, const dockerfile_hosts_
 }
 
 /* Distributions ship aliases that send "fedora" to another registry than Docker does, around the door: ours come first. */
-static int write_short_names (const builder_task_t *task, const dockerfile_hosts_t *hosts, err_t *err)
+static int write_short_names (const builder_task_t *task, const hosts_t *hosts, err_t *err)
 {
     AUTO_BUFFER buffer_t text = { 0 };
     buffer_text (&text, "[aliases]\n");
@@ -119,14 +119,14 @@ static int write_password (const builder_task_t *task, err_t *err)
 int buildah_write_attempt (const builder_task_t *task, bool *is_repeatable, err_t *err)
 {
     AUTO_BUFFER buffer_t dockerfile = { 0 };
-    AUTO_FREE dockerfile_hosts_t *hosts = mem_alloc (sizeof *hosts);
+    AUTO_FREE hosts_t *hosts = mem_alloc (sizeof *hosts);
     if (file_read (task->dockerfile, DOCKERFILE_MAX, &dockerfile, err) < 0)
         return -1;
-    dockerfile_find_hosts (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size,
+    hosts_find (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size,
                            json_object_get (task->spec, "build_args"), hosts);
     *is_repeatable = !hosts->may_fetch;
-    dockerfile_add_host (hosts, "docker.io");
-    dockerfile_add_host (hosts, task->repository.host);
+    hosts_add (hosts, "docker.io");
+    hosts_add (hosts, task->repository.host);
     if (write_registries (task, hosts, err) < 0 || write_short_names (task, hosts, err) < 0 || write_password (task, err) < 0)
         return err_wrap (err, "prepare the builder's settings");
     return 0;

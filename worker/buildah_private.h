@@ -7,7 +7,7 @@
 
 #include "common/mem.h"
 #include "worker/builder.h"
-#include "worker/dockerfile.h"
+#include "worker/hosts.h"
 
 typedef struct active {
     int64_t job;

@@ -1,4 +1,4 @@
-/* test_dockerfile.c - the registries that a Dockerfile names are found. */
+/* test_hosts.c - the registries that a Dockerfile names are found. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "worker/dockerfile.h"
+#include "worker/hosts.h"
 
 static const struct {
     const char *what, *text, *hosts;
@@ -46,6 +46,7 @@ static const struct {
     { "braces that do not end", "FROM ${R", "" },
     { "a lone dollar", "FROM $", "" },
     { "a continued line", "FROM \\\n  a.lan/x \\\n  AS y\nFROM y", "a.lan" },
+    { "a word in two lines", "FROM a.la\\\nn/x", "a.lan" },
     { "comments between continued lines", "FROM \\\n# FROM b.lan/x\n\n  a.lan/x", "a.lan" },
     { "comments", "# FROM b.lan/x\n  # FROM c.lan/x\nFROM a.lan/x", "a.lan" },
     { "another escape character", "# escape=`\nFROM `\n a.lan/x\nRUN dir c:\\\nFROM b.lan/x", "a.lan b.lan" },
@@ -64,12 +65,12 @@ static const struct {
 
 static void assert_hosts (const char *what, const char *text, size_t size, const char *expected)
 {
-    dockerfile_hosts_t hosts;
+    hosts_t hosts;
     json_t *arguments = json_pack ("{s:s}", "GIVEN", "given.lan");
     char *copy = mem_alloc (size + 1), found [512] = "";
     memcpy (copy, text, size);          /* of exactly its size, for the sanitizer */
     char *exact = mem_resize (copy, size ? size : 1);
-    dockerfile_find_hosts (exact, size, arguments, &hosts);
+    hosts_find (exact, size, arguments, &hosts);
     for (int i = 0; i < hosts.count; i++)
         snprintf (found + strlen (found), sizeof found - strlen (found), "%s%s", i ? " " : "", hosts.names [i]);
     free (exact);
@@ -88,10 +89,10 @@ static void hosts_of_the_table_are_found (void **state)
 static void names_without_a_host_are_found (void **state)
 {
     (void) state;
-    dockerfile_hosts_t hosts;
+    hosts_t hosts;
     const char text [] = "FROM alpine:3\nFROM alpine\nFROM team/app@sha256:0123456789012345678901234567890123456789012345678901234567890123\n"
         "FROM docker.io/library/fedora\nFROM docker.io/debian\nFROM a.lan/b\nFROM library/redis\n";
-    dockerfile_find_hosts (text, strlen (text), NULL, &hosts);
+    hosts_find (text, strlen (text), NULL, &hosts);
     assert_int_equal (hosts.short_name_count, 3);
     assert_string_equal (hosts.short_names [0], "alpine");
     assert_string_equal (hosts.short_names [1], "team/app");
@@ -102,12 +103,12 @@ static void names_without_a_host_are_found (void **state)
 static void a_text_that_breaks_off_does_no_harm (void **state)
 {
     (void) state;
-    dockerfile_hosts_t hosts;
+    hosts_t hosts;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         for (size_t size = 0; size <= strlen (table [i].text); size++) {
             char *part = mem_strndup (table [i].text, size);
             part = mem_resize (part, size ? size : 1);
-            dockerfile_find_hosts (part, size, NULL, &hosts);
+            hosts_find (part, size, NULL, &hosts);
             free (part);
         }
 }
@@ -116,25 +117,25 @@ static void the_list_is_bounded (void **state)
 {
     (void) state;
     AUTO_BUFFER buffer_t text = { 0 };
-    dockerfile_hosts_t hosts;
+    hosts_t hosts;
     for (int i = 0; i < 1000; i++)
         buffer_printf (&text, "FROM host%d.lan/x AS stage%d\nARG V%d=$V%d$V%d\n", i, i, i + 1, i, i);
-    dockerfile_find_hosts ((char *) text.data, text.size, NULL, &hosts);
-    assert_int_equal (hosts.count, DOCKERFILE_HOSTS_MAX);
+    hosts_find ((char *) text.data, text.size, NULL, &hosts);
+    assert_int_equal (hosts.count, HOSTS_MAX);
 }
 
 static void bytes_that_are_no_text_do_no_harm (void **state)
 {
     (void) state;
     AUTO_BUFFER buffer_t text = { 0 };
-    dockerfile_hosts_t hosts;
+    hosts_t hosts;
     buffer_text (&text, "FROM a.lan/x\nFROM ");
     for (int i = 0; i < 4096; i++)
         buffer_append (&text, &(char) { (char) (i * 37) }, 1);
     buffer_text (&text, "\nFROM ");
     for (int i = 0; i < 5000; i++)
         buffer_text (&text, "long");
-    dockerfile_find_hosts ((char *) text.data, text.size, NULL, &hosts);
+    hosts_find ((char *) text.data, text.size, NULL, &hosts);
     assert_string_equal (hosts.names [0], "a.lan");
 }
 
