@@ -165,21 +165,38 @@ static void run_of_task (const builder_task_t *task, buildah_words_t *heard, bui
                              .is_cancelled = task->is_cancelled, .on_line = buildah_on_line, .argument = heard };
 }
 
+/* What of the context is here; NULL in *out: everything. */
+static int find_reach (const builder_task_t *task, reach_t **out, err_t *err)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    if (!json_is_true (json_object_get (task->spec, "pruned")))
+        return 0;
+    if (file_read (task->dockerfile, DOCKERFILE_MAX, &text, err) < 0)
+        return -1;
+    *out = reach_new (text.data ? (const char *) text.data : "", text.size, json_object_get (task->spec, "build_args"));
+    return *out ? 0 : err_set (err, ERR_BUILD, "farmctl left out of the context what no instruction reads, but this worker cannot tell what that is: "
+                               "let both have one version, or submit again with --whole-context");
+}
+
 int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
+    AUTO (reach) reach_t *reach = NULL;
     buildah_run_t how;
     int status = 0;
     memset (outcome, 0, sizeof *outcome);
-    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (task, &outcome->is_repeatable, err) < 0)
+    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (task, &outcome->is_repeatable, err) < 0
+        || find_reach (task, &reach, err) < 0)
         return -1;
     add_build (self, task, &words);
     run_of_task (task, heard, &how);
+    heard->reach = reach;
+    how.is_hopeless = &heard->reads_more;
     door_clear_error (task->door, task->job, task->attempt);
     if (buildah_run (self, &words, &how, &status, err) < 0)
         return -1;
-    if (status != 0)
+    if (status != 0 || heard->reads_more)
         return buildah_judge_build (self, heard, status, outcome, err);
     warn_of_old_base (task);
     return 0;

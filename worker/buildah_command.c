@@ -116,6 +116,8 @@ static void add_environment (const builder_t *self, const buildah_run_t *how, wo
 
 static err_code must_stop (const buildah_run_t *how)
 {
+    if (how->is_hopeless && *how->is_hopeless)
+        return ERR_BUILD;
     if (how->is_cancelled && atomic_load (how->is_cancelled))
         return ERR_CANCELLED;
     return how->deadline_ms > 0 && clock_boot_ms () >= how->deadline_ms ? ERR_TIMEOUT : ERR_NONE;

@@ -12,8 +12,6 @@
 #include "common/file.h"
 #include "worker/buildah_private.h"
 
-enum { DOCKERFILE_MAX = 1024 * 1024 };
-
 static int write_text (const char *folder, const char *name, const char *text, mode_t mode, err_t *err)
 {
     AUTO_FREE char *path = file_join (folder, name);

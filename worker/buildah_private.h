@@ -6,8 +6,11 @@
 #include <stdbool.h>
 
 #include "common/mem.h"
+#include "common/reach.h"
 #include "worker/builder.h"
 #include "worker/hosts.h"
+
+enum { DOCKERFILE_MAX = 1024 * 1024 };
 
 typedef struct active {
     int64_t job;
@@ -48,12 +51,13 @@ typedef struct {
     const char *scratch_folder;     /* HOME, TMPDIR below it, registries.conf and auth.json if there */
     int64_t deadline_ms;            /* boot clock; 0 none */
     atomic_int *is_cancelled;       /* NULL: never */
-    builder_line_fn *on_line;       /* NULL: output is dropped */
+    builder_line_fn *on_line;       /* NULL: output is dropped; it may set is_hopeless */
     void *argument;
+    bool *is_hopeless;              /* set: what it does will not be used. NULL: never */
 } buildah_run_t;
 
 /* Run the program with its global options, then `words`; hand its output on line by line. *status as spawner_wait's.
- * ERR_TIMEOUT and ERR_CANCELLED after its whole descent was killed. */
+ * ERR_TIMEOUT and ERR_CANCELLED after its whole descent was killed; one that is hopeless is killed too, and ended with a status. */
 int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err);
 
 /* Configuration ------------------------------------------------------------------------------------------------------ */
@@ -72,9 +76,18 @@ void buildah_unmask_door (char *text, int door_port);
 
 /* Words -------------------------------------------------------------------------------------------------------------- */
 
+/* Where the builder is: "[1/2] STEP 3/4: …" */
+typedef struct {
+    int stage, number, total;
+} buildah_step_t;
+
 /* What the output of a build said. */
 typedef struct {
     const builder_task_t *task;
+    const reach_t *reach;           /* what of the context is here; NULL: everything */
+    bool reads_more;                /* a step reads something else: */
+    char trigger [512];             /* it is an ONBUILD trigger of the base image */
+    buildah_step_t last;
     char step [512];                /* the last "STEP n/m: …" */
     char words [512];               /* the last line behind it that is no noise */
     char error [1024];              /* the last "Error: …", without that word */
@@ -88,7 +101,7 @@ void buildah_cut_folder (char *text, const char *context_folder);
 /* A builder_line_fn; argument is a buildah_words_t. Remembers, and hands on to the task. */
 void buildah_on_line (void *argument, char stream, const char *line, size_t size);
 
-/* Decide whose fault a failed build, or push, is. Returns -1. */
+/* Decide whose fault a failed build, or push, is; a build that reads more than there is has failed, whatever its status. Returns -1. */
 int buildah_judge_build (const builder_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err);
 int buildah_judge_push (const buildah_words_t *words, err_t *err);
 

@@ -34,19 +34,36 @@ static bool starts (const char *line, size_t size, const char *with)
     return size >= length && memcmp (line, with, length) == 0;
 }
 
-/* "STEP 1/2: …" or "[1/2] STEP 1/2: …" */
-static bool is_step (const char *line, size_t size)
+/* "STEP 1/2: …" or "[1/2] STEP 1/2: …": where the instruction begins; 0 for other lines. */
+static size_t read_step (const char *text, buildah_step_t *step)
 {
-    if (size > 0 && line [0] == '[') {
-        size_t at = 1;
-        while (at < size && (isdigit ((unsigned char) line [at]) || line [at] == '/'))
-            at++;
-        if (at + 2 > size || line [at] != ']' || line [at + 1] != ' ')
-            return false;
-        line += at + 2;
-        size -= at + 2;
-    }
-    return starts (line, size, "STEP ") && size > 5 && isdigit ((unsigned char) line [5]);
+    int at = 0;
+    *step = (buildah_step_t) { .stage = 1 };
+    if (sscanf (text, "[%5d/%*5d] STEP %5d/%5d: %n", &step->stage, &step->number, &step->total, &at) < 3)
+        sscanf (text, "STEP %5d/%5d: %n", &step->number, &step->total, &at);
+    return (size_t) at;
+}
+
+/* What a RUN step prints may look like one, but seldom goes on where the builder is. A FROM does not count the triggers yet. */
+static bool is_next (const buildah_step_t *step, const buildah_step_t *last)
+{
+    if (step->number == 1)
+        return step->stage > last->stage;
+    return step->stage == last->stage && step->number == last->number + 1 && (step->total == last->total || last->number == 1);
+}
+
+/* Steps that the Dockerfile does not have are triggers of a base image. */
+static void on_step (buildah_words_t *self, const char *line, const buildah_step_t *step, const char *instruction)
+{
+    keep (self->step, sizeof self->step, line, strlen (line));
+    self->words [0] = 0;
+    if (!is_next (step, &self->last))
+        return;
+    self->last = *step;
+    if (!self->reach || self->reads_more || reach_covers (self->reach, instruction))
+        return;
+    self->reads_more = true;
+    keep (self->trigger, sizeof self->trigger, instruction, strlen (instruction));
 }
 
 static bool is_of_run (const char *error, size_t size)
@@ -101,6 +118,7 @@ static void on_error (buildah_words_t *self, char stream, const char *line, size
 void buildah_on_line (void *argument, char stream, const char *line, size_t size)
 {
     buildah_words_t *self = argument;
+    buildah_step_t step;
     for (size_t i = 0; i < sizeof own_warnings / sizeof *own_warnings; i++)
         if (size == strlen (own_warnings [i]) && starts (line, size, own_warnings [i]))
             return;
@@ -110,10 +128,10 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
         on_error (self, stream, line, size);
         return;
     }
-    if (is_step (line, size)) {
-        keep (self->step, sizeof self->step, line, size);
-        self->words [0] = 0;
-    }
+    AUTO_FREE char *text = mem_strndup (line, size);
+    size_t instruction = read_step (text, &step);
+    if (instruction)
+        on_step (self, text, &step, text + instruction);
     else if (!is_noise (line, size))
         keep (self->words, sizeof self->words, line, size);
     if (self->task->on_line)
@@ -142,9 +160,19 @@ static int judge_registry (const buildah_words_t *words, const char *text, err_t
     return err_set (err, upstream.code, "%s", upstream.text);
 }
 
+/* The image would lack what was left out of the context. */
+static int refuse_trigger (const buildah_words_t *words, builder_outcome_t *outcome, err_t *err)
+{
+    strcpy (outcome->failed_step, words->step);
+    return err_set (err, ERR_BUILD, "the base image has the trigger ONBUILD %s, which reads files that were left out of the context, as no instruction "
+                    "of the Dockerfile reads them: submit again with --whole-context", words->trigger);
+}
+
 int buildah_judge_build (const builder_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err)
 {
     char text [sizeof words->error];
+    if (words->reads_more)
+        return refuse_trigger (words, outcome, err);
     outcome->exit_status = words->run_status;
     strcpy (text, words->error);
     buildah_unmask_door (text, door_port (words->task->door));

@@ -97,10 +97,42 @@ static void the_exit_status_is_that_of_a_run_step_or_none (void **state)
     }
 }
 
+/* What a builder says of a build whose Dockerfile reads only src. */
+static const struct { const char *what, *lines [8]; bool reads_more; } builds [] = {
+    { "nothing more", { "STEP 1/3: FROM x", "STEP 2/3: COPY  src /", "STEP 3/3: RUN true" }, false },
+    { "a trigger", { "STEP 1/3: FROM x", "STEP 2/4: COPY . /app" }, true },
+    { "a second trigger", { "STEP 1/1: FROM x", "STEP 2/3: RUN true", "STEP 3/3: ADD other /app" }, true },
+    { "a trigger that reads the same", { "STEP 1/3: FROM x", "STEP 2/4: COPY --chown=1 src /app", "STEP 3/4: COPY src /" }, false },
+    { "a trigger of a later stage", { "[1/3] STEP 1/1: FROM x", "[3/3] STEP 1/2: FROM y", "[3/3] STEP 2/3: COPY . /" }, true },
+    { "what a RUN step prints", { "STEP 1/2: FROM x", "STEP 2/2: RUN make", "STEP 1/2: FROM y", "STEP 2/2: COPY . /", "STEP 3/9: COPY . /" }, false },
+    { "what a RUN step prints, then a trigger", { "[1/2] STEP 1/2: FROM x", "[1/2] STEP 2/2: RUN make", "STEP 1/2: FROM y", "[2/2] STEP 1/1: FROM z",
+                                                  "[2/2] STEP 2/2: COPY . /" }, true },
+    { "no step", { "STEP 1/2: FROM x", "STEP 2/3 COPY . /", "STEP: COPY . /", "COPY . /" }, false },
+};
+
+static void a_trigger_that_reads_more_is_seen (void **state)
+{
+    static const char text [] = "FROM x\nCOPY src /\nRUN true\n";
+    state_t *self = *state;
+    AUTO (reach) reach_t *reach = reach_new (text, strlen (text), NULL);
+    for (size_t i = 0; i < sizeof builds / sizeof *builds; i++) {
+        builder_task_t task = { .door = self->door, .on_line = on_line, .argument = self };
+        buildah_words_t words = { .task = &task, .reach = reach }, unasked = { .task = &task };
+        for (const char *const *line = builds [i].lines; *line; line++) {
+            buildah_on_line (&words, 'o', *line, strlen (*line));
+            buildah_on_line (&unasked, 'o', *line, strlen (*line));
+        }
+        if (words.reads_more != builds [i].reads_more)
+            fail_msg ("%s", builds [i].what);
+        assert_false (unasked.reads_more);
+    }
+}
+
 int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (paths_are_told_without_the_folder_of_the_attempt, make_door, destroy_door),
+        cmocka_unit_test_setup_teardown (a_trigger_that_reads_more_is_seen, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (the_exit_status_is_that_of_a_run_step_or_none, make_door, destroy_door),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
