@@ -227,7 +227,7 @@ static int fail (follower_t *self, const json_t *build, err_t *err)
              track_text (build, "state"), *reason ? ": " : "", reason, first ? "; nothing was published" : "");
     if (first)
         show_failed_jobs (self, build, err->text);
-    output_error_detail ("build", json_deep_copy (build));
+    output_detail ("build", json_deep_copy (build));
     return -1;
 }
 

@@ -32,6 +32,7 @@ static const verb_t verbs [] = {
       "  --require LABEL      K=V, K!=V, K or !K: only workers whose labels are so; may be repeated\n"
       "  --queue-timeout SEC  how long to wait where no worker takes such jobs, 600; 0: refuse at once\n"
       "  --priority CLASS     low, normal (default) or high: high goes first\n"
+      "  --whole-context      send also what no instruction of the Dockerfile reads\n"
       "  -q, --quiet          print the index digest only (with --detach the build's number only)\n"
       "  --detach             do not wait for the build\n"
       "  --cancel-on-interrupt    an interrupt cancels the build; otherwise it goes on\n"

@@ -21,6 +21,7 @@ static const setting_def_t table [] = {
     { "registry/certs", SETTING_TEXT, "/etc/docker/certs.d", "folder with HOST/{ca.crt,client.cert,client.key}" },
     { "cache/stat", SETTING_BOOL, "yes", "remember what files held, so that unchanged ones are not read again" },
     { "cache/folder", SETTING_TEXT, NULL, "where; default $XDG_CACHE_HOME/archfarm or ~/.cache/archfarm" },
+    { "context/prune", SETTING_BOOL, "yes", "leave out of a context what its Dockerfile cannot read" },
     { "log/level", SETTING_TEXT, "warn", "error, warn, info or debug" },
     { NULL, SETTING_TEXT, NULL, NULL }
 };

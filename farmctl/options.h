@@ -17,7 +17,7 @@ int options_init (int *argc, char **argv, err_t *err);
 void options_end (void);
 
 /* The settings (borrowed): coordinator/control, coordinator/objects, coordinator/key, identity/key,
- * registry/plain-http (LIST), registry/auth-file, registry/certs, cache/stat (BOOL), cache/folder, log/level. */
+ * registry/plain-http (LIST), registry/auth-file, registry/certs, cache/stat (BOOL), cache/folder, context/prune (BOOL), log/level. */
 settings_t *options_settings (void);
 /* The table of the settings, for --help. */
 const setting_def_t *options_table (void);

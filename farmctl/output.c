@@ -31,6 +31,10 @@ void output_set_quiet (bool is_quiet)
 
 int output_json (json_t *document, err_t *err)
 {
+    if (details)
+        json_object_update (document, details);
+    json_decref (details);
+    details = NULL;
     int rc = json_dumpf (document, stdout, JSON_INDENT (2) | JSON_REAL_PRECISION (6));
     json_decref (document);
     if (rc < 0)
@@ -61,8 +65,12 @@ void output_note (const char *format, ...)
     fputc ('\n', stderr);
 }
 
-void output_error_detail (const char *name, json_t *value)
+void output_detail (const char *name, json_t *value)
 {
+    if (!is_json_wanted) {
+        json_decref (value);
+        return;
+    }
     if (!details)
         details = json_object ();
     json_object_set_new (details, name, value);
@@ -72,10 +80,6 @@ void output_error (const err_t *err)
 {
     fprintf (stderr, "farmctl: %s\n", err->text);
     json_t *document = json_pack ("{s:{s:s, s:s}}", "error", "code", err_name (err->code), "text", err->text);
-    if (details)
-        json_object_update (document, details);
-    json_decref (details);
-    details = NULL;
     if (is_json_wanted)
         output_json (document, NULL);
     else

@@ -22,8 +22,8 @@ void output_line (const char *format, ...) __attribute__ ((format (printf, 1, 2)
 void output_set_quiet (bool is_quiet);
 void output_note (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
-/* With --json: something beside "error" in the document that main prints for an error. Takes the value. */
-void output_error_detail (const char *name, json_t *value);
+/* With --json: something more in the document that is printed in the end, or beside "error". Takes the value. */
+void output_detail (const char *name, json_t *value);
 /* For main: "farmctl: TEXT" on standard error; with --json also {"error": {"code", "text"}, details} on standard output. */
 void output_error (const err_t *err);
 

@@ -228,13 +228,13 @@ static int read_ignore (ignore_t **out, const char *path, err_t *err)
     return *out ? 0 : err_wrap (err, "%s", path);
 }
 
-int scan_names (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err)
+int scan_names (scan_t **out, const char *folder, const char *ignore_path, const reach_t *reach, const char *cache_folder, err_t *err)
 {
     AUTO (scan) scan_t *self = mem_alloc (sizeof *self);
     AUTO (ignore) ignore_t *ignore = NULL;
     if (cache_folder)
-        self->cache = stat_cache_open (cache_folder, folder, ignore_path);
-    if (read_ignore (&ignore, ignore_path, err) < 0 || walk_context (&self->walk, folder, ignore, err) < 0)
+        self->cache = stat_cache_open (cache_folder, folder, ignore_path, reach);
+    if (read_ignore (&ignore, ignore_path, err) < 0 || walk_context (&self->walk, folder, ignore, reach, err) < 0)
         return -1;
     if (self->cache)
         stat_cache_apply (self->cache, self->walk);
@@ -261,7 +261,7 @@ int scan_content (scan_t *self, err_t *err)
 int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err)
 {
     AUTO (scan) scan_t *self = NULL;
-    if (scan_names (&self, folder, ignore_path, NULL, err) < 0 || scan_content (self, err) < 0)
+    if (scan_names (&self, folder, ignore_path, NULL, NULL, err) < 0 || scan_content (self, err) < 0)
         return -1;
     *out = take (&self);
     return 0;
@@ -300,6 +300,12 @@ uint64_t scan_bytes (const scan_t *self)
 uint64_t scan_files_read (const scan_t *self)
 {
     return self->files_read;
+}
+
+void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files)
+{
+    *folders = self->walk->unread_folders;
+    *files = self->walk->unread_files;
 }
 
 size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out)

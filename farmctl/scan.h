@@ -4,6 +4,7 @@
 
 #include "common/depot.h"
 #include "common/keys.h"
+#include "common/reach.h"
 #include "common/tree.h"
 
 typedef struct scan scan_t;
@@ -19,8 +20,9 @@ typedef struct {
  * long are ERR_USAGE naming the path. A file that changes while it is read is read again, at most three times, then named. */
 int scan_context (scan_t **out, const char *folder, const char *ignore_path, err_t *err);
 
-/* The same in two steps: names first, then what the files hold. cache_folder is that of the stat cache, with which files that are as they were are not opened; NULL for none. */
-int scan_names (scan_t **out, const char *folder, const char *ignore_path, const char *cache_folder, err_t *err);
+/* The same in two steps: names first, then what the files hold. reach: what of it is read, NULL for everything; only borrowed
+ * for this call. cache_folder is that of the stat cache, with which files that are as they were are not opened; NULL for none. */
+int scan_names (scan_t **out, const char *folder, const char *ignore_path, const reach_t *reach, const char *cache_folder, err_t *err);
 int scan_content (scan_t *self, err_t *err);
 void scan_destroy (scan_t **self);
 
@@ -28,6 +30,9 @@ const digest_t *scan_root (const scan_t *self);
 uint64_t scan_files (const scan_t *self);
 uint64_t scan_bytes (const scan_t *self);
 uint64_t scan_files_read (const scan_t *self);      /* of them, opened and read */
+
+/* Left out because nothing reads it: folders, not counting what is in them, and files. 0 and 0 for a context that is whole. */
+void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files);
 
 /* The objects that an object names (none for content), children of a folder or parts of a list; borrowed. */
 size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out);

@@ -34,8 +34,9 @@ struct stat_cache {
 
 /* -- open ------------------------------------------------------------------------------------------------------- */
 
-/* The context by its folder's path and identity: what is mounted there now may not be what was. */
-static int make_key (digest_t *key, const char *context, const char *ignore_path)
+/* The context by its folder's path and identity: what is mounted there now may not be what was. And by what of it is sent: two
+ * Dockerfiles in one folder have a cache each. */
+static int make_key (digest_t *key, const char *context, const char *ignore_path, const reach_t *reach)
 {
     struct stat info;
     AUTO_FREE char *context_path = realpath (context, NULL);
@@ -46,6 +47,10 @@ static int make_key (digest_t *key, const char *context, const char *ignore_path
     buffer_append (&text, context_path, strlen (context_path) + 1);
     buffer_append (&text, ignore_real, strlen (ignore_real) + 1);
     buffer_printf (&text, "%llu %llu", (unsigned long long) info.st_dev, (unsigned long long) info.st_ino);
+    if (reach) {
+        buffer_append (&text, "", 1);
+        reach_write (reach, &text);
+    }
     *key = digest_of (text.data, text.size);
     return 0;
 }
@@ -84,13 +89,13 @@ static void load (stat_cache_t *self)
         utimensat (AT_FDCWD, self->path, NULL, 0);      /* used today */
 }
 
-stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, const char *ignore_path)
+stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, const char *ignore_path, const reach_t *reach)
 {
     err_t err;
     char hex [DIGEST_HEX_SIZE + 1];
     AUTO (stat_cache) stat_cache_t *self = mem_alloc (sizeof *self);
     clock_gettime (CLOCK_REALTIME, &self->began);
-    if (make_key (&self->key, context, ignore_path) < 0)
+    if (make_key (&self->key, context, ignore_path, reach) < 0)
         return NULL;
     if (file_make_folders (cache_folder, 0700, &err) < 0) {
         log_debug ("cache", "%s", err.text);

@@ -9,10 +9,11 @@
 
 typedef struct stat_cache stat_cache_t;
 
-/* The cache of a context, read when there is one. cache_folder is made when missing. ignore_path (may be NULL) is part of
- * the context's name: with other patterns other files are in it. NULL where there can be none, such as without a home. To be
+/* The cache of a context, read when there is one. cache_folder is made when missing. ignore_path and reach (which
+ * may be NULL) are part of the context's name: with others, other files are in it. NULL where there can be none, such as without a home. To be
  * called before the walk: files changed from now on, or just before, are not believed next time. */
-stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, const char *ignore_path);
+stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, const char *ignore_path,
+                               const reach_t *reach);
 void stat_cache_destroy (stat_cache_t **self);
 
 /* Give content to the files of the walk that are as they were, and mark them as known; give folders their listing_before,

@@ -104,6 +104,14 @@ static void find_ignore_file (submission_t *self)
         auto_free (&self->ignore_path);
 }
 
+/* NULL: the whole context is sent. */
+static reach_t *find_reach (const submission_t *self)
+{
+    if (self->options.sends_whole || !settings_bool (options_settings (), "context/prune"))
+        return NULL;
+    return reach_new ((const char *) self->dockerfile.data, self->dockerfile.size, json_object_get (self->options.spec, "build_args"));
+}
+
 /* -- sending ----------------------------------------------------------------------------------------------------------- */
 
 static int upload (submission_t *self, err_t *err)
@@ -131,11 +139,25 @@ static int scan (submission_t *self, err_t *err)
     AUTO_FREE char *cache_folder = options_cache_folder ();
     if (client_open (self->client, err) < 0)
         return -1;
-    if (scan_names (&self->scan, self->options.context, self->ignore_path, cache_folder, err) < 0)
+    AUTO (reach) reach_t *reach = find_reach (self);
+    if (scan_names (&self->scan, self->options.context, self->ignore_path, reach, cache_folder, err) < 0)
         return err_wrap (err, "read the context %s", self->options.context);
     if (!client_greet (self->client, 0, err) || check_platforms (self, err) < 0)
         return -1;
     return scan_content (self->scan, err) < 0 ? err_wrap (err, "read the context %s", self->options.context) : 0;
+}
+
+/* "; no instruction reads 2 folders and 1 file", or "". The caller frees. */
+static char *say_unread (const submission_t *self)
+{
+    uint64_t folders, files;
+    scan_unread (self->scan, &folders, &files);
+    if (!folders && !files)
+        return mem_strdup ("");
+    output_detail ("unread", json_pack ("{s:I, s:I}", "folders", (json_int_t) folders, "files", (json_int_t) files));
+    AUTO_FREE char *one = mem_printf ("%s folder%s", output_count (folders), folders == 1 ? "" : "s");
+    AUTO_FREE char *other = mem_printf ("%s file%s", output_count (files), files == 1 ? "" : "s");
+    return mem_printf ("; left out %s%s%s, which no instruction reads", folders ? one : "", folders && files ? " and " : "", files ? other : "");
 }
 
 static int scan_and_upload (submission_t *self, err_t *err)
@@ -143,8 +165,9 @@ static int scan_and_upload (submission_t *self, err_t *err)
     int64_t start_ms = clock_boot_ms ();
     if (scan (self, err) < 0 || upload (self, err) < 0)
         return -1;
-    output_note ("context: %s file%s, %s; sent %s object%s, %s in %s", output_count (scan_files (self->scan)),
-                 scan_files (self->scan) == 1 ? "" : "s", output_bytes (scan_bytes (self->scan)),
+    AUTO_FREE char *unread = say_unread (self);
+    output_note ("context: %s file%s, %s%s; sent %s object%s, %s in %s", output_count (scan_files (self->scan)),
+                 scan_files (self->scan) == 1 ? "" : "s", output_bytes (scan_bytes (self->scan)), unread,
                  output_count (self->stats.sent_objects), self->stats.sent_objects == 1 ? "" : "s",
                  output_bytes (self->stats.sent_bytes), output_duration (clock_boot_ms () - start_ms));
     return 0;
@@ -155,6 +178,10 @@ static void complete_spec (submission_t *self)
     char hex [DIGEST_HEX_SIZE + 1];
     digest_to_hex (scan_root (self->scan), hex);
     json_object_set_new (self->options.spec, "context", json_string (hex));
+    uint64_t folders, files;
+    scan_unread (self->scan, &folders, &files);
+    if (folders || files)
+        json_object_set_new (self->options.spec, "pruned", json_true ());
     digest_to_hex (&self->dockerfile_digest, hex);
     json_t *name = json_string (self->dockerfile_path ? self->dockerfile_path : "standard input");
     json_object_set_new (self->options.spec, "dockerfile",

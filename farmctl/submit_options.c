@@ -257,6 +257,7 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "priority", 0, OPTION_TEXT, &raw.priority },
         { "require", 0, OPTION_LIST, &raw.requirements },
         { "queue-timeout", 0, OPTION_NUMBER, &raw.queue_timeout_s },
+        { "whole-context", 0, OPTION_FLAG, &self->sends_whole },
         { "quiet", 'q', OPTION_FLAG, &self->is_quiet },
         { "detach", 0, OPTION_FLAG, &self->is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &self->cancels_on_interrupt },

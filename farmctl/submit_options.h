@@ -13,6 +13,7 @@ typedef struct {
     const char *dockerfile;         /* path, "-" for standard input, NULL for CONTEXT/Dockerfile */
     json_t *spec;                   /* all but `context` and `dockerfile` */
     bool is_quiet, is_detached, cancels_on_interrupt;
+    bool sends_whole;               /* also what no instruction reads */
     int64_t timeout_s;              /* 0: none */
 } submit_options_t;
 

@@ -117,6 +117,17 @@ static int make_list (walk_t *self, folder_t *root, const struct stat *info, err
     return 0;
 }
 
+/* What only lies on the way has no time of its own: files beside, which are not read, may come and go. */
+static void forget_times (walk_t *self)
+{
+    self->nodes [0].is_passage = true;
+    for (size_t i = 0; i < self->count; i++)
+        if (self->nodes [i].is_passage) {
+            self->nodes [i].mtime_s = 0;
+            self->nodes [i].mtime_ns = 0;
+        }
+}
+
 /* -- the whole -------------------------------------------------------------------------------------------------- */
 
 static int open_root (walk_t *self, struct stat *info, err_t *err)
@@ -131,7 +142,7 @@ static int open_root (walk_t *self, struct stat *info, err_t *err)
     return 0;
 }
 
-int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, err_t *err)
+static int walk (walk_t **out, const char *folder, walker_filter_t *filter, err_t *err)
 {
     AUTO (walk) walk_t *self = mem_alloc (sizeof *self);
     struct stat info;
@@ -142,11 +153,31 @@ int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, err_
     int fd = openat (self->root_fd, ".", FOLDER_FLAGS);
     if (fd < 0)
         return walker_refuse (folder, errno, err);
-    AUTO (folder) folder_t *root = walker_walk (fd, folder, ignore, err);
+    AUTO (folder) folder_t *root = walker_walk (fd, folder, filter, err);
     if (!root || make_list (self, root, &info, err) < 0)
         return -1;
+    self->unread_folders = filter->unread_folders;
+    self->unread_files = filter->unread_files;
+    if (walk_is_pruned (self))
+        forget_times (self);
     *out = take (&self);
     return 0;
+}
+
+int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, const reach_t *reach, err_t *err)
+{
+    walker_filter_t pruned = { .ignore = ignore, .reach = reach }, whole = { .ignore = ignore };
+    if (walk (out, folder, &pruned, err) < 0)
+        return -1;
+    if (!pruned.follows_link)
+        return 0;
+    walk_destroy (out);
+    return walk (out, folder, &whole, err);
+}
+
+bool walk_is_pruned (const walk_t *self)
+{
+    return self->unread_folders || self->unread_files;
 }
 
 void walk_destroy (walk_t **self_p)

@@ -2,6 +2,7 @@
 #ifndef FARM_WALK_H
 #define FARM_WALK_H
 
+#include "common/reach.h"
 #include "common/stamp.h"
 #include "common/tree.h"
 #include "farmctl/ignore.h"
@@ -12,6 +13,7 @@ typedef struct {
     tree_kind kind;
     uint16_t mode;
     bool is_dropped;                /* a left-out folder in which no line let anything in again */
+    bool is_passage;                /* a folder that instructions lead through, and do not read: its own time says nothing */
     bool is_known;                  /* a file whose content the stat cache knows: it is not opened */
     const uint8_t *listing_before;  /* of a folder: the digest of its listing last time, borrowed from the cache; or NULL */
     int64_t mtime_s;
@@ -32,11 +34,16 @@ typedef struct {
     size_t count;
     char **blocks;                  /* names, a block for each folder */
     size_t block_count;
+    uint64_t unread_folders, unread_files;      /* left out because nothing reads them; what is below the folders is not counted */
 } walk_t;
 
-/* Walk the folder, with threads. Every error names a path: ERR_USAGE for what cannot be part of a context. ignore may be NULL. */
-int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, err_t *err);
+/* Walk the folder, with threads. Every error names a path: ERR_USAGE for what cannot be part of a context. ignore and reach may be
+ * NULL. What reach does not hold is left out; but where an instruction would follow a link, nothing is. */
+int walk_context (walk_t **out, const char *folder, const ignore_t *ignore, const reach_t *reach, err_t *err);
 void walk_destroy (walk_t **self);
+
+/* Was anything left out because nothing reads it? */
+bool walk_is_pruned (const walk_t *self);
 
 /* Take mode, times and size over from what stat says. */
 void node_set_stat (node_t *self, const struct stat *info);

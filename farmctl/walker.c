@@ -25,7 +25,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    const ignore_t *ignore;
+    walker_filter_t *filter;
     pthread_mutex_t lock;           /* for all below, and users of folders */
     pthread_cond_t changed;
     task_t *tasks;
@@ -211,6 +211,7 @@ static int read_target (walker_t *self, folder_t *folder, node_t *node, err_t *e
 static int enter (walker_t *self, folder_t *folder, size_t at, err_t *err)
 {
     folder_t *below = folder->below [at] = folder_new (folder, folder->nodes [at].name);
+    below->is_whole = !folder->nodes [at].is_passage;
     if (below->depth > TREE_DEPTH_MAX) {
         AUTO_FREE char *path = full_path (self, below, NULL);
         return err_set (err, ERR_USAGE, "%s lies in more than %d folders: move it, or leave it out by a line in .dockerignore",
@@ -221,15 +222,37 @@ static int enter (walker_t *self, folder_t *folder, size_t at, err_t *err)
 }
 
 /* Is it left out? A folder may be, and yet have to be walked: then *is_dropped. */
-static bool is_out (const walker_t *self, const folder_t *folder, const char *name, mode_t mode, bool *is_dropped)
+static bool is_ignored (const ignore_t *ignore, const char *path, mode_t mode, bool *is_dropped)
 {
-    if (!self->ignore)
+    if (!ignore || !ignore_matches (ignore, path))
         return false;
-    AUTO_FREE char *path = *folder->path ? file_join (folder->path, name) : mem_strdup (name);
-    if (!ignore_matches (self->ignore, path))
-        return false;
-    *is_dropped = S_ISDIR (mode) && ignore_may_reenter (self->ignore, path);
+    *is_dropped = S_ISDIR (mode) && ignore_may_reenter (ignore, path);
     return !*is_dropped;
+}
+
+/* Does no instruction read it? A folder may be led through. */
+static bool is_unread (walker_filter_t *filter, const folder_t *folder, const char *path, mode_t mode, bool *is_passage)
+{
+    if (!filter->reach)
+        return false;
+    if (S_ISLNK (mode) && reach_follows (filter->reach, path))
+        atomic_store (&filter->follows_link, true);
+    if (folder->is_whole)
+        return false;
+    reach_kind kind = reach_path (filter->reach, path);
+    *is_passage = kind == REACH_PASSAGE && S_ISDIR (mode);
+    if (kind == REACH_NONE)
+        atomic_fetch_add (S_ISDIR (mode) ? &filter->unread_folders : &filter->unread_files, 1);
+    return kind == REACH_NONE;
+}
+
+static bool is_out (walker_t *self, const folder_t *folder, node_t *node, mode_t mode)
+{
+    if (!self->filter->ignore && (!self->filter->reach || (folder->is_whole && !S_ISLNK (mode))))
+        return false;
+    AUTO_FREE char *path = *folder->path ? file_join (folder->path, node->name) : mem_strdup (node->name);
+    return is_ignored (self->filter->ignore, path, mode, &node->is_dropped)
+        || is_unread (self->filter, folder, path, mode, &node->is_passage);
 }
 
 static int add_name (walker_t *self, folder_t *folder, size_t at, err_t *err)
@@ -238,7 +261,7 @@ static int add_name (walker_t *self, folder_t *folder, size_t at, err_t *err)
     node_t *node = &folder->nodes [at];
     if (fstatat (folder->fd, node->name, &info, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : refuse (self, folder, node->name, errno, err);      /* gone since its folder was read */
-    if (is_out (self, folder, node->name, info.st_mode, &node->is_dropped))
+    if (is_out (self, folder, node, info.st_mode))
         return 0;
     node->kind = S_ISDIR (info.st_mode) ? TREE_FOLDER : S_ISLNK (info.st_mode) ? TREE_LINK : TREE_FILE;
     node_set_stat (node, &info);
@@ -297,11 +320,12 @@ static void walk_some (void *argument)
     }
 }
 
-folder_t *walker_walk (int root_fd, const char *name, const ignore_t *ignore, err_t *err)
+folder_t *walker_walk (int root_fd, const char *name, walker_filter_t *filter, err_t *err)
 {
-    walker_t self = { .name = name, .ignore = ignore, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    walker_t self = { .name = name, .filter = filter, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
     folder_t *root = folder_new (NULL, "");
     root->fd = root_fd;
+    root->is_whole = !filter->reach;
     add_task (&self, root, NULL, 0, 0);
     crew_t *crew = crew_new (walk_some, &self, CREW_BESIDE);
     walk_some (&self);

@@ -2,6 +2,8 @@
 #ifndef FARM_WALKER_H
 #define FARM_WALKER_H
 
+#include <stdatomic.h>
+
 #include "farmctl/walk.h"
 
 /* A folder, and what is in it in the order of a listing. A node whose kind is 0 is left out. */
@@ -16,11 +18,20 @@ struct folder {
     node_t *nodes;
     folder_t **below;               /* for each node that is a folder; NULL for others, and when there are none */
     size_t count;
+    bool is_whole;                  /* all that is in it is read */
 };
+
+/* What is left out, and how much that was. */
+typedef struct {
+    const ignore_t *ignore;         /* NULL for none */
+    const reach_t *reach;           /* NULL for everything */
+    atomic_uint_fast64_t unread_folders, unread_files;
+    atomic_bool follows_link;       /* an instruction may read what a link leads to: nothing can be left out */
+} walker_filter_t;
 
 /* Walk what is below an open folder. Takes root_fd. name is the context's for messages. Returns the root; NULL with err, which
  * names a path. */
-folder_t *walker_walk (int root_fd, const char *name, const ignore_t *ignore, err_t *err);
+folder_t *walker_walk (int root_fd, const char *name, walker_filter_t *filter, err_t *err);
 /* Frees what is left in it: nodes and names that were taken are NULL. */
 void folder_destroy (folder_t **self);
 

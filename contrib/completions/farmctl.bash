@@ -48,7 +48,7 @@ _farmctl ()
         --build-arg|--label|--target|--timeout|--queue-timeout|--require|--comment|--limit|--name) return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --push --emulation --priority --require --queue-timeout --quiet
+        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --queue-timeout --quiet
                          --detach --cancel-on-interrupt --timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;

@@ -55,7 +55,7 @@ unreadable ()
 {
     local folder=$work/home as
     mkdir -p "$folder/context/sub"
-    printf 'FROM %s\n' "$base" > "$folder/context/Dockerfile"
+    printf 'FROM %s\nCOPY sub /sub\n' "$base" > "$folder/context/Dockerfile"
     echo secret > "$folder/context/sub/secret"
     chown -R 65534:65534 "$folder"
     chmod 711 "$work"

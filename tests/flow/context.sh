@@ -162,7 +162,7 @@ refused ()
     local folder=$work/special what=$1
     shift
     mkdir -p "$folder/sub"
-    printf 'FROM %s\n' "$base" > "$folder/Dockerfile"
+    printf 'FROM %s\nCOPY sub /sub\n' "$base" > "$folder/Dockerfile"
     "$@" || skip "$1 cannot be made here"
     run 2 farmctl submit -q -t "$REGISTRY/special:1" "$folder"
     expect_text "$work/err" "special/sub/thing is $what" ".dockerignore"

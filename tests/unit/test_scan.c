@@ -115,6 +115,85 @@ static void what_is_left_out_is_not_there (void **state)
     assert_int_equal (scan_files (self), 2);
 }
 
+/* The folder as a Dockerfile reads it. */
+static scan_t *scan_read_by (const char *folder, const char *dockerfile)
+{
+    scan_t *self = NULL;
+    err_t err = { 0 };
+    AUTO (reach) reach_t *reach = reach_new (dockerfile, strlen (dockerfile), NULL);
+    if (scan_names (&self, folder, NULL, reach, NULL, &err) < 0 || scan_content (self, &err) < 0)
+        fail_msg ("%s", err.text);
+    return self;
+}
+
+static void assert_read_by (const char *folder, const char *dockerfile, uint64_t files, uint64_t unread_folders, uint64_t unread_files)
+{
+    uint64_t folders_found, files_found;
+    AUTO (scan) scan_t *self = scan_read_by (folder, dockerfile);
+    scan_unread (self, &folders_found, &files_found);
+    if (scan_files (self) != files || folders_found != unread_folders || files_found != unread_files)
+        fail_msg ("%s: %d files, left out %d folders and %d files", dockerfile, (int) scan_files (self), (int) folders_found, (int) files_found);
+}
+
+static void make_parts (const char *folder)
+{
+    tree_file (folder, "README", 10, 1, 0644);
+    tree_folder (folder, "a", 0755);
+    tree_folder (folder, "a/b", 0755);
+    tree_file (folder, "a/b/c", 10, 2, 0644);
+    tree_file (folder, "a/d", 10, 3, 0644);
+    tree_folder (folder, "unread", 0755);
+    tree_file (folder, "unread/x", 10, 4, 0644);
+    tree_file (folder, "unread/y", 10, 4, 0644);
+}
+
+static void what_is_not_read_is_not_there (void **state)
+{
+    make_parts (*state);
+    assert_read_by (*state, "FROM x\nCOPY a /", 2, 1, 1);
+    assert_read_by (*state, "FROM x\nCOPY a/b /", 1, 1, 2);
+    assert_read_by (*state, "FROM x\nCOPY a/b/c README /to/", 2, 1, 1);
+    assert_read_by (*state, "FROM x\nCOPY a/b*c /", 1, 1, 2);
+    assert_read_by (*state, "FROM x", 0, 2, 1);
+    assert_read_by (*state, "FROM x\nCOPY . /", 5, 0, 0);
+    assert_read_by (*state, "FROM x\nCOPY README a unread /to/", 5, 0, 0);
+}
+
+/* Names beside what is read may come and go. */
+static void the_time_of_a_folder_on_the_way_says_nothing (void **state)
+{
+    make_parts (*state);
+    AUTO (scan) scan_t *before = scan_read_by (*state, "FROM x\nCOPY a/b /");
+    tree_file (*state, "more", 10, 5, 0644);
+    tree_file (*state, "a/more", 10, 5, 0644);
+    AUTO (scan) scan_t *after = scan_read_by (*state, "FROM x\nCOPY a/b /");
+    assert_true (digest_equal (scan_root (before), scan_root (after)));
+    tree_file (*state, "a/b/more", 10, 5, 0644);
+    AUTO (scan) scan_t *changed = scan_read_by (*state, "FROM x\nCOPY a/b /");
+    assert_false (digest_equal (scan_root (before), scan_root (changed)));
+}
+
+static void a_context_of_which_all_is_read_is_the_whole_one (void **state)
+{
+    make_parts (*state);
+    AUTO (scan) scan_t *whole = scan (*state, NULL);
+    AUTO (scan) scan_t *read = scan_read_by (*state, "FROM x\nCOPY README a unread /to/");
+    assert_true (digest_equal (scan_root (whole), scan_root (read)));
+}
+
+static void nothing_is_left_out_where_a_link_is_followed (void **state)
+{
+    make_parts (*state);
+    tree_link (*state, "a/b/link", "../../unread");
+    assert_read_by (*state, "FROM x\nCOPY a/b /", 1, 1, 2);
+    assert_read_by (*state, "FROM x\nCOPY a/b/link /", 5, 0, 0);
+    assert_read_by (*state, "FROM x\nCOPY a/b/link/x /", 5, 0, 0);
+    assert_read_by (*state, "FROM x\nCOPY a/b a/b/link/x /to/", 5, 0, 0);
+    assert_read_by (*state, "FROM x\nCOPY a/b/l* /", 5, 0, 0);
+    assert_read_by (*state, "FROM x\nCOPY a/b* /", 1, 1, 2);
+    assert_read_by (*state, "FROM x\nCOPY a/*/link /", 5, 0, 0);
+}
+
 static void an_unreadable_file_that_is_left_out_does_no_harm (void **state)
 {
     AUTO_FREE char *ignore = file_join (*state, ".dockerignore");
@@ -256,6 +335,10 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (equal_trees_have_equal_names_and_others_have_not),
         TEST (what_is_left_out_is_not_there),
+        TEST (what_is_not_read_is_not_there),
+        TEST (the_time_of_a_folder_on_the_way_says_nothing),
+        TEST (a_context_of_which_all_is_read_is_the_whole_one),
+        TEST (nothing_is_left_out_where_a_link_is_followed),
         TEST (an_unreadable_file_that_is_left_out_does_no_harm),
         TEST (a_socket_is_refused_by_its_path),
         TEST (a_bad_ignore_file_is_named),

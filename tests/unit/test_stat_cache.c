@@ -52,7 +52,7 @@ static digest_t scan (const place_t *self, uint64_t *read)
 {
     err_t err = { 0 };
     AUTO (scan) scan_t *cached = NULL, *plain = NULL;
-    if (scan_names (&cached, self->context, NULL, self->cache, &err) < 0 || scan_content (cached, &err) < 0
+    if (scan_names (&cached, self->context, NULL, NULL, self->cache, &err) < 0 || scan_content (cached, &err) < 0
     ||  scan_context (&plain, self->context, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (digest_equal (scan_root (cached), scan_root (plain)));
@@ -259,7 +259,7 @@ static void odd_bytes_do_no_harm (void **state)
     struct timespec began = { 1, 2 };
     AUTO (walk) walk_t *walk = NULL;
     make_some (self);
-    assert_int_equal (walk_context (&walk, self->context, NULL, NULL), 0);
+    assert_int_equal (walk_context (&walk, self->context, NULL, NULL, NULL), 0);
     assert_true (stat_index_write (&bytes, &key, &began, &key, walk));
     unsigned random = 1;
     for (int i = 0; i < 20000; i++) {

@@ -248,7 +248,7 @@ static digest_t send_cached (farm_t *self, upload_stats_t *stats)
     AUTO (scan) scan_t *scan = NULL;
     AUTO_FREE char *cache = file_join (self->top, "stat-cache");
     *stats = (upload_stats_t) { 0 };
-    if (scan_names (&scan, self->context, NULL, cache, &err) < 0 || scan_content (scan, &err) < 0
+    if (scan_names (&scan, self->context, NULL, NULL, cache, &err) < 0 || scan_content (scan, &err) < 0
     ||  upload_context (self->client, scan, stats, &err) < 0)
         fail_msg ("%s", err.text);
     return *scan_root (scan);
