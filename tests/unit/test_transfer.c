@@ -13,116 +13,9 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/pack.h"
-#include "coordinator/depot_service.h"
-#include "coordinator/zap.h"
-#include "farmctl/upload.h"
+#include "transfers.h"
 #include "trees.h"
 #include "worker/checkout.h"
-#include "worker/fetch.h"
-
-typedef struct {
-    char *top, *context, *state, *out;
-    zactor_t *zap, *service_actor;
-    depot_service_t *service;
-    keypair_t server, user, worker;
-    client_t *client;
-    zsock_t *objects;           /* the worker's */
-    depot_t *cache;
-} farm_t;
-
-static void let_in (farm_t *self, const keypair_t *key, const char *id, const char *role)
-{
-    char hex [KEY_HEX_SIZE + 1];
-    keypair_t copy = *key;
-    key_to_hex (copy.public_key, hex);
-    zap_allow (self->zap, hex);
-    if (self->service_actor)
-        zstr_sendx (self->service_actor, "PRINCIPAL", hex, id, role, NULL);
-}
-
-static void start_service (farm_t *self, const char *endpoint)
-{
-    err_t err = { 0 };
-    depot_service_settings_t settings = {
-        .state_folder = self->state, .endpoint = endpoint, .server = &self->server, .log_limit_bytes = 1000000
-    };
-    for (int tries = 0; depot_service_new (&self->service, &settings, &err) < 0; tries++) {
-        if (tries == 100 || !strstr (err.text, "in use"))
-            fail_msg ("%s", err.text);
-        zclock_sleep (50);              /* the former one's socket is closed some time later, in libzmq's thread */
-    }
-    self->service_actor = zactor_new (depot_service_actor, self->service);
-    zstr_send (self->service_actor, "OPEN");
-    let_in (self, &self->user, "1", "submitter");
-    let_in (self, &self->worker, "2", "worker");
-}
-
-static void stop_service (farm_t *self)
-{
-    zactor_destroy (&self->service_actor);
-    depot_service_destroy (&self->service);
-}
-
-static int set_up (void **state)
-{
-    farm_t *self = mem_alloc (sizeof *self);
-    err_t err = { 0 };
-    self->top = tree_new ();
-    self->context = file_join (self->top, "context");
-    self->state = file_join (self->top, "state");
-    self->out = file_join (self->top, "out");
-    tree_folder (self->top, "context", 0755);
-    tree_folder (self->top, "state", 0700);
-    keypair_make (&self->server);
-    keypair_make (&self->user);
-    keypair_make (&self->worker);
-    self->zap = zactor_new (zap_actor, NULL);
-    start_service (self, "tcp://127.0.0.1:*");
-    const char *endpoint = depot_service_endpoint (self->service);
-    self->client = client_new_to ("tcp://127.0.0.1:1", endpoint, self->server.public_key, &self->user);
-    self->objects = msg_connect (endpoint, &self->worker, self->server.public_key, &err);
-    assert_non_null (self->objects);
-    AUTO_FREE char *cache = file_join (self->top, "cache");
-    assert_int_equal (depot_open (&self->cache, cache, &err), 0);
-    *state = self;
-    return 0;
-}
-
-static int tear_down (void **state)
-{
-    farm_t *self = *state;
-    client_destroy (&self->client);
-    zsock_destroy (&self->objects);
-    stop_service (self);
-    zactor_destroy (&self->zap);
-    depot_destroy (&self->cache);
-    tree_remove (self->top);
-    free (self->top);
-    free (self->context);
-    free (self->state);
-    free (self->out);
-    free (self);
-    return 0;
-}
-
-static digest_t send_context (farm_t *self, upload_stats_t *stats)
-{
-    err_t err = { 0 };
-    AUTO (scan) scan_t *scan = NULL;
-    *stats = (upload_stats_t) { 0 };
-    if (scan_context (&scan, self->context, NULL, &err) < 0 || upload_context (self->client, scan, stats, &err) < 0)
-        fail_msg ("%s", err.text);
-    return *scan_root (scan);
-}
-
-static void fetch (farm_t *self, const digest_t *root, fetch_stats_t *stats)
-{
-    err_t err = { 0 };
-    *stats = (fetch_stats_t) { 0 };
-    if (fetch_context (self->objects, self->cache, root, NULL, stats, &err) < 0)
-        fail_msg ("%s", err.text);
-    assert_true (depot_has (self->cache, root));
-}
 
 static void make_thousand (farm_t *self)
 {
@@ -149,44 +42,6 @@ static void a_nasty_context_arrives_as_it_was (void **state)
     if (checkout_context (self->cache, &root, self->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (self->context, self->out));
-}
-
-/* rsync finds no difference: in content, kinds, modes, times or links' targets. */
-static void assert_arrives (farm_t *self, const char *folder)
-{
-    err_t err = { 0 };
-    upload_stats_t sent = { 0 };
-    fetch_stats_t fetched;
-    AUTO (scan) scan_t *scan = NULL;
-    AUTO_FREE char *compare = mem_printf ("rsync -rlptni --checksum --delete '%s/' '%s/'", folder, self->out);
-    char line [1000] = "";
-    if (scan_context (&scan, folder, NULL, &err) < 0 || upload_context (self->client, scan, &sent, &err) < 0)
-        fail_msg ("%s", err.text);
-    fetch (self, scan_root (scan), &fetched);
-    if (checkout_context (self->cache, scan_root (scan), self->out, NULL, &err) < 0)
-        fail_msg ("%s", err.text);
-    FILE *differences = popen (compare, "r");
-    assert_non_null (differences);
-    if (fgets (line, sizeof line, differences))
-        fail_msg ("%s differs: %s", folder, line);
-    assert_int_equal (pclose (differences), 0);
-    tree_remove (self->out);
-}
-
-/* A checkout of the project with its .git, Debian's time zones (links and hard links), and what FARM_TEST_CONTEXT names. */
-static void real_contexts_arrive_as_they_were (void **state)
-{
-    farm_t *self = *state;
-    const char *named = getenv ("FARM_TEST_CONTEXT");
-    AUTO_FREE char *clone = mem_printf ("git clone -q '%s' '%s' 2> /dev/null", SOURCE_DIR, self->context);
-    if (system ("rsync --version > /dev/null 2>&1") != 0)
-        skip ();
-    if (system (clone) == 0)
-        assert_arrives (self, self->context);
-    if (file_exists ("/usr/share/zoneinfo"))
-        assert_arrives (self, "/usr/share/zoneinfo");
-    if (named)
-        assert_arrives (self, named);
 }
 
 static void a_folder_of_many_names_arrives_as_it_was (void **state)
@@ -432,7 +287,6 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         TEST (a_nasty_context_arrives_as_it_was),
-        TEST (real_contexts_arrive_as_they_were),
         TEST (a_folder_of_many_names_arrives_as_it_was),
         TEST (an_unchanged_context_is_one_question),
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),

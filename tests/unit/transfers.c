@@ -1,0 +1,108 @@
+/* transfers.c - see transfers.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "coordinator/zap.h"
+#include "transfers.h"
+#include "trees.h"
+
+static void let_in (farm_t *self, const keypair_t *key, const char *id, const char *role)
+{
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_t copy = *key;
+    key_to_hex (copy.public_key, hex);
+    zap_allow (self->zap, hex);
+    if (self->service_actor)
+        zstr_sendx (self->service_actor, "PRINCIPAL", hex, id, role, NULL);
+}
+
+void start_service (farm_t *self, const char *endpoint)
+{
+    err_t err = { 0 };
+    depot_service_settings_t settings = {
+        .state_folder = self->state, .endpoint = endpoint, .server = &self->server, .log_limit_bytes = 1000000
+    };
+    for (int tries = 0; depot_service_new (&self->service, &settings, &err) < 0; tries++) {
+        if (tries == 100 || !strstr (err.text, "in use"))
+            fail_msg ("%s", err.text);
+        zclock_sleep (50);              /* the former one's socket is closed some time later, in libzmq's thread */
+    }
+    self->service_actor = zactor_new (depot_service_actor, self->service);
+    zstr_send (self->service_actor, "OPEN");
+    let_in (self, &self->user, "1", "submitter");
+    let_in (self, &self->worker, "2", "worker");
+}
+
+void stop_service (farm_t *self)
+{
+    zactor_destroy (&self->service_actor);
+    depot_service_destroy (&self->service);
+}
+
+int set_up (void **state)
+{
+    farm_t *self = mem_alloc (sizeof *self);
+    err_t err = { 0 };
+    self->top = tree_new ();
+    self->context = file_join (self->top, "context");
+    self->state = file_join (self->top, "state");
+    self->out = file_join (self->top, "out");
+    tree_folder (self->top, "context", 0755);
+    tree_folder (self->top, "state", 0700);
+    keypair_make (&self->server);
+    keypair_make (&self->user);
+    keypair_make (&self->worker);
+    self->zap = zactor_new (zap_actor, NULL);
+    start_service (self, "tcp://127.0.0.1:*");
+    const char *endpoint = depot_service_endpoint (self->service);
+    self->client = client_new_to ("tcp://127.0.0.1:1", endpoint, self->server.public_key, &self->user);
+    self->objects = msg_connect (endpoint, &self->worker, self->server.public_key, &err);
+    assert_non_null (self->objects);
+    AUTO_FREE char *cache = file_join (self->top, "cache");
+    assert_int_equal (depot_open (&self->cache, cache, &err), 0);
+    *state = self;
+    return 0;
+}
+
+int tear_down (void **state)
+{
+    farm_t *self = *state;
+    client_destroy (&self->client);
+    zsock_destroy (&self->objects);
+    stop_service (self);
+    zactor_destroy (&self->zap);
+    depot_destroy (&self->cache);
+    tree_remove (self->top);
+    free (self->top);
+    free (self->context);
+    free (self->state);
+    free (self->out);
+    free (self);
+    return 0;
+}
+
+digest_t send_context (farm_t *self, upload_stats_t *stats)
+{
+    err_t err = { 0 };
+    AUTO (scan) scan_t *scan = NULL;
+    *stats = (upload_stats_t) { 0 };
+    if (scan_context (&scan, self->context, NULL, &err) < 0 || upload_context (self->client, scan, stats, &err) < 0)
+        fail_msg ("%s", err.text);
+    return *scan_root (scan);
+}
+
+void fetch (farm_t *self, const digest_t *root, fetch_stats_t *stats)
+{
+    err_t err = { 0 };
+    *stats = (fetch_stats_t) { 0 };
+    if (fetch_context (self->objects, self->cache, root, NULL, stats, &err) < 0)
+        fail_msg ("%s", err.text);
+    assert_true (depot_has (self->cache, root));
+}

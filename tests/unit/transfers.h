@@ -1,0 +1,35 @@
+/* transfers.h - what the tests of sending share: a coordinator's depot service, a user who sends a folder, and a worker who fetches. */
+#ifndef FARM_TESTS_TRANSFERS_H
+#define FARM_TESTS_TRANSFERS_H
+
+#include <czmq.h>
+
+#include "coordinator/depot_service.h"
+#include "farmctl/upload.h"
+#include "worker/fetch.h"
+
+typedef struct {
+    char *top, *context, *state, *out;
+    zactor_t *zap, *service_actor;
+    depot_service_t *service;
+    keypair_t server, user, worker;
+    client_t *client;
+    zsock_t *objects;           /* the worker's */
+    depot_t *cache;
+} farm_t;
+
+/* For cmocka: state is a farm_t with an empty context. */
+int set_up (void **state);
+int tear_down (void **state);
+
+/* endpoint "tcp://127.0.0.1:*" for any port. */
+void start_service (farm_t *self, const char *endpoint);
+void stop_service (farm_t *self);
+
+/* Send the farm's context whole; returns its root. */
+digest_t send_context (farm_t *self, upload_stats_t *stats);
+
+/* Bring a context into the worker's cache. */
+void fetch (farm_t *self, const digest_t *root, fetch_stats_t *stats);
+
+#endif
