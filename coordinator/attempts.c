@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "coordinator/boards.h"
 #include "coordinator/builds.h"
+#include "coordinator/homes.h"
 #include "coordinator/results.h"
 #include "coordinator/tags.h"
 
@@ -62,6 +63,7 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
         || build_begin (self, job->build, err) < 0)
         return -1;
     wait_drop (self, WAIT_MATCH, job->id);
+    wait_drop (self, WAIT_HOME, job->id);
     lease_add (self, job->build, job->id, number, board->id);
     attempt_open_log (self, lease_find (self, job->id));
     return send_assign (self, job, number, board, is_emulated, err);
@@ -290,7 +292,7 @@ static int accept (engine_t *self, const event_t *event, const job_t *job, err_t
     wait_drop (self, WAIT_VERIFY, job->id);
     if (job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_DONE, "verified", err) < 0
         || attempt_end (self, job, "done", NULL, err) < 0 || build_begin (self, job->build, err) < 0
-        || (!job->from_build && results_keep (self, job, err) < 0))
+        || (!job->from_build && (results_keep (self, job, err) < 0 || homes_note (self, job, err) < 0)))
         return -1;
     int left = jobs_left (self, job->build, err);
     return left == 0 ? tags_store_index (self, job->build, err) : left < 0 ? -1 : 0;

@@ -29,6 +29,7 @@ typedef struct {
     int64_t retry_ms;               /* 2,000: before the second attempt; doubles */
     int64_t job_timeout_ms;         /* 3,600,000: given to the worker with a job */
     int64_t quarantine_ms;          /* 300,000: how long a worker that fails gets no jobs; doubles; 0: it gets them */
+    int64_t affinity_ms;            /* 3,000: how long a job waits for the worker that built the same before, when another is free */
     int64_t ageing_ms;              /* 1,800,000: how long a job waits in its class before it rises into the next */
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
     int attempts_max;               /* 3 */

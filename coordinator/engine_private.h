@@ -65,8 +65,8 @@ typedef struct {
     int64_t since;              /* boot clock */
 } halt_t;
 
-/* Something to do later: match a job again, verify it again, publish a build again. */
-typedef enum { WAIT_MATCH, WAIT_VERIFY, WAIT_PUBLISH } wait_kind;
+/* Something to do later: match a job again, give it to another than its home, verify it again, publish a build again. */
+typedef enum { WAIT_MATCH, WAIT_HOME, WAIT_VERIFY, WAIT_PUBLISH } wait_kind;
 typedef struct {
     wait_kind kind;
     int64_t id;                 /* of the job or the build */

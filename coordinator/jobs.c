@@ -14,7 +14,7 @@ enum { JOBS_MAX = 64, ATTEMPTS_FREE = 20 };     /* attempts, from which on each 
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal, lane"
+#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal, lane, queued_ms"
 
 static void read_row (const query_t *query, job_t *out)
 {
@@ -29,6 +29,7 @@ static void read_row (const query_t *query, job_t *out)
     out->from_build = query_get_int (query, 8);
     out->principal = query_get_int (query, 9);
     out->lane = query_get_int (query, 10);
+    out->queued_ms = query_get_int (query, 11);
 }
 
 int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
@@ -102,6 +103,7 @@ static int note_fault (engine_t *self, const job_t *job, const fault_t *fault, i
 static void forget_waits (engine_t *self, int64_t job)
 {
     wait_drop (self, WAIT_MATCH, job);
+    wait_drop (self, WAIT_HOME, job);
     wait_drop (self, WAIT_VERIFY, job);
 }
 

@@ -8,6 +8,7 @@ typedef struct {
     int64_t id, build, attempt;     /* attempt: the last one's number, 0 before the first */
     int64_t principal;              /* who submitted it */
     int64_t lane;                   /* lanes.h */
+    int64_t queued_ms;              /* wall clock: when it came into the queue last */
     int64_t from_build;             /* it stands on that build's image; 0 on its own */
     int position, failures;
     bool may_emulate;

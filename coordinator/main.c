@@ -36,6 +36,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .gone_grace_ms = settings_number (settings, "lease/gone-grace-ms"),
         .retry_ms = settings_number (settings, "retry/delay-ms"),
         .quarantine_ms = settings_number (settings, "worker/quarantine-ms"),
+        .affinity_ms = settings_number (settings, "queue/affinity-ms"),
         .ageing_ms = settings_number (settings, "queue/ageing-ms"),
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
         .attempts_max = (int) settings_number (settings, "retry/attempts"),

@@ -3,6 +3,7 @@
 
 #include "coordinator/boards.h"
 #include "coordinator/attempts.h"
+#include "coordinator/homes.h"
 #include "coordinator/lanes.h"
 #include "coordinator/queue.h"
 
@@ -16,6 +17,7 @@ static bool has_slot (const engine_t *self, const board_t *board)
 typedef struct {
     runs_t runs;
     bool has_failed;            /* at this job */
+    bool is_home;
     double load;
 } rank_t;
 
@@ -25,6 +27,8 @@ static bool is_better (const rank_t *a, const rank_t *b)
         return a->runs < b->runs;
     if (a->has_failed != b->has_failed)
         return b->has_failed;
+    if (a->is_home != b->is_home)
+        return a->is_home;
     return a->load < b->load;
 }
 
@@ -37,23 +41,41 @@ static int has_failed (engine_t *self, int64_t job, int64_t worker, bool *out, e
     return query_end (&query, err);
 }
 
+static int rank_board (engine_t *self, const job_t *job, const lane_t *lane, const board_t *board, int64_t home, rank_t *rank, err_t *err)
+{
+    *rank = (rank_t) { .runs = lane_runs_on (lane, board), .is_home = board->id == home, .load = (double) board->busy / board->slots };
+    if (rank->runs == RUNS_NOT || job->failures == 0)
+        return 0;
+    return has_failed (self, job->id, board->id, &rank->has_failed, err);
+}
+
+/* The best of those that have a free slot, NULL where the job has to wait: for any of them, or for its home, which would be better
+ * and will be free. */
 static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emulated, err_t *err)
 {
     const lane_t *lane = lane_find (self, job->lane);
-    rank_t best = { .runs = RUNS_NOT };
+    rank_t best = { .runs = RUNS_NOT }, busy_home = { .runs = RUNS_NOT }, rank;
+    int64_t home;
     *out = NULL;
+    if (homes_find (self, job, &home, err) < 0)
+        return -1;
     for (size_t i = 0; lane && i < self->board_count; i++) {
         board_t *board = &self->boards [i];
-        rank_t rank = { .load = (double) board->busy / board->slots };
-        if (!has_slot (self, board) || (rank.runs = lane_runs_on (lane, board)) == RUNS_NOT)
+        if (!board_is_open (self, board))
             continue;
-        if (job->failures && has_failed (self, job->id, board->id, &rank.has_failed, err) < 0)
+        if (rank_board (self, job, lane, board, home, &rank, err) < 0)
             return -1;
-        if (*out && !is_better (&rank, &best))
+        bool is_free = board->busy < board->slots;
+        if (rank.runs == RUNS_NOT)
             continue;
-        *out = board;
-        best = rank;
+        if (is_free && (!*out || is_better (&rank, &best))) {
+            *out = board;
+            best = rank;
+        } else if (!is_free && rank.is_home)
+            busy_home = rank;
     }
+    if (*out && busy_home.is_home && is_better (&busy_home, &best) && homes_is_worth_waiting (self, job))
+        *out = NULL;
     *is_emulated = best.runs == RUNS_EMULATED;
     return 0;
 }

@@ -31,6 +31,7 @@ static const setting_def_t table [] = {
     { "result/keep-ms", SETTING_NUMBER, "86400000", "how long the image of the same inputs is used again; 0: never" },
     { "queue/limit", SETTING_NUMBER, "100000", "builds queued or running; more are refused" },
     { "worker/quarantine-ms", SETTING_NUMBER, "300000", "how long a worker that failed three times in a row gets no jobs; doubles; 0: never" },
+    { "queue/affinity-ms", SETTING_NUMBER, "3000", "how long a job waits for the worker that built the same before, when another is free" },
     { "queue/ageing-ms", SETTING_NUMBER, "1800000", "how long a job waits in its priority class before it rises into the next" },
     { "log/limit", SETTING_BYTES, "64M", "of the builder's output of one attempt" },
     { "depot/free-floor", SETTING_BYTES, "256M", "disk space that contexts must leave free" },
@@ -95,7 +96,7 @@ static const struct { const char *path; int64_t least, most; } limits [] = {
     { "registry/timeout-ms", 1, 3600000 }, { "publishers", 1, 16 }, { "lease/heartbeat-ms", 1, 3600000 },
     { "lease/duration-ms", 1, 3600000 }, { "lease/gone-grace-ms", 0, 3600000 }, { "retry/delay-ms", 0, 3600000 },
     { "retry/attempts", 1, 20 }, { "job/timeout-ms", 1, 31536000000 }, { "result/keep-ms", 0, 3153600000000 },
-    { "queue/limit", 1, 1000000000 }, { "worker/quarantine-ms", 0, 86400000 }, { "queue/ageing-ms", 1000, 3153600000000 },
+    { "queue/limit", 1, 1000000000 }, { "worker/quarantine-ms", 0, 86400000 }, { "queue/affinity-ms", 0, 3600000 }, { "queue/ageing-ms", 1000, 3153600000000 },
     { "depot/collect-ms", 0, 3153600000000 }, { "depot/grace-ms", 0, 3153600000000 },
     { "retention/context-ms", 0, 3153600000000 },
 };

@@ -216,6 +216,7 @@ static int end_waits (engine_t *self, err_t *err)
         wait_kind kind = wait->kind;
         wait->due_at = INT64_MAX;               /* under way; its tries are kept until it is done */
         self->must_publish |= kind == WAIT_PUBLISH;
+        self->must_match |= kind == WAIT_HOME;
         if (kind == WAIT_MATCH && queue_wake (self, id, err) < 0)
             return -1;
         if (kind == WAIT_VERIFY && attempt_hand_out (self, id, err) < 0) {

@@ -201,6 +201,68 @@ static void emulation_only_serves_who_asked_for_it (void **state)
     assert_int_equal (next (farm, &worker, &task), 0);
 }
 
+/* -- homes ------------------------------------------------------------------------------------------------------ */
+
+/* A build of the repository that goes all the way on the worker that it was given to. */
+static void build_on (farm_t *farm, const worker_t *worker, const char *tags)
+{
+    assert_true (farm_submit (farm, farm->ann, "linux/amd64", tags) > 0);
+    task_t task = worker_task (farm, worker);
+    assert_true (task.job > 0);
+    assert_true (worker_push (farm, worker, task));
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+}
+
+static void the_next_build_goes_where_the_last_one_was (void **state)
+{
+    farm_t *farm = *state;
+    worker_t one, two;
+    worker_join (farm, &one, "one", "linux/amd64", 2);
+    build_on (farm, &one, "r.lan/app:1");
+    worker_join (farm, &two, "two", "linux/amd64", 8);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/other");
+    assert_true (worker_task (farm, &one).job > 0);             /* both idle: the first */
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/another");
+    assert_true (worker_task (farm, &two).job > 0);             /* the less busy */
+    farm_reopen (farm);
+    worker_hello (farm, &one, NULL, 0);                         /* what they had is queued again after a while */
+    worker_hello (farm, &two, NULL, 0);
+    build_on (farm, &one, "r.lan/app:2");
+}
+
+static void a_build_waits_for_its_home_but_not_for_long (void **state)
+{
+    farm_t *farm = *state;
+    worker_t one, two;
+    worker_join (farm, &one, "one", "linux/amd64", 1);
+    build_on (farm, &one, "r.lan/app:1");
+    worker_join (farm, &two, "two", "linux/amd64", 1);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/other");
+    task_t task = worker_task (farm, &one);
+    assert_true (task.job > 0);
+    int64_t waits = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:2");
+    assert_int_equal (worker_task (farm, &two).job, 0);
+    farm_pass (farm, 2999);
+    assert_int_equal (worker_task (farm, &two).job, 0);
+    farm_pass (farm, 1);
+    assert_int_equal (assigned_build (farm, &two), waits);
+    int64_t second = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:3");
+    assert_int_equal (next (farm, &one, &task), second);        /* its home is free again in time */
+}
+
+static void nobody_waits_for_a_home_that_is_away (void **state)
+{
+    farm_t *farm = *state;
+    worker_t one, two;
+    worker_join (farm, &one, "one", "linux/amd64", 1);
+    build_on (farm, &one, "r.lan/app:1");
+    worker_join (farm, &two, "two", "linux/amd64", 1);
+    farm_say (farm, "order", 1, farm->admin, json_pack ("{s:s, s:s}", "name", "one", "mode", "paused"));
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:2");
+    assert_true (worker_task (farm, &two).job > 0);
+}
+
 int main (void)
 {
     if (sodium_init () < 0)
@@ -217,6 +279,9 @@ int main (void)
         TEST (a_cancelled_job_is_passed_over),
         TEST (an_undone_event_leaves_the_queue_as_it_was),
         TEST (emulation_only_serves_who_asked_for_it),
+        TEST (the_next_build_goes_where_the_last_one_was),
+        TEST (a_build_waits_for_its_home_but_not_for_long),
+        TEST (nobody_waits_for_a_home_that_is_away),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
