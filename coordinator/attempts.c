@@ -7,8 +7,8 @@
 #include "coordinator/boards.h"
 #include "coordinator/builds.h"
 #include "coordinator/homes.h"
+#include "coordinator/outcome.h"
 #include "coordinator/results.h"
-#include "coordinator/tags.h"
 
 /* -- begin ------------------------------------------------------------------------------------------------------ */
 
@@ -294,8 +294,7 @@ static int accept (engine_t *self, const event_t *event, const job_t *job, err_t
         || attempt_end (self, job, "done", NULL, err) < 0 || build_begin (self, job->build, err) < 0
         || (!job->from_build && (results_keep (self, job, err) < 0 || homes_note (self, job, err) < 0)))
         return -1;
-    int left = jobs_left (self, job->build, err);
-    return left == 0 ? tags_store_index (self, job->build, err) : left < 0 ? -1 : 0;
+    return outcome_of_success (self, job, err);
 }
 
 int attempts_on_verified (engine_t *self, const event_t *event, err_t *err)

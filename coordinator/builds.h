@@ -1,18 +1,23 @@
-/* builds.h - what users submitted: taken down, begun, cancelled, failed. (Published: tags.h.) */
+/* builds.h - what users submitted: begun, cancelled, failed. (Taken down: submit.h; published: tags.h.) */
 #ifndef FARM_BUILDS_H
 #define FARM_BUILDS_H
 
 #include "coordinator/jobs.h"
 
-handler_fn builds_on_check;
-handler_fn builds_on_submit;
 handler_fn builds_on_cancel;
+handler_fn builds_on_spec;              /* what a build was submitted with: to submit it again */
 
 /* The first attempt of one of its jobs has begun. */
 int build_begin (engine_t *self, int64_t build, err_t *err);
 
 /* It failed, if it is not over already. */
 int build_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err);
+
+/* Only the build's owner and admins: ERR_DENIED. ERR_NOT_FOUND. */
+int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_t *err);
+
+/* One that has not ended. */
+int build_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);
 
 /* BUILD_STATES when there is no such build. */
 build_state build_state_now (engine_t *self, int64_t build);

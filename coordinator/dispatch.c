@@ -6,6 +6,7 @@
 #include "coordinator/engine_private.h"
 #include "coordinator/orders.h"
 #include "coordinator/principals.h"
+#include "coordinator/submit.h"
 #include "coordinator/tags.h"
 #include "coordinator/view.h"
 #include "coordinator/workers.h"
@@ -26,9 +27,10 @@ static const struct {
     { "hello", LOOKS | WORKER, workers_on_hello },
     { "heartbeat", WORKER, workers_on_heartbeat },
     { "report", WORKER, attempts_on_report },
-    { "check", BUILDS, builds_on_check },
-    { "submit", BUILDS, builds_on_submit },
+    { "check", BUILDS, submit_on_check },
+    { "submit", BUILDS, submit_on_submit },
     { "cancel", BUILDS, builds_on_cancel },
+    { "spec", BUILDS, builds_on_spec },
     { "list", LOOKS, view_on_list },
     { "inspect", LOOKS, view_on_inspect },
     { "watch", LOOKS, view_on_watch },

@@ -8,6 +8,7 @@
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
 #include "coordinator/lanes.h"
+#include "coordinator/outcome.h"
 #include "coordinator/queue.h"
 
 enum { JOBS_MAX = 64, ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: something is wrong for good */
@@ -55,16 +56,6 @@ int jobs_load_live (engine_t *self, int64_t build, job_t *out, int max, err_t *e
     return query_end (&query, err) < 0 ? -1 : count;
 }
 
-int jobs_left (engine_t *self, int64_t build, err_t *err)
-{
-    int count = 0;
-    query_t query = db_query (self->db, "SELECT count (*) FROM jobs WHERE build = :build AND state <> 'done'");
-    query_int (&query, ":build", build);
-    if (query_step (&query))
-        count = (int) query_get_int (&query, 0);
-    return query_end (&query, err) < 0 ? -1 : count;
-}
-
 /* -- writing ---------------------------------------------------------------------------------------------------- */
 
 int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err)
@@ -72,8 +63,8 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     int64_t lane;
     if (lane_of (self, plan->platform, plan->may_emulate, plan->requires, &lane, err) < 0)
         return -1;
-    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms) "
-                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout)");
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required) "
+                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required)");
     query_int (&query, ":build", build);
     query_int (&query, ":position", plan->position);
     query_text (&query, ":platform", plan->platform);
@@ -84,6 +75,7 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":ageing", self->settings.ageing_ms);
     query_int (&query, ":timeout", plan->timeout_ms);
+    query_int (&query, ":required", plan->is_required);
     return query_run (&query, err) < 0 ? -1 : queue_enter (self, db_last_id (self->db), err);
 }
 
@@ -109,16 +101,11 @@ static void forget_waits (engine_t *self, int64_t job)
 
 int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err)
 {
-    AUTO_FREE char *cause = mem_printf ("%s: %s", job->platform, fault->reason);
-    fault_t of_build = *fault;
-    of_build.reason = cause;
     if (attempt_end (self, job, "failed", fault, err) < 0 || note_fault (self, job, fault, job->failures, err) < 0
         || job_move (self, job->build, job->id, job->attempt, job->state, JOB_FAILED, fault->reason, err) < 0)
         return -1;
     forget_waits (self, job->id);
-    if (jobs_cancel (self, job->build, "another platform failed", err) < 0)
-        return -1;
-    return build_fail (self, job->build, &of_build, err);
+    return outcome_of_failure (self, job, fault, err);
 }
 
 int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_counted, err_t *err)

@@ -30,7 +30,7 @@ int job_load (engine_t *self, int64_t id, job_t *out, err_t *err);
 typedef struct {
     int position;                   /* in the order asked for */
     const char *platform;           /* normalised */
-    bool may_emulate;
+    bool may_emulate, is_required;
     int class;                      /* queue.h */
     int64_t principal;
     int64_t timeout_ms;             /* how long it waits when no worker takes such jobs */
@@ -38,7 +38,7 @@ typedef struct {
 } job_plan_t;
 int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err);
 
-/* The job failed for good: so does its build, and its siblings are cancelled. A live attempt is ended first. */
+/* The job failed for good, and its build hears of it (outcome.h). A live attempt is ended first. */
 int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err);
 
 /* Its attempt ended through the farm's fault: another try after a while, or, after attempts_max of them, job_fail.
@@ -50,8 +50,5 @@ int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);
 
 /* The jobs of a build that are not over, in the order asked for, at most max. How many, -1 on error. */
 int jobs_load_live (engine_t *self, int64_t build, job_t *out, int max, err_t *err);
-
-/* How many jobs of a build are not done. -1 on error. */
-int jobs_left (engine_t *self, int64_t build, err_t *err);
 
 #endif

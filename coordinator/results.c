@@ -40,98 +40,117 @@ static bool may_use (const engine_t *self, const json_t *spec)
 
 /* -- using ------------------------------------------------------------------------------------------------------ */
 
-/* Results of builders that are still there, native ones before emulated ones, the youngest first. */
-static int find (engine_t *self, const job_t *job, const char *key, int64_t *build, bool *is_emulated, err_t *err)
+/* Results of builders that are still there, native ones before emulated ones, the youngest first. 1 when there is one. */
+static int stand_on_result (engine_t *self, const job_t *job, const char *key, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT build, is_emulated FROM results WHERE key = :key AND made_ms > :since "
-                              "AND (:emulate OR NOT is_emulated) AND EXISTS (SELECT 1 FROM workers "
-                              "WHERE workers.builder = results.builder) ORDER BY is_emulated, made_ms DESC LIMIT 1");
+    query_t query = db_query (self->db, "UPDATE jobs SET (from_build, from_emulated, known_digest, known_bases) = "
+                              "(found.build, found.is_emulated, found.digest, found.bases) FROM (SELECT build, is_emulated, digest, bases "
+                              "FROM results WHERE key = :key AND made_ms > :since AND (:emulate OR NOT is_emulated) AND EXISTS "
+                              "(SELECT 1 FROM workers WHERE workers.builder = results.builder) ORDER BY is_emulated, made_ms DESC LIMIT 1) "
+                              "AS found WHERE jobs.id = :id");
     query_text (&query, ":key", key);
     query_int (&query, ":since", self->wall_ms - self->settings.result_keep_ms);
     query_int (&query, ":emulate", job->may_emulate);
-    *build = 0;
-    if (query_step (&query)) {
-        *build = query_get_int (&query, 0);
-        *is_emulated = query_get_int (&query, 1) != 0;
-    }
-    return query_end (&query, err);
+    query_int (&query, ":id", job->id);
+    return query_run (&query, err);
 }
 
-static int stand_on (engine_t *self, int64_t job, int64_t build, bool is_emulated, err_t *err)
+/* Its image in that build, of which nothing is known but that it was verified. 1 when there is one. */
+static int stand_on_build (engine_t *self, const job_t *job, int64_t build, err_t *err)
 {
-    query_t query = db_query (self->db, "UPDATE jobs SET from_build = nullif (:build, 0), from_emulated = :emulated WHERE id = :id");
+    query_t query = db_query (self->db, "UPDATE jobs SET (from_build, from_emulated, known_digest) = (found.build, found.is_emulated, "
+                              "found.digest) FROM (SELECT jobs.build, coalesce (attempts.is_emulated, jobs.from_emulated) AS is_emulated, "
+                              "jobs.digest FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
+                              "WHERE jobs.build = :build AND jobs.platform = :platform AND jobs.state = 'done') AS found "
+                              "WHERE jobs.id = :id");
     query_int (&query, ":build", build);
-    query_int (&query, ":emulated", is_emulated);
+    query_text (&query, ":platform", job->platform);
+    query_int (&query, ":id", job->id);
+    return query_run (&query, err);
+}
+
+static int stand_on_nothing (engine_t *self, int64_t job, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE jobs SET from_build = NULL, from_emulated = 0, known_digest = NULL, known_bases = NULL "
+                              "WHERE id = :id");
     query_int (&query, ":id", job);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-static int try_one (engine_t *self, const job_t *job, const json_t *spec, const char *repository, err_t *err)
+/* It stands on an image now, which has to be looked at. */
+static int begin (engine_t *self, int64_t id, err_t *err)
 {
+    job_t job;
+    bool is_known;
+    if (job_load (self, id, &job, err) < 0)
+        return -1;
+    AUTO_FREE char *cause = mem_printf ("known from build %lld", (long long) job.from_build);
+    if (job_move (self, job.build, job.id, 0, JOB_QUEUED, JOB_VERIFYING, cause, err) < 0)
+        return -1;
+    wait_set (self, WAIT_VERIFY, job.id, 0);
+    return results_hand_out (self, job.id, &is_known, err);
+}
+
+static int each_job (engine_t *self, int64_t build, int (*stand) (engine_t *, const job_t *, const void *, err_t *),
+                     const void *argument, err_t *err)
+{
+    AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
+    int count = jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err);
+    for (int i = 0; i < count; i++) {
+        int found = stand (self, &jobs [i], argument, err);
+        if (found < 0 || (found > 0 && begin (self, jobs [i].id, err) < 0))
+            return -1;
+    }
+    return count < 0 ? -1 : 0;
+}
+
+typedef struct { const json_t *spec; const char *repository; } inputs_t;
+
+static int try_result (engine_t *self, const job_t *job, const void *argument, err_t *err)
+{
+    const inputs_t *inputs = argument;
     char key [OCI_DIGEST_SIZE];
-    int64_t build;
-    bool is_emulated = false, is_known;
-    key_of (spec, job->platform, repository, key);
-    if (find (self, job, key, &build, &is_emulated, err) < 0)
-        return -1;
-    if (build == 0)
-        return 0;
-    AUTO_FREE char *cause = mem_printf ("known from build %lld", (long long) build);
-    if (stand_on (self, job->id, build, is_emulated, err) < 0
-        || job_move (self, job->build, job->id, 0, JOB_QUEUED, JOB_VERIFYING, cause, err) < 0)
-        return -1;
-    wait_set (self, WAIT_VERIFY, job->id, 0);
-    return results_hand_out (self, job->id, &is_known, err);
+    key_of (inputs->spec, job->platform, inputs->repository, key);
+    return stand_on_result (self, job, key, err);
 }
 
 int results_try (engine_t *self, int64_t build, const json_t *spec, const char *repository, err_t *err)
 {
-    AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
-    if (!may_use (self, spec))
-        return 0;
-    int count = jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err);
-    for (int i = 0; i < count; i++)
-        if (try_one (self, &jobs [i], spec, repository, err) < 0)
-            return -1;
-    return count < 0 ? -1 : 0;
+    inputs_t inputs = { spec, repository };
+    return may_use (self, spec) ? each_job (self, build, try_result, &inputs, err) : 0;
 }
 
-/* The result's row, by what a job says of it. */
-#define RESULT_OF_JOB "FROM jobs JOIN builds ON builds.id = jobs.build JOIN results ON results.build = jobs.from_build " \
-                      "AND results.is_emulated = jobs.from_emulated AND results.key = :key "
-
-static int key_of_job (engine_t *self, const job_t *job, char key [OCI_DIGEST_SIZE], err_t *err)
+static int try_build (engine_t *self, const job_t *job, const void *argument, err_t *err)
 {
-    char repository [512];
-    AUTO_JSON json_t *spec = build_spec (self, job->build, repository, err);
-    if (!spec)
-        return -1;
-    key_of (spec, job->platform, repository, key);
-    return 0;
+    return stand_on_build (self, job, *(const int64_t *) argument, err);
+}
+
+int results_reuse (engine_t *self, int64_t build, int64_t former, err_t *err)
+{
+    return each_job (self, build, try_build, &former, err);
 }
 
 static json_t *task_of (const query_t *query, const job_t *job)
 {
-    return json_pack ("{s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "job", (json_int_t) job->id, "build", (json_int_t) job->build,
-                      "attempt", (json_int_t) job->attempt, "platform", job->platform, "digest", query_get_text (query, 0),
-                      "repository", query_get_text (query, 1), "bases", json_loads (query_get_text (query, 2), 0, NULL));
+    json_t *task = json_pack ("{s:I, s:I, s:I, s:s, s:s, s:s}", "job", (json_int_t) job->id, "build", (json_int_t) job->build,
+                              "attempt", (json_int_t) job->attempt, "platform", job->platform, "digest", query_get_text (query, 0),
+                              "repository", query_get_text (query, 1));
+    json_t *bases = query_is_null (query, 2) ? NULL : json_loads (query_get_text (query, 2), 0, NULL);
+    json_object_set_new (task, "bases", bases ? bases : json_array ());
+    return task;
 }
 
 int results_hand_out (engine_t *self, int64_t id, bool *is_known, err_t *err)
 {
     job_t job;
-    char key [OCI_DIGEST_SIZE];
     json_t *task = NULL;
     if (job_load (self, id, &job, err) < 0)
         return -1;
     *is_known = job.state == JOB_VERIFYING && job.from_build;
     if (!*is_known)
         return 0;
-    if (key_of_job (self, &job, key, err) < 0)
-        return -1;
-    query_t query = db_query (self->db, "SELECT results.digest, builds.repository, results.bases " RESULT_OF_JOB
-                              "WHERE jobs.id = :id");
-    query_text (&query, ":key", key);
+    query_t query = db_query (self->db, "SELECT jobs.known_digest, builds.repository, jobs.known_bases FROM jobs JOIN builds "
+                              "ON builds.id = jobs.build WHERE jobs.id = :id AND jobs.known_digest IS NOT NULL");
     query_int (&query, ":id", id);
     if (query_step (&query))
         task = task_of (&query, &job);
@@ -140,7 +159,7 @@ int results_hand_out (engine_t *self, int64_t id, bool *is_known, err_t *err)
         return -1;
     }
     if (!task)
-        return results_drop (self, &job, "the known image has been replaced", err);
+        return results_drop (self, &job, "the known image is not known any more", err);
     wait_note_under_way (self, WAIT_VERIFY, id);
     engine_act (self, ACTION_VERIFY, task);
     return 0;
@@ -149,7 +168,7 @@ int results_hand_out (engine_t *self, int64_t id, bool *is_known, err_t *err)
 int results_drop (engine_t *self, const job_t *job, const char *why, err_t *err)
 {
     wait_drop (self, WAIT_VERIFY, job->id);
-    if (stand_on (self, job->id, 0, false, err) < 0)
+    if (stand_on_nothing (self, job->id, err) < 0)
         return -1;
     return job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_QUEUED, why, err);
 }
@@ -165,11 +184,13 @@ static int forget_old (engine_t *self, err_t *err)
 
 int results_keep (engine_t *self, const job_t *job, err_t *err)
 {
-    char key [OCI_DIGEST_SIZE];
+    char key [OCI_DIGEST_SIZE], repository [512];
     if (self->settings.result_keep_ms <= 0)
         return 0;
-    if (key_of_job (self, job, key, err) < 0 || forget_old (self, err) < 0)
+    AUTO_JSON json_t *spec = build_spec (self, job->build, repository, err);
+    if (!spec || forget_old (self, err) < 0)
         return -1;
+    key_of (spec, job->platform, repository, key);
     query_t query = db_query (self->db, "INSERT OR REPLACE INTO results (key, builder, is_emulated, build, digest, bases, made_ms) "
                               "SELECT :key, workers.builder, attempts.is_emulated, jobs.build, jobs.digest, attempts.bases, :now "
                               "FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "

@@ -12,6 +12,9 @@
 /* For a build just taken down: have the known images of its jobs verified. */
 int results_try (engine_t *self, int64_t build, const json_t *spec, const char *repository, err_t *err);
 
+/* The same for those whose platform another build of the same context and repository has done: with its images. */
+int results_reuse (engine_t *self, int64_t build, int64_t former, err_t *err);
+
 /* Have a known image verified (again); *is_known says whether the job stands on one. */
 int results_hand_out (engine_t *self, int64_t job, bool *is_known, err_t *err);
 

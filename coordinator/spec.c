@@ -27,12 +27,12 @@ static void add_once (json_t *texts, const char *text)
         json_array_append_new (texts, json_string (text));
 }
 
-static int normalise_platforms (json_t *spec, err_t *err)
+static int normalise_platforms (json_t *spec, const char *field, err_t *err)
 {
     AUTO_JSON json_t *all = json_array ();
     size_t i;
     json_t *item;
-    json_array_foreach (json_object_get (spec, "platforms"), i, item) {
+    json_array_foreach (json_object_get (spec, field), i, item) {
         platform_t platform;
         char name [PLATFORM_MAX];
         if (platform_parse (&platform, json_string_value (item), err) < 0)
@@ -40,7 +40,7 @@ static int normalise_platforms (json_t *spec, err_t *err)
         platform_format (&platform, name);
         add_once (all, name);
     }
-    return json_object_set (spec, "platforms", all);
+    return json_object_set (spec, field, all);
 }
 
 static int read_tag (const char *text, reference_t *tag, err_t *err)
@@ -84,38 +84,82 @@ static int compare_texts (const void *a, const void *b)
     return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+/* A new array, each text once. */
+static json_t *sorted (const json_t *texts)
+{
+    size_t i, count = json_array_size (texts);
+    AUTO_FREE const char **items = mem_alloc ((count + 1) * sizeof *items);
+    json_t *all = json_array (), *item;
+    json_array_foreach ((json_t *) texts, i, item)
+        items [i] = json_string_value (item);
+    qsort (items, count, sizeof *items, compare_texts);
+    for (i = 0; i < count; i++)
+        add_once (all, items [i]);
+    return all;
+}
+
 /* Sorted and each once, so that the same requirements are one lane. */
 static int normalise_requirements (json_t *spec, err_t *err)
 {
     const json_t *given = json_object_get (spec, "require");
-    size_t i, count = json_array_size (given);
-    AUTO_FREE const char **texts = mem_alloc ((count + 1) * sizeof *texts);
-    AUTO_JSON json_t *all = json_array ();
+    size_t i;
     json_t *item;
-    json_array_foreach ((json_t *) given, i, item) {
-        texts [i] = json_string_value (item);
-        if (requirement_check (texts [i], err) < 0)
+    json_array_foreach ((json_t *) given, i, item)
+        if (requirement_check (json_string_value (item), err) < 0)
             return -1;
-    }
-    qsort (texts, count, sizeof *texts, compare_texts);
-    for (i = 0; i < count; i++)
-        add_once (all, texts [i]);
-    return given ? json_object_set (spec, "require", all) : 0;
+    return given ? json_object_set_new (spec, "require", sorted (given)) : 0;
 }
 
 int spec_normalise_wishes (json_t *spec, err_t *err)
 {
-    return normalise_platforms (spec, err) < 0 ? -1 : normalise_requirements (spec, err);
+    return normalise_platforms (spec, "platforms", err) < 0 ? -1 : normalise_requirements (spec, err);
+}
+
+static int normalise_required (json_t *spec, err_t *err)
+{
+    size_t i;
+    json_t *item;
+    if (!json_object_get (spec, "required_platforms"))
+        return 0;
+    if (normalise_platforms (spec, "required_platforms", err) < 0)
+        return -1;
+    json_array_foreach (json_object_get (spec, "required_platforms"), i, item)
+        if (!holds (json_object_get (spec, "platforms"), json_string_value (item)))
+            return err_set (err, ERR_USAGE, "%s is required, but is none of the build's platforms", json_string_value (item));
+    return 0;
 }
 
 int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE_MAX], err_t *err)
 {
     AUTO_JSON json_t *self = json_deep_copy (spec);
-    if (spec_normalise_wishes (self, err) < 0 || normalise_tags (self, repository, err) < 0)
+    if (spec_normalise_wishes (self, err) < 0 || normalise_required (self, err) < 0 || normalise_tags (self, repository, err) < 0)
         return -1;
     AUTO_FREE char *text = json_dumps (self, JSON_COMPACT);
     if (!text || strlen (text) > SPEC_TEXT_MAX)
         return err_set (err, ERR_USAGE, "build arguments, labels and tags have more than %d KiB together", SPEC_TEXT_MAX / 1024);
     *out = take (&self);
     return 0;
+}
+
+char *spec_tag_set (const json_t *spec)
+{
+    AUTO_JSON json_t *tags = sorted (json_object_get (spec, "tags"));
+    return json_dumps (tags, JSON_COMPACT);
+}
+
+bool spec_requires (const json_t *spec, const char *platform)
+{
+    const json_t *required = json_object_get (spec, "required_platforms");
+    return !required || holds (required, platform);
+}
+
+bool spec_same_inputs (const json_t *a, const json_t *b)
+{
+    static const char *const fields [] = { "context", "dockerfile", "build_args", "labels", "target" };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        const json_t *one = json_object_get (a, fields [i]), *other = json_object_get (b, fields [i]);
+        if ((one || other) && !json_equal (one, other))
+            return false;
+    }
+    return true;
 }

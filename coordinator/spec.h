@@ -3,6 +3,7 @@
 #define FARM_SPEC_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "common/err.h"
 #include "common/reference.h"
@@ -14,5 +15,14 @@ int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE
 
 /* The fields `platforms` and `require` of an object, in place: what it asks of workers. ERR_USAGE. */
 int spec_normalise_wishes (json_t *spec, err_t *err);
+
+/* Its tags as one text, the same for the same tags in any order. The caller frees. */
+char *spec_tag_set (const json_t *spec);
+
+/* Can nothing be published without this platform? */
+bool spec_requires (const json_t *spec, const char *platform);
+
+/* Would both give the same images: context, Dockerfile, build arguments, labels, target? */
+bool spec_same_inputs (const json_t *a, const json_t *b);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/manifest.h"
 #include "common/mem.h"
 #include "coordinator/builds.h"
+#include "coordinator/outcome.h"
 
 enum { OUTBOX_BATCH = 64 };
 
@@ -223,7 +224,7 @@ static int superseded_note (engine_t *self, int64_t build, char **note, err_t *e
 /* "unchanged, from build 41" when nothing was built at all. */
 static int unchanged_note (engine_t *self, int64_t build, char **note, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT max (from_build) FROM jobs WHERE build = :build "
+    query_t query = db_query (self->db, "SELECT max (from_build) FROM jobs WHERE build = :build AND state = 'done' "
                               "HAVING count (from_build) = count (*)");
     query_int (&query, ":build", build);
     if (query_step (&query))
@@ -231,12 +232,19 @@ static int unchanged_note (engine_t *self, int64_t build, char **note, err_t *er
     return query_end (&query, err);
 }
 
+/* Each that there is something to say about, one after the other; NULL for nothing. */
 static int find_note (engine_t *self, int64_t build, char **note, err_t *err)
 {
-    AUTO_FREE char *superseded = NULL, *unchanged = NULL;
-    if (superseded_note (self, build, &superseded, err) < 0 || unchanged_note (self, build, &unchanged, err) < 0)
+    AUTO_FREE char *unchanged = NULL, *without = NULL, *superseded = NULL;
+    AUTO_BUFFER buffer_t text = { 0 };
+    if (unchanged_note (self, build, &unchanged, err) < 0 || outcome_note (self, build, &without, err) < 0
+        || superseded_note (self, build, &superseded, err) < 0)
         return -1;
-    *note = superseded && unchanged ? mem_printf ("%s; %s", unchanged, superseded) : unchanged ? take (&unchanged) : take (&superseded);
+    const char *const parts [] = { unchanged, without, superseded };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts [i])
+            buffer_printf (&text, "%s%s", text.size ? "; " : "", parts [i]);
+    *note = text.size ? mem_strdup ((const char *) text.data) : NULL;
     return 0;
 }
 

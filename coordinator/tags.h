@@ -6,7 +6,7 @@
 
 handler_fn tags_on_published;
 
-/* All jobs are done: compose the index of their images in the order asked for, and store its bytes before anything is put. */
+/* All jobs are over: compose the index of the images that there are, in the order asked for, and store its bytes before anything is put. */
 int tags_store_index (engine_t *self, int64_t build, err_t *err);
 
 /* Hand stored indexes to publishers: each once at a time, and never two at a time that have a tag in common. A tag that a newer

@@ -1,0 +1,186 @@
+/* submit.c - see submit.h. */
+#include "coordinator/submit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/builds.h"
+#include "coordinator/queue.h"
+#include "coordinator/results.h"
+#include "coordinator/spec.h"
+#include "coordinator/waiting.h"
+
+enum { QUEUE_TIMEOUT_MS = 600000 };
+
+/* 0 when the principal has not asked this before. */
+static int find_request (engine_t *self, const event_t *event, int64_t *id, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT id FROM builds WHERE principal = :principal AND request = :request");
+    query_int (&query, ":principal", event->principal);
+    query_text (&query, ":request", event_text (event, "request"));
+    *id = query_step (&query) ? query_get_int (&query, 0) : 0;
+    return query_end (&query, err);
+}
+
+static int insert_build (engine_t *self, const event_t *event, const json_t *spec, const char *repository, err_t *err)
+{
+    AUTO_FREE char *text = json_dumps (spec, JSON_COMPACT), *tag_set = spec_tag_set (spec);
+    query_t query = db_query (self->db, "INSERT INTO builds (principal, request, spec, repository, state, created_ms, keep_going, tag_set) "
+                              "VALUES (:principal, :request, :spec, :repository, 'queued', :now, :keep_going, :tag_set)");
+    query_int (&query, ":principal", event->principal);
+    query_text (&query, ":request", event_text (event, "request"));
+    query_text (&query, ":spec", text);
+    query_text (&query, ":repository", repository);
+    query_int (&query, ":keep_going", json_is_true (json_object_get (spec, "keep_going")));
+    query_text (&query, ":tag_set", tag_set);
+    query_int (&query, ":now", self->wall_ms);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static int insert_tag (engine_t *self, int64_t build, int position, const char *tag, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT INTO build_tags (build, position, reference) VALUES (:build, :position, :tag)");
+    query_int (&query, ":build", build);
+    query_int (&query, ":position", position);
+    query_text (&query, ":tag", tag);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static bool may_emulate (const json_t *spec)
+{
+    const char *emulation = json_string_value (json_object_get (spec, "emulation"));
+    return emulation && strcmp (emulation, "allow") == 0;
+}
+
+static int64_t timeout_of (const json_t *asked)
+{
+    const json_t *timeout = json_object_get (asked, "queue_timeout_ms");
+    return timeout ? json_integer_value (timeout) : QUEUE_TIMEOUT_MS;
+}
+
+static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
+{
+    size_t i;
+    json_t *item;
+    job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = json_object_get (spec, "require"),
+                        .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec) };
+    json_array_foreach (json_object_get (spec, "platforms"), i, item) {
+        plan.position = (int) i;
+        plan.platform = json_string_value (item);
+        plan.is_required = spec_requires (spec, plan.platform);
+        if (job_insert (self, build, &plan, err) < 0)
+            return -1;
+    }
+    json_array_foreach (json_object_get (spec, "tags"), i, item)
+        if (insert_tag (self, build, (int) i, json_string_value (item), err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Why its jobs would wait, for the first platform that no worker takes jobs for now; NULL where there is none. The caller frees. */
+static char *why_waiting (const engine_t *self, const json_t *asked)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (json_object_get (asked, "platforms"), i, item) {
+        AUTO_JSON json_t *none = json_array ();
+        json_t *requires = json_object_get (asked, "require");
+        lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires ? requires : none };
+        snprintf (lane.platform, sizeof lane.platform, "%s", json_string_value (item));
+        if (!waiting_is_served (self, &lane))
+            return waiting_explain (self, &lane);
+    }
+    return NULL;
+}
+
+/* Whoever will not wait is told at once. */
+static int check_workers (const engine_t *self, const json_t *asked, err_t *err)
+{
+    AUTO_FREE char *why = timeout_of (asked) == 0 ? why_waiting (self, asked) : NULL;
+    return why ? err_set (err, ERR_NO_WORKER, "%s", why) : 0;
+}
+
+static int check_queue (const engine_t *self, err_t *err)
+{
+    if (self->live_builds < self->settings.queue_max)
+        return 0;
+    return err_set (err, ERR_FULL, "the queue is full: %d builds are queued or running; try again when some have ended, or raise queue/limit",
+                    self->live_builds);
+}
+
+/* The header has what the checks look at in a spec. */
+int submit_on_check (engine_t *self, const event_t *event, err_t *err)
+{
+    AUTO_JSON json_t *asked = json_deep_copy (event->header);
+    if (check_queue (self, err) < 0 || spec_normalise_wishes (asked, err) < 0 || check_workers (self, asked, err) < 0)
+        return -1;
+    AUTO_FREE char *why = why_waiting (self, asked);
+    engine_answer (self, event, "fine", why ? json_pack ("{s:s}", "waiting", why) : NULL);
+    return 0;
+}
+
+/* What another build has done may be used by one of the same inputs, of the same user or by an admin. */
+static int check_former (engine_t *self, const event_t *event, const json_t *spec, const char *repository, err_t *err)
+{
+    int64_t former = event_int (event, "reuse");
+    char other [512];
+    if (!former)
+        return 0;
+    if (build_check_owner (self, event, former, err) < 0)
+        return -1;
+    AUTO_JSON json_t *theirs = build_spec (self, former, other, err);
+    if (!theirs)
+        return -1;
+    if (strcmp (other, repository) == 0 && spec_same_inputs (spec, theirs))
+        return 0;
+    return err_set (err, ERR_USAGE, "build %lld has other inputs: its images cannot be used for this one", (long long) former);
+}
+
+/* Those of the user's builds that wait for the same tags have nobody who waits for them any more. */
+static int supersede (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
+{
+    AUTO_FREE char *cause = mem_printf ("superseded by %lld", (long long) build), *tag_set = spec_tag_set (spec);
+    int64_t older;
+    do {
+        query_t query = db_query (self->db, "SELECT id FROM builds WHERE state = 'queued' AND tag_set = :tag_set "
+                                  "AND principal = :principal AND id < :build ORDER BY id LIMIT 1");
+        query_text (&query, ":tag_set", tag_set);
+        query_int (&query, ":principal", principal);
+        query_int (&query, ":build", build);
+        older = query_step (&query) ? query_get_int (&query, 0) : 0;
+        if (query_end (&query, err) < 0 || (older && build_cancel (self, older, cause, err) < 0))
+            return -1;
+    } while (older);
+    return 0;
+}
+
+static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err)
+{
+    char repository [REFERENCE_MAX];
+    json_t *normalised = NULL;
+    if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
+        return -1;
+    AUTO_JSON json_t *spec = normalised;
+    if (check_workers (self, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0
+        || insert_build (self, event, spec, repository, err) < 0)
+        return -1;
+    *id = db_last_id (self->db);
+    self->live_builds++;
+    engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
+    if (insert_parts (self, *id, event->principal, spec, err) < 0)
+        return -1;
+    if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
+        return -1;
+    int64_t former = event_int (event, "reuse");
+    return former ? results_reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
+}
+
+int submit_on_submit (engine_t *self, const event_t *event, err_t *err)
+{
+    int64_t id = 0;
+    if (find_request (self, event, &id, err) < 0 || (id == 0 && accept (self, event, &id, err) < 0))
+        return -1;
+    engine_answer (self, event, "accepted", json_pack ("{s:I}", "build", (json_int_t) id));
+    return 0;
+}

@@ -1,0 +1,10 @@
+/* submit.h - what a submit becomes: a build with its jobs and tags, in the queue, or standing on images that are known. */
+#ifndef FARM_SUBMIT_H
+#define FARM_SUBMIT_H
+
+#include "coordinator/engine_private.h"
+
+handler_fn submit_on_check;
+handler_fn submit_on_submit;
+
+#endif
