@@ -30,6 +30,9 @@ static const verb_t verbs [] = {
       "  --push               accepted: it is what happens\n"
       "  --emulation MODE     deny (default) or allow: may a worker emulate a platform?\n"
       "  --require LABEL      K=V, K!=V, K or !K: only workers whose labels are so; may be repeated\n"
+      "  --required-platform P,P  publish when these are done, though others have failed; default: all\n"
+      "  --keep-going         let the other platforms end when one has failed; --fail-fast, the default, stops them\n"
+      "  --supersede          cancel my older builds that wait for the same tags\n"
       "  --queue-timeout SEC  how long to wait where no worker takes such jobs, 600; 0: refuse at once\n"
       "  --priority CLASS     low, normal (default) or high: high goes first\n"
       "  --whole-context      send also what no instruction of the Dockerfile reads\n"
@@ -50,6 +53,9 @@ static const verb_t verbs [] = {
       "  --cancel-on-interrupt    an interrupt cancels the build\n"
       "  --timeout SECONDS    wait for this long at most\n" },
     { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
+    { "retry", verb_retry, "retry ID", "build once more from the same context and options",
+      "  --failed-only            only the platforms that have not been done; the others' images are used again\n"
+      "  -q, --quiet, --detach, --cancel-on-interrupt, --timeout SECONDS: as with submit\n" },
     { "worker", verb_worker, "worker ls|inspect|drain|…", "list workers, look at one, or say what becomes of it",
       "  ls                       all: what they run, how busy they are\n"
       "  inspect NAME             one: state, labels, what it works on\n"

@@ -5,17 +5,17 @@
 
 #include "common/clock.h"
 #include "common/file.h"
-#include "farmctl/follow.h"
 #include "farmctl/interrupt.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
+#include "farmctl/request.h"
 #include "farmctl/scan.h"
 #include "farmctl/submit_options.h"
 #include "farmctl/track.h"
 #include "farmctl/upload.h"
 #include "farmctl/verbs.h"
 
-enum { DOCKERFILE_MAX = 256 * 1024, SUBMIT_TRY_MS = 5000, SUBMIT_MS = 60000, UPLOADS_MAX = 3 };
+enum { DOCKERFILE_MAX = 256 * 1024 };
 
 typedef struct {
     submit_options_t options;
@@ -189,40 +189,10 @@ static void complete_spec (submission_t *self)
                                     name ? name : json_string ("Dockerfile")));
 }
 
-static void make_request_id (char id [33])
+/* What the coordinator's depot has lost meanwhile is sent again. */
+static int send_again (void *argument, err_t *err)
 {
-    keypair_t random;
-    char hex [KEY_HEX_SIZE + 1];
-    keypair_make (&random);
-    key_to_hex (random.public_key, hex);
-    memcpy (id, hex, 32);
-    id [32] = 0;
-}
-
-static msg_t *ask_submit (submission_t *self, const char *request, err_t *err)
-{
-    return client_ask (self->client, "submit", json_pack ("{s:s, s:O}", "request", request, "spec", self->options.spec),
-                       "accepted", SUBMIT_TRY_MS, err);
-}
-
-/* The same request until it is accepted: the coordinator may restart meanwhile. What its depot lost is sent again. */
-static int submit (submission_t *self, int64_t *build, err_t *err)
-{
-    char request [33];
-    make_request_id (request);
-    int64_t deadline = clock_boot_ms () + SUBMIT_MS;
-    for (int uploads = 1;;) {
-        AUTO (msg) msg_t *answer = ask_submit (self, request, err);
-        if (answer) {
-            *build = msg_int (answer, "build");
-            return 0;
-        }
-        if (err->code == ERR_NOT_FOUND && uploads++ < UPLOADS_MAX) {
-            if (upload (self, err) < 0)
-                return -1;
-        } else if (err->code != ERR_NETWORK || clock_boot_ms () >= deadline)
-            return err->code == ERR_INTERRUPTED ? err_wrap (err, "submit (farmctl ls tells whether it was accepted)") : -1;
-    }
+    return upload (argument, err);
 }
 
 /* -- the verb ---------------------------------------------------------------------------------------------------------- */
@@ -231,18 +201,12 @@ static int prepare (submission_t *self, int argc, char **argv, err_t *err)
 {
     if (submit_options_read (&self->options, argc, argv, err) < 0)
         return -1;
-    output_set_quiet (self->options.is_quiet);
+    output_set_quiet (self->options.after.is_quiet);
     if (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0)
         return -1;
     find_ignore_file (self);
     self->client = client_new (err);
     return self->client ? 0 : -1;
-}
-
-static int detach (int64_t build, err_t *err)
-{
-    output_line ("%lld", (long long) build);
-    return output_is_json () ? output_json (json_pack ("{s:I}", "build", (json_int_t) build), err) : 0;
 }
 
 int verb_submit (int argc, char **argv, err_t *err)
@@ -253,12 +217,8 @@ int verb_submit (int argc, char **argv, err_t *err)
         return -1;
     complete_spec (&self);
     interrupt_catch ();
-    if (submit (&self, &build, err) < 0)
+    request_t request = { .spec = self.options.spec, .resend = send_again, .argument = &self };
+    if (request_submit (&request, self.client, &build, err) < 0)
         return -1;
-    output_note ("build %lld queued", (long long) build);
-    if (self.options.is_detached)
-        return detach (build, err);
-    follow_options_t follow = { .cancels_on_interrupt = self.options.cancels_on_interrupt,
-                                .timeout_s = self.options.timeout_s };
-    return follow_build (self.client, build, &follow, err);
+    return request_follow (&self.options.after, self.client, build, err);
 }

@@ -15,15 +15,16 @@ enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MA
        TARGET_MAX = 256, REQUIREMENTS_MAX = 32, QUEUE_TIMEOUT_MAX_S = 31536000 };
 
 typedef struct {
-    option_list_t platforms, tags, build_args, labels, requirements;
+    option_list_t platforms, required_platforms, tags, build_args, labels, requirements;
     int64_t queue_timeout_s;
     const char *target, *emulation, *priority;
-    bool no_cache, no_result_cache, pull, push;
+    bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede;
 } raw_t;
 
 static void raw_destroy (raw_t *self)
 {
     option_list_free (&self->platforms);
+    option_list_free (&self->required_platforms);
     option_list_free (&self->tags);
     option_list_free (&self->build_args);
     option_list_free (&self->labels);
@@ -47,24 +48,49 @@ static int add_platform (json_t *platforms, const char *text, err_t *err)
     platform_t platform;
     char name [PLATFORM_MAX];
     if (platform_parse (&platform, text, err) < 0)
-        return err_wrap (err, "--platform");
+        return -1;
     platform_format (&platform, name);
     append_once (platforms, name);
     if (json_array_size (platforms) > PLATFORMS_MAX)
-        return err_set (err, ERR_USAGE, "--platform: more than %d platforms", PLATFORMS_MAX);
+        return err_set (err, ERR_USAGE, "more than %d platforms", PLATFORMS_MAX);
     return 0;
 }
 
-static int add_platforms (json_t *platforms, const char *list, err_t *err)
+static int add_platforms (json_t *platforms, const char *option, const char *list, err_t *err)
 {
     for (const char *at = list; at; ) {
         const char *comma = strchr (at, ',');
         AUTO_FREE char *text = mem_strndup (at, comma ? (size_t) (comma - at) : strlen (at));
         if (add_platform (platforms, text, err) < 0)
-            return -1;
+            return err_wrap (err, "--%s", option);
         at = comma ? comma + 1 : NULL;
     }
     return 0;
+}
+
+static bool is_among (const json_t *texts, const char *text)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach ((json_t *) texts, i, item)
+        if (strcmp (json_string_value (item), text) == 0)
+            return true;
+    return false;
+}
+
+static int read_required (json_t *spec, const option_list_t *list, err_t *err)
+{
+    AUTO_JSON json_t *required = json_array ();
+    size_t i;
+    json_t *item;
+    for (i = 0; i < list->count; i++)
+        if (add_platforms (required, "required-platform", list->items [i], err) < 0)
+            return -1;
+    json_array_foreach (required, i, item)
+        if (!is_among (json_object_get (spec, "platforms"), json_string_value (item)))
+            return err_set (err, ERR_USAGE, "--required-platform %s: it is none of the build's platforms (--platform)",
+                            json_string_value (item));
+    return list->count ? json_object_set (spec, "required_platforms", required) : 0;
 }
 
 static int read_platforms (json_t *spec, const option_list_t *list, err_t *err)
@@ -72,7 +98,7 @@ static int read_platforms (json_t *spec, const option_list_t *list, err_t *err)
     json_t *platforms = json_array ();
     json_object_set_new (spec, "platforms", platforms);
     for (size_t i = 0; i < list->count; i++)
-        if (add_platforms (platforms, list->items [i], err) < 0)
+        if (add_platforms (platforms, "platform", list->items [i], err) < 0)
             return -1;
     if (json_array_size (platforms))
         return 0;
@@ -213,6 +239,8 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
         return err_set (err, ERR_USAGE, "--emulation is deny or allow, not \"%s\"", raw->emulation);
     if (strcmp (raw->priority, "low") != 0 && strcmp (raw->priority, "normal") != 0 && strcmp (raw->priority, "high") != 0)
         return err_set (err, ERR_USAGE, "--priority is low, normal or high, not \"%s\"", raw->priority);
+    if (raw->keep_going && raw->fail_fast)
+        return err_set (err, ERR_USAGE, "--keep-going and --fail-fast are opposites: give one of them");
     if (!raw->push)
         return err_set (err, ERR_USAGE, "--push cannot be turned off: a build is always published; there is nowhere else for it to go");
     json_object_set_new (spec, "emulation", json_string (raw->emulation));
@@ -220,6 +248,10 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
         return err_set (err, ERR_USAGE, "--queue-timeout is a number of seconds, at most a year of them");
     json_object_set_new (spec, "queue_timeout_ms", json_integer (raw->queue_timeout_s * 1000));
     json_object_set_new (spec, "priority", json_string (raw->priority));
+    if (raw->keep_going)
+        json_object_set_new (spec, "keep_going", json_true ());
+    if (raw->supersede)
+        json_object_set_new (spec, "supersede", json_true ());
     json_object_set_new (spec, "no_cache", json_boolean (raw->no_cache));
     json_object_set_new (spec, "no_result_cache", json_boolean (raw->no_result_cache));
     json_object_set_new (spec, "pull", json_boolean (raw->pull));
@@ -229,6 +261,8 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
 static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
 {
     if (read_tags (spec, &raw->tags, err) < 0 || read_platforms (spec, &raw->platforms, err) < 0)
+        return -1;
+    if (read_required (spec, &raw->required_platforms, err) < 0)
         return -1;
     if (read_map (spec, "build_args", &raw->build_args, add_argument, err) < 0)
         return -1;
@@ -256,12 +290,15 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "emulation", 0, OPTION_TEXT, &raw.emulation },
         { "priority", 0, OPTION_TEXT, &raw.priority },
         { "require", 0, OPTION_LIST, &raw.requirements },
+        { "required-platform", 0, OPTION_LIST, &raw.required_platforms },
+        { "keep-going", 0, OPTION_FLAG, &raw.keep_going }, { "fail-fast", 0, OPTION_FLAG, &raw.fail_fast },
+        { "supersede", 0, OPTION_FLAG, &raw.supersede },
         { "queue-timeout", 0, OPTION_NUMBER, &raw.queue_timeout_s },
         { "whole-context", 0, OPTION_FLAG, &self->sends_whole },
-        { "quiet", 'q', OPTION_FLAG, &self->is_quiet },
-        { "detach", 0, OPTION_FLAG, &self->is_detached },
-        { "cancel-on-interrupt", 0, OPTION_FLAG, &self->cancels_on_interrupt },
-        { "timeout", 0, OPTION_NUMBER, &self->timeout_s },
+        { "quiet", 'q', OPTION_FLAG, &self->after.is_quiet },
+        { "detach", 0, OPTION_FLAG, &self->after.is_detached },
+        { "cancel-on-interrupt", 0, OPTION_FLAG, &self->after.cancels_on_interrupt },
+        { "timeout", 0, OPTION_NUMBER, &self->after.timeout_s },
         { "load", 0, OPTION_REFUSED, "the image is published under its tags; docker pull fetches it" },
         { "output", 'o', OPTION_REFUSED, "the image is published under its tags, and goes nowhere else" },
         { "progress", 0, OPTION_REFUSED, "it is plain always; --quiet prints the digest only" },

@@ -6,15 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/err.h"
+#include "farmctl/request.h"
 
 typedef struct {
     const char *context;            /* the folder; borrowed from argv, as the next */
     const char *dockerfile;         /* path, "-" for standard input, NULL for CONTEXT/Dockerfile */
     json_t *spec;                   /* all but `context` and `dockerfile` */
-    bool is_quiet, is_detached, cancels_on_interrupt;
     bool sends_whole;               /* also what no instruction reads */
-    int64_t timeout_s;              /* 0: none */
+    after_t after;
 } submit_options_t;
 
 /* ERR_USAGE with the option and the reason. Words of argv are reordered. */

@@ -34,11 +34,11 @@ _farmctl ()
         previous=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du prune imagetools join version help" -- "$current"))
+        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker du prune imagetools join version help" -- "$current"))
         return
     fi
     case $previous in
-        --platform)
+        --platform|--required-platform)
             COMPREPLY=($(_farmctl_platforms "$current"))
             return ;;
         --emulation) COMPREPLY=($(compgen -W "deny allow" -- "$current")); return ;;
@@ -48,13 +48,14 @@ _farmctl ()
         --build-arg|--label|--target|--timeout|--queue-timeout|--require|--comment|--limit|--name) return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --queue-timeout --quiet
+        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --queue-timeout --quiet
                          --detach --cancel-on-interrupt --timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;
         wait) options="--quiet --cancel-on-interrupt --timeout" ;;
         imagetools) options="--raw" ;;
         join) options="--name" ;;
+        retry) options="--failed-only --quiet --detach --cancel-on-interrupt --timeout" ;;
         worker) options="--comment --wait" ;;
     esac
     if [[ $current == -* ]]; then
@@ -63,7 +64,7 @@ _farmctl ()
     fi
     case $verb in
         submit) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")) ;;
-        inspect|logs|wait|cancel) COMPREPLY=($(compgen -W "$(_farmctl_builds)" -- "$current")) ;;
+        inspect|logs|wait|cancel|retry) COMPREPLY=($(compgen -W "$(_farmctl_builds)" -- "$current")) ;;
         worker)
             if [[ $previous == worker ]]; then
                 COMPREPLY=($(compgen -W "ls inspect drain pause resume label forget" -- "$current"))
@@ -71,7 +72,7 @@ _farmctl ()
                 COMPREPLY=($(compgen -W "$(_farmctl_workers)" -- "$current"))
             fi ;;
         imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
-        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel worker du prune imagetools join version" -- "$current")) ;;
+        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker du prune imagetools join version" -- "$current")) ;;
     esac
 }
 

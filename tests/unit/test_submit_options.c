@@ -14,7 +14,7 @@
 #include "farmctl/options.h"
 #include "farmctl/submit_options.h"
 
-enum { WORDS_MAX = 24 };
+enum { WORDS_MAX = 32 };
 
 /* "submit" and the words; NULL behind the last. Copies, since reading moves them. */
 typedef struct {
@@ -81,8 +81,10 @@ static void options_become_the_spec (void **state)
           "{" ARM "," APP "," DEFAULTS ",\"build_args\":{\"A\":\"1=2\",\"B\":\"\",\"FARM_T_SET\":\"seen\"},"
           "\"labels\":{\"a.b\":\"c\",\"d\":\"\"}}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--target", "test", "--no-cache", "--pull",
-            "--emulation", "allow", "--priority", "high", "--queue-timeout", "5", "--require", "ssd=yes", "--require=!slow", "--require", "ssd=yes", "." },
-          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\",\"priority\":\"high\",\"queue_timeout_ms\":5000,\"require\":[\"ssd=yes\",\"!slow\"]}" },
+            "--emulation", "allow", "--priority", "high", "--queue-timeout", "5", "--require", "ssd=yes", "--require=!slow", "--require", "ssd=yes",
+            "--required-platform", "aarch64", "--keep-going", "--supersede", "." },
+          "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\",\"priority\":\"high\",\"queue_timeout_ms\":5000,\"require\":[\"ssd=yes\",\"!slow\"],"
+          "\"required_platforms\":[\"linux/arm64\"],\"keep_going\":true,\"supersede\":true}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--no-cache=true", "--no-result-cache", "--pull=false", "." },
           "{" ARM "," APP ",\"no_cache\":true,\"no_result_cache\":true,\"pull\":false,\"emulation\":\"deny\",\"priority\":\"normal\",\"queue_timeout_ms\":600000}" },
     };
@@ -132,6 +134,8 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--pull=perhaps", "." }, "--pull is yes or no" },
         { { "-t", "registry.lan/a", "--emulation", "yes", "." }, "--emulation is deny or allow" },
         { { "-t", "registry.lan/a", "--priority", "urgent", "." }, "--priority is low, normal or high" },
+        { { "-t", "registry.lan/a", "--keep-going", "--fail-fast", "." }, "are opposites" },
+        { { "-t", "registry.lan/a", "--platform", "linux/arm64", "--required-platform", "linux/amd64", "." }, "--required-platform linux/amd64: it is none of" },
         { { "-t", "registry.lan/a", "--require", "a b", "." }, "--require: requirement \"a b\": give NAME=VALUE" },
         { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout takes a whole number" },
         { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?)" },
@@ -175,8 +179,8 @@ static void how_to_follow_is_read (void **state)
     static const char *const words [] = { "-qtregistry.lan/a", "--detach", "--cancel-on-interrupt", "--timeout=90", "-f-", "--",
                                           "-context", NULL };
     assert_int_equal (read_words (&options, words, argv, &err), 0);
-    assert_true (options.is_quiet && options.is_detached && options.cancels_on_interrupt);
-    assert_int_equal (options.timeout_s, 90);
+    assert_true (options.after.is_quiet && options.after.is_detached && options.after.cancels_on_interrupt);
+    assert_int_equal (options.after.timeout_s, 90);
     assert_string_equal (options.dockerfile, "-");
     assert_string_equal (options.context, "-context");
     submit_options_free (&options);

@@ -1,0 +1,57 @@
+/* request.c - see request.h. */
+#include "farmctl/request.h"
+
+#include <string.h>
+
+#include "common/clock.h"
+#include "farmctl/follow.h"
+#include "farmctl/output.h"
+
+enum { SUBMIT_TRY_MS = 5000, SUBMIT_MS = 60000, RESENDS_MAX = 3 };
+
+static void make_id (char id [33])
+{
+    keypair_t random;
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_make (&random);
+    key_to_hex (random.public_key, hex);
+    memcpy (id, hex, 32);
+    id [32] = 0;
+}
+
+static msg_t *ask (const request_t *self, client_t *client, const char *id, err_t *err)
+{
+    json_t *question = json_pack ("{s:s, s:O}", "request", id, "spec", self->spec);
+    if (self->reuse)
+        json_object_set_new (question, "reuse", json_integer (self->reuse));
+    return client_ask (client, "submit", question, "accepted", SUBMIT_TRY_MS, err);
+}
+
+int request_submit (const request_t *self, client_t *client, int64_t *build, err_t *err)
+{
+    char id [33];
+    make_id (id);
+    int64_t deadline = clock_boot_ms () + SUBMIT_MS;
+    for (int resends = 0;;) {
+        AUTO (msg) msg_t *answer = ask (self, client, id, err);
+        if (answer) {
+            *build = msg_int (answer, "build");
+            return 0;
+        }
+        if (err->code == ERR_NOT_FOUND && self->resend && resends++ < RESENDS_MAX) {
+            if (self->resend (self->argument, err) < 0)
+                return -1;
+        } else if (err->code != ERR_NETWORK || clock_boot_ms () >= deadline)
+            return err->code == ERR_INTERRUPTED ? err_wrap (err, "submit (farmctl ls tells whether it was accepted)") : -1;
+    }
+}
+
+int request_follow (const after_t *self, client_t *client, int64_t build, err_t *err)
+{
+    follow_options_t follow = { .cancels_on_interrupt = self->cancels_on_interrupt, .timeout_s = self->timeout_s };
+    output_note ("build %lld queued", (long long) build);
+    if (!self->is_detached)
+        return follow_build (client, build, &follow, err);
+    output_line ("%lld", (long long) build);
+    return output_is_json () ? output_json (json_pack ("{s:I}", "build", (json_int_t) build), err) : 0;
+}

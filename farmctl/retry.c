@@ -1,0 +1,59 @@
+/* retry.c - farmctl retry ID: a new build from the same context and options as an earlier one. */
+#include <czmq.h>
+
+#include "farmctl/interrupt.h"
+#include "farmctl/options.h"
+#include "farmctl/output.h"
+#include "farmctl/request.h"
+#include "farmctl/verbs.h"
+
+/* What it was submitted with, to the caller. */
+static json_t *read_spec (client_t *client, int64_t id, err_t *err)
+{
+    AUTO (msg) msg_t *answer = client_ask (client, "spec", json_pack ("{s:I}", "build", (json_int_t) id), "build-spec", 0, err);
+    return answer ? json_incref (json_object_get (msg_header (answer), "spec")) : NULL;
+}
+
+/* Nobody here has the files. */
+static int is_gone (void *argument, err_t *err)
+{
+    const int64_t *id = argument;
+    return err_set (err, ERR_NOT_FOUND, "the coordinator does not keep the context of build %lld any more: submit the folder again",
+                    (long long) *id);
+}
+
+static int retry (client_t *client, int64_t id, bool is_failed_only, const after_t *after, err_t *err)
+{
+    int64_t build;
+    AUTO_JSON json_t *spec = read_spec (client, id, err);
+    if (!spec)
+        return -1;
+    if (!is_failed_only)                    /* the whole of it: what is known of it already is no answer */
+        json_object_set_new (spec, "no_result_cache", json_true ());
+    request_t request = { .spec = spec, .reuse = is_failed_only ? id : 0, .resend = is_gone, .argument = &id };
+    interrupt_catch ();
+    return request_submit (&request, client, &build, err) < 0 ? -1 : request_follow (after, client, build, err);
+}
+
+int verb_retry (int argc, char **argv, err_t *err)
+{
+    int64_t id;
+    bool is_failed_only = false;
+    after_t after = { .timeout_s = 0 };
+    const option_t options [] = {
+        { "failed-only", 0, OPTION_FLAG, &is_failed_only },
+        { "quiet", 'q', OPTION_FLAG, &after.is_quiet },
+        { "detach", 0, OPTION_FLAG, &after.is_detached },
+        { "cancel-on-interrupt", 0, OPTION_FLAG, &after.cancels_on_interrupt },
+        { "timeout", 0, OPTION_NUMBER, &after.timeout_s },
+        { NULL, 0, OPTION_FLAG, NULL }
+    };
+    if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "retry ID [--failed-only]", err) < 0
+        || options_build_id (argv [1], &id, err) < 0)
+        return -1;
+    output_set_quiet (after.is_quiet);
+    AUTO (client) client_t *client = client_new (err);
+    if (!client)
+        return -1;
+    return retry (client, id, is_failed_only, &after, err) < 0 ? err_wrap (err, "retry build %lld", (long long) id) : 0;
+}
