@@ -76,7 +76,7 @@ static bool has_rsync (void)
 static void small_real_contexts_arrive_as_they_were (void **state)
 {
     farm_t *self = *state;
-    AUTO_FREE char *clone = mem_printf ("git clone -q '%s' '%s' 2> /dev/null", SOURCE_DIR, self->context);
+    AUTO_FREE char *clone = mem_printf ("git clone -q --no-hardlinks '%s' '%s' 2> /dev/null", SOURCE_DIR, self->context);
     if (!has_rsync ())
         return;
     if (system (clone) == 0)
