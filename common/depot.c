@@ -1,7 +1,7 @@
 /* depot.c - the depot's face: open, transactions, has; depot_put.c has put, depot_get.c get. The rule it keeps is depot.h's;
  * docs/depot.md tells how.
  *
- *     put --> digest right? --> what are these bytes (depot_closure.c) --> object, body, edges    one transaction
+ *     put --> digest right? --> what are these bytes (depot_closure.c) --> bytes to a segment; object and edges to SQLite
  *     get --> expand --> digest right? no: depot_damage.c takes it away with all that names it
  */
 #include "common/depot.h"
@@ -25,6 +25,12 @@ static void make_lock (depot_t *self)
     pthread_mutexattr_settype (&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init (&self->lock, &recursive);
     pthread_mutexattr_destroy (&recursive);
+    pthread_rwlock_init (&self->reading, NULL);
+}
+
+static int open_store (depot_t *self, err_t *err)
+{
+    return sql_open (self, err) < 0 || sql_count (self, err) < 0 ? -1 : space_open (self, err);
 }
 
 int depot_open (depot_t **out, const char *folder, err_t *err)
@@ -32,6 +38,8 @@ int depot_open (depot_t **out, const char *folder, err_t *err)
     AUTO (depot) depot_t *self = mem_alloc (sizeof *self);
     make_lock (self);
     self->lock_fd = -1;
+    self->segment_bytes = SEGMENT_BYTES;
+    self->folder = mem_strdup (folder);
     self->path = file_join (folder, "objects.db");
     AUTO_FREE char *lock_path = file_join (folder, "lock");
     if (file_make_folders (folder, 0700, err) < 0)
@@ -39,8 +47,9 @@ int depot_open (depot_t **out, const char *folder, err_t *err)
     self->lock_fd = file_lock (lock_path, err);
     if (self->lock_fd < 0)
         return err_wrap (err, "open the depot %s", folder);
-    if (sql_open (self, err) < 0)
+    if (open_store (self, err) < 0)
         return -1;
+    depot_drop_cut_off (self);
     *out = take (&self);
     return 0;
 }
@@ -48,6 +57,7 @@ int depot_open (depot_t **out, const char *folder, err_t *err)
 int depot_relax (depot_t *self, err_t *err)
 {
     pthread_mutex_lock (&self->lock);
+    self->is_relaxed = true;
     int rc = sql_relax (self, err);
     pthread_mutex_unlock (&self->lock);
     return rc;
@@ -62,11 +72,16 @@ void depot_destroy (depot_t **self_p)
     if (self->db && self->touched.size > 0 && depot_begin (self, NULL) == 0)
         depot_commit (self, NULL);      /* only the order of use is lost when this fails */
     sql_close (self);
+    bodies_close_all (self);
     if (self->lock_fd >= 0)
         close (self->lock_fd);
     buffer_free (&self->touched);
     buffer_free (&self->lost);
+    buffer_free (&self->freed);
+    buffer_free (&self->wasteful);
+    pthread_rwlock_destroy (&self->reading);
     pthread_mutex_destroy (&self->lock);
+    free (self->folder);
     free (self->path);
     free (self);
     *self_p = NULL;
@@ -102,7 +117,7 @@ int depot_reopen_if_suspect (depot_t *self, err_t *err)
     if (!self->is_suspect)
         return 0;
     sql_close (self);
-    if (sql_open (self, err) < 0) {
+    if (open_store (self, err) < 0) {
         sql_close (self);
         return err_wrap (err, "open the depot again after a failed commit");
     }
@@ -120,6 +135,7 @@ int depot_begin (depot_t *self, err_t *err)
     }
     self->is_writing = true;
     self->stats_before = self->stats;
+    self->end_before = self->end;
     return 0;
 }
 
@@ -129,6 +145,9 @@ void depot_rollback (depot_t *self)
         return;
     if (self->db && !sqlite3_get_autocommit (self->db) && sql_run (self, SQL_ROLLBACK, NULL) < 0)
         self->is_suspect = true;
+    if (!self->is_suspect)
+        bodies_cut (self, &self->end_before);
+    buffer_clear (&self->freed);
     self->stats = self->stats_before;
     self->is_writing = false;
     int64_t damaged_id = self->damaged_id;
@@ -141,7 +160,7 @@ void depot_rollback (depot_t *self)
 int depot_commit (depot_t *self, err_t *err)
 {
     assert (self->is_writing);
-    if (depot_write_touched (self, err) < 0) {
+    if (depot_write_touched (self, err) < 0 || space_write_notes (self, err) < 0 || bodies_sync (self, err) < 0) {
         depot_rollback (self);
         return -1;
     }
@@ -152,6 +171,7 @@ int depot_commit (depot_t *self, err_t *err)
     }
     self->now++;
     self->is_writing = false;
+    space_give_back (self);
     pthread_mutex_unlock (&self->lock);
     return 0;
 }
@@ -161,7 +181,7 @@ int depot_commit (depot_t *self, err_t *err)
 int depot_find (depot_t *self, const digest_t *digest, object_row_t *row, err_t *err)
 {
     sqlite3_stmt *find = sql_bind (self, SQL_FIND);
-    sql_bind_blob (find, ":digest", digest->bytes, DIGEST_SIZE);
+    sql_bind_digest (find, digest);
     int rc = sql_step (self, find, err);
     if (rc <= 0)
         return rc;
@@ -171,7 +191,9 @@ int depot_find (depot_t *self, const digest_t *digest, object_row_t *row, err_t 
     row->level = sqlite3_column_int (find, 3);
     row->raw_bytes = (uint64_t) sqlite3_column_int64 (find, 4);
     row->content_bytes = (uint64_t) sqlite3_column_int64 (find, 5);
-    row->used = sqlite3_column_int64 (find, 6);
+    row->place = (place_t) { sqlite3_column_int64 (find, 6), sqlite3_column_int64 (find, 7), sqlite3_column_int64 (find, 8) };
+    row->is_zstd = sqlite3_column_int (find, 9) != 0;
+    row->used = sqlite3_column_int64 (find, 10);
     sqlite3_reset (find);
     return 1;
 }

@@ -2,8 +2,8 @@
  *
  * The rule that everything rests on: an object is only stored when all that it names is stored. So where a root is,
  * the whole context is, and `missing?` may stop at the first folder that is there.
- * One SQLite file (docs/depot.md says why). Calls may come from several threads: a lock inside takes them one by one, but
- * objects that are read are expanded and checked outside it. */
+ * Rows in SQLite, bytes in segment files (docs/depot.md says why). Calls may come from several threads: a lock inside takes them
+ * one by one, but objects are read, expanded and checked outside it. */
 #ifndef FARM_DEPOT_H
 #define FARM_DEPOT_H
 
@@ -29,7 +29,8 @@ typedef struct {
 int depot_open (depot_t **out, const char *folder, err_t *err);
 void depot_destroy (depot_t **self);
 
-/* A cache: a commit is not synced, which takes long on an SD card. A power cut may cost the last commits, whole ones only. */
+/* A cache: a commit is not synced, which takes long on an SD card. A power cut may cost the last commits; what they left of
+ * rows without bytes is found when the depot is opened, or by its digest. */
 int depot_relax (depot_t *self, err_t *err);
 
 /* It is there, and so is all that it names. */
@@ -73,7 +74,8 @@ int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err);
 
 /* A durable depot: forget each object that no other names, that is none of the roots and was not used since `before` (a
  * depot_mark of earlier), and then what only it named. begin looks for them; step takes some hundred away at a time, so that
- * others are served in between: returns how many, adds their stored bytes to *bytes; 0: that was all; -1. */
+ * others are served in between: returns more than 0 while there may be more, adds their stored bytes to *bytes; 0: that was
+ * all; -1. */
 int depot_collect_begin (depot_t *self, const digest_t *roots, size_t count, int64_t before, err_t *err);
 int64_t depot_collect_step (depot_t *self, uint64_t *bytes, err_t *err);
 /* A mark in the order of use: what is used from now on is not before it. Marks grow, over restarts too. */

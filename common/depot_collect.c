@@ -29,6 +29,7 @@ static int fill (depot_t *self, const digest_t *roots, size_t count, int64_t bef
         if (add_root (self, &roots [i], err) < 0)
             return -1;
     self->collect_before = before;
+    self->is_tidied = false;
     if (sql_run (self, SQL_FILL_FREE, err) < 0)
         return -1;
     sqlite3_stmt *spare = sql_bind (self, SQL_SPARE);
@@ -47,7 +48,7 @@ int depot_collect_begin (depot_t *self, const digest_t *roots, size_t count, int
 }
 
 /* The next that may go: 1, 0 none, -1. What was named or used again since it was found stays. */
-static int find_next (depot_t *self, int64_t *id, uint64_t *stored_bytes, err_t *err)
+static int find_next (depot_t *self, int64_t *id, place_t *place, err_t *err)
 {
     sqlite3_stmt *next = sql_bind (self, SQL_NEXT_GARBAGE);
     sql_bind_int (next, ":before", self->collect_before);
@@ -55,7 +56,7 @@ static int find_next (depot_t *self, int64_t *id, uint64_t *stored_bytes, err_t 
     if (rc <= 0)
         return rc;
     *id = sqlite3_column_int64 (next, 0);
-    *stored_bytes = (uint64_t) sqlite3_column_int64 (next, 1);
+    *place = (place_t) { sqlite3_column_int64 (next, 1), sqlite3_column_int64 (next, 2), sqlite3_column_int64 (next, 3) };
     sqlite3_reset (next);
     return 1;
 }
@@ -63,12 +64,12 @@ static int find_next (depot_t *self, int64_t *id, uint64_t *stored_bytes, err_t 
 static int64_t collect_batch (depot_t *self, uint64_t *bytes, err_t *err)
 {
     int64_t gone = 0, id;
-    uint64_t stored_bytes;
+    place_t place;
     int rc = 1;
-    while (gone < COLLECT_BATCH && (rc = find_next (self, &id, &stored_bytes, err)) > 0) {
-        if (depot_forget (self, id, stored_bytes, err) < 0)
+    while (gone < COLLECT_BATCH && (rc = find_next (self, &id, &place, err)) > 0) {
+        if (depot_forget (self, id, &place, err) < 0)
             return -1;
-        *bytes += stored_bytes;
+        *bytes += (uint64_t) place.size;
         gone++;
     }
     return rc < 0 ? -1 : gone;
@@ -77,6 +78,8 @@ static int64_t collect_batch (depot_t *self, uint64_t *bytes, err_t *err)
 int64_t depot_collect_step (depot_t *self, uint64_t *bytes, err_t *err)
 {
     uint64_t freed = 0;
+    if (space_move (self))
+        return 1;
     if (depot_begin (self, err) < 0)
         return -1;
     int64_t gone = depot_write_touched (self, err) < 0 ? -1 : collect_batch (self, &freed, err);
@@ -88,5 +91,8 @@ int64_t depot_collect_step (depot_t *self, uint64_t *bytes, err_t *err)
         return -1;
     *bytes += freed;
     depot_give_pages_back (self, PAGES_BATCH);
-    return gone < COLLECT_BATCH ? 0 : gone;
+    if (gone == COLLECT_BATCH || self->is_tidied)
+        return gone == COLLECT_BATCH ? gone : 0;
+    self->is_tidied = true;
+    return space_find_wasteful (self) ? 1 : 0;
 }

@@ -21,19 +21,19 @@ static int read_children (depot_t *self, int64_t id, buffer_t *children, err_t *
 }
 
 /* The object goes; of what it named, that which nobody names now may go next. */
-int depot_forget (depot_t *self, int64_t id, uint64_t stored_bytes, err_t *err)
+int depot_forget (depot_t *self, int64_t id, const place_t *place, err_t *err)
 {
     AUTO_BUFFER buffer_t children = { 0 };
     if (read_children (self, id, &children, err) < 0 || sql_run_id (self, SQL_TAKE_FREE, id, err) < 0
-    ||  sql_run_id (self, SQL_DELETE_EDGES, id, err) < 0 || sql_run_id (self, SQL_DELETE_BODY, id, err) < 0
-    ||  sql_run_id (self, SQL_DELETE_OBJECT, id, err) < 0)
+    ||  sql_run_id (self, SQL_DELETE_EDGES, id, err) < 0 || sql_run_id (self, SQL_DELETE_OBJECT, id, err) < 0)
         return -1;
     const int64_t *ids = (const int64_t *) children.data;
     for (size_t i = 0; i < children.size / sizeof *ids; i++)
         if (sql_run_id (self, SQL_FREE_CHILD, ids [i], err) < 0)
             return -1;
+    space_note (self, place);
     self->stats.objects--;
-    self->stats.bytes -= stored_bytes;
+    self->stats.bytes -= (uint64_t) place->size;
     return 0;
 }
 
@@ -45,9 +45,9 @@ static int forget_next (depot_t *self, err_t *err)
     if (rc <= 0)
         return rc;
     int64_t id = sqlite3_column_int64 (next, 0);
-    uint64_t stored_bytes = (uint64_t) sqlite3_column_int64 (next, 1);
+    place_t place = { sqlite3_column_int64 (next, 1), sqlite3_column_int64 (next, 2), sqlite3_column_int64 (next, 3) };
     sqlite3_reset (next);
-    return depot_forget (self, id, stored_bytes, err) < 0 ? -1 : 1;
+    return depot_forget (self, id, &place, err) < 0 ? -1 : 1;
 }
 
 static int64_t trim_batch (depot_t *self, uint64_t limit_bytes, err_t *err)
@@ -84,7 +84,11 @@ int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err)
             return -1;
         total += gone;
     } while (gone == TRIM_BATCH);
-    if (total > 0)
-        depot_give_pages_back (self, 0);
+    if (total == 0)
+        return 0;
+    space_find_wasteful (self);
+    while (space_move (self))
+        ;
+    depot_give_pages_back (self, 0);
     return total;
 }

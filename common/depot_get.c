@@ -1,5 +1,4 @@
-/* depot_get.c - an object's way out. The lock is held to find it and to copy its stored bytes; several threads expand and
- * check at once. */
+/* depot_get.c - an object's way out. The lock is held to find it; several threads read, expand and check at once. */
 #include "common/depot_private.h"
 
 static object_kind strongest (int kinds)
@@ -7,34 +6,16 @@ static object_kind strongest (int kinds)
     return kinds & (IS_FOLDER | IS_ROOT) ? OBJECT_FOLDER : kinds & IS_LIST ? OBJECT_LIST : OBJECT_CONTENT;
 }
 
-/* An object on its way out: what is known of it, and its bytes as they are stored. */
-typedef struct {
-    int64_t id;
-    int kinds;
-    int64_t raw_bytes;
-    bool is_zstd;
-    buffer_t *stored;
-} delivery_t;
-
-/* With the lock held: 1 found, 0 not, -1. */
-static int find (depot_t *self, const digest_t *digest, delivery_t *out, err_t *err)
+/* With the lock held: 1 found, 0 not, -1. Found, its bytes stay until bodies_read lets go of them. */
+static int find (depot_t *self, const digest_t *digest, object_row_t *row, int *fd, err_t *err)
 {
     if (depot_reopen_if_suspect (self, err) < 0)
         return -1;
-    sqlite3_stmt *read = sql_bind (self, SQL_READ);
-    sql_bind_blob (read, ":digest", digest->bytes, DIGEST_SIZE);
-    int rc = sql_step (self, read, err);
+    int rc = depot_find (self, digest, row, err);
     if (rc <= 0)
         return rc;
-    out->id = sqlite3_column_int64 (read, 0);
-    out->kinds = sqlite3_column_int (read, 1);
-    out->raw_bytes = sqlite3_column_int64 (read, 2);
-    out->is_zstd = sqlite3_column_int (read, 3) != 0;
-    buffer_clear (out->stored);
-    buffer_append (out->stored, sqlite3_column_blob (read, 5), (size_t) sqlite3_column_bytes (read, 5));
-    depot_touch (self, out->id, sqlite3_column_int64 (read, 4));
-    sqlite3_reset (read);
-    return 1;
+    depot_touch (self, row->id, row->used);
+    return bodies_hold (self, &row->place, fd, err) < 0 ? -1 : 1;
 }
 
 static void swap (buffer_t *a, buffer_t *b)
@@ -45,19 +26,19 @@ static void swap (buffer_t *a, buffer_t *b)
 }
 
 /* The stored bytes, expanded into out, are the object's. Those that are no zstd are not copied: out has them then. */
-static bool expand (const delivery_t *delivery, const digest_t *digest, buffer_t *out)
+static bool expand (const object_row_t *row, const digest_t *digest, buffer_t *stored, buffer_t *out)
 {
-    if (delivery->raw_bytes < 0 || delivery->raw_bytes > OBJECT_MAX)
+    if (row->raw_bytes > OBJECT_MAX)
         return false;
-    if (!delivery->is_zstd)
-        swap (delivery->stored, out);
-    else if (zip_expand (out, (size_t) delivery->raw_bytes, delivery->stored->data, delivery->stored->size, NULL) < 0)
+    if (!row->is_zstd)
+        swap (stored, out);
+    else if (zip_expand (out, (size_t) row->raw_bytes, stored->data, stored->size, NULL) < 0)
         return false;
     digest_t own = digest_of (out->data, out->size);
     if (digest_equal (&own, digest))
         return true;
-    if (!delivery->is_zstd)
-        swap (delivery->stored, out);
+    if (!row->is_zstd)
+        swap (stored, out);
     return false;
 }
 
@@ -68,34 +49,39 @@ static int not_found (const digest_t *digest, err_t *err)
     return err_set (err, ERR_NOT_FOUND, "object %s is not in the depot", hex);
 }
 
-/* It may have gone meanwhile. */
-static int on_damage (depot_t *self, const digest_t *digest, delivery_t *delivery, err_t *err)
+/* It may have gone meanwhile, or have come again to another place. */
+static int look_again (depot_t *self, const digest_t *digest, object_row_t *row, buffer_t *stored, buffer_t *out, err_t *err)
 {
-    pthread_mutex_lock (&self->lock);
-    int rc = find (self, digest, delivery, err);
-    if (rc == 1)
-        rc = depot_take_out (self, delivery->id, digest, err);
-    else if (rc == 0)
-        rc = not_found (digest, err);
-    pthread_mutex_unlock (&self->lock);
-    return rc;
+    int fd;
+    int rc = find (self, digest, row, &fd, err);
+    if (rc <= 0)
+        return rc < 0 ? -1 : not_found (digest, err);
+    if (bodies_read (self, &row->place, fd, stored) && expand (row, digest, stored, out))
+        return 0;
+    return depot_take_out (self, row, digest, stored, err);
 }
 
 int depot_get_zip (depot_t *self, const digest_t *digest, buffer_t *out, object_kind *kind, buffer_t *memory, zip_t *zip,
                    err_t *err)
 {
-    delivery_t delivery = { .stored = memory };
+    int fd;
+    object_row_t row;
     pthread_mutex_lock (&self->lock);
-    int rc = find (self, digest, &delivery, err);
+    int rc = find (self, digest, &row, &fd, err);
     pthread_mutex_unlock (&self->lock);
     if (rc <= 0)
         return rc < 0 ? -1 : not_found (digest, err);
-    if (!expand (&delivery, digest, out))
-        return on_damage (self, digest, &delivery, err);
+    if (!bodies_read (self, &row.place, fd, memory) || !expand (&row, digest, memory, out)) {
+        pthread_mutex_lock (&self->lock);
+        rc = look_again (self, digest, &row, memory, out, err);
+        pthread_mutex_unlock (&self->lock);
+        if (rc < 0)
+            return -1;
+    }
     if (kind)
-        *kind = strongest (delivery.kinds);
-    const buffer_t *stored = delivery.is_zstd ? memory : out;
-    *zip = (zip_t) { stored->data, stored->size, delivery.is_zstd };
+        *kind = strongest (row.kinds);
+    const buffer_t *stored = row.is_zstd ? memory : out;
+    *zip = (zip_t) { stored->data, stored->size, row.is_zstd };
     return 0;
 }
 

@@ -20,14 +20,6 @@ static void bind_nature (depot_t *self, sqlite3_stmt *statement, const nature_t 
     sql_bind_int (statement, ":used", self->now);
 }
 
-static int add_body (depot_t *self, int64_t id, const void *data, size_t size, err_t *err)
-{
-    sqlite3_stmt *body = sql_bind (self, SQL_ADD_BODY);
-    sql_bind_int (body, ":id", id);
-    sql_bind_blob (body, ":data", data, size);
-    return sql_step (self, body, err);
-}
-
 /* An object on its way in. zip is NULL where nobody has tried to compress it. */
 typedef struct {
     object_kind kind;
@@ -40,19 +32,24 @@ typedef struct {
 static int add_object (depot_t *self, const parcel_t *parcel, const nature_t *nature, int64_t *id, err_t *err)
 {
     AUTO_BUFFER buffer_t packed = { 0 };
+    place_t place;
     zip_t zip = parcel->zip ? *parcel->zip : zip_best (&packed, parcel->data, parcel->size);
+    if (bodies_append (self, zip.data, zip.size, &place, err) < 0)
+        return -1;
     sqlite3_stmt *add = sql_bind (self, SQL_ADD);
     bind_nature (self, add, nature);
-    sql_bind_blob (add, ":digest", parcel->digest->bytes, DIGEST_SIZE);
+    sql_bind_digest (add, parcel->digest);
     sql_bind_int (add, ":raw_bytes", (int64_t) parcel->size);
-    sql_bind_int (add, ":stored_bytes", (int64_t) zip.size);
+    sql_bind_int (add, ":segment", place.segment);
+    sql_bind_int (add, ":offset", place.offset);
+    sql_bind_int (add, ":stored_bytes", place.size);
     sql_bind_int (add, ":is_zstd", zip.is_zstd);
     if (sql_step (self, add, err) < 0)
         return -1;
     *id = sqlite3_last_insert_rowid (self->db);
     self->stats.objects++;
     self->stats.bytes += zip.size;
-    return add_body (self, *id, zip.data, zip.size, err);
+    return 0;
 }
 
 static int add_edges (depot_t *self, int64_t parent, const buffer_t *children, err_t *err)

@@ -6,9 +6,12 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 
@@ -39,6 +42,26 @@ void depots_reopen (depots_t *self)
     depot_destroy (&self->depot);
     if (depot_open (&self->depot, self->folder, &err) < 0)
         fail_msg ("%s", err.text);
+}
+
+void depots_run_sql (const char *folder, const char *sql)
+{
+    sqlite3 *db = NULL;
+    AUTO_FREE char *path = file_join (folder, "objects.db");
+    assert_int_equal (sqlite3_open (path, &db), SQLITE_OK);
+    if (sqlite3_exec (db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg ("%s: %s", sql, sqlite3_errmsg (db));
+    sqlite3_close (db);
+}
+
+void depots_flip (const char *folder, int segment, long offset)
+{
+    uint8_t byte;
+    AUTO_FREE char *path = mem_printf ("%s/segments/%06d", folder, segment);
+    AUTO_CLOSE int fd = open (path, O_RDWR | O_CLOEXEC);
+    assert_true (fd >= 0 && pread (fd, &byte, 1, offset) == 1);
+    byte ^= 0x10;
+    assert_int_equal (pwrite (fd, &byte, 1, offset), 1);
 }
 
 int put_one (depot_t *depot, object_kind kind, const void *data, size_t size, err_t *err)
@@ -135,4 +158,38 @@ bool holds (depot_t *depot, const buffer_t *object)
     digest_t digest = digest_of (object->data, object->size);
     return depot_has (depot, &digest) && depot_get (depot, &digest, &data, NULL, NULL) == 0 && data.size == object->size
            && (data.size == 0 || memcmp (data.data, object->data, data.size) == 0);
+}
+
+int put_context (depot_t *depot, size_t size, uint64_t seed, err_t *err)
+{
+    small_context_t context;
+    small_context_make (&context, size, seed);
+    int rc = depot_begin (depot, err);
+    if (rc == 0 && small_context_put (&context, depot, err) < 0) {
+        depot_rollback (depot);
+        rc = -1;
+    }
+    else if (rc == 0)
+        rc = depot_commit (depot, err);
+    small_context_free (&context);
+    return rc;
+}
+
+int presence (depot_t *depot, size_t size, uint64_t seed)
+{
+    small_context_t context;
+    small_context_make (&context, size, seed);
+    bool has_root = holds (depot, &context.root), has_folder = holds (depot, &context.folder);
+    bool has_file = holds (depot, &context.file);
+    small_context_free (&context);
+    return has_root && has_folder && has_file ? 1 : has_root || has_folder || has_file ? -1 : 0;
+}
+
+bool is_broken (depot_t *depot, size_t size, uint64_t seed)
+{
+    small_context_t context;
+    small_context_make (&context, size, seed);
+    bool is_broken = has (depot, &context.root) && (!holds (depot, &context.folder) || !holds (depot, &context.file));
+    small_context_free (&context);
+    return is_broken;
 }

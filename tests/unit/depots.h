@@ -15,6 +15,11 @@ int depots_teardown (void **state);
 /* Close and open again. */
 void depots_reopen (depots_t *self);
 
+/* Run SQL on a closed depot's database, behind its back. */
+void depots_run_sql (const char *folder, const char *sql);
+/* Change one byte of a segment. */
+void depots_flip (const char *folder, int segment, long offset);
+
 /* Put one object in a transaction of its own; rolled back when it is refused. */
 int put_one (depot_t *depot, object_kind kind, const void *data, size_t size, err_t *err);
 int put_buffer (depot_t *depot, object_kind kind, const buffer_t *data, err_t *err);
@@ -33,6 +38,13 @@ void small_context_make (small_context_t *self, size_t size, uint64_t seed);
 void small_context_free (small_context_t *self);
 int small_context_put (const small_context_t *self, depot_t *depot, err_t *err);      /* within the caller's transaction */
 digest_t small_context_root (const small_context_t *self);
+
+/* The small context of a seed: put in a transaction of its own. */
+int put_context (depot_t *depot, size_t size, uint64_t seed, err_t *err);
+/* 1 all of it, 0 nothing of it, -1 a part. */
+int presence (depot_t *depot, size_t size, uint64_t seed);
+/* Its root is there, and what that names is not: never. */
+bool is_broken (depot_t *depot, size_t size, uint64_t seed);
 
 bool has (depot_t *depot, const buffer_t *object);
 /* It is there, and its bytes are these. */

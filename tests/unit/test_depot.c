@@ -402,7 +402,7 @@ static void trim_of_many_objects_goes_on_to_the_end (void **state)
 
 /* -- collecting ------------------------------------------------------------------------------------------------- */
 
-static void put_context (depot_t *depot, small_context_t *context, uint64_t seed)
+static void make_context (depot_t *depot, small_context_t *context, uint64_t seed)
 {
     small_context_make (context, 5000, seed);
     assert_int_equal (depot_begin (depot, NULL), 0);
@@ -431,10 +431,10 @@ static void collecting_keeps_roots_and_what_was_just_used (void **state)
     depots_t *self = *state;
     small_context_t contexts [4];
     for (int i = 0; i < 3; i++)
-        put_context (self->depot, &contexts [i], (uint64_t) i);
+        make_context (self->depot, &contexts [i], (uint64_t) i);
     depots_reopen (self);
     int64_t limit = depot_mark (self->depot);
-    put_context (self->depot, &contexts [3], 3);
+    make_context (self->depot, &contexts [3], 3);
     assert_true (has (self->depot, &contexts [2].root));
     digest_t root = small_context_root (&contexts [0]);
     assert_int_equal (collect (self->depot, &root, 1, limit), 3);

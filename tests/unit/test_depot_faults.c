@@ -22,54 +22,12 @@
 #include "common/file.h"
 #include "depots.h"
 
-static int put_context (depot_t *depot, size_t size, uint64_t seed, err_t *err)
-{
-    small_context_t context;
-    small_context_make (&context, size, seed);
-    int rc = depot_begin (depot, err);
-    if (rc == 0 && small_context_put (&context, depot, err) < 0) {
-        depot_rollback (depot);
-        rc = -1;
-    }
-    else if (rc == 0)
-        rc = depot_commit (depot, err);
-    small_context_free (&context);
-    return rc;
-}
-
-/* 1 all of it, 0 nothing of it, -1 a part. */
-static int presence (depot_t *depot, size_t size, uint64_t seed)
-{
-    small_context_t context;
-    small_context_make (&context, size, seed);
-    bool has_root = holds (depot, &context.root), has_folder = holds (depot, &context.folder);
-    bool has_file = holds (depot, &context.file);
-    small_context_free (&context);
-    return has_root && has_folder && has_file ? 1 : has_root || has_folder || has_file ? -1 : 0;
-}
-
-/* A root is there, and what it names is not: never, even while other threads put. */
-static bool is_broken (depot_t *depot, size_t size, uint64_t seed)
-{
-    small_context_t context;
-    small_context_make (&context, size, seed);
-    bool is_broken = has (depot, &context.root) && (!holds (depot, &context.folder) || !holds (depot, &context.file));
-    small_context_free (&context);
-    return is_broken;
-}
-
 /* -- damage ----------------------------------------------------------------------------------------------------- */
 
-/* Run SQL on the depot's file behind its back. */
 static void tamper (depots_t *self, const char *sql)
 {
-    sqlite3 *db = NULL;
-    AUTO_FREE char *path = file_join (self->folder, "objects.db");
     depot_destroy (&self->depot);
-    assert_int_equal (sqlite3_open (path, &db), SQLITE_OK);
-    if (sqlite3_exec (db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg ("%s: %s", sql, sqlite3_errmsg (db));
-    sqlite3_close (db);
+    depots_run_sql (self->folder, sql);
     assert_int_equal (depot_open (&self->depot, self->folder, NULL), 0);
 }
 
@@ -93,10 +51,14 @@ static void a_damaged_object_goes_with_all_that_names_it_and_can_be_sent_again (
 {
     depots_t *self = *state;
     static const char *const damages [] = {
-        "UPDATE body SET data = zeroblob (length (data)) WHERE length (data) > 50000",
-        "UPDATE body SET data = substr (data, 1, length (data) - 1) WHERE length (data) > 50000",
-        "UPDATE body SET data = CAST (data || x'00' AS BLOB) WHERE length (data) > 50000",
-        "UPDATE body SET data = x'' WHERE length (data) > 50000",
+        "UPDATE object SET offset = offset + 1 WHERE raw_bytes > 50000",
+        "UPDATE object SET offset = -1 WHERE raw_bytes > 50000",
+        "UPDATE object SET offset = 9223372036854775807 - stored_bytes WHERE raw_bytes > 50000",
+        "UPDATE object SET segment = 77 WHERE raw_bytes > 50000",
+        "UPDATE object SET segment = -77 WHERE raw_bytes > 50000",
+        "UPDATE object SET stored_bytes = stored_bytes - 1 WHERE raw_bytes > 50000",
+        "UPDATE object SET stored_bytes = 0 WHERE raw_bytes > 50000",
+        "UPDATE object SET stored_bytes = -1 WHERE raw_bytes > 50000",
         "UPDATE object SET is_zstd = 1 WHERE raw_bytes > 50000",
         "UPDATE object SET is_zstd = 1, raw_bytes = 9223372036854775807 WHERE raw_bytes > 50000",
         "UPDATE object SET is_zstd = 1, raw_bytes = -1 WHERE raw_bytes > 50000",
@@ -111,8 +73,8 @@ static void a_damaged_object_goes_with_all_that_names_it_and_can_be_sent_again (
         small_context_make (&bad, 60000, 1);
         digest_t digest = digest_of (bad.file.data, bad.file.size);
         assert_int_equal (depot_get (self->depot, &digest, &out, NULL, &err), -1);
-        assert_int_equal (err.code, ERR_FARM);
-        assert_non_null (strstr (err.text, "send the context again"));
+        if (err.code != ERR_NOT_FOUND)                          /* gone when the depot was opened */
+            assert_non_null (strstr (err.text, "send the context again"));
         assert_false (has (self->depot, &bad.root) || has (self->depot, &bad.folder) || has (self->depot, &bad.file));
         assert_int_equal (presence (self->depot, 100, 2), 1);
         tells_what_was_lost (self->depot, &bad);
@@ -129,7 +91,7 @@ static void damage_found_within_a_transaction_is_gone_after_its_end (void **stat
     AUTO_BUFFER buffer_t out = { 0 };
     err_t err = { 0 };
     assert_int_equal (put_context (self->depot, 60000, 1, &err), 0);
-    tamper (self, "UPDATE body SET data = zeroblob (length (data)) WHERE length (data) > 50000");
+    depots_flip (self->folder, 1, 100);
     small_context_make (&bad, 60000, 1);
     digest_t digest = digest_of (bad.file.data, bad.file.size);
     assert_int_equal (depot_begin (self->depot, &err), 0);
@@ -181,8 +143,8 @@ static void a_file_of_somebody_else_is_left_alone (void **state)
     depots_t *self = *state;
     AUTO_FREE char *path = file_join (self->folder, "objects.db");
     depot_destroy (&self->depot);
-    static const char *const sql [] = { "PRAGMA application_id = 7", "PRAGMA application_id = 1178887536; PRAGMA user_version = 2" };
-    static const char *const says [] = { "no depot", "version 2" };
+    static const char *const sql [] = { "PRAGMA application_id = 7", "PRAGMA application_id = 1178887536; PRAGMA user_version = 3" };
+    static const char *const says [] = { "no depot", "version 3" };
     for (int i = 0; i < 2; i++) {
         sqlite3 *db = NULL;
         err_t err = { 0 };
