@@ -116,10 +116,10 @@ void answer_stats (depot_service_t *self, request_t *request)
 {
     depot_stats_t stats;
     depot_stats (self->depot, &stats);
-    json_t *header = json_pack ("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "re", (json_int_t) msg_int (request->message, "seq"),
+    json_t *header = json_pack ("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "re", (json_int_t) msg_int (request->message, "seq"),
         "objects", (json_int_t) stats.objects, "bytes", (json_int_t) stats.bytes,
         "received_objects", (json_int_t) stats.received_objects, "received_bytes", (json_int_t) stats.received_bytes,
-        "known_objects", (json_int_t) stats.known_objects, "log_bytes", (json_int_t) build_logs_received (self->logs));
+        "known_objects", (json_int_t) stats.known_objects, "damaged_objects", (json_int_t) stats.damaged_objects, "log_bytes", (json_int_t) build_logs_received (self->logs));
     answer (self, request, "depot", header, NULL);
 }
 

@@ -28,6 +28,15 @@ static void free_request (void **item)
     request_destroy ((request_t **) item);
 }
 
+static void tell_damage (depot_t *depot, const char *folder)
+{
+    depot_stats_t stats;
+    depot_stats (depot, &stats);
+    if (stats.damaged_objects > 0)
+        log_error ("depot", "%s: %llu objects are gone, for segments are shorter than they were, or missing: check the disk. What needs"
+                   " them was taken out too and is sent again with the next submit", folder, (unsigned long long) stats.damaged_objects);
+}
+
 int depot_service_new (depot_service_t **out, const depot_service_settings_t *settings, err_t *err)
 {
     AUTO (depot_service) depot_service_t *self = mem_alloc (sizeof *self);
@@ -42,6 +51,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     if (depot_open (&self->depot, self->folder, err) < 0
     ||  build_logs_new (&self->logs, logs, settings->log_limit_bytes, err) < 0)
         return -1;
+    tell_damage (self->depot, self->folder);
     self->socket = msg_bind (settings->endpoint, settings->server, HIGH_WATER, self->endpoint, err);
     if (!self->socket)
         return -1;

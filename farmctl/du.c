@@ -14,6 +14,9 @@ static void print_counters (const msg_t *answer)
     printf ("%-22s %s in %s objects\n", "received since start", output_bytes ((uint64_t) msg_int (answer, "received_bytes")),
             output_count ((uint64_t) msg_int (answer, "received_objects")));
     printf ("%-22s %s objects\n", "not sent, were there", output_count ((uint64_t) msg_int (answer, "known_objects")));
+    if (msg_int (answer, "damaged_objects") > 0)
+        printf ("%-22s %s objects since start: check the coordinator's disk; its log names them\n", "damaged, taken out",
+                output_count ((uint64_t) msg_int (answer, "damaged_objects")));
 }
 
 int verb_du (int argc, char **argv, err_t *err)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,36 @@ static void what_a_coordinator_lost_is_sent_again (void **state)
     }
 }
 
+static int64_t damaged_objects (farm_t *self)
+{
+    err_t err = { 0 };
+    AUTO (msg) msg_t *answer = client_ask_objects (self->client, "stats", NULL, NULL, 0, "depot", 0, &err);
+    return answer ? msg_int (answer, "damaged_objects") : -1;
+}
+
+static void what_is_damaged_at_the_coordinator_is_told_and_sent_again (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched = { 0 };
+    err_t err = { 0 };
+    char byte;
+    AUTO_FREE char *segment = file_join (self->state, "depot/segments/000001");
+    make_thousand (self);
+    digest_t root = send_context (self, &sent);
+    assert_int_equal (damaged_objects (self), 0);
+    AUTO_CLOSE int fd = open (segment, O_RDWR | O_CLOEXEC);
+    assert_int_equal (pread (fd, &byte, 1, 100000), 1);
+    byte = (char) ~byte;
+    assert_int_equal (pwrite (fd, &byte, 1, 100000), 1);
+    assert_int_equal (fetch_context (self->objects, self->cache, &root, NULL, &fetched, &err), -1);
+    assert_true (err.code == ERR_FARM || err.code == ERR_NOT_FOUND);     /* of the first in a message, or a later one */
+    assert_int_equal (damaged_objects (self), 1);
+    send_context (self, &sent);
+    assert_int_equal (sent.sent_objects, 3);                    /* the file, its folder, the root */
+    fetch (self, &root, &fetched);
+}
+
 /* With the questions of the context, so that it costs none of its own; also when a file of the context is the same. */
 static void a_dockerfile_travels_beside_the_context (void **state)
 {
@@ -292,6 +323,7 @@ int main (void)
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),
         TEST (a_change_is_one_question),
         TEST (what_a_coordinator_lost_is_sent_again),
+        TEST (what_is_damaged_at_the_coordinator_is_told_and_sent_again),
         TEST (a_dockerfile_travels_beside_the_context),
         TEST (what_the_coordinator_has_not_is_named),
         TEST (a_cancelled_fetch_ends),
