@@ -190,6 +190,11 @@ int file_remove_tree (const char *path, err_t *err)
     return remove_entry (AT_FDCWD, path, 0, err);
 }
 
+int file_remove_at (int folder, const char *name, err_t *err)
+{
+    return remove_entry (folder, name, 0, err);
+}
+
 /* -- locks ------------------------------------------------------------------------------------------------------ */
 
 int file_lock (const char *path, err_t *err)

@@ -24,6 +24,8 @@ int file_make_folders (const char *path, mode_t mode, err_t *err);
 /* Remove a folder and all in it; follows no link, gives itself the rights it needs, and stays on its file
  * system: a mount below it is an error. A missing one is fine. */
 int file_remove_tree (const char *path, err_t *err);
+/* The same of a name in an open folder; what is no folder is removed too. */
+int file_remove_at (int folder, const char *name, err_t *err);
 
 /* Take an exclusive lock on the file (made when missing). Returns the descriptor, which holds the lock until it is
  * closed; -1 with ERR_FARM "... is in use by process 123" when another process has it. */

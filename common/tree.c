@@ -36,8 +36,7 @@ static void append_entry (buffer_t *listing, const tree_entry_t *entry)
     }
 }
 
-/* memcmp, and of two names of which one begins with the other the shorter one first. */
-static int compare_names (const char *a, size_t a_size, const char *b, size_t b_size)
+int tree_compare_names (const char *a, size_t a_size, const char *b, size_t b_size)
 {
     int order = memcmp (a, b, a_size < b_size ? a_size : b_size);
     return order ? order : (a_size > b_size) - (a_size < b_size);
@@ -124,7 +123,7 @@ static int check_name (tree_reader_t *self, const tree_entry_t *entry, err_t *er
         return refuse (err, self, "a name is empty, \".\" or \"..\"");
     if (memchr (name, '/', size) || memchr (name, 0, size))
         return refuse (err, self, "a name holds a slash or NUL");
-    if (self->last_name && compare_names (self->last_name, self->last_size, name, size) >= 0)
+    if (self->last_name && tree_compare_names (self->last_name, self->last_size, name, size) >= 0)
         return refuse (err, self, "names are not in ascending order");
     return 0;
 }

@@ -51,6 +51,9 @@ typedef struct {
     size_t target_size;
 } tree_entry_t;
 
+/* The order of a listing: memcmp, and of two names of which one begins with the other the shorter one first. */
+int tree_compare_names (const char *a, size_t a_size, const char *b, size_t b_size);
+
 /* Append one entry to a listing being written. The caller gives names in ascending order of their bytes (memcmp, a prefix
  * first); a listing out of order is refused by every reader. What does not fit the form is an assertion. */
 void tree_write_entry (buffer_t *listing, const tree_entry_t *entry);
