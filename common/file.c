@@ -28,6 +28,16 @@ int64_t file_free_bytes (const char *path)
     return statvfs (path, &info) == 0 ? (int64_t) info.f_bavail * (int64_t) info.f_frsize : -1;
 }
 
+bool file_is_nearly_full (const char *path)
+{
+    static const int64_t floor_bytes = 5LL << 30;
+    struct statvfs info;
+    if (statvfs (path, &info) != 0)
+        return false;
+    int64_t unit = (int64_t) info.f_frsize, tenth = (int64_t) info.f_blocks * unit / 10;
+    return (int64_t) info.f_bavail * unit < (tenth < floor_bytes ? tenth : floor_bytes);
+}
+
 /* -- whole files ------------------------------------------------------------------------------------------------ */
 
 int file_read (const char *path, size_t max_bytes, buffer_t *out, err_t *err)

@@ -37,6 +37,9 @@ int file_write_all (int fd, const void *data, size_t size, err_t *err);
 /* Free bytes for us on the file system of path; -1 when that cannot be known. */
 int64_t file_free_bytes (const char *path);
 
+/* Less than 5 GiB and less than 10 % of it are free: what is only kept to save time has to go. */
+bool file_is_nearly_full (const char *path);
+
 /* folder + "/" + name; the caller frees. */
 char *file_join (const char *folder, const char *name);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@ static const char *text_of (const json_t *object, const char *field)
 void attempt_init (attempt_t *self, const attempt_parts_t *parts, json_t **assign, atomic_int *is_stopped)
 {
     memset (self, 0, sizeof *self);
+    self->borrowed.before_fd = -1;
     self->parts = parts;
     self->assign = take (assign);
     self->job = json_integer_value (json_object_get (self->assign, "job"));
@@ -123,6 +125,36 @@ static int write_dockerfile (attempt_t *self, depot_t *depot, const digest_t *di
     return file_write_scratch (self->dockerfile, text.data ? (const char *) text.data : "", text.size, 0600, err);
 }
 
+/* A checkout of the repository that was kept is changed, and where that fails, whatever it is that a build did to it, made
+ * anew; so also once a full disk had kept ones to give. */
+static int check_out (attempt_t *self, depot_t *depot, const digest_t *root, err_t *err)
+{
+    AUTO (supply) supply_t *supply = supply_new (depot);
+    char repository [REFERENCE_HOST_MAX + REFERENCE_PATH_MAX];
+    snprintf (repository, sizeof repository, "%s/%s", self->task.repository.host, self->task.repository.path);
+    if (shelf_take (self->parts->shelf, repository, self->context, &self->borrowed, err) < 0)
+        return -1;
+    checkout_settings_t settings = {
+        .supply = supply, .root = root, .folder = self->context, .before = self->borrowed.before,
+        .before_fd = self->borrowed.before_fd, .record = self->borrowed.record, .repository = repository,
+        .is_cancelled = self->is_stopped
+    };
+    err_t why;
+    int rc = checkout_run (&settings, &self->checked_out, &why);
+    if (rc < 0 && why.code != ERR_CANCELLED && (settings.before || (why.code == ERR_FULL && shelf_clear (self->parts->shelf)))) {
+        joblog_say (self->log, "%s; it is written once more, from the beginning", why.text);
+        settings.before = NULL;
+        if (file_remove_tree (self->context, err) < 0)
+            return -1;
+        rc = checkout_run (&settings, &self->checked_out, &why);
+    }
+    if (rc == 0)
+        shelf_note (self->parts->shelf, &self->borrowed, &self->checked_out);
+    else
+        *err = why;
+    return rc;
+}
+
 static int bring (attempt_t *self, depot_t *depot, err_t *err)
 {
     const json_t *spec = self->task.spec;
@@ -132,10 +164,7 @@ static int bring (attempt_t *self, depot_t *depot, err_t *err)
         return -1;
     if (fetch_missing (self, depot, &root, &dockerfile, err) < 0)
         return err_wrap (err, "fetch the context");
-    if (write_dockerfile (self, depot, &dockerfile, err) < 0
-        || checkout_context (depot, &root, self->context, self->is_stopped, err) < 0)
-        return err_wrap (err, "write the context to %s", self->context);
-    return 0;
+    return write_dockerfile (self, depot, &dockerfile, err) < 0 ? -1 : check_out (self, depot, &root, err);
 }
 
 static void say_fetched (attempt_t *self)
@@ -147,6 +176,9 @@ static void say_fetched (attempt_t *self)
         joblog_say (self->log, "fetched %llu objects of the context, %llu bytes (%llu on the wire)",
                     (unsigned long long) fetched->objects, (unsigned long long) fetched->bytes,
                     (unsigned long long) fetched->wire_bytes);
+    const checkout_stats_t *out = &self->checked_out;
+    joblog_say (self->log, "checked out %llu files, of which %llu were written%s", (unsigned long long) out->files,
+                (unsigned long long) out->written, out->written < out->files ? ": the others were there from an earlier build" : "");
 }
 
 /* What the coordinator lacks or denies us is no fault of the user's: another attempt may have more luck. */
@@ -198,6 +230,7 @@ void attempt_clean (attempt_t *self)
     if (self->has_begun_build)
         builder_clean (self->parts->builder, &self->task);
     joblog_destroy (&self->log);
+    shelf_give_back (self->parts->shelf, &self->borrowed);
     if (self->folder && file_remove_tree (self->folder, &err) < 0)
         log_warn ("slot", "remove %s: %s", self->folder, err.text);
     cache_trim (self->parts->cache);

@@ -10,6 +10,7 @@
 #include "worker/cache.h"
 #include "worker/fetch.h"
 #include "worker/joblog.h"
+#include "worker/shelf.h"
 
 /* What all attempts share; borrowed. */
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     const keypair_t *own;
     const uint8_t *server_key;
     cache_t *cache;
+    shelf_t *shelf;                 /* on the file system of `folder` */
     builder_t *builder;
     door_t *door;
     int push_wait_ms;               /* before the second try of a push; doubles. 0: 1 s */
@@ -34,10 +36,12 @@ typedef struct {
     char *folder, *context, *dockerfile, *scratch;
     char password [33];             /* for the door */
     joblog_t *log;                  /* NULL before attempt_prepare */
+    borrowed_t borrowed;            /* the checkout */
     builder_task_t task;
     bool has_begun_build;
     /* What is known afterwards. */
     fetch_stats_t fetched;
+    checkout_stats_t checked_out;
     builder_outcome_t outcome;
     int64_t builder_ms;             /* in which the builder's program ran: build and pushes */
     char digest [OCI_DIGEST_SIZE];

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #include "common/clock.h"
@@ -23,7 +22,7 @@
 #include "worker/buildah_private.h"
 
 enum { CLEAN_MS = 60000, PRUNE_MS = 600000, CONTAINER_FILE_MAX = 4 * 1024 * 1024, LAYERS_FILE_MAX = 64 * 1024 * 1024 };
-static const int64_t free_floor_bytes = 5LL << 30, store_limit_bytes = 40LL << 30;
+static const int64_t store_limit_bytes = 40LL << 30;
 
 /* Mounts ------------------------------------------------------------------------------------------------------------- */
 
@@ -117,14 +116,7 @@ static int64_t layers_bytes (const builder_t *self)
 
 static bool is_too_large (const builder_t *self)
 {
-    struct statvfs disk;
-    if (statvfs (self->storage_folder, &disk) == 0) {
-        int64_t unit = (int64_t) disk.f_frsize, total = (int64_t) disk.f_blocks * unit;
-        int64_t floor = total / 10 < free_floor_bytes ? total / 10 : free_floor_bytes;
-        if ((int64_t) disk.f_bavail * unit < floor)
-            return true;
-    }
-    return layers_bytes (self) > store_limit_bytes;
+    return file_is_nearly_full (self->storage_folder) || layers_bytes (self) > store_limit_bytes;
 }
 
 static void prune (builder_t *self)

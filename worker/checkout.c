@@ -91,7 +91,7 @@ static int end (checkout_t *self, err_t *err)
         return 0;
     seal (self);
     self->facts.device = self->device;
-    self->facts.content_bytes = self->stats.bytes;
+    self->facts.disk_bytes = self->stats.disk_bytes;
     snprintf (self->facts.repository, sizeof self->facts.repository, "%s", settings->repository ? settings->repository : "");
     return record_end (&self->writer, &self->facts, err);
 }

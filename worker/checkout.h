@@ -24,7 +24,7 @@ typedef struct {
 } checkout_settings_t;
 
 typedef struct {
-    uint64_t files, bytes;          /* of the context */
+    uint64_t files, bytes, disk_bytes;      /* of the context; the latter in blocks of 4 KiB */
     uint64_t written, written_bytes;        /* files that were not there as they should be */
     uint64_t cloned;                /* of the written, those whose blocks another checkout shares */
     uint64_t removed;               /* entries that were too many */

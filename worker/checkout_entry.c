@@ -13,6 +13,8 @@
 #include "common/file.h"
 #include "worker/checkout_private.h"
 
+enum { BLOCK = 4096 };
+
 void entry_times (const tree_entry_t *entry, struct timespec times [2])
 {
     times [0] = times [1] = (struct timespec) { .tv_sec = entry->mtime_s, .tv_nsec = entry->mtime_ns };
@@ -160,8 +162,10 @@ static int write_link (const folder_t *folder, item_t *item, const char *name, e
 int entry_make (hand_t *hand, const folder_t *folder, item_t *item, const char *name, err_t *err)
 {
     bool is_file = item->entry.kind == TREE_FILE;
+    uint64_t bytes = is_file ? item->entry.content.size_bytes : 0;
     hand->stats.files += is_file;
-    hand->stats.bytes += is_file ? item->entry.content.size_bytes : 0;
+    hand->stats.bytes += bytes;
+    hand->stats.disk_bytes += (bytes + BLOCK - 1) / BLOCK * BLOCK;
     if (hand->all->is_change && keep (hand, folder, item, name))
         return 0;
     hand->has_touched = true;

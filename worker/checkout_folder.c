@@ -107,7 +107,9 @@ static void open_before (const checkout_t *all, folder_t *self)
 {
     if (all->is_change || !self->has_before)
         return;
-    if (!self->parent)
+    if (!atomic_load (&all->can_clone))
+        self->before_fd = -1;
+    else if (!self->parent)
         self->before_fd = fcntl (all->settings->before_fd, F_DUPFD_CLOEXEC, 0);
     else if (self->parent->before_fd >= 0)
         self->before_fd = openat (self->parent->before_fd, self->name, OPEN_FLAGS);

@@ -188,6 +188,7 @@ static void add_stats (checkout_stats_t *sum, const checkout_stats_t *one)
 {
     sum->files += one->files;
     sum->bytes += one->bytes;
+    sum->disk_bytes += one->disk_bytes;
     sum->written += one->written;
     sum->written_bytes += one->written_bytes;
     sum->cloned += one->cloned;

@@ -22,6 +22,7 @@ typedef struct {
     uint8_t server_key [KEY_SIZE];
     char name [JOIN_NAME_SIZE];
     char *attempts;                 /* folder */
+    shelf_t *shelf;
     host_t host;
     registry_settings_t registry;
     builder_t *builder;
@@ -189,6 +190,16 @@ static int open_cache (worker_t *self, err_t *err)
     return cache_new (&self->cache, folder, settings_number (self->options.settings, "depot/limit"), err);
 }
 
+static int open_shelf (worker_t *self, err_t *err)
+{
+    AUTO_FREE char *folder = file_join (text_of (self, "state"), "checkouts");
+    shelf_settings_t settings = {
+        .folder = folder, .keep = settings_number (self->options.settings, "checkouts/keep"),
+        .limit_bytes = settings_number (self->options.settings, "checkouts/limit"),
+    };
+    return shelf_new (&self->shelf, &settings, err);
+}
+
 /* At most 512 bytes of a text, whole characters, for a message. */
 static json_t *short_text (const char *text)
 {
@@ -230,8 +241,8 @@ static int open_link (worker_t *self, err_t *err)
         .slots = (int) settings_number (self->options.settings, "slots"),
         .parts = {
             .worker_name = self->name, .folder = self->attempts, .objects = text_of (self, "coordinator/objects"),
-            .own = &self->own, .server_key = self->server_key, .cache = self->cache, .builder = self->builder,
-            .door = self->door,
+            .own = &self->own, .server_key = self->server_key, .cache = self->cache, .shelf = self->shelf,
+            .builder = self->builder, .door = self->door,
         },
     };
     return link_new (&self->link, &settings, err);
@@ -258,7 +269,7 @@ static int start (worker_t *self, err_t *err)
         return -1;
     if (file_remove_tree (self->attempts, err) < 0)
         return err_wrap (err, "remove what an earlier run left");
-    if (open_door (self, err) < 0 || open_cache (self, err) < 0 || open_link (self, err) < 0)
+    if (open_door (self, err) < 0 || open_cache (self, err) < 0 || open_shelf (self, err) < 0 || open_link (self, err) < 0)
         return -1;
     tell_start (self);
     return 0;
@@ -271,6 +282,7 @@ static void stop (worker_t *self)
     link_destroy (&self->link);
     door_destroy (&self->door);
     cache_destroy (&self->cache);
+    shelf_destroy (&self->shelf);
     builder_destroy (&self->builder);
     spawner_destroy (&self->spawner);
     json_decref (self->description);

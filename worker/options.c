@@ -29,6 +29,8 @@ static const setting_def_t table [] = {
     { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },
     { "door/port", SETTING_NUMBER, "0", "of the door to registries, on loopback; 0: choose one, and keep it" },
     { "depot/limit", SETTING_BYTES, "10G", "disk space for contexts; what was not used for long goes first" },
+    { "checkouts/keep", SETTING_NUMBER, "32", "how many checkouts wait for the next build of their repository; 0: none" },
+    { "checkouts/limit", SETTING_BYTES, "10G", "disk space for them; what was not used for long goes first" },
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },

@@ -123,7 +123,7 @@ static int append_tail (record_writer_t *self, const record_facts_t *facts, err_
     put (&at, facts->root.level, 1);
     memcpy (at, facts->root.digest.bytes, DIGEST_SIZE);
     at += DIGEST_SIZE;
-    put (&at, facts->content_bytes, 8);
+    put (&at, facts->disk_bytes, 8);
     put (&at, size, 2);
     memcpy (at, facts->repository, size);
     at += size;
@@ -212,7 +212,7 @@ static bool read_facts (record_t *self, const uint8_t *at, size_t size)
     facts->root.level = (uint8_t) get (&at, 1);
     memcpy (facts->root.digest.bytes, at, DIGEST_SIZE);
     at += DIGEST_SIZE;
-    facts->content_bytes = get (&at, 8);
+    facts->disk_bytes = get (&at, 8);
     size_t length = (size_t) get (&at, 2);
     if (length != size - TAIL_SIZE || length >= sizeof facts->repository)
         return false;
@@ -238,7 +238,7 @@ int record_open (record_t **out, const char *path, err_t *err)
     AUTO (record) record_t *self = mem_alloc (sizeof *self);
     uint8_t expected [HEAD_SIZE], head [HEAD_SIZE];
     struct stat info;
-    self->fd = open (path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    self->fd = open (path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (self->fd < 0 || fstat (self->fd, &info) < 0)
         return err_sys (err, errno, "open %s", path);
     uint64_t size = (uint64_t) info.st_size;

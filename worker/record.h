@@ -4,7 +4,7 @@
  *     head     "farmtree" version (4) id of the boot (36)
  *     block    listing size (4) entries (4) listing, of each entry: inode (8) ctime (8, 4) offset of its block (8)
  *     tail     offset of the root's block (8) device (8) sealed (8, 4) content of the root: size (8) level (1) digest (32)
- *              bytes of all files (8) repository size (2) repository
+ *              bytes of all files on disk (8) repository size (2) repository
  *     end      size of the tail (4) BLAKE2b-256 of all before (32)
  *
  * A folder's block stands before that of the folder above it, so it is written once and never looked at again; memory holds
@@ -15,6 +15,7 @@
 
 #include <time.h>
 
+#include "common/reference.h"
 #include "common/stamp.h"
 #include "common/tree.h"
 
@@ -30,8 +31,8 @@ typedef struct {
     uint64_t block;                 /* of it */
     uint64_t device;
     struct timespec sealed;         /* by the clock that stamps files: all that was written has an earlier change time */
-    uint64_t content_bytes;
-    char repository [512];          /* whose context this is */
+    uint64_t disk_bytes;            /* about, of its files */
+    char repository [REFERENCE_HOST_MAX + REFERENCE_PATH_MAX];       /* whose context this is: HOST/PATH */
 } record_facts_t;
 
 /* -- writing ---------------------------------------------------------------------------------------------------- */

@@ -48,6 +48,7 @@ typedef struct {
     builder_t *builder;
     door_t *door;
     cache_t *cache;
+    shelf_t *shelf;
     json_t *description;
     zsock_t *control;
     char endpoint [256];
@@ -92,10 +93,12 @@ static void start_builder (farm_t *self)
     AUTO_FREE char *program = file_join (self->top, "buildah");
     AUTO_FREE char *folder = file_join (self->top, "builder");
     AUTO_FREE char *cache = file_join (self->top, "cache");
+    AUTO_FREE char *checkouts = file_join (self->top, "checkouts");
+    shelf_settings_t kept = { .folder = checkouts, .keep = 4, .limit_bytes = 1000000 };
     builder_settings_t settings = { .state_folder = folder, .isolation = "chroot", .program = program };
     assert_int_equal (file_write (program, script, strlen (script), 0755, &err), 0);
     if (builder_new (&self->builder, &settings, spawner, &err) < 0 || door_new (&self->door, 0, &registry, &err) < 0
-        || cache_new (&self->cache, cache, 1000000, &err) < 0)
+        || cache_new (&self->cache, cache, 1000000, &err) < 0 || shelf_new (&self->shelf, &kept, &err) < 0)
         fail_msg ("%s", err.text);
 }
 
@@ -162,6 +165,7 @@ static int tear_down (void **state)
     depot_service_destroy (&self->service);
     zactor_destroy (&self->zap);
     cache_destroy (&self->cache);
+    shelf_destroy (&self->shelf);
     door_destroy (&self->door);
     builder_destroy (&self->builder);
     close (self->stop_fd);
@@ -193,8 +197,8 @@ static void start_worker (farm_t *self)
         .control = self->endpoint, .worker = self->description, .slots = 1,
         .parts = {
             .worker_name = "w1", .folder = self->attempts, .objects = depot_service_endpoint (self->service),
-            .own = &self->worker, .server_key = self->server.public_key, .cache = self->cache, .builder = self->builder,
-            .door = self->door, .push_wait_ms = 10,
+            .own = &self->worker, .server_key = self->server.public_key, .cache = self->cache, .shelf = self->shelf,
+            .builder = self->builder, .door = self->door, .push_wait_ms = 10,
         },
     };
     if (link_new (&self->link, &settings, &err) < 0)
