@@ -246,7 +246,7 @@ static void test_images_are_verified_together (void **state)
     AUTO_FREE base_t *bases = mem_alloc (2 * sizeof *bases);
     AUTO_FREE verification_t *images = mem_alloc (COUNT * sizeof *images);
     for (int i = 0; i < COUNT; i++) {
-        push_image ("verify/many", &(image_t) { architectures [i], NULL, "layer" + i, 5 - (size_t) i, 0, 0 }, &manifests [i]);
+        push_image ("verify/many", &(image_t) { architectures [i], NULL, &"layer" [i], 5 - (size_t) i, 0, 0 }, &manifests [i]);
         images [i].reference = reference_of (server.host, "verify/many");
         strcpy (images [i].reference.digest, manifests [i].digest);
         assert_int_equal (platform_parse (&images [i].platform, i == 2 ? "linux/riscv64" : "linux/arm64", NULL), 0);
