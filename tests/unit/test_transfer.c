@@ -183,7 +183,7 @@ static void what_is_damaged_at_the_coordinator_is_told_and_sent_again (void **st
     assert_true (err.code == ERR_FARM || err.code == ERR_NOT_FOUND);     /* of the first in a message, or a later one */
     assert_int_equal (damaged_objects (self), 1);
     send_context (self, &sent);
-    assert_int_equal (sent.sent_objects, 3);                    /* the file, its folder, the root */
+    assert_in_range (sent.sent_objects, 3, 4);                  /* the file, its folder or two, the root */
     fetch (self, &root, &fetched);
 }
 
