@@ -61,7 +61,7 @@ static bool is_quarantined (const engine_t *self, const board_t *board)
 
 bool board_is_open (const engine_t *self, const board_t *board)
 {
-    return board->is_online && board->peer && board->mode == MODE_ACTIVE && !is_quarantined (self, board);
+    return board->is_online && board->peer && board->mode == MODE_ACTIVE && !is_quarantined (self, board) && !*board->unfit;
 }
 
 int board_platform (const board_t *self, const char *platform)
@@ -88,7 +88,9 @@ const char *board_state (const engine_t *self, const board_t *board)
 {
     if (board->mode != MODE_ACTIVE)
         return mode_names [board->mode];
-    return !board->is_online || !board->peer ? "lost" : is_quarantined (self, board) ? "quarantined" : "online";
+    if (!board->is_online || !board->peer)
+        return "lost";
+    return is_quarantined (self, board) ? "quarantined" : *board->unfit ? "unfit" : "online";
 }
 
 /* -- rows ------------------------------------------------------------------------------------------------------- */
@@ -175,9 +177,12 @@ static void keep (engine_t *self, const board_t *old)
     board_t *board = board_find (self, old->id);
     json_decref (old->labels);
     if (!board || board->principal != old->principal) {
+        json_decref (old->health);
         free (old->turns);
         return;
     }
+    board->health = old->health;
+    strcpy (board->unfit, old->unfit);
     board->peer = old->peer;
     board->seen_at = old->seen_at;
     board->gone_at = old->gone_at;
@@ -201,6 +206,7 @@ void boards_clear (engine_t *self)
 {
     for (size_t i = 0; i < self->board_count; i++) {
         json_decref (self->boards [i].labels);
+        json_decref (self->boards [i].health);
         free (self->boards [i].turns);
     }
     free (self->boards);
@@ -292,6 +298,19 @@ int board_see (engine_t *self, board_t *board, err_t *err)
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":id", board->id);
     return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+void board_note_health (engine_t *self, board_t *board, const event_t *event)
+{
+    const char *unfit = event_text (event, "unfit");
+    json_t *health = json_incref (json_object_get (event->header, "health"));
+    json_decref (board->health);
+    board->health = health;
+    if (!!*board->unfit != (unfit != NULL)) {
+        self->must_match = self->must_look = true;
+        engine_tell (self, "worker %s %s%s", board->name, unfit ? "takes no jobs for now: " : "takes jobs again", unfit ? unfit : "");
+    }
+    snprintf (board->unfit, sizeof board->unfit, "%s", unfit ? unfit : "");
 }
 
 /* -- quarantine ------------------------------------------------------------------------------------------------- */

@@ -28,6 +28,9 @@ int board_register (engine_t *self, const event_t *event, board_t **out, bool *i
 /* It was heard of now. */
 int board_see (engine_t *self, board_t *board, err_t *err);
 
+/* What a heartbeat tells of its machine. */
+void board_note_health (engine_t *self, board_t *board, const event_t *event);
+
 /* How its attempts end. After three in a row that failed through the farm's fault it gets no job for quarantine_ms, after each
  * more for twice as long, at most a day. Whatever else it brings to an end ends that row. */
 int board_note_fault (engine_t *self, board_t *board, err_t *err);
@@ -38,7 +41,7 @@ int board_order (engine_t *self, board_t *board, board_mode mode, const json_t *
 
 /* Names of modes: "active", "draining", "paused", "forgotten"; MODES for none of them. */
 board_mode board_mode_of (const char *name);
-/* How it is, in one word: a mode that is not active, or "lost", "quarantined", "online". */
+/* How it is, in one word: a mode that is not active, or "lost", "quarantined", "unfit", "online". */
 const char *board_state (const engine_t *self, const board_t *board);
 
 /* When a quarantine is over (boot clock, INT64_MAX for never); and to see to it then. */

@@ -48,6 +48,8 @@ typedef struct {
     int faults;                 /* attempts in a row that failed through the farm's fault */
     int64_t quarantined_until_ms;           /* wall clock */
     int busy;                   /* attempts under lease, or being stopped */
+    json_t *health;             /* of the last heartbeat; NULL: it has told nothing; owned */
+    char unfit [192];           /* why it takes no job just now, in its own words; "": it does */
     json_t *labels;             /* its own and an admin's; owned */
     turn_t *turns;              /* owned */
     size_t turn_count;

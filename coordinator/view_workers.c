@@ -8,9 +8,10 @@
 static json_t *worker_of (engine_t *self, const query_t *query)
 {
     const board_t *board = board_find (self, query_get_int (query, 0));
-    return json_pack ("{s:o, s:s, s:b, s:O?, s:o, s:i, s:o, s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:I}",
+    return json_pack ("{s:o, s:s, s:b, s:O?, s:O?, s:s?, s:o, s:i, s:o, s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:I}",
                       "name", cell_text (query, 1, 64), "state", board ? board_state (self, board) : "lost",
                       "connected", board && board->is_online && board->peer, "labels", board ? board->labels : NULL,
+                      "health", board ? board->health : NULL, "unfit", board && *board->unfit ? board->unfit : NULL,
                       "comment", cell_text (query, 11, 256), "faults", board ? board->faults : 0,
                       "quarantined_until_ms", board && board->quarantined_until_ms ? json_integer (board->quarantined_until_ms) : json_null (),
                       "platforms", json_loads (query_get_text (query, 2), 0, NULL), "slots", (json_int_t) query_get_int (query, 3),

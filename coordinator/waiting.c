@@ -81,7 +81,8 @@ char *waiting_explain (const engine_t *self, const lane_t *lane)
         bool is_open = board_is_open (self, board);
         open += is_open;
         if (!is_open && ++registered <= NAMES_MAX)
-            buffer_printf (&away, "%s%s is %s", away.size ? ", " : "", board->name, board_state (self, board));
+            buffer_printf (&away, "%s%s is %s%s%s%s", away.size ? ", " : "", board->name, board_state (self, board), *board->unfit ? " (" : "",
+                           board->unfit, *board->unfit ? ")" : "");
     }
     if (!open && !registered)
         explain_none (self, lane, &text);

@@ -136,6 +136,7 @@ int workers_on_heartbeat (engine_t *self, const event_t *event, err_t *err)
     board = board_find (self, id);
     if (!board->is_online)
         self->must_match = self->must_look = true;
+    board_note_health (self, board, event);
     if (board_see (self, board, err) < 0 || abort_strays (self, event, board, true, err) < 0)
         return -1;
     engine_send (self, event->peer, "alive", NULL);

@@ -66,9 +66,32 @@ static void print_state (const json_t *worker)
                                        is_quarantined ? in_a_while (until) : "",
                                        json_is_true (json_object_get (worker, "connected")) ? "" : ", not connected");
     line ("state", text);
+    line ("unfit", track_text (worker, "unfit"));
     AUTO_FREE char *faults = mem_printf ("%lld in a row, the farm's", (long long) track_int (worker, "faults"));
     if (track_int (worker, "faults"))
         line ("failed", faults);
+}
+
+static void add_health (buffer_t *text, const json_t *health, const char *field, const char *form, bool are_bytes)
+{
+    const json_t *value = json_object_get (health, field);
+    if (!json_is_integer (value))
+        return;
+    AUTO_FREE char *number = are_bytes ? mem_strdup (output_bytes ((uint64_t) json_integer_value (value)))
+                                       : mem_printf ("%lld", (long long) json_integer_value (value));
+    buffer_printf (text, text->size ? ", " : "");
+    buffer_printf (text, form, number);
+}
+
+static void print_health (const json_t *health)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    add_health (&text, health, "load_percent", "load %s %% of a cpu", false);
+    add_health (&text, health, "memory_free_bytes", "%s of memory free", true);
+    add_health (&text, health, "disk_free_bytes", "%s of disk free", true);
+    add_health (&text, health, "temperature_c", "%s °C", false);
+    add_health (&text, health, "pressure_percent", "waits for memory %s %% of the time", false);
+    line ("health", text.size ? (char *) text.data : "");
 }
 
 static void print_tasks (const json_t *tasks)
@@ -98,6 +121,7 @@ int worker_print (const json_t *worker, err_t *err)
     print_labels (json_object_get (worker, "labels"));
     line ("slots busy", busy);
     line ("host", host);
+    print_health (json_object_get (worker, "health"));
     line ("builder", track_text (worker, "builder"));
     line ("isolation", track_text (worker, "isolation"));
     line ("", track_text (worker, "isolation_reason"));

@@ -28,6 +28,7 @@ struct link {
     zlistx_t *held;                 /* held_t */
     connection_change said;         /* what was logged last of the connection, so that it is said once */
     char *refusal;                  /* the coordinator's last answer to hello, if it was no */
+    bool is_unfit;                  /* and was said to be */
     bool is_stopping;
     int64_t stop_at;
 };
@@ -109,6 +110,26 @@ static void say_hello (link_t *self)
                                    self->settings.worker, "attempts", list_attempts (self)));
 }
 
+/* What it works on, and how the machine is. A reason to take no new job is logged when it comes and when it goes. */
+static json_t *describe (link_t *self)
+{
+    health_t health;
+    json_t *header = json_pack ("{s:o}", "attempts", list_attempts (self));
+    if (!self->settings.health.root)
+        return header;
+    health_read (&health, &self->settings.health);
+    AUTO_FREE char *unfit = health_why_unfit (&health, &self->settings.health);
+    json_object_set_new (header, "health", health_json (&health));
+    if (unfit)
+        json_object_set_new (header, "unfit", json_string (unfit));
+    if (unfit && !self->is_unfit)
+        log_warn ("link", "no new jobs for now: %s", unfit);
+    if (!unfit && self->is_unfit)
+        log_info ("link", "new jobs are taken again");
+    self->is_unfit = unfit != NULL;
+    return header;
+}
+
 /* A worker that stops is silent, so that it gets nothing more. Nothing heard for a lease: the connection is as good as none,
  * although TCP may hold it for a quarter of an hour. */
 static void beat (link_t *self)
@@ -123,7 +144,7 @@ static void beat (link_t *self)
     } else if (!self->is_welcome)
         say_hello (self);
     else if (!self->is_stopping)
-        say (self, "heartbeat", json_pack ("{s:o}", "attempts", list_attempts (self)));
+        say (self, "heartbeat", describe (self));
 }
 
 static void send_report (link_t *self, held_t *held)

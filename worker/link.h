@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "worker/attempt.h"
+#include "worker/health.h"
 
 typedef struct link link_t;
 
@@ -13,6 +14,7 @@ typedef struct {
     const char *control;            /* the coordinator's control socket */
     const json_t *worker;           /* `worker` of `hello` */
     int slots;
+    health_settings_t health;       /* root NULL: heartbeats tell nothing of this machine */
     int stop_ms;                    /* how long a stop may take; 0: 15 s */
     attempt_parts_t parts;
 } link_settings_t;

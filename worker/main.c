@@ -21,7 +21,8 @@ typedef struct {
     keypair_t own;
     uint8_t server_key [KEY_SIZE];
     char name [JOIN_NAME_SIZE];
-    char *attempts;                 /* folder */
+    char *attempts, *contexts;      /* folders */
+    const char *disks [3];          /* whose free space counts */
     shelf_t *shelf;
     host_t host;
     registry_settings_t registry;
@@ -186,8 +187,8 @@ static int open_builder (worker_t *self, err_t *err)
 
 static int open_cache (worker_t *self, err_t *err)
 {
-    AUTO_FREE char *folder = options_contexts_folder (&self->options);
-    return cache_new (&self->cache, folder, settings_number (self->options.settings, "depot/limit"), err);
+    self->contexts = options_contexts_folder (&self->options);
+    return cache_new (&self->cache, self->contexts, settings_number (self->options.settings, "depot/limit"), err);
 }
 
 static int open_shelf (worker_t *self, err_t *err)
@@ -233,12 +234,18 @@ static json_t *describe (const worker_t *self, err_t *err)
 
 static int open_link (worker_t *self, err_t *err)
 {
+    self->disks [0] = text_of (self, "state");
+    self->disks [1] = self->contexts;
     self->description = describe (self, err);
     if (!self->description)
         return -1;
     link_settings_t settings = {
         .control = text_of (self, "coordinator/control"), .worker = self->description,
         .slots = (int) settings_number (self->options.settings, "slots"),
+        .health = {
+            .root = "", .folders = self->disks, .disk_floor_bytes = settings_number (self->options.settings, "disk/free-floor"),
+            .pressure_max_percent = settings_number (self->options.settings, "memory/pressure-max"),
+        },
         .parts = {
             .worker_name = self->name, .folder = self->attempts, .objects = text_of (self, "coordinator/objects"),
             .own = &self->own, .server_key = self->server_key, .cache = self->cache, .shelf = self->shelf,
@@ -287,6 +294,7 @@ static void stop (worker_t *self)
     spawner_destroy (&self->spawner);
     json_decref (self->description);
     free (self->attempts);
+    free (self->contexts);
     options_free (&self->options);
     sodium_memzero (&self->own, sizeof self->own);
     auto_close (&self->lock);

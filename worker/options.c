@@ -31,6 +31,8 @@ static const setting_def_t table [] = {
     { "depot/limit", SETTING_BYTES, "10G", "disk space for contexts; what was not used for long goes first" },
     { "checkouts/keep", SETTING_NUMBER, "32", "how many checkouts wait for the next build of their repository; 0: none" },
     { "checkouts/limit", SETTING_BYTES, "10G", "disk space for them; what was not used for long goes first" },
+    { "disk/free-floor", SETTING_BYTES, "1G", "with less free disk space this worker takes no new job" },
+    { "memory/pressure-max", SETTING_NUMBER, "20", "nor when programs wait for memory for a larger part of the time, in percent" },
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
@@ -128,6 +130,9 @@ static int check_numbers (const options_t *self, err_t *err)
         return err_set (err, ERR_USAGE, "door/port is %lld: a port is 1 to 65535, or 0 for a free one", (long long) port);
     if (timeout_ms < 1 || timeout_ms > 3600000)
         return err_set (err, ERR_USAGE, "registry/timeout-ms is %lld: it can be 1 to 3600000", (long long) timeout_ms);
+    int64_t pressure = settings_number (self->settings, "memory/pressure-max");
+    if (pressure < 0 || pressure > 100)
+        return err_set (err, ERR_USAGE, "memory/pressure-max is %lld: it is a part of the time, 0 to 100 percent", (long long) pressure);
     if (log_set_level_name (settings_text (self->settings, "log/level")) < 0)
         return err_set (err, ERR_USAGE, "log/level is %s: it can be error, warn, info or debug",
                         settings_text (self->settings, "log/level"));

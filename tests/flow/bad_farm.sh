@@ -69,7 +69,7 @@ worker_disk_full ()
     mount -t tmpfs -o size=48m small "$work/small" || skip "no tmpfs can be mounted"
     folder=$(context large <<< $'FROM %BASE%\nRUN echo large begins; head -c 60000000 /dev/urandom > /large')
     devfarm stop "worker-$native_name"
-    worker_add worker-small "$work/small/state"
+    worker_add worker-small "$work/small/state" --disk-free-floor=0
     id=$(submit_detached --platform "$native" -t "$REGISTRY/large:1" "$folder")
     wait_for 60 has_attempt "$id" "worker-small failed full"
     devfarm start "worker-$native_name"

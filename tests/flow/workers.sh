@@ -85,6 +85,20 @@ drained ()
 is_disconnected () { [ "$(worker_field attic .connected)" = false ]; }
 check "a drained worker ends what it has, and can be forgotten" drained
 
+unfit ()
+{
+    local id
+    worker_add narrow "$work/narrow" --disk-free-floor=1000000G --labels=room=hall
+    wait_for 20 has_worker narrow unfit
+    run 0 farmctl worker inspect narrow
+    expect_text "$work/out" "of disk are free, and it keeps" "of disk free"
+    id=$(submit_detached --platform "$native" --require room=hall -t "$REGISTRY/workers:unfit" "$(slow_context unfit 0)")
+    wait_for 10 waits_for "$id" "narrow is unfit"
+    run 0 farmctl cancel "$id"
+    background_end narrow
+}
+check "a worker with too little disk takes nothing, and says why" unfit
+
 # -- waiting -----------------------------------------------------------------------------------------------------------
 
 out_of_time ()

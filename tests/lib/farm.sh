@@ -110,14 +110,19 @@ has_worker ()
     [ "$(worker_state "$1")" = "${2:-online}" ]
 }
 
-# worker_add NAME [FOLDER]: another worker like the native one, with its state in FOLDER; ended with the test
+is_connected ()
+{
+    [ "$(farmctl worker inspect "$1" --json | jq .connected)" = true ]
+}
+
+# worker_add NAME [FOLDER [OPTION…]]: another worker like the native one, with its state in FOLDER; ended with the test
 worker_add ()
 {
     local name=$1 state=${2:-$work/$1} conf=$work/$1.conf
     sed -e "s|^state = .*|state = \"$state\"|" -e "s|^name = .*|name = \"$name\"|" "$farm/worker-$native_name.conf" > "$conf"
     farm-worker join "$(cat "$farm/coordinator/join")" -c "$conf" > "$work/$name-join.log"
-    background "$name" farm-worker -c "$conf"
-    wait_for 60 has_worker "$name"
+    background "$name" farm-worker -c "$conf" "${@:3}"
+    wait_for 60 is_connected "$name"
 }
 
 # -- builds ------------------------------------------------------------------------------------------------------------

@@ -172,6 +172,27 @@ static void a_worker_is_forgotten_until_it_comes_back (void **state)
     assert_string_equal (text_of (look (farm, "pi4"), "state"), "online");
 }
 
+/* -- health ----------------------------------------------------------------------------------------------------- */
+
+static void a_worker_that_is_unfit_gets_nothing_until_it_is_fit (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    farm_say (farm, "heartbeat", worker.peer, worker.principal, json_pack ("{s:[], s:{s:i, s:i}, s:s}", "attempts", "health", "load_percent", 50,
+              "temperature_c", 61, "unfit", "the disk is full"));
+    const json_t *shown = look (farm, "pi4");
+    assert_string_equal (text_of (shown, "state"), "unfit");
+    assert_string_equal (text_of (shown, "unfit"), "the disk is full");
+    assert_int_equal (json_integer_value (json_object_get (json_object_get (shown, "health"), "temperature_c")), 61);
+    int64_t build = submit (farm, "linux/arm64", NULL, NULL);
+    assert_int_equal (worker_task (farm, &worker).job, 0);
+    SAYS (farm, build, "jobs/0/waiting", "no worker takes jobs for linux/arm64: pi4 is unfit (the disk is full)");
+    worker_beat (farm, &worker, NULL, 0);
+    assert_true (worker_task (farm, &worker).job > 0);
+    assert_string_equal (text_of (look (farm, "pi4"), "state"), "online");
+}
+
 /* -- quarantine ------------------------------------------------------------------------------------------------- */
 
 /* A job of its own fails on the worker; its build is cancelled, so that only new ones come. */
@@ -302,6 +323,7 @@ int main (void)
         TEST (a_comment_says_why),
         TEST (only_an_admin_gives_orders_and_only_to_workers_there_are),
         TEST (a_worker_is_forgotten_until_it_comes_back),
+        TEST (a_worker_that_is_unfit_gets_nothing_until_it_is_fit),
         TEST (a_worker_that_fails_three_times_is_quarantined_for_longer_and_longer),
         TEST (work_that_ends_well_or_through_the_user_ends_a_row_of_faults),
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
