@@ -1,7 +1,7 @@
 /* fetch.c - brings a tree into the depot. Three steps, since the depot takes an object only when what it names is there:
  *
  *   folders and lists, from the root down      held in memory; what the depot has is not looked below
- *   content                                    stored as it comes, a few MiB to a transaction
+ *   content                                    stored as it comes (storer.h)
  *   folders and lists, from the leaves up      stored
  *
  * The listing of a very large folder is itself cut into pieces; those are held too, until it can be read. */
@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include "common/digest_map.h"
+#include "worker/storer.h"
 #include "worker/want.h"
 
 enum {
-    BATCH_BYTES = 4 * 1024 * 1024, BATCH_OBJECTS = 1000,
     HELD_MAX = 256 * 1024 * 1024,               /* bytes of folders and lists: a few million files */
     LISTING_MAX = 64 * 1024 * 1024, DEPTH_MAX = 1024
 };
@@ -29,8 +29,8 @@ typedef struct {
     bool is_listing;                /* a list, and below it is a listing; or a piece of one */
     bool is_resolved, is_stored;
     uint64_t content_bytes;         /* below a list */
-    uint8_t *data;
-    size_t data_size;
+    uint8_t *data, *zip;            /* zip: as it came, where that is compressed */
+    size_t data_size, zip_size;
     uint32_t *children;
     size_t child_count, child_capacity;
 } item_t;
@@ -44,10 +44,8 @@ typedef struct {
     digest_map_t by_digest;
     uint64_t held_bytes;
     size_t long_listings;           /* not yet resolved */
-    buffer_t batch, batch_data;     /* batch_t of each, and their bytes */
+    storer_t *storer;
 } fetch_t;
-
-typedef struct { object_kind kind; digest_t digest; size_t size; } batch_t;
 
 /* -- items ------------------------------------------------------------------------------------------------------ */
 
@@ -149,19 +147,25 @@ static int name_list (fetch_t *self, size_t parent, err_t *err)
     return count < 0 ? -1 : 0;
 }
 
+static uint8_t *copy (const void *data, size_t size)
+{
+    uint8_t *bytes = mem_alloc (size + 1);
+    memcpy (bytes, data, size);
+    return bytes;
+}
+
 /* A held object has come. */
-static int take_held (fetch_t *self, size_t at, const uint8_t *data, size_t size, err_t *err)
+static int take_held (fetch_t *self, size_t at, const arrival_t *object, err_t *err)
 {
     item_t *item = &self->items [at];
-    digest_t own = digest_of (data, size);
-    if (!digest_equal (&own, &item->digest))
-        return err_set (err, ERR_PROTOCOL, "the coordinator sent an object whose bytes have another digest");
-    self->held_bytes += size;
+    size_t size = object->size, zip_size = object->zip.is_zstd ? object->zip.size : 0;
+    self->held_bytes += size + zip_size;
     if (self->held_bytes > HELD_MAX)
         return err_set (err, ERR_PROTOCOL, "the context's folders take more than %d MiB", HELD_MAX / 1024 / 1024);
-    item->data = mem_alloc (size + 1);
+    item->data = copy (object->data, size);
     item->data_size = size;
-    memcpy (item->data, data, size);
+    item->zip = zip_size ? copy (object->zip.data, zip_size) : NULL;
+    item->zip_size = zip_size;
     if (item->kind == OBJECT_FOLDER)
         return name_entries (self, at, item->data, size, item->is_root, err);
     return item->kind == OBJECT_LIST ? name_list (self, at, err) : 0;
@@ -215,14 +219,12 @@ static int resolve_listings (fetch_t *self, err_t *err)
 
 static int take_next_held (fetch_t *self, err_t *err)
 {
-    digest_t digest;
-    const uint8_t *data;
-    size_t size;
-    int rc = want_next (self->want, &digest, &data, &size, err);
+    arrival_t object;
+    int rc = want_next (self->want, &object, err);
     if (rc <= 0)
         return rc;
-    int64_t at = digest_map_find (&self->by_digest, &digest);
-    return take_held (self, (size_t) at, data, size, err) < 0 ? -1 : 1;
+    int64_t at = digest_map_find (&self->by_digest, &object.digest);
+    return take_held (self, (size_t) at, &object, err) < 0 ? -1 : 1;
 }
 
 static int fetch_held (fetch_t *self, err_t *err)
@@ -241,57 +243,24 @@ static int fetch_held (fetch_t *self, err_t *err)
 
 /* -- storing ---------------------------------------------------------------------------------------------------- */
 
-static int put_batch (fetch_t *self, err_t *err)
+static int store (fetch_t *self, object_kind kind, const arrival_t *object, err_t *err)
 {
-    const batch_t *objects = (const batch_t *) self->batch.data;
-    size_t at = 0;
-    for (size_t i = 0; i < self->batch.size / sizeof *objects; i++) {
-        if (depot_put (self->depot, objects [i].kind, &objects [i].digest, self->batch_data.data + at, objects [i].size, err) < 0)
-            return -1;
-        at += objects [i].size;
-    }
-    return 0;
-}
-
-static int flush (fetch_t *self, err_t *err)
-{
-    if (self->batch.size == 0)
-        return 0;
-    if (depot_begin (self->depot, err) < 0)
-        return -1;
-    if (put_batch (self, err) < 0) {
-        depot_rollback (self->depot);
-        return -1;
-    }
-    buffer_clear (&self->batch);
-    buffer_clear (&self->batch_data);
-    return depot_commit (self->depot, err);
-}
-
-static int store (fetch_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err)
-{
-    batch_t object = { kind, *digest, size };
-    buffer_append (&self->batch, &object, sizeof object);
-    buffer_append (&self->batch_data, data, size);
     self->stats->objects++;
-    self->stats->bytes += size;
-    bool is_full = self->batch_data.size >= BATCH_BYTES || self->batch.size >= BATCH_OBJECTS * sizeof object;
-    return is_full ? flush (self, err) : 0;
+    self->stats->bytes += object->size;
+    return storer_put (self->storer, kind, object, err);
 }
 
 static int store_contents (fetch_t *self, err_t *err)
 {
-    digest_t digest;
-    const uint8_t *data;
-    size_t size;
+    arrival_t object;
     int rc;
     for (size_t i = 0; i < self->count; i++)
         if (!self->items [i].is_held) {
             want_add (self->want, &self->items [i].digest, self->items [i].size_bytes);
             self->items [i].is_stored = true;
         }
-    while ((rc = want_next (self->want, &digest, &data, &size, err)) == 1)
-        if (store (self, OBJECT_CONTENT, &digest, data, size, err) < 0)
+    while ((rc = want_next (self->want, &object, err)) == 1)
+        if (store (self, OBJECT_CONTENT, &object, err) < 0)
             return -1;
     return rc;
 }
@@ -308,7 +277,9 @@ static int store_held (fetch_t *self, size_t at, int depth, err_t *err)
     for (size_t i = 0; i < item->child_count; i++)
         if (store_held (self, item->children [i], depth + 1, err) < 0)
             return -1;
-    return store (self, item->kind, &item->digest, item->data, item->data_size, err);
+    arrival_t object = { .digest = item->digest, .data = item->data, .size = item->data_size };
+    object.zip = item->zip ? (zip_t) { item->zip, item->zip_size, true } : (zip_t) { item->data, item->data_size, false };
+    return store (self, item->kind, &object, err);
 }
 
 /* -- the whole -------------------------------------------------------------------------------------------------- */
@@ -318,12 +289,12 @@ static void fetch_end (fetch_t *self)
     self->stats->wire_bytes += want_wire_bytes (self->want);
     for (size_t i = 0; i < self->count; i++) {
         free (self->items [i].data);
+        free (self->items [i].zip);
         free (self->items [i].children);
     }
     free (self->items);
     digest_map_free (&self->by_digest);
-    buffer_free (&self->batch);
-    buffer_free (&self->batch_data);
+    storer_destroy (&self->storer);
     want_destroy (&self->want);
 }
 
@@ -333,7 +304,7 @@ static int fetch_tree (fetch_t *self, err_t *err)
         return -1;
     if (self->items [0].is_held && store_held (self, 0, 0, err) < 0)
         return -1;
-    return flush (self, err);
+    return storer_flush (self->storer, err);
 }
 
 static int fetch_item (zsock_t *objects, depot_t *depot, const item_t *first, atomic_int *is_cancelled, fetch_stats_t *stats,
@@ -344,6 +315,7 @@ static int fetch_item (zsock_t *objects, depot_t *depot, const item_t *first, at
     if (depot_has (depot, &first->digest))
         return 0;
     self.want = want_new (objects, is_cancelled);
+    self.storer = storer_new (depot, NULL, NULL);
     append_item (&self, first);
     if (first->kind == OBJECT_FOLDER)
         ask_for (&self, 0);

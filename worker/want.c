@@ -227,25 +227,29 @@ static int end_answer (want_t *self, err_t *err)
 }
 
 /* 1: an object of the answer; 0: there are no more in it. */
-static int read_answer (want_t *self, digest_t *digest, const uint8_t **data, size_t *size, err_t *err)
+static int read_answer (want_t *self, arrival_t *out, err_t *err)
 {
     object_kind kind;
-    int rc = pack_read (&self->reader, &kind, digest, data, size, err);
+    int rc = pack_read (&self->reader, &kind, &out->digest, &out->data, &out->size, err);
     if (rc <= 0)
         return rc;
     request_t *request = self->answered;
-    if (self->next >= request->count || !digest_equal (&request->wanted [self->next].digest, digest))
+    if (self->next >= request->count || !digest_equal (&request->wanted [self->next].digest, &out->digest))
         return err_set (err, ERR_PROTOCOL, "the coordinator sent an object that was not asked for");
+    digest_t own = digest_of (out->data, out->size);
+    if (!digest_equal (&own, &out->digest))
+        return err_set (err, ERR_PROTOCOL, "the coordinator sent an object whose bytes have another digest");
+    out->zip = self->reader.zip;
     request->wanted [self->next++].has_come = true;
     return 1;
 }
 
-int want_next (want_t *self, digest_t *digest, const uint8_t **data, size_t *size, err_t *err)
+int want_next (want_t *self, arrival_t *out, err_t *err)
 {
     self->heard_ms = clock_boot_ms ();      /* silence is what we wait for, not what the caller does between two calls */
     for (;;) {
         if (self->answered) {
-            int rc = read_answer (self, digest, data, size, err);
+            int rc = read_answer (self, out, err);
             if (rc != 0 || end_answer (self, err) < 0)
                 return rc ? rc : -1;
         }

@@ -7,6 +7,7 @@
 
 #include "common/digest.h"
 #include "common/err.h"
+#include "common/zip.h"
 
 typedef struct want want_t;
 
@@ -17,10 +18,17 @@ void want_destroy (want_t **self);
 /* Put an object in the queue, once. size_bytes: what is known of its size, to fill a request well. */
 void want_add (want_t *self, const digest_t *digest, size_t size_bytes);
 
-/* The next object that has come, in any order; data is borrowed until the next call, its digest not yet compared. 0 when
- * all have come. ERR_CANCELLED soon after *is_cancelled; ERR_NETWORK after 60 s without an answer: a request is repeated
- * every 10 s, as a coordinator that is restarted forgets it. */
-int want_next (want_t *self, digest_t *digest, const uint8_t **data, size_t *size, err_t *err);
+/* An object that has come, its digest compared: its bytes, and how they travelled. Borrowed. */
+typedef struct {
+    digest_t digest;
+    const uint8_t *data;
+    size_t size;
+    zip_t zip;
+} arrival_t;
+
+/* The next object, in any order; valid until the next call. 0 when all have come. ERR_CANCELLED soon after *is_cancelled;
+ * ERR_NETWORK after 60 s without an answer: a request is repeated every 10 s, as a coordinator that is restarted forgets it. */
+int want_next (want_t *self, arrival_t *out, err_t *err);
 
 /* Bytes of messages received. */
 uint64_t want_wire_bytes (const want_t *self);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "common/clock.h"
 #include "common/file.h"
@@ -17,6 +18,7 @@
 #include "transfers.h"
 #include "trees.h"
 #include "worker/checkout.h"
+#include "worker/storer.h"
 
 static void make_thousand (farm_t *self)
 {
@@ -238,6 +240,29 @@ static void a_cancelled_fetch_ends (void **state)
     assert_true (clock_boot_ms () - start < 5000);
 }
 
+/* Compressed harder than this program would: nobody does that work again. */
+static void what_came_compressed_is_stored_as_it_came (void **state)
+{
+    farm_t *self = *state;
+    char text [40000];
+    uint8_t packed [40000];
+    err_t err = { 0 };
+    AUTO_BUFFER buffer_t raw = { 0 };
+    AUTO_BUFFER buffer_t memory = { 0 };
+    zip_t zip;
+    for (size_t i = 0; i < sizeof text; i++)
+        text [i] = (char) ('a' + i * i / 7 % 13);
+    arrival_t object = { .digest = digest_of (text, sizeof text), .data = (uint8_t *) text, .size = sizeof text };
+    object.zip = (zip_t) { packed, ZSTD_compress (packed, sizeof packed, text, sizeof text, 19), true };
+    AUTO (storer) storer_t *storer = storer_new (self->cache, NULL, NULL);
+    assert_int_equal (storer_put (storer, OBJECT_CONTENT, &object, &err), 0);
+    assert_int_equal (storer_flush (storer, &err), 0);
+    assert_int_equal (depot_get_zip (self->cache, &object.digest, &raw, NULL, &memory, &zip, &err), 0);
+    assert_int_equal (zip.size, object.zip.size);
+    assert_memory_equal (zip.data, packed, zip.size);
+    assert_memory_equal (raw.data, text, sizeof text);
+}
+
 /* -- a coordinator that lies ------------------------------------------------------------------------------------ */
 
 typedef struct { const char *endpoint; keypair_t *server; char bound [256]; object_kind kind; const char *bytes; } liar_t;
@@ -327,6 +352,7 @@ int main (void)
         TEST (a_dockerfile_travels_beside_the_context),
         TEST (what_the_coordinator_has_not_is_named),
         TEST (a_cancelled_fetch_ends),
+        TEST (what_came_compressed_is_stored_as_it_came),
         TEST (bytes_of_another_digest_are_not_stored),
         TEST (a_fetch_outlives_a_restart_of_the_coordinator),
     };
