@@ -1,7 +1,7 @@
 /* fetch.c - brings a tree into the depot. Three steps, since the depot takes an object only when what it names is there:
  *
  *   folders and lists, from the root down      held in memory; what the depot has is not looked below
- *   content                                    stored as it comes (storer.h)
+ *   content                                    stored as it comes (storer.h), in a checkout's order
  *   folders and lists, from the leaves up      stored
  *
  * The listing of a very large folder is itself cut into pieces; those are held too, until it can be read. */
@@ -27,7 +27,7 @@ typedef struct {
     uint8_t level;                  /* of a list */
     bool is_root, is_held;          /* is_held: a folder, a list or a piece of a listing, to be kept in memory */
     bool is_listing;                /* a list, and below it is a listing; or a piece of one */
-    bool is_resolved, is_stored;
+    bool is_resolved, is_ordered, is_stored;
     uint64_t content_bytes;         /* below a list */
     uint8_t *data, *zip;            /* zip: as it came, where that is compressed */
     size_t data_size, zip_size;
@@ -36,6 +36,7 @@ typedef struct {
 } item_t;
 
 typedef struct {
+    supply_t *supply;
     depot_t *depot;
     want_t *want;
     fetch_stats_t *stats;
@@ -166,6 +167,7 @@ static int take_held (fetch_t *self, size_t at, const arrival_t *object, err_t *
     item->data_size = size;
     item->zip = zip_size ? copy (object->zip.data, zip_size) : NULL;
     item->zip_size = zip_size;
+    supply_hold (self->supply, &item->digest, item->data, size);
     if (item->kind == OBJECT_FOLDER)
         return name_entries (self, at, item->data, size, item->is_root, err);
     return item->kind == OBJECT_LIST ? name_list (self, at, err) : 0;
@@ -250,18 +252,53 @@ static int store (fetch_t *self, object_kind kind, const arrival_t *object, err_
     return storer_put (self->storer, kind, object, err);
 }
 
+static bool is_folder (const item_t *item)
+{
+    return item->kind == OBJECT_FOLDER || (item->kind == OBJECT_LIST && item->is_listing);
+}
+
+/* As a checkout goes about it: what is in a folder, then the folders in it, the last one first. */
+static void order_contents (fetch_t *self, size_t at, int depth, buffer_t *order)
+{
+    item_t *item = &self->items [at];
+    uint32_t index = (uint32_t) at;
+    if (item->is_ordered || depth > DEPTH_MAX)
+        return;
+    item->is_ordered = true;
+    if (!item->is_held)
+        buffer_append (order, &index, sizeof index);
+    for (size_t i = 0; i < item->child_count; i++)
+        if (!is_folder (&self->items [item->children [i]]))
+            order_contents (self, item->children [i], depth + 1, order);
+    for (size_t i = item->child_count; i-- > 0;)
+        if (is_folder (&self->items [item->children [i]]))
+            order_contents (self, item->children [i], depth + 1, order);
+}
+
+/* What is added last is asked for first. */
+static void ask_for_contents (fetch_t *self)
+{
+    AUTO_BUFFER buffer_t order = { 0 };
+    for (size_t i = 0; i < self->count; i++)
+        order_contents (self, i, 0, &order);
+    const uint32_t *indices = (const uint32_t *) order.data;
+    for (size_t i = order.size / sizeof *indices; i-- > 0;) {
+        item_t *item = &self->items [indices [i]];
+        want_add (self->want, &item->digest, item->size_bytes);
+        item->is_stored = true;
+    }
+}
+
 static int store_contents (fetch_t *self, err_t *err)
 {
     arrival_t object;
     int rc;
-    for (size_t i = 0; i < self->count; i++)
-        if (!self->items [i].is_held) {
-            want_add (self->want, &self->items [i].digest, self->items [i].size_bytes);
-            self->items [i].is_stored = true;
-        }
-    while ((rc = want_next (self->want, &object, err)) == 1)
+    ask_for_contents (self);
+    while ((rc = want_next (self->want, &object, err)) == 1) {
+        supply_offer (self->supply, &object.digest, object.data, object.size);
         if (store (self, OBJECT_CONTENT, &object, err) < 0)
             return -1;
+    }
     return rc;
 }
 
@@ -287,6 +324,8 @@ static int store_held (fetch_t *self, size_t at, int depth, err_t *err)
 static void fetch_end (fetch_t *self)
 {
     self->stats->wire_bytes += want_wire_bytes (self->want);
+    storer_destroy (&self->storer);
+    supply_clear (self->supply);
     for (size_t i = 0; i < self->count; i++) {
         free (self->items [i].data);
         free (self->items [i].zip);
@@ -294,11 +333,10 @@ static void fetch_end (fetch_t *self)
     }
     free (self->items);
     digest_map_free (&self->by_digest);
-    storer_destroy (&self->storer);
     want_destroy (&self->want);
 }
 
-static int fetch_tree (fetch_t *self, err_t *err)
+static int fetch_all (fetch_t *self, err_t *err)
 {
     if (fetch_held (self, err) < 0 || store_contents (self, err) < 0)
         return -1;
@@ -307,33 +345,47 @@ static int fetch_tree (fetch_t *self, err_t *err)
     return storer_flush (self->storer, err);
 }
 
-static int fetch_item (zsock_t *objects, depot_t *depot, const item_t *first, atomic_int *is_cancelled, fetch_stats_t *stats,
+static int fetch_item (zsock_t *objects, supply_t *supply, const item_t *first, atomic_int *is_cancelled, fetch_stats_t *stats,
                        err_t *err)
 {
     fetch_stats_t unused = { 0 };
-    fetch_t self = { .depot = depot, .stats = stats ? stats : &unused };
-    if (depot_has (depot, &first->digest))
+    fetch_t self = { .supply = supply, .depot = supply_depot (supply), .stats = stats ? stats : &unused };
+    if (depot_has (self.depot, &first->digest))
         return 0;
     self.want = want_new (objects, is_cancelled);
-    self.storer = storer_new (depot, NULL, NULL);
+    self.storer = storer_new (self.depot, supply_stored, supply);
     append_item (&self, first);
     if (first->kind == OBJECT_FOLDER)
         ask_for (&self, 0);
-    int rc = fetch_tree (&self, err);
+    int rc = fetch_all (&self, err);
     fetch_end (&self);
     return rc;
+}
+
+int fetch_tree (zsock_t *objects, supply_t *supply, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
+                err_t *err)
+{
+    item_t first = { .digest = *root, .kind = OBJECT_FOLDER, .is_root = true, .size_bytes = 100 };
+    return fetch_item (objects, supply, &first, is_cancelled, stats, err) < 0 ? err_wrap (err, "fetch the context") : 0;
+}
+
+int fetch_object (zsock_t *objects, supply_t *supply, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
+                  err_t *err)
+{
+    item_t first = { .digest = *digest, .kind = OBJECT_CONTENT, .size_bytes = OBJECT_MAX };
+    return fetch_item (objects, supply, &first, is_cancelled, stats, err) < 0 ? err_wrap (err, "fetch the Dockerfile") : 0;
 }
 
 int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
                    err_t *err)
 {
-    item_t first = { .digest = *root, .kind = OBJECT_FOLDER, .is_root = true, .size_bytes = 100 };
-    return fetch_item (objects, depot, &first, is_cancelled, stats, err) < 0 ? err_wrap (err, "fetch the context") : 0;
+    AUTO (supply) supply_t *supply = supply_new (depot);
+    return fetch_tree (objects, supply, root, is_cancelled, stats, err);
 }
 
 int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
                    err_t *err)
 {
-    item_t first = { .digest = *digest, .kind = OBJECT_CONTENT, .size_bytes = OBJECT_MAX };
-    return fetch_item (objects, depot, &first, is_cancelled, stats, err) < 0 ? err_wrap (err, "fetch the Dockerfile") : 0;
+    AUTO (supply) supply_t *supply = supply_new (depot);
+    return fetch_object (objects, supply, digest, is_cancelled, stats, err);
 }

@@ -8,17 +8,26 @@
 
 #include "common/depot.h"
 #include "common/err.h"
+#include "worker/supply.h"
 
 typedef struct {
     uint64_t objects, bytes, wire_bytes;
 } fetch_stats_t;
 
-/* objects: the attempt's DEALER to the coordinator's objects socket, connected. Stops with ERR_CANCELLED soon after
- * *is_cancelled; ERR_NETWORK after 60 s without an answer (a coordinator that restarts in between is waited for). */
+/* objects: the attempt's DEALER to the coordinator's objects socket, connected. The supply's depot gets what it does not have,
+ * and the supply as it comes: folders first, then content in about the order in which a checkout wants it. Stops with
+ * ERR_CANCELLED soon after *is_cancelled; ERR_NETWORK after 60 s without an answer (a coordinator that restarts in between is
+ * waited for). stats may be NULL. */
+int fetch_tree (zsock_t *objects, supply_t *supply, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
+                err_t *err);
+
+/* One object of level 0 (the Dockerfile). */
+int fetch_object (zsock_t *objects, supply_t *supply, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
+                  err_t *err);
+
+/* The same two for a depot alone. */
 int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled,
                    fetch_stats_t *stats, err_t *err);
-
-/* One object of level 0 (the Dockerfile) into the depot. */
 int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled,
                    fetch_stats_t *stats, err_t *err);
 
