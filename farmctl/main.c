@@ -176,6 +176,7 @@ int main (int argc, char **argv)
     setvbuf (stderr, NULL, _IOLBF, 0);
     signal (SIGPIPE, SIG_IGN);
     zsys_handler_set (NULL);
+    options_keep_given (argc, argv);
     output_set_json (take_flag (&argc, argv, "--json"));
     int rc = options_init (&argc, argv, &err);
     if (rc == 0)

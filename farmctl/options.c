@@ -29,6 +29,7 @@ static const setting_def_t table [] = {
 static settings_t *settings;
 static char *settings_file;
 static bool is_file_there;
+static char **given;
 
 /* Borrowed. */
 static const char *home_folder (void)
@@ -78,6 +79,18 @@ void options_end (void)
 {
     settings_destroy (&settings);
     auto_free (&settings_file);
+    auto_free (&given);
+}
+
+void options_keep_given (int argc, char **argv)
+{
+    given = mem_alloc (((size_t) argc + 1) * sizeof *given);
+    memcpy (given, argv, (size_t) argc * sizeof *given);
+}
+
+char **options_given (void)
+{
+    return given;
 }
 
 settings_t *options_settings (void)

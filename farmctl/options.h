@@ -16,6 +16,10 @@
 int options_init (int *argc, char **argv, err_t *err);
 void options_end (void);
 
+/* Keep the command line as it was given, which is later changed in its place: options_given () is it (borrowed), NULL-terminated. */
+void options_keep_given (int argc, char **argv);
+char **options_given (void);
+
 /* The settings (borrowed): coordinator/control, coordinator/objects, coordinator/key, identity/key,
  * registry/plain-http (LIST), registry/auth-file, registry/certs, cache/stat (BOOL), cache/folder, context/prune (BOOL), log/level. */
 settings_t *options_settings (void);

@@ -141,6 +141,13 @@ raw_is_exact ()
 }
 check "imagetools inspect shows the index, --raw its bytes" raw_is_exact
 
+# It takes longer to load than an unchanged context to be submitted.
+starts_light ()
+{
+    ! ldd "$(command -v farmctl)" | grep -E 'libcurl|libcrypto|libsqlite'
+}
+check "farmctl itself loads nothing that speaks to registries" starts_light
+
 other_order ()
 {
     need_both
