@@ -66,6 +66,12 @@ static void on_prune (gateway_t *self, peer_t *peer, const principal_t *principa
     gateway_send_error (self, peer, seq, &err);
 }
 
+/* A user's is always welcome, so what comes right behind it need not wait until that was said. */
+static bool is_users_hello (const msg_t *message, const principal_t *principal)
+{
+    return msg_is (message, "hello") && !json_object_get (msg_header (message), "worker") && !streq (principal->role, "worker");
+}
+
 static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
 {
     err_t err = { 0 };
@@ -81,6 +87,8 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         return;
     }
     bool may = engine_may_say (principal.role, msg_verb (message));      /* if not, the engine says so */
+    if (may && is_users_hello (message, &principal))
+        peer->has_said_hello = true;
     if (may && msg_is (message, "join"))
         zlistx_add_end (self->joining, (void *) msg_text (message, "public_key"));
     if (may && msg_is (message, "watch"))

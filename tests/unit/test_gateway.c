@@ -193,7 +193,9 @@ static json_t *submit_again (const char *context, char digit)
     return header;
 }
 
-static const char *hello (farm_t *self, zsock_t *peer, bool is_worker)
+/* -- hello --------------------------------------------------------------------------------------------------------- */
+
+static json_t *hello_of (bool is_worker)
 {
     json_t *header = json_pack ("{s:s, s:s, s:s}", "program", is_worker ? "farm-worker" : "farmctl", "version", "1",
                                 "instance", instance);
@@ -201,7 +203,30 @@ static const char *hello (farm_t *self, zsock_t *peer, bool is_worker)
         json_object_set_new (header, "worker",
             json_pack ("{s:s, s:[{s:s, s:b}], s:i, s:i, s:i, s:s, s:s}", "name", "w", "platforms", "platform", "linux/s390x",
                        "emulated", 0, "slots", 1, "cpus", 1, "memory_bytes", 1, "builder", "b", "isolation", "oci"));
-    return ask (self, peer, "hello", header);
+    return header;
+}
+
+static const char *hello (farm_t *self, zsock_t *peer, bool is_worker)
+{
+    return ask (self, peer, "hello", hello_of (is_worker));
+}
+
+/* Both are there before the gateway is, so it takes them in one batch. */
+static void a_question_may_follow_hello_at_once (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *admin = somebody (self, "admin"), *stranger = somebody (self, "worker");
+    say (self, admin, "hello", hello_of (false));
+    say (self, admin, "list", json_object ());
+    say (self, stranger, "hello", hello_of (false));
+    say (self, stranger, "heartbeat", json_pack ("{s:[]}", "attempts"));
+    run (self);
+    assert_string_equal (hear (admin), "welcome");
+    assert_string_equal (hear (admin), "builds");
+    bool is_who_first = strcmp (hear (stranger), "who") == 0;      /* it does not wait for the end of the batch, as a refusal does */
+    assert_string_equal (hear (stranger), is_who_first ? "denied" : "who");
+    zsock_destroy (&admin);
+    zsock_destroy (&stranger);
 }
 
 /* -- roles --------------------------------------------------------------------------------------------------------- */
@@ -445,6 +470,7 @@ int main (void)
     zsys_init ();
     zsys_handler_set (NULL);
     const struct CMUnitTest tests [] = {
+        cmocka_unit_test_setup_teardown (a_question_may_follow_hello_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown (a_worker_that_watches_hears_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown (only_an_admin_prunes, setup, teardown),
