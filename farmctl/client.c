@@ -344,8 +344,13 @@ int client_wait (client_t *self, int timeout_ms, err_t *err)
 
 int client_open (client_t *self, err_t *err)
 {
-    if (!self->control.socket && (open_line (self, &self->control, err) < 0 || say_hello (self, err) < 0))
-        return -1;
+    if (self->control.socket)
+        return 0;
+    return open_line (self, &self->control, err) < 0 ? -1 : say_hello (self, err);
+}
+
+int client_open_objects (client_t *self, err_t *err)
+{
     return open_line (self, &self->objects, err);
 }
 
@@ -355,7 +360,7 @@ const json_t *client_greet (client_t *self, int timeout_ms, err_t *err)
     timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS;
     int64_t deadline = clock_boot_ms () + timeout_ms;
     err_t why = { 0 };
-    if (!self->control.socket && (open_line (self, &self->control, err) < 0 || say_hello (self, err) < 0))
+    if (client_open (self, err) < 0)
         return NULL;
     while (!self->welcome) {        /* `receive` keeps the welcome; anything else does not matter here */
         if (wait_line (&self->control, deadline, &why) <= 0)

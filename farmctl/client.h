@@ -50,8 +50,9 @@ int client_wait (client_t *self, int timeout_ms, err_t *err);
 /* An `error` message as err. Returns -1. */
 int client_refusal (const msg_t *message, err_t *err);
 
-/* Make both connections now, and say hello: what follows finds them made. */
+/* Make the control connection now and say hello, or the objects connection: what follows finds it made. */
 int client_open (client_t *self, err_t *err);
+int client_open_objects (client_t *self, err_t *err);
 
 /* Say hello and wait for the coordinator's `welcome` (borrowed header; NULL with err). */
 const json_t *client_greet (client_t *self, int timeout_ms, err_t *err);

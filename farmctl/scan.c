@@ -315,6 +315,19 @@ size_t scan_children (const scan_t *self, const digest_t *digest, const scan_obj
     return entry ? entry->child_count : 0;
 }
 
+bool scan_has_news (const scan_t *self)
+{
+    for (size_t i = 0; i < self->walk->count; i++)
+        if (self->walk->nodes [i].kind == TREE_FILE && !self->walk->nodes [i].is_known)
+            return true;
+    return false;
+}
+
+bool scan_is_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE])
+{
+    return self->cache && stat_cache_is_sent (self->cache, server_key, &self->root);
+}
+
 bool scan_was_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE])
 {
     return self->cache && stat_cache_was_sent (self->cache, server_key);

@@ -37,6 +37,12 @@ void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files);
 /* The objects that an object names (none for content), children of a folder or parts of a list; borrowed. */
 size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out);
 
+/* Is there a file that has to be opened? Known from scan_names on. */
+bool scan_has_news (const scan_t *self);
+
+/* Is this very tree what was sent last to the coordinator with this key, as far as the stat cache knows? */
+bool scan_is_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
+
 /* Was the tree of this folder's last scan sent whole to the coordinator with this key, as far as the stat cache knows? Then
  * those objects of this tree that were in that one (scan_is_old) are probably there. And: this tree was sent. */
 bool scan_was_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);

@@ -305,27 +305,28 @@ static void write_sent (buffer_t *out, const uint8_t server_key [KEY_SIZE], cons
     buffer_append (out, digest.bytes, DIGEST_SIZE);
 }
 
-static bool is_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root)
+bool stat_cache_is_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root)
 {
     AUTO_BUFFER buffer_t there = { 0 };
     AUTO_BUFFER buffer_t wanted = { 0 };
     write_sent (&wanted, server_key, root);
-    return read_bytes (self->sent_path, (off_t) wanted.size, &there) == 0 && there.size == wanted.size
-        && memcmp (there.data, wanted.data, wanted.size) == 0;
+    bool is_same = read_bytes (self->sent_path, (off_t) wanted.size, &there) == 0 && there.size == wanted.size
+                && memcmp (there.data, wanted.data, wanted.size) == 0;
+    if (is_same)
+        utimensat (AT_FDCWD, self->sent_path, NULL, 0);     /* used today */
+    return is_same;
 }
 
 bool stat_cache_was_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE])
 {
-    return self->index.count && is_sent (self, server_key, &self->index.root);
+    return self->index.count && stat_cache_is_sent (self, server_key, &self->index.root);
 }
 
 void stat_cache_note_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root)
 {
     AUTO_BUFFER buffer_t bytes = { 0 };
-    if (is_sent (self, server_key, root))
-        utimensat (AT_FDCWD, self->sent_path, NULL, 0);
-    else {
-        write_sent (&bytes, server_key, root);
-        replace (self->sent_path, &bytes);
-    }
+    if (stat_cache_is_sent (self, server_key, root))
+        return;
+    write_sent (&bytes, server_key, root);
+    replace (self->sent_path, &bytes);
 }

@@ -24,7 +24,9 @@ void stat_cache_apply (const stat_cache_t *self, walk_t *walk);
  * Removes caches of contexts that were not built for a long time. A failure costs nothing but time: it is logged. */
 void stat_cache_save (const stat_cache_t *self, const digest_t *root, const walk_t *walk);
 
-/* Was the tree that the cache is of (as it was opened) sent whole to the coordinator with this key? And: this one was. */
+/* Was the tree with this root the last that was sent whole to the coordinator with this key? Was it the tree that the cache is of
+ * (as it was opened)? And: this one was. */
+bool stat_cache_is_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root);
 bool stat_cache_was_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE]);
 void stat_cache_note_sent (const stat_cache_t *self, const uint8_t server_key [KEY_SIZE], const digest_t *root);
 

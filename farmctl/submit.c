@@ -24,6 +24,7 @@ typedef struct {
     char *ignore_path;              /* NULL for none */
     client_t *client;
     scan_t *scan;
+    bool is_sent;                   /* the whole context, by an earlier submit */
     upload_stats_t stats;
     digest_t dockerfile_digest;
 } submission_t;
@@ -120,10 +121,12 @@ static int upload (submission_t *self, err_t *err)
                          &self->stats, err);
 }
 
-/* No context is sent for a build that would be refused. */
+/* No context is read or sent for a build that would be refused. */
 static int check_platforms (submission_t *self, err_t *err)
 {
     const json_t *spec = self->options.spec;
+    if (client_open_objects (self->client, err) < 0)
+        return -1;
     json_t *question = json_pack ("{s:O, s:O, s:O, s:O*}", "platforms", json_object_get (spec, "platforms"),
                                   "emulation", json_object_get (spec, "emulation"), "queue_timeout_ms",
                                   json_object_get (spec, "queue_timeout_ms"), "require", json_object_get (spec, "require"));
@@ -133,7 +136,7 @@ static int check_platforms (submission_t *self, err_t *err)
     return answer ? 0 : -1;
 }
 
-/* The connections are made while the names are read. Before any file is: that a coordinator is there, knows us, and can build it. */
+/* The control connection is made while the names are read. */
 static int scan (submission_t *self, err_t *err)
 {
     AUTO_FREE char *cache_folder = options_cache_folder ();
@@ -142,9 +145,13 @@ static int scan (submission_t *self, err_t *err)
     AUTO (reach) reach_t *reach = find_reach (self);
     if (scan_names (&self->scan, self->options.context, self->ignore_path, reach, cache_folder, err) < 0)
         return err_wrap (err, "read the context %s", self->options.context);
-    if (!client_greet (self->client, 0, err) || check_platforms (self, err) < 0)
+    bool has_news = scan_has_news (self->scan);
+    if (has_news && check_platforms (self, err) < 0)
         return -1;
-    return scan_content (self->scan, err) < 0 ? err_wrap (err, "read the context %s", self->options.context) : 0;
+    if (scan_content (self->scan, err) < 0)
+        return err_wrap (err, "read the context %s", self->options.context);
+    self->is_sent = scan_is_sent (self->scan, client_server_key (self->client));
+    return has_news || self->is_sent ? 0 : check_platforms (self, err);
 }
 
 /* "; no instruction reads 2 folders and 1 file", or "". The caller frees. */
@@ -160,10 +167,15 @@ static char *say_unread (const submission_t *self)
     return mem_printf ("; left out %s%s%s, which no instruction reads", folders ? one : "", folders && files ? " and " : "", files ? other : "");
 }
 
+/* What was sent before is not asked about: `submit` itself says when it is not there any more. */
 static int scan_and_upload (submission_t *self, err_t *err)
 {
     int64_t start_ms = clock_boot_ms ();
-    if (scan (self, err) < 0 || upload (self, err) < 0)
+    if (scan (self, err) < 0)
+        return -1;
+    if (self->is_sent)
+        self->dockerfile_digest = digest_of (self->dockerfile.data, self->dockerfile.size);
+    else if (upload (self, err) < 0)
         return -1;
     AUTO_FREE char *unread = say_unread (self);
     output_note ("context: %s file%s, %s%s; sent %s object%s, %s in %s", output_count (scan_files (self->scan)),

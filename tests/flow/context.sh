@@ -67,6 +67,20 @@ change_sends_the_change ()
 }
 check "a change sends the chunks that changed" change_sends_the_change
 
+# farmctl has noted that the tree was sent, so it is not asked about: the submit is refused, and the tree is sent again.
+lost_is_sent_again ()
+{
+    local bytes
+    submit_big 7
+    farm_kill coordinator
+    rm -rf "$farm"/coordinator/depot*
+    devfarm up
+    bytes=$(received submit_big 8)
+    [ "$bytes" -ge 3500000 ] || { echo "received $bytes bytes of what was lost"; return 1; }
+    has_tag big 8
+}
+check "what the coordinator has lost is sent again" lost_is_sent_again
+
 # -- as it was ---------------------------------------------------------------------------------------------------------
 
 as_it_was ()
