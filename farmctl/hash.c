@@ -33,7 +33,7 @@ static bool is_same (const struct stat *a, const struct stat *b)
         && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static void add_chunk (node_t *node, size_t *capacity, const uint8_t *data, size_t size)
+static void add_chunk (node_t *node, uint32_t *capacity, const uint8_t *data, size_t size)
 {
     if (node->chunk_count == *capacity) {
         *capacity = *capacity ? 2 * *capacity : 8;
@@ -44,7 +44,7 @@ static void add_chunk (node_t *node, size_t *capacity, const uint8_t *data, size
 
 void hash_long (node_t *node, const void *data, size_t size)
 {
-    size_t capacity = node->chunk_count = 0;
+    uint32_t capacity = node->chunk_count = 0;
     for (size_t at = 0; at < size;) {
         size_t cut = chunker_cut ((const uint8_t *) data + at, size - at);
         add_chunk (node, &capacity, (const uint8_t *) data + at, cut);
@@ -71,7 +71,7 @@ static ssize_t fill (int fd, uint8_t *window, size_t have)
 /* A long file: cut what is certain, keep the rest in the window for the next round. */
 static int read_long (int fd, node_t *node, uint8_t *window, size_t have, uint64_t *total)
 {
-    size_t capacity = 0;
+    uint32_t capacity = 0;
     bool is_end = have < WINDOW;
     while (have) {
         size_t at = 0;

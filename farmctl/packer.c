@@ -25,8 +25,8 @@ typedef struct {
 } hand_t;
 
 struct packer {
-    scan_t *scan;
-    const scan_object_t *objects;
+    const scan_t *scan;
+    const scan_object_t *const *objects;
     size_t count;
     atomic_size_t next;
     hand_t own;
@@ -48,9 +48,9 @@ static int take_in_hand (packer_t *self, hand_t *hand, err_t *err)
     size_t at = atomic_fetch_add (&self->next, 1);
     if (at >= self->count)
         return 0;
-    if (scan_read (self->scan, &self->objects [at].digest, &hand->object, err) < 0)
+    if (scan_read (self->scan, self->objects [at], &hand->object, err) < 0)
         return -1;
-    hand->in_hand = &self->objects [at];
+    hand->in_hand = self->objects [at];
     return 1;
 }
 
@@ -115,15 +115,15 @@ static void pack_some (void *argument)
 
 /* -- the face --------------------------------------------------------------------------------------------------- */
 
-static bool are_few (const scan_object_t *objects, size_t count)
+static bool are_few (const scan_object_t *const *objects, size_t count)
 {
     uint64_t bytes = 0;
     for (size_t i = 0; i < count && bytes <= FEW_BYTES; i++)
-        bytes += objects [i].size_bytes;
+        bytes += objects [i]->size_bytes;
     return bytes <= FEW_BYTES;
 }
 
-packer_t *packer_new (scan_t *scan, const scan_object_t *objects, size_t count)
+packer_t *packer_new (const scan_t *scan, const scan_object_t *const *objects, size_t count)
 {
     packer_t *self = mem_alloc (sizeof *self);
     self->scan = scan;

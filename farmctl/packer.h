@@ -7,7 +7,7 @@
 typedef struct packer packer_t;
 
 /* Start on the objects (borrowed, as scan is, until destroy), which may go in any order. */
-packer_t *packer_new (scan_t *scan, const scan_object_t *objects, size_t count);
+packer_t *packer_new (const scan_t *scan, const scan_object_t *const *objects, size_t count);
 /* Also before the end: then the rest is not read. */
 void packer_destroy (packer_t **self);
 

@@ -2,7 +2,6 @@
 #ifndef FARM_SCAN_H
 #define FARM_SCAN_H
 
-#include "common/depot.h"
 #include "common/keys.h"
 #include "common/reach.h"
 #include "common/tree.h"
@@ -12,9 +11,15 @@ typedef struct scan scan_t;
 /* One object of the context, and where its bytes are. */
 typedef struct {
     object_kind kind;
-    digest_t digest;
     uint32_t size_bytes;
+    digest_t digest;
+    uint32_t node;              /* whose it is: a file or folder of the walk, SCAN_ROOT, or SCAN_BESIDE */
+    uint8_t level;              /* of a list */
+    uint64_t at;                /* of content: where it begins; of a list: which one of its level */
 } scan_object_t;
+
+/* SCAN_BESIDE: content that is not of the scan; whoever made it has its bytes. */
+enum { SCAN_ROOT = UINT32_MAX, SCAN_BESIDE = UINT32_MAX - 1 };
 
 /* Scan folder. ignore_path: the .dockerignore to use, NULL for none. Unreadable files, sockets, devices and names too
  * long are ERR_USAGE naming the path. A file that changes while it is read is read again, at most three times, then named. */
@@ -34,9 +39,6 @@ uint64_t scan_files_read (const scan_t *self);      /* of them, opened and read 
 /* Left out because nothing reads it: folders, not counting what is in them, and files. 0 and 0 for a context that is whole. */
 void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files);
 
-/* The objects that an object names (none for content), children of a folder or parts of a list; borrowed. */
-size_t scan_children (const scan_t *self, const digest_t *digest, const scan_object_t **out);
-
 /* Is there a file that has to be opened? Known from scan_names on. */
 bool scan_has_news (const scan_t *self);
 
@@ -46,11 +48,17 @@ bool scan_is_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
 /* Was the tree of this folder's last scan sent whole to the coordinator with this key, as far as the stat cache knows? Then
  * those objects of this tree that were in that one (scan_is_old) are probably there. And: this tree was sent. */
 bool scan_was_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
-bool scan_is_old (const scan_t *self, const digest_t *digest);
+bool scan_is_old (const scan_t *self, const scan_object_t *object);
 void scan_note_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
 
-/* The bytes of an object: folders and lists from memory, content read again from its file and compared with the digest
- * (ERR_USAGE "… changed while it was being sent"). */
-int scan_read (scan_t *self, const digest_t *digest, buffer_t *out, err_t *err);
+/* The root, and the objects that an object names (none for content), children of a folder or parts of a list; the caller frees. */
+scan_object_t scan_top (const scan_t *self);
+size_t scan_children (const scan_t *self, const scan_object_t *object, scan_object_t **out);
+/* Of two objects with the same bytes: does the one name, as what it is, more than the other? */
+bool scan_names_more (const scan_t *self, const scan_object_t *one, const scan_object_t *other);
+
+/* The bytes of an object: folders and lists are made anew, content is read again from its file and compared with the digest
+ * (ERR_USAGE "… changed while it was being sent"). Several threads may. */
+int scan_read (const scan_t *self, const scan_object_t *object, buffer_t *out, err_t *err);
 
 #endif

@@ -183,7 +183,8 @@ static void apply_folder (const stat_cache_t *self, size_t at, walk_t *walk, uin
     size_t next = walk->nodes [at].first, last = next + walk->nodes [at].count;
     if (folder->kind != TREE_FOLDER)
         return;
-    walk->nodes [at].listing_before = folder->content;
+    memcpy (walk->nodes [at].content.digest.bytes, folder->content, DIGEST_SIZE);
+    walk->nodes [at].is_known = true;
     while (cached < end && next < last) {
         int order = compare_names (cached, &walk->nodes [next]);
         if (order == 0 && walk->nodes [next].kind == TREE_FILE)

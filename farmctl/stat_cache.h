@@ -16,8 +16,7 @@ stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, co
                                const reach_t *reach);
 void stat_cache_destroy (stat_cache_t **self);
 
-/* Give content to the files of the walk that are as they were, and mark them as known; give folders their listing_before,
- * which lives as long as the cache. */
+/* Give content to the files of the walk that are as they were, and to folders the digest that they had; mark them as known. */
 void stat_cache_apply (const stat_cache_t *self, walk_t *walk);
 
 /* Keep what the walk's files hold, for next time: written beside and renamed, so runs in parallel do each other no harm.

@@ -101,9 +101,11 @@ static int post (upload_t *self, const char *verb, const void *body, size_t size
 
 /* -- what is missing -------------------------------------------------------------------------------------------- */
 
+/* Each once; but the same bytes may be content here and a folder there. Then they go as both, the folder behind what it names. */
 static void add_item (upload_t *self, const scan_object_t *object)
 {
-    if (digest_map_find (&self->by_digest, &object->digest) >= 0)
+    int64_t known = digest_map_find (&self->by_digest, &object->digest);
+    if (known >= 0 && !scan_names_more (self->scan, object, &self->items [known].object))
         return;
     if (self->count == self->capacity) {
         self->capacity = self->capacity ? 2 * self->capacity : 256;
@@ -131,8 +133,8 @@ static int ask_level (upload_t *self, size_t from, size_t to, err_t *err)
     if (take_answers (self, 0, err) < 0)
         return -1;
     for (size_t i = from; i < to; i++) {
-        const scan_object_t *children;
-        size_t count = self->items [i].is_missing ? scan_children (self->scan, &self->items [i].object.digest, &children) : 0;
+        AUTO_FREE scan_object_t *children = NULL;
+        size_t count = self->items [i].is_missing ? scan_children (self->scan, &self->items [i].object, &children) : 0;
         for (size_t j = 0; j < count; j++)
             add_item (self, &children [j]);
     }
@@ -143,10 +145,10 @@ static int ask_level (upload_t *self, size_t from, size_t to, err_t *err)
 static int ask_news (upload_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->count; i++) {
-        const scan_object_t *children;
-        size_t count = scan_children (self->scan, &self->items [i].object.digest, &children);
+        AUTO_FREE scan_object_t *children = NULL;
+        size_t count = scan_children (self->scan, &self->items [i].object, &children);
         for (size_t j = 0; j < count; j++)
-            if (!scan_is_old (self->scan, &children [j].digest))
+            if (!scan_is_old (self->scan, &children [j]))
                 add_item (self, &children [j]);
     }
     for (size_t at = 0; at < self->count; at += QUESTION_MAX)
@@ -157,7 +159,7 @@ static int ask_news (upload_t *self, err_t *err)
 
 static int find_missing (upload_t *self, err_t *err)
 {
-    scan_object_t root = { .kind = OBJECT_FOLDER, .digest = *scan_root (self->scan) };
+    scan_object_t root = scan_top (self->scan);
     add_item (self, &root);
     if (self->beside)
         add_item (self, self->beside);
@@ -199,12 +201,12 @@ static int add_to_pack (upload_t *self, const scan_object_t *object, const void 
 /* All missing content, in the order in which it becomes ready: it names nothing, so nothing has to go before it. */
 static int send_contents (upload_t *self, err_t *err)
 {
-    AUTO_FREE scan_object_t *objects = mem_alloc (self->count * sizeof *objects);
+    AUTO_FREE const scan_object_t **objects = mem_alloc (self->count * sizeof *objects);
     size_t count = 0;
     int rc;
     for (size_t i = 0; i < self->count; i++)
         if (self->items [i].is_missing && self->items [i].object.kind == OBJECT_CONTENT) {
-            objects [count++] = self->items [i].object;
+            objects [count++] = &self->items [i].object;
             self->items [i].is_missing = false;
         }
     AUTO (packer) packer_t *packer = packer_new (self->scan, objects, count);
@@ -217,17 +219,18 @@ static int send_contents (upload_t *self, err_t *err)
 /* Folders and lists: children first, each once. */
 static int send_item (upload_t *self, size_t at, int depth, err_t *err)
 {
-    const scan_object_t object = self->items [at].object, *children;
+    const scan_object_t object = self->items [at].object;
+    AUTO_FREE scan_object_t *children = NULL;
     if (depth > DEPTH_MAX)
         return err_set (err, ERR_USAGE, "the context's folders are nested too deeply");
     self->items [at].is_missing = false;
-    size_t count = scan_children (self->scan, &object.digest, &children);
+    size_t count = scan_children (self->scan, &object, &children);
     for (size_t i = 0; i < count; i++) {
         int64_t child = digest_map_find (&self->by_digest, &children [i].digest);
         if (child >= 0 && self->items [child].is_missing && send_item (self, (size_t) child, depth + 1, err) < 0)
             return -1;
     }
-    if (scan_read (self->scan, &object.digest, &self->object, err) < 0)
+    if (scan_read (self->scan, &object, &self->object, err) < 0)
         return -1;
     return add_to_pack (self, &object, self->object.data, self->object.size, err);
 }
@@ -240,8 +243,8 @@ static int send_beside (upload_t *self, err_t *err)
 
 static bool take_beside (upload_t *self)
 {
-    item_t *item = self->beside ? &self->items [digest_map_find (&self->by_digest, &self->beside->digest)] : NULL;
-    if (!item || !item->is_missing || item->object.kind != OBJECT_CONTENT)
+    item_t *item = self->count > 1 ? &self->items [1] : NULL;
+    if (!item || item->object.node != SCAN_BESIDE || !item->is_missing)
         return false;
     item->is_missing = false;
     return true;
@@ -327,7 +330,7 @@ int upload_build (client_t *client, scan_t *scan, const void *data, size_t size,
     if (size > OBJECT_MAX)
         return err_set (err, ERR_USAGE, "the Dockerfile has %zu bytes; the limit is %d", size, OBJECT_MAX);
     *digest = digest_of (data, size);
-    scan_object_t beside = { OBJECT_CONTENT, *digest, (uint32_t) size };
+    scan_object_t beside = { .kind = OBJECT_CONTENT, .digest = *digest, .size_bytes = (uint32_t) size, .node = SCAN_BESIDE };
     upload_t self = { .client = client, .scan = scan, .beside = &beside, .beside_data = data, .stats = stats };
     return persist (&self, err);
 }

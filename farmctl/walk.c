@@ -81,11 +81,12 @@ static void add_folder (walk_t *self, size_t at, folder_t **origins)
             continue;
         node_t *node = &self->nodes [self->count];
         *node = folder->nodes [i];
-        folder->nodes [i].target = NULL;
+        folder->nodes [i].text = NULL;
         node->parent = (uint32_t) at;
         origins [self->count++] = folder->below [i];
     }
     parent->count = (uint32_t) (self->count - parent->first);
+    auto_free (&folder->nodes);
 }
 
 /* A folder that is left out stays in the tree when something in it does not. */
@@ -186,7 +187,7 @@ void walk_destroy (walk_t **self_p)
     if (!self)
         return;
     for (size_t i = 0; i < self->count; i++) {
-        free (self->nodes [i].target);
+        free (self->nodes [i].text);
         free (self->nodes [i].chunks);
     }
     for (size_t i = 0; i < self->block_count; i++)

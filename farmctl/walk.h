@@ -10,21 +10,20 @@
 /* A file, folder or link. The children of a folder are the `count` nodes from `first` on, in the order of a listing; a node
  * stands behind its parent, and node 0 is the context's folder. */
 typedef struct {
-    tree_kind kind;
-    uint16_t mode;
-    bool is_dropped;                /* a left-out folder in which no line let anything in again */
-    bool is_passage;                /* a folder that instructions lead through, and do not read: its own time says nothing */
-    bool is_known;                  /* a file whose content the stat cache knows: it is not opened */
-    const uint8_t *listing_before;  /* of a folder: the digest of its listing last time, borrowed from the cache; or NULL */
-    int64_t mtime_s;
-    uint32_t mtime_ns;
-    uint32_t parent, first, count;
-    stamp_t stamp;
     const char *name;               /* in one of the walk's blocks */
-    char *target;                   /* of a link */
-    list_item_t *chunks;            /* of a long file or listing; scan.c fills it */
-    size_t chunk_count;
-    content_t content;              /* likewise */
+    char *text;                     /* of a link its target; of a folder whose listing is cut that listing */
+    list_item_t *chunks;            /* of a long file or listing; hash.c fills it */
+    uint32_t chunk_count;
+    uint32_t parent, first, count;
+    uint32_t mtime_ns;
+    uint16_t mode;
+    uint8_t kind;                   /* a tree_kind; 0 in a walk that is going on: left out */
+    bool is_dropped : 1;            /* a left-out folder in which no line let anything in again */
+    bool is_passage : 1;            /* a folder that instructions lead through, and do not read: its own time says nothing */
+    bool is_known : 1;              /* as the stat cache has it: a file is not opened; of a folder, the cache has its digest */
+    int64_t mtime_s;
+    stamp_t stamp;
+    content_t content;              /* likewise; scan.c completes it */
 } node_t;
 
 typedef struct {

@@ -55,7 +55,7 @@ void folder_destroy (folder_t **self_p)
     for (size_t i = 0; self->below && i < self->count; i++)
         folder_destroy (&self->below [i]);
     for (size_t i = 0; self->nodes && i < self->count; i++)
-        free (self->nodes [i].target);
+        free (self->nodes [i].text);
     auto_close (&self->fd);
     free (self->below);
     free (self->nodes);
@@ -204,7 +204,7 @@ static int read_target (walker_t *self, folder_t *folder, node_t *node, err_t *e
         return refuse (self, folder, node->name, errno, err);
     if (size == 0 || size > TREE_TARGET_MAX)
         return refuse (self, folder, node->name, size ? ENAMETOOLONG : ENOENT, err);
-    node->target = mem_strndup (target, (size_t) size);
+    node->text = mem_strndup (target, (size_t) size);
     return 0;
 }
 
@@ -250,9 +250,13 @@ static bool is_out (walker_t *self, const folder_t *folder, node_t *node, mode_t
 {
     if (!self->filter->ignore && (!self->filter->reach || (folder->is_whole && !S_ISLNK (mode))))
         return false;
+    bool is_dropped = false, is_passage = false;
     AUTO_FREE char *path = *folder->path ? file_join (folder->path, node->name) : mem_strdup (node->name);
-    return is_ignored (self->filter->ignore, path, mode, &node->is_dropped)
-        || is_unread (self->filter, folder, path, mode, &node->is_passage);
+    bool is_left_out = is_ignored (self->filter->ignore, path, mode, &is_dropped)
+                    || is_unread (self->filter, folder, path, mode, &is_passage);
+    node->is_dropped = is_dropped;
+    node->is_passage = is_passage;
+    return is_left_out;
 }
 
 static int add_name (walker_t *self, folder_t *folder, size_t at, err_t *err)

@@ -32,7 +32,7 @@ typedef struct {
 /* Walk what is below an open folder. Takes root_fd. name is the context's for messages. Returns the root; NULL with err, which
  * names a path. */
 folder_t *walker_walk (int root_fd, const char *name, walker_filter_t *filter, err_t *err);
-/* Frees what is left in it: nodes and names that were taken are NULL. */
+/* Frees what is left in it: names and nodes that were taken are NULL. */
 void folder_destroy (folder_t **self);
 
 /* err for a path that could not be read: of a file that others may not read, what to do about it. Returns -1. */

@@ -77,13 +77,14 @@ static void equal_trees_have_equal_names_and_others_have_not (void **state)
 /* Of the listing of the one folder below the root. */
 static size_t count_names (scan_t *self, char *names, size_t size)
 {
-    const scan_object_t *children;
+    scan_object_t top = scan_top (self);
+    AUTO_FREE scan_object_t *children = NULL;
     AUTO_BUFFER buffer_t listing = { 0 };
     tree_reader_t reader;
     tree_entry_t entry;
     size_t count = 0, at = 0;
-    assert_int_equal (scan_children (self, scan_root (self), &children), 1);
-    assert_int_equal (scan_read (self, &children [0].digest, &listing, NULL), 0);
+    assert_int_equal (scan_children (self, &top, &children), 1);
+    assert_int_equal (scan_read (self, &children [0], &listing, NULL), 0);
     tree_reader_init (&reader, listing.data, listing.size, 0);
     for (; tree_read_entry (&reader, &entry, NULL) == 1; count++) {
         assert_true (at + entry.name_size + 2 < size);
@@ -279,17 +280,18 @@ static void a_file_that_changes_while_it_is_read_is_named (void **state)
 
 static void a_file_that_changed_since_is_not_sent (void **state)
 {
-    const scan_object_t *children, *files;
+    AUTO_FREE scan_object_t *children = NULL, *files = NULL;
     AUTO_BUFFER buffer_t data = { 0 };
     err_t err = { 0 };
     tree_file (*state, "file", 100, 1, 0644);
     AUTO (scan) scan_t *self = scan (*state, NULL);
-    assert_int_equal (scan_children (self, scan_root (self), &children), 1);
-    assert_int_equal (scan_children (self, &children [0].digest, &files), 1);
-    assert_int_equal (scan_read (self, &files [0].digest, &data, &err), 0);
+    scan_object_t top = scan_top (self);
+    assert_int_equal (scan_children (self, &top, &children), 1);
+    assert_int_equal (scan_children (self, &children [0], &files), 1);
+    assert_int_equal (scan_read (self, &files [0], &data, &err), 0);
     assert_int_equal (data.size, 100);
     tree_file (*state, "file", 100, 2, 0644);
-    assert_int_equal (scan_read (self, &files [0].digest, &data, &err), -1);
+    assert_int_equal (scan_read (self, &files [0], &data, &err), -1);
     assert_int_equal (err.code, ERR_USAGE);
     assert_non_null (strstr (err.text, "file changed while it was being sent"));
 }

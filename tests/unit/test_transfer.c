@@ -65,6 +65,62 @@ static void a_folder_of_many_names_arrives_as_it_was (void **state)
     assert_true (tree_equal (self->context, self->out));
 }
 
+/* The listing of a folder of the context; a long one is cut into pieces. */
+static void read_listing (farm_t *self, const char *name, buffer_t *out)
+{
+    err_t err = { 0 };
+    AUTO (scan) scan_t *scan = NULL;
+    AUTO_FREE scan_object_t *folder = NULL, *pieces = NULL;
+    AUTO_FREE char *path = file_join (self->context, name);
+    assert_int_equal (scan_context (&scan, path, NULL, &err), 0);
+    scan_object_t top = scan_top (scan);
+    assert_int_equal (scan_children (scan, &top, &folder), 1);
+    size_t count = scan_children (scan, folder, &pieces);
+    if (folder->kind == OBJECT_FOLDER)
+        assert_int_equal (scan_read (scan, folder, out, &err), 0);
+    for (size_t i = 0; i < count && folder->kind == OBJECT_LIST && pieces [i].node == folder->node; i++) {
+        AUTO_BUFFER buffer_t piece = { 0 };
+        assert_int_equal (scan_read (scan, &pieces [i], &piece, &err), 0);
+        buffer_append (out, piece.data, piece.size);
+    }
+}
+
+static void copy_listing (farm_t *self, const char *name, const char *copy, const char *deep_copy)
+{
+    AUTO_BUFFER buffer_t listing = { 0 };
+    AUTO_FREE char *path = file_join (self->context, copy), *deep_path = file_join (self->context, deep_copy);
+    read_listing (self, name, &listing);
+    assert_int_equal (file_write (path, listing.data, listing.size, 0644, NULL), 0);
+    assert_int_equal (file_write (deep_path, listing.data, listing.size, 0644, NULL), 0);
+}
+
+/* What a folder names has to be there too, although its bytes are sent as a file's. */
+static void files_may_hold_what_folders_do (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    err_t err = { 0 };
+    char name [250];
+    tree_folder (self->context, "few", 0755);
+    tree_folder (self->context, "many", 0755);
+    tree_folder (self->context, "z", 0755);
+    tree_folder (self->context, "z/z", 0755);
+    tree_file (self->context, "few/inner", 100, 1, 0644);
+    for (int i = 0; i < 1200; i++) {
+        snprintf (name, sizeof name, "many/%0220d", i);
+        tree_file (self->context, name, 12, (unsigned) i, 0644);
+    }
+    copy_listing (self, "few", "a", "z/z/a");
+    digest_t root = send_context (self, &sent);
+    fetch (self, &root, &fetched);
+    if (checkout_context (self->cache, &root, self->out, NULL, &err) < 0)
+        fail_msg ("%s", err.text);
+    assert_true (tree_equal (self->context, self->out));
+    copy_listing (self, "many", "b", "z/z/b");
+    send_context (self, &sent);
+}
+
 static void an_unchanged_context_is_one_question (void **state)
 {
     farm_t *self = *state;
@@ -344,6 +400,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (a_nasty_context_arrives_as_it_was),
         TEST (a_folder_of_many_names_arrives_as_it_was),
+        TEST (files_may_hold_what_folders_do),
         TEST (an_unchanged_context_is_one_question),
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),
         TEST (a_change_is_one_question),

@@ -202,21 +202,21 @@ bool tree_equal (const char *a, const char *b)
 static int store (scan_t *scan, depot_t *depot, const scan_object_t *object, err_t *err)
 {
     AUTO_BUFFER buffer_t data = { 0 };
-    const scan_object_t *children;
-    size_t count = scan_children (scan, &object->digest, &children);
+    AUTO_FREE scan_object_t *children = NULL;
+    size_t count = scan_children (scan, object, &children);
     if (depot_has (depot, &object->digest))
         return 0;
     for (size_t i = 0; i < count; i++)
         if (store (scan, depot, &children [i], err) < 0)
             return -1;
-    if (scan_read (scan, &object->digest, &data, err) < 0)
+    if (scan_read (scan, object, &data, err) < 0)
         return -1;
     return depot_put (depot, object->kind, &object->digest, data.data, data.size, err);
 }
 
 int tree_store (scan_t *scan, depot_t *depot, err_t *err)
 {
-    scan_object_t root = { .kind = OBJECT_FOLDER, .digest = *scan_root (scan) };
+    scan_object_t root = scan_top (scan);
     if (depot_begin (depot, err) < 0)
         return -1;
     if (store (scan, depot, &root, err) < 0) {

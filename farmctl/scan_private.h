@@ -1,0 +1,20 @@
+/* scan_private.h - what scan.c and scan_objects.c share. */
+#ifndef FARM_SCAN_PRIVATE_H
+#define FARM_SCAN_PRIVATE_H
+
+#include "farmctl/scan.h"
+#include "farmctl/stat_cache.h"
+#include "farmctl/walk.h"
+
+struct scan {
+    walk_t *walk;
+    stat_cache_t *cache;        /* NULL for none */
+    digest_t root;
+    uint64_t files, files_read, bytes;
+};
+
+/* The bytes of a folder's listing, and of the root; replaces out. */
+void scan_write_listing (const scan_t *self, size_t folder, buffer_t *out);
+void scan_write_root (const scan_t *self, buffer_t *out);
+
+#endif
