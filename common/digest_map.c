@@ -43,7 +43,7 @@ static void grow (digest_map_t *self)
 void digest_map_set (digest_map_t *self, const digest_t *digest, size_t value)
 {
     assert (value < UINT32_MAX);
-    if (2 * (self->count + 1) > self->slot_count)
+    if (4 * (self->count + 1) > 3 * self->slot_count)
         grow (self);
     slot_t *slot = slot_of (self, digest);
     self->count += !slot->number;

@@ -5,7 +5,7 @@
 #include "common/digest.h"
 
 typedef struct {
-    struct digest_map_slot *slots;      /* a power of two, at most half of them taken */
+    struct digest_map_slot *slots;      /* a power of two, at most three quarters of them taken */
     size_t slot_count, count;
 } digest_map_t;
 

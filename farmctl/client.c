@@ -100,6 +100,11 @@ const char *client_endpoint (const client_t *self)
     return self->control.endpoint;
 }
 
+bool client_has_heard (const client_t *self)
+{
+    return self->is_heard;
+}
+
 const uint8_t *client_server_key (const client_t *self)
 {
     return self->server_key;
@@ -167,12 +172,12 @@ int client_refusal (const msg_t *message, err_t *err)
     return err_set (err, err_from_name (msg_text (message, "code")), "%s", text ? text : "refused without a reason");
 }
 
-/* 1: something can be received from one of the lines (b may be NULL); 0: not in time; -1: a line is refused, or a signal is to
- * end us. */
-static int wait_lines (line_t *a, line_t *b, int64_t deadline, err_t *err)
+/* 1: something can be received from one of the lines (b may be NULL) or read from fd (-1 for none); 0: not in time; -1: a line is
+ * refused, or a signal is to end us. */
+static int wait_lines (line_t *a, line_t *b, int fd, int64_t deadline, err_t *err)
 {
     for (;;) {
-        zmq_pollitem_t items [2 * LINE_ITEMS];
+        zmq_pollitem_t items [2 * LINE_ITEMS + 1];
         if (interrupt_seen ())
             return err_set (err, ERR_INTERRUPTED, "interrupted");
         if (line_has_input (a) || (b && line_has_input (b)))
@@ -181,8 +186,11 @@ static int wait_lines (line_t *a, line_t *b, int64_t deadline, err_t *err)
             return -1;
         int count = line_items (a, items);
         count += b ? line_items (b, items + count) : 0;
+        items [count] = (zmq_pollitem_t) { .fd = fd, .events = ZMQ_POLLIN };
         int64_t left = deadline - clock_boot_ms ();
-        int rc = zmq_poll (items, count, left < 0 ? 0 : (long) left);
+        int rc = zmq_poll (items, count + (fd >= 0), left < 0 ? 0 : (long) left);
+        if (rc > 0 && fd >= 0 && items [count].revents)
+            return 1;
         if (rc == 0 && left <= 0)
             return 0;
         if (rc < 0 && errno != EINTR)
@@ -192,7 +200,7 @@ static int wait_lines (line_t *a, line_t *b, int64_t deadline, err_t *err)
 
 static int wait_line (line_t *line, int64_t deadline, err_t *err)
 {
-    int rc = wait_lines (line, NULL, deadline, err);
+    int rc = wait_lines (line, NULL, -1, deadline, err);
     if (rc == 0)
         return err_set (err, ERR_TIMEOUT, "coordinator %s does not answer", line->endpoint);
     return rc;
@@ -339,7 +347,25 @@ int client_wait (client_t *self, int timeout_ms, err_t *err)
 {
     if (zlistx_size (self->unasked))
         return 1;
-    return wait_lines (&self->control, &self->objects, clock_boot_ms () + timeout_ms, err);
+    return wait_lines (&self->control, &self->objects, -1, clock_boot_ms () + timeout_ms, err);
+}
+
+int client_wait_objects (client_t *self, int fd, int timeout_ms, err_t *err)
+{
+    if (open_line (self, &self->objects, err) < 0)
+        return -1;
+    return wait_lines (&self->objects, NULL, fd, clock_boot_ms () + timeout_ms, err);
+}
+
+bool client_has_objects (const client_t *self)
+{
+    return line_has_input (&self->objects);
+}
+
+int client_silence (const client_t *self, int timeout_ms, err_t *err)
+{
+    say_silence (&self->objects, timeout_ms, err);
+    return -1;
 }
 
 int client_open (client_t *self, err_t *err)

@@ -47,6 +47,11 @@ msg_t *client_next (client_t *self, int timeout_ms, err_t *err);
  * or refused as with client_ask. */
 int client_wait (client_t *self, int timeout_ms, err_t *err);
 
+/* The same for the objects connection, or until fd can be read; can something be taken from it? client_silence is the error for one who has waited in vain. */
+int client_wait_objects (client_t *self, int fd, int timeout_ms, err_t *err);
+bool client_has_objects (const client_t *self);
+int client_silence (const client_t *self, int timeout_ms, err_t *err);
+
 /* An `error` message as err. Returns -1. */
 int client_refusal (const msg_t *message, err_t *err);
 
@@ -56,6 +61,9 @@ int client_open_objects (client_t *self, err_t *err);
 
 /* Say hello and wait for the coordinator's `welcome` (borrowed header; NULL with err). */
 const json_t *client_greet (client_t *self, int timeout_ms, err_t *err);
+
+/* Has the coordinator answered anything? */
+bool client_has_heard (const client_t *self);
 
 /* tcp://host:port of the control connection. */
 const char *client_endpoint (const client_t *self);

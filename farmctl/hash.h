@@ -4,9 +4,23 @@
 
 #include "farmctl/walk.h"
 
-/* Fill content and, of long files, chunks of every file that is not known, with as many threads as there are processors; content of a long
- * file still lacks its lists. A file that changes while it is read is read again, at most three times, then ERR_USAGE
- * names it. */
+typedef struct hasher hasher_t;
+
+/* What is done with an object of a file, right after it was hashed: data is borrowed. */
+typedef void (hash_take) (void *argument, const digest_t *digest, const void *data, size_t size);
+
+enum { HASH_WINDOW = 1024 * 1024 };
+
+/* For the files of walk (borrowed) that are neither known nor read. */
+hasher_t *hasher_new (walk_t *walk);
+void hasher_destroy (hasher_t **self);
+
+/* Read the next file: content and, of a long one, chunks; content of a long file still lacks its lists. window is HASH_WINDOW bytes of
+ * the calling thread's; take may be NULL. A file that changes while it is read is read again, at most three times, then ERR_USAGE names
+ * it; its objects are given each time. 1; 0: there are no more, or another thread failed; -1. */
+int hasher_next (hasher_t *self, uint8_t *window, hash_take *take, void *argument, err_t *err);
+
+/* Read them all, with as many threads as there are processors. */
 int hash_files (walk_t *walk, err_t *err);
 
 /* Cut data, which is longer than an object: as for a file. */

@@ -1,36 +1,34 @@
-/* packer.c - each thread takes the next object until its pack is full, and puts the pack on a short shelf, from where the
- * sender takes it. A full shelf makes the threads wait, so memory does not grow with the context. What fits a few messages
- * is packed by the caller itself. */
+/* packer.c - each thread fills a pack of its own, and puts it on a short shelf when it is full, from where the sender takes it. A
+ * full shelf makes the threads wait, so memory does not grow with the context. */
 #include "farmctl/packer.h"
 
-#include <assert.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "common/crew.h"
+#include "common/msg.h"
 #include "common/pack.h"
 
-enum { SHELF_MAX = 8, FEW_BYTES = 512 * 1024 };
+enum { SHELF_MAX = 8 };
 
 typedef struct {
     buffer_t body;
     uint64_t objects;
 } pack_t;
 
-/* One thread's, or the caller's. */
-typedef struct {
-    buffer_t object;                /* the one in hand, */
-    const scan_object_t *in_hand;   /* which did not fit the last pack; NULL for none */
-} hand_t;
+struct hand {
+    packer_t *packer;
+    pack_t pack;
+};
 
 struct packer {
-    const scan_t *scan;
-    const scan_object_t *const *objects;
-    size_t count;
-    atomic_size_t next;
-    hand_t own;
-    crew_t *crew;                   /* NULL: the caller packs */
+    packer_work *work;
+    void *argument;
+    int fd;
+    crew_t *crew;                   /* NULL: the caller has packed */
     pthread_mutex_t lock;           /* for all below */
     pthread_cond_t changed;
     pack_t shelf [SHELF_MAX];
@@ -39,37 +37,17 @@ struct packer {
     err_t err;
 };
 
-/* -- one pack --------------------------------------------------------------------------------------------------- */
-
-static int take_in_hand (packer_t *self, hand_t *hand, err_t *err)
-{
-    if (hand->in_hand)
-        return 1;
-    size_t at = atomic_fetch_add (&self->next, 1);
-    if (at >= self->count)
-        return 0;
-    if (scan_read (self->scan, self->objects [at], &hand->object, err) < 0)
-        return -1;
-    hand->in_hand = self->objects [at];
-    return 1;
-}
-
-/* 1 when there is something in it. */
-static int fill (packer_t *self, hand_t *hand, pack_t *pack, err_t *err)
-{
-    int rc;
-    buffer_clear (&pack->body);
-    pack->objects = 0;
-    while ((rc = take_in_hand (self, hand, err)) == 1) {
-        if (!pack_add (&pack->body, hand->in_hand->kind, &hand->in_hand->digest, hand->object.data, hand->object.size))
-            break;
-        pack->objects++;
-        hand->in_hand = NULL;
-    }
-    return rc < 0 ? -1 : pack->objects > 0;
-}
-
 /* -- threads ---------------------------------------------------------------------------------------------------- */
+
+static void wake (const packer_t *self)
+{
+    eventfd_write (self->fd, 1);
+}
+
+void hand_wake (const hand_t *self)
+{
+    wake (self->packer);
+}
 
 /* False when nobody wants it. Takes the pack's body. */
 static bool shelve (packer_t *self, pack_t *pack)
@@ -81,10 +59,24 @@ static bool shelve (packer_t *self, pack_t *pack)
     if (is_wanted) {
         self->shelf [self->shelved++] = *pack;
         *pack = (pack_t) { .objects = 0 };
-        pthread_cond_broadcast (&self->changed);
     }
     pthread_mutex_unlock (&self->lock);
+    wake (self);
     return is_wanted;
+}
+
+bool hand_add (hand_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size)
+{
+    buffer_reserve (&self->pack.body, MSG_BODY_MAX);
+    if (!pack_add (&self->pack.body, kind, digest, data, size)) {
+        if (!shelve (self->packer, &self->pack))
+            return false;
+        buffer_reserve (&self->pack.body, MSG_BODY_MAX);
+        if (!pack_add (&self->pack.body, kind, digest, data, size))
+            abort ();               /* an object of ours is larger than an object may be */
+    }
+    self->pack.objects++;
+    return true;
 }
 
 static void leave (packer_t *self, const err_t *err)
@@ -97,46 +89,49 @@ static void leave (packer_t *self, const err_t *err)
     self->packing--;
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
+    wake (self);
 }
 
 static void pack_some (void *argument)
 {
     packer_t *self = argument;
-    hand_t hand = { .in_hand = NULL };
-    pack_t pack = { .objects = 0 };
+    hand_t hand = { .packer = self };
     err_t err;
-    int rc;
-    while ((rc = fill (self, &hand, &pack, &err)) == 1 && shelve (self, &pack))
-        ;
+    int rc = self->work (self->argument, &hand, &err);
+    if (rc == 0 && hand.pack.objects)
+        shelve (self, &hand.pack);
     leave (self, rc < 0 ? &err : NULL);
-    buffer_free (&pack.body);
-    buffer_free (&hand.object);
+    buffer_free (&hand.pack.body);
 }
 
 /* -- the face --------------------------------------------------------------------------------------------------- */
 
-static bool are_few (const scan_object_t *const *objects, size_t count)
+/* A thread that is ready at once waits at the lock until it is counted. */
+static void start (packer_t *self)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count && bytes <= FEW_BYTES; i++)
-        bytes += objects [i]->size_bytes;
-    return bytes <= FEW_BYTES;
-}
-
-packer_t *packer_new (const scan_t *scan, const scan_object_t *const *objects, size_t count)
-{
-    packer_t *self = mem_alloc (sizeof *self);
-    self->scan = scan;
-    self->objects = objects;
-    self->count = count;
-    pthread_mutex_init (&self->lock, NULL);
-    pthread_cond_init (&self->changed, NULL);
-    if (are_few (objects, count))
-        return self;
-    pthread_mutex_lock (&self->lock);       /* a thread that is ready at once waits here until it is counted */
+    pthread_mutex_lock (&self->lock);
     self->crew = crew_new (pack_some, self, CREW_ALL);
     self->packing = crew_size (self->crew);
+    if (self->packing == 0) {
+        self->is_failed = true;
+        err_set (&self->err, ERR_FARM, "no thread can be started: this user has too many processes");
+    }
     pthread_mutex_unlock (&self->lock);
+}
+
+packer_t *packer_new (packer_work *work, void *argument, bool is_little)
+{
+    packer_t *self = mem_alloc (sizeof *self);
+    self->work = work;
+    self->argument = argument;
+    self->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init (&self->lock, NULL);
+    pthread_cond_init (&self->changed, NULL);
+    if (is_little) {
+        self->packing = 1;
+        pack_some (self);
+    } else
+        start (self);
     return self;
 }
 
@@ -152,43 +147,48 @@ void packer_destroy (packer_t **self_p)
     crew_destroy (&self->crew);
     for (size_t i = 0; i < self->shelved; i++)
         buffer_free (&self->shelf [i].body);
-    buffer_free (&self->own.object);
     pthread_mutex_destroy (&self->lock);
     pthread_cond_destroy (&self->changed);
+    auto_close (&self->fd);
     free (self);
     *self_p = NULL;
 }
 
-static int take_from_shelf (packer_t *self, pack_t *pack, err_t *err)
+int packer_take (packer_t *self, buffer_t *body, uint64_t *objects, err_t *err)
 {
     int rc = 0;
     pthread_mutex_lock (&self->lock);
-    while (!self->shelved && self->packing && !self->is_failed)
-        pthread_cond_wait (&self->changed, &self->lock);
     if (self->is_failed) {
         rc = -1;
         if (err)
             *err = self->err;
     } else if (self->shelved) {
         rc = 1;
-        *pack = self->shelf [--self->shelved];
+        buffer_free (body);
+        *body = self->shelf [0].body;
+        *objects = self->shelf [0].objects;
+        memmove (self->shelf, self->shelf + 1, --self->shelved * sizeof *self->shelf);
         pthread_cond_broadcast (&self->changed);
     }
     pthread_mutex_unlock (&self->lock);
     return rc;
 }
 
-int packer_next (packer_t *self, buffer_t *body, uint64_t *objects, err_t *err)
+bool packer_is_done (packer_t *self)
 {
-    pack_t pack = { .body = *body };
-    int rc;
-    if (self->crew && crew_size (self->crew)) {
-        buffer_free (body);
-        pack = (pack_t) { .objects = 0 };
-        rc = take_from_shelf (self, &pack, err);
-    } else
-        rc = fill (self, &self->own, &pack, err);
-    *body = pack.body;
-    *objects = pack.objects;
-    return rc;
+    pthread_mutex_lock (&self->lock);
+    bool is_done = self->packing == 0 && self->shelved == 0 && !self->is_failed;
+    pthread_mutex_unlock (&self->lock);
+    return is_done;
+}
+
+int packer_fd (const packer_t *self)
+{
+    return self->fd;
+}
+
+void packer_reset (const packer_t *self)
+{
+    eventfd_t count;
+    eventfd_read (self->fd, &count);
 }

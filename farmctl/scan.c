@@ -144,12 +144,37 @@ void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files)
     *files = self->walk->unread_files;
 }
 
+static bool is_news (const node_t *node)
+{
+    return node->kind == TREE_FILE && !node->is_known;
+}
+
 bool scan_has_news (const scan_t *self)
 {
     for (size_t i = 0; i < self->walk->count; i++)
-        if (self->walk->nodes [i].kind == TREE_FILE && !self->walk->nodes [i].is_known)
+        if (is_news (&self->walk->nodes [i]))
             return true;
     return false;
+}
+
+uint64_t scan_news_bytes (const scan_t *self)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < self->walk->count; i++)
+        bytes += is_news (&self->walk->nodes [i]) ? self->walk->nodes [i].stamp.size_bytes : 0;
+    return bytes;
+}
+
+void scan_note_streamed (scan_t *self)
+{
+    self->has_streamed = true;
+    for (size_t i = 0; i < self->walk->count; i++)
+        self->walk->nodes [i].is_sent = self->walk->nodes [i].is_read;
+}
+
+bool scan_has_streamed (const scan_t *self)
+{
+    return self->has_streamed;
 }
 
 bool scan_is_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE])

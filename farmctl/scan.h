@@ -39,8 +39,9 @@ uint64_t scan_files_read (const scan_t *self);      /* of them, opened and read 
 /* Left out because nothing reads it: folders, not counting what is in them, and files. 0 and 0 for a context that is whole. */
 void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files);
 
-/* Is there a file that has to be opened? Known from scan_names on. */
+/* Is there a file that has to be opened, and how long are these together? Known from scan_names on. */
 bool scan_has_news (const scan_t *self);
+uint64_t scan_news_bytes (const scan_t *self);
 
 /* Is this very tree what was sent last to the coordinator with this key, as far as the stat cache knows? */
 bool scan_is_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
@@ -50,6 +51,11 @@ bool scan_is_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
 bool scan_was_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
 bool scan_is_old (const scan_t *self, const scan_object_t *object);
 void scan_note_sent (const scan_t *self, const uint8_t server_key [KEY_SIZE]);
+
+/* All content that was read until now has been sent. Is a piece of content among it? And is there any? */
+void scan_note_streamed (scan_t *self);
+bool scan_is_streamed (const scan_t *self, const scan_object_t *object);
+bool scan_has_streamed (const scan_t *self);
 
 /* The root, and the objects that an object names (none for content), children of a folder or parts of a list; the caller frees. */
 scan_object_t scan_top (const scan_t *self);

@@ -133,6 +133,11 @@ bool scan_is_old (const scan_t *self, const scan_object_t *object)
     return object->node != SCAN_ROOT && self->walk->nodes [object->node].is_known;
 }
 
+bool scan_is_streamed (const scan_t *self, const scan_object_t *object)
+{
+    return object->kind == OBJECT_CONTENT && object->node < self->walk->count && self->walk->nodes [object->node].is_sent;
+}
+
 /* -- reading again ---------------------------------------------------------------------------------------------- */
 
 static int read_piece (const scan_t *self, const scan_object_t *object, buffer_t *out, err_t *err)

@@ -1,4 +1,4 @@
-/* scan_private.h - what scan.c and scan_objects.c share. */
+/* scan_private.h - what scan.c, scan_objects.c and stream.c share. */
 #ifndef FARM_SCAN_PRIVATE_H
 #define FARM_SCAN_PRIVATE_H
 
@@ -11,6 +11,7 @@ struct scan {
     stat_cache_t *cache;        /* NULL for none */
     digest_t root;
     uint64_t files, files_read, bytes;
+    bool has_streamed;
 };
 
 /* The bytes of a folder's listing, and of the root; replaces out. */

@@ -10,6 +10,7 @@
 #include "farmctl/output.h"
 #include "farmctl/request.h"
 #include "farmctl/scan.h"
+#include "farmctl/stream.h"
 #include "farmctl/submit_options.h"
 #include "farmctl/track.h"
 #include "farmctl/upload.h"
@@ -146,7 +147,7 @@ static int scan (submission_t *self, err_t *err)
     if (scan_names (&self->scan, self->options.context, self->ignore_path, reach, cache_folder, err) < 0)
         return err_wrap (err, "read the context %s", self->options.context);
     bool has_news = scan_has_news (self->scan);
-    if (has_news && check_platforms (self, err) < 0)
+    if (has_news && (check_platforms (self, err) < 0 || stream_content (self->client, self->scan, &self->stats, err) < 0))
         return -1;
     if (scan_content (self->scan, err) < 0)
         return err_wrap (err, "read the context %s", self->options.context);

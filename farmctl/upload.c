@@ -1,20 +1,20 @@
 /* upload.c - asks from the root down what is missing, then sends that: content first, then folders and lists from the leaves
  * up, as the coordinator's depot takes an object only when all that it names is there. Objects that are there are not looked below, so an unchanged context is
- * one question. Up to eight messages are on the way; the coordinator takes them in the order in which they were sent.
+ * one question.
  *
  * When the coordinator falls silent after it has spoken, everything on the way may be lost: then it is asked again from the
  * root, and what it stored before is not sent again. */
 #include "farmctl/upload.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/digest_map.h"
 #include "common/pack.h"
 #include "farmctl/packer.h"
 
-enum { ON_THE_WAY_MAX = 8, QUESTION_MAX = 8192, ANSWER_MS = 10000, SILENCE_MS = 60000, DEPTH_MAX = 1024 };
+enum { QUESTION_MAX = 8192, LITTLE_BYTES = 512 * 1024, DEPTH_MAX = 1024 };
 
 typedef struct {
     scan_object_t object;
@@ -22,20 +22,17 @@ typedef struct {
 } item_t;
 
 typedef struct {
-    client_t *client;
-    scan_t *scan;
+    courier_t courier;
+    const scan_t *scan;
     const scan_object_t *beside;    /* a piece of content that is not of the scan, and its bytes; NULL for none */
     const void *beside_data;
     bool trusts_last;               /* the coordinator has what it had of the tree that was sent last */
-    upload_stats_t *stats;
+    bool trusts_stream;             /* and what was sent while it was read */
     item_t *items;              /* each object that was asked for, in that order: level by level */
     size_t count, capacity;
     digest_map_t by_digest;
     buffer_t pack, object;      /* the message being filled, and one object for it */
     uint64_t pack_objects;
-    int on_the_way;
-    int64_t first_seq;          /* of this try: answers to earlier ones are dropped */
-    int64_t heard_ms;           /* when an answer came last; 0 never */
 } upload_t;
 
 /* -- messages on the way ---------------------------------------------------------------------------------------- */
@@ -44,8 +41,6 @@ static int take_missing (upload_t *self, const msg_t *answer, err_t *err)
 {
     size_t size;
     const uint8_t *body = msg_body (answer, &size);
-    if (size % DIGEST_SIZE)
-        return err_set (err, ERR_PROTOCOL, "the coordinator's answer about missing objects is cut");
     for (size_t i = 0; i < size; i += DIGEST_SIZE) {
         digest_t digest;
         memcpy (digest.bytes, body + i, DIGEST_SIZE);
@@ -57,45 +52,22 @@ static int take_missing (upload_t *self, const msg_t *answer, err_t *err)
     return 0;
 }
 
-static int take_answer (upload_t *self, err_t *err)
-{
-    for (;;) {
-        AUTO (msg) msg_t *answer = client_next_objects (self->client, ANSWER_MS, err);
-        if (!answer)
-            return -1;
-        int64_t re = msg_int (answer, "re");
-        if (re && re < self->first_seq)
-            continue;
-        self->heard_ms = clock_boot_ms ();
-        self->on_the_way--;
-        if (msg_is (answer, "error"))
-            return client_refusal (answer, err);
-        if (msg_is (answer, "missing"))
-            return take_missing (self, answer, err);
-        if (!msg_is (answer, "stored"))
-            return err_set (err, ERR_PROTOCOL, "the coordinator answers \"%s\" to an upload", msg_verb (answer));
-        return 0;
-    }
-}
-
 static int take_answers (upload_t *self, int until, err_t *err)
 {
-    while (self->on_the_way > until)
-        if (take_answer (self, err) < 0)
+    while (self->courier.on_the_way > until) {
+        AUTO (msg) msg_t *answer = courier_answer (&self->courier, err);
+        if (!answer || (msg_is (answer, "missing") && take_missing (self, answer, err) < 0))
             return -1;
+    }
     return 0;
 }
 
-static int post (upload_t *self, const char *verb, const void *body, size_t size, err_t *err)
+/* Those that are there. */
+static int take_ready (upload_t *self, err_t *err)
 {
-    if (take_answers (self, ON_THE_WAY_MAX - 1, err) < 0)
-        return -1;
-    int64_t seq = client_send_objects (self->client, verb, NULL, body, size, err);
-    if (seq < 0)
-        return -1;
-    if (self->first_seq == 0)
-        self->first_seq = seq;
-    self->on_the_way++;
+    while (self->courier.on_the_way > 0 && client_has_objects (self->courier.client))
+        if (take_answers (self, self->courier.on_the_way - 1, err) < 0)
+            return -1;
     return 0;
 }
 
@@ -117,20 +89,28 @@ static void add_item (upload_t *self, const scan_object_t *object)
 
 static int ask (upload_t *self, size_t from, size_t to, err_t *err)
 {
-    AUTO_BUFFER buffer_t body = { 0 };
+    AUTO_BUFFER buffer_t digests = { 0 };
     for (size_t i = from; i < to; i++)
-        buffer_append (&body, self->items [i].object.digest.bytes, DIGEST_SIZE);
-    self->stats->questions++;
-    return post (self, "missing", body.data, body.size, err);
+        buffer_append (&digests, self->items [i].object.digest.bytes, DIGEST_SIZE);
+    if (take_answers (self, COURIER_MAX - 1, err) < 0)
+        return -1;
+    return courier_ask (&self->courier, &digests, err) < 0 ? -1 : 0;
+}
+
+/* The items from one on, and their answers. */
+static int ask_from (upload_t *self, size_t from, err_t *err)
+{
+    for (size_t at = from; at < self->count; at += QUESTION_MAX)
+        if (ask (self, at, self->count - at < QUESTION_MAX ? self->count : at + QUESTION_MAX, err) < 0)
+            return -1;
+    return take_answers (self, 0, err);
 }
 
 /* One level: the items that the level before added. */
-static int ask_level (upload_t *self, size_t from, size_t to, err_t *err)
+static int ask_level (upload_t *self, size_t from, err_t *err)
 {
-    for (size_t at = from; at < to; at += QUESTION_MAX)
-        if (ask (self, at, to - at < QUESTION_MAX ? to : at + QUESTION_MAX, err) < 0)
-            return -1;
-    if (take_answers (self, 0, err) < 0)
+    size_t to = self->count;
+    if (ask_from (self, from, err) < 0)
         return -1;
     for (size_t i = from; i < to; i++) {
         AUTO_FREE scan_object_t *children = NULL;
@@ -141,20 +121,23 @@ static int ask_level (upload_t *self, size_t from, size_t to, err_t *err)
     return 0;
 }
 
-/* With one question, all that was not in the tree that was sent last: the root, and below it what it does not share. */
+static bool is_there (const upload_t *self, const scan_object_t *object)
+{
+    return (self->trusts_last && scan_is_old (self->scan, object)) || (self->trusts_stream && scan_is_streamed (self->scan, object));
+}
+
+/* With one question, all that is not there as far as we know: the root, and below it what was not in the tree that was sent last,
+ * and not sent while it was read. */
 static int ask_news (upload_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->count; i++) {
         AUTO_FREE scan_object_t *children = NULL;
         size_t count = scan_children (self->scan, &self->items [i].object, &children);
         for (size_t j = 0; j < count; j++)
-            if (!scan_is_old (self->scan, &children [j]))
+            if (!is_there (self, &children [j]))
                 add_item (self, &children [j]);
     }
-    for (size_t at = 0; at < self->count; at += QUESTION_MAX)
-        if (ask (self, at, self->count - at < QUESTION_MAX ? self->count : at + QUESTION_MAX, err) < 0)
-            return -1;
-    return take_answers (self, 0, err);
+    return ask_from (self, 0, err);
 }
 
 static int find_missing (upload_t *self, err_t *err)
@@ -163,10 +146,10 @@ static int find_missing (upload_t *self, err_t *err)
     add_item (self, &root);
     if (self->beside)
         add_item (self, self->beside);
-    if (self->trusts_last)
+    if (self->trusts_last || self->trusts_stream)
         return ask_news (self, err);
     for (size_t from = 0, to = self->count; from < to; from = to, to = self->count)
-        if (ask_level (self, from, to, err) < 0)
+        if (ask_level (self, from, err) < 0)
             return -1;
     return 0;
 }
@@ -177,10 +160,8 @@ static int flush (upload_t *self, err_t *err)
 {
     if (self->pack_objects == 0)
         return 0;
-    if (post (self, "put", self->pack.data, self->pack.size, err) < 0)
+    if (take_answers (self, COURIER_MAX - 1, err) < 0 || courier_put (&self->courier, &self->pack, self->pack_objects, err) < 0)
         return -1;
-    self->stats->sent_objects += self->pack_objects;
-    self->stats->sent_bytes += self->pack.size;
     self->pack_objects = 0;
     buffer_clear (&self->pack);
     return 0;
@@ -198,22 +179,67 @@ static int add_to_pack (upload_t *self, const scan_object_t *object, const void 
     return 0;
 }
 
+/* What is to be read again; threads take the next one each. */
+typedef struct {
+    const scan_t *scan;
+    const scan_object_t **objects;
+    size_t count;
+    uint64_t bytes;
+    atomic_size_t next;
+} rest_t;
+
+static int read_rest (void *argument, hand_t *hand, err_t *err)
+{
+    rest_t *self = argument;
+    AUTO_BUFFER buffer_t data = { 0 };
+    for (size_t i; (i = atomic_fetch_add (&self->next, 1)) < self->count;) {
+        const scan_object_t *object = self->objects [i];
+        if (scan_read (self->scan, object, &data, err) < 0)
+            return -1;
+        if (!hand_add (hand, object->kind, &object->digest, data.data, data.size))
+            return 0;
+    }
+    return 0;
+}
+
+static void find_rest (upload_t *self, rest_t *rest)
+{
+    rest->scan = self->scan;
+    rest->objects = mem_alloc (self->count * sizeof *rest->objects);
+    for (size_t i = 0; i < self->count; i++)
+        if (self->items [i].is_missing && self->items [i].object.kind == OBJECT_CONTENT) {
+            rest->objects [rest->count++] = &self->items [i].object;
+            rest->bytes += self->items [i].object.size_bytes;
+            self->items [i].is_missing = false;
+        }
+}
+
+static int send_packs (upload_t *self, packer_t *packer, err_t *err)
+{
+    int rc;
+    while (!packer_is_done (packer)) {
+        packer_reset (packer);
+        while ((rc = packer_take (packer, &self->pack, &self->pack_objects, err)) == 1)
+            if (flush (self, err) < 0)
+                return -1;
+        if (rc < 0)
+            return -1;
+        if (!packer_is_done (packer) && (courier_wait (&self->courier, packer_fd (packer), err) < 0 || take_ready (self, err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
 /* All missing content, in the order in which it becomes ready: it names nothing, so nothing has to go before it. */
 static int send_contents (upload_t *self, err_t *err)
 {
-    AUTO_FREE const scan_object_t **objects = mem_alloc (self->count * sizeof *objects);
-    size_t count = 0;
-    int rc;
-    for (size_t i = 0; i < self->count; i++)
-        if (self->items [i].is_missing && self->items [i].object.kind == OBJECT_CONTENT) {
-            objects [count++] = &self->items [i].object;
-            self->items [i].is_missing = false;
-        }
-    AUTO (packer) packer_t *packer = packer_new (self->scan, objects, count);
-    while ((rc = packer_next (packer, &self->pack, &self->pack_objects, err)) == 1)
-        if (flush (self, err) < 0)
-            return -1;
-    return rc;
+    rest_t rest = { .count = 0 };
+    find_rest (self, &rest);
+    AUTO_FREE const scan_object_t **objects = rest.objects;
+    if (rest.count == 0)
+        return 0;
+    AUTO (packer) packer_t *packer = packer_new (read_rest, &rest, rest.bytes <= LITTLE_BYTES);
+    return send_packs (self, packer, err);
 }
 
 /* Folders and lists: children first, each once. */
@@ -264,17 +290,10 @@ static int send_missing (upload_t *self, err_t *err)
 static void forget (upload_t *self)
 {
     self->count = 0;
-    self->on_the_way = 0;
-    self->first_seq = 0;            /* set by the next question: late answers to this try are older */
+    courier_forget (&self->courier);
     self->pack_objects = 0;
     buffer_clear (&self->pack);
     digest_map_free (&self->by_digest);
-}
-
-/* A coordinator that never answered is not waited for twice; one that did is probably being restarted. */
-static bool may_try_again (const upload_t *self, const err_t *why)
-{
-    return why->code == ERR_NETWORK && self->heard_ms && clock_boot_ms () - self->heard_ms < SILENCE_MS;
 }
 
 /* The answers to what is on the way, whatever they are, as long as they come: refusals too are counted down. */
@@ -282,20 +301,21 @@ static void drop_answers (upload_t *self)
 {
     int before;
     do {
-        before = self->on_the_way;
+        AUTO (msg) msg_t *answer = NULL;
+        before = self->courier.on_the_way;
         if (before > 0)
-            take_answer (self, NULL);
-    } while (self->on_the_way < before);
+            answer = courier_answer (&self->courier, NULL);
+    } while (self->courier.on_the_way < before);
 }
 
 /* Where the coordinator has lost something since (collected, or damaged), it refuses the folder that names it. */
 static int attempt (upload_t *self, err_t *err)
 {
     int rc = find_missing (self, err) < 0 ? -1 : send_missing (self, err);
-    if (rc == 0 || !self->trusts_last || err->code != ERR_PROTOCOL)
+    if (rc == 0 || !(self->trusts_last || self->trusts_stream) || err->code != ERR_PROTOCOL)
         return rc;
     drop_answers (self);
-    self->trusts_last = false;
+    self->trusts_last = self->trusts_stream = false;
     forget (self);
     return attempt (self, err);
 }
@@ -304,11 +324,13 @@ static int persist (upload_t *self, err_t *err)
 {
     err_t why = { 0 };
     int rc;
-    self->trusts_last = scan_was_sent (self->scan, client_server_key (self->client));
-    while ((rc = attempt (self, &why)) < 0 && may_try_again (self, &why))
+    const uint8_t *server_key = client_server_key (self->courier.client);
+    self->trusts_last = scan_was_sent (self->scan, server_key);
+    self->trusts_stream = scan_has_streamed (self->scan);
+    while ((rc = attempt (self, &why)) < 0 && courier_may_try_again (&self->courier, &why))
         forget (self);
     if (rc == 0)
-        scan_note_sent (self->scan, client_server_key (self->client));
+        scan_note_sent (self->scan, server_key);
     else if (err)
         *err = why;
     forget (self);
@@ -318,19 +340,19 @@ static int persist (upload_t *self, err_t *err)
     return rc < 0 ? err_wrap (err, "send the context") : 0;
 }
 
-int upload_context (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err)
+int upload_context (client_t *client, const scan_t *scan, upload_stats_t *stats, err_t *err)
 {
-    upload_t self = { .client = client, .scan = scan, .stats = stats };
+    upload_t self = { .courier = courier_of (client, stats), .scan = scan };
     return persist (&self, err);
 }
 
-int upload_build (client_t *client, scan_t *scan, const void *data, size_t size, digest_t *digest, upload_stats_t *stats,
+int upload_build (client_t *client, const scan_t *scan, const void *data, size_t size, digest_t *digest, upload_stats_t *stats,
                   err_t *err)
 {
     if (size > OBJECT_MAX)
         return err_set (err, ERR_USAGE, "the Dockerfile has %zu bytes; the limit is %d", size, OBJECT_MAX);
     *digest = digest_of (data, size);
     scan_object_t beside = { .kind = OBJECT_CONTENT, .digest = *digest, .size_bytes = (uint32_t) size, .node = SCAN_BESIDE };
-    upload_t self = { .client = client, .scan = scan, .beside = &beside, .beside_data = data, .stats = stats };
+    upload_t self = { .courier = courier_of (client, stats), .scan = scan, .beside = &beside, .beside_data = data };
     return persist (&self, err);
 }

@@ -3,20 +3,14 @@
 #ifndef FARM_UPLOAD_H
 #define FARM_UPLOAD_H
 
-#include "farmctl/client.h"
+#include "farmctl/courier.h"
 #include "farmctl/scan.h"
 
-typedef struct {
-    uint64_t sent_objects;
-    uint64_t sent_bytes;            /* bodies of `put` messages */
-    uint64_t questions;             /* `missing` messages */
-} upload_stats_t;
-
 /* When it returns 0 the whole context is on the coordinator's disk. */
-int upload_context (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err);
+int upload_context (client_t *client, const scan_t *scan, upload_stats_t *stats, err_t *err);
 
 /* The context, and with the same questions one piece of content beside it, of at most 256 KiB: the Dockerfile. */
-int upload_build (client_t *client, scan_t *scan, const void *data, size_t size, digest_t *digest, upload_stats_t *stats,
+int upload_build (client_t *client, const scan_t *scan, const void *data, size_t size, digest_t *digest, upload_stats_t *stats,
                   err_t *err);
 
 #endif

@@ -21,6 +21,8 @@ typedef struct {
     bool is_dropped : 1;            /* a left-out folder in which no line let anything in again */
     bool is_passage : 1;            /* a folder that instructions lead through, and do not read: its own time says nothing */
     bool is_known : 1;              /* as the stat cache has it: a file is not opened; of a folder, the cache has its digest */
+    bool is_read : 1;               /* a file whose content was read this time */
+    bool is_sent : 1;               /* and sent while it was: the coordinator has it */
     int64_t mtime_s;
     stamp_t stamp;
     content_t content;              /* likewise; scan.c completes it */

@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/pack.h"
+#include "farmctl/stream.h"
 #include "transfers.h"
 #include "trees.h"
 #include "worker/checkout.h"
@@ -191,6 +192,113 @@ static void a_change_is_one_question (void **state)
         fail ();
     assert_true (tree_equal (self->context, self->out));
 }
+
+/* -- sent while it is read -------------------------------------------------------------------------------------- */
+
+static scan_t *stream (farm_t *self, upload_stats_t *stats)
+{
+    err_t err = { 0 };
+    AUTO (scan) scan_t *scan = NULL;
+    *stats = (upload_stats_t) { 0 };
+    if (scan_names (&scan, self->context, NULL, NULL, NULL, &err) < 0 || stream_content (self->client, scan, stats, &err) < 0)
+        fail_msg ("%s", err.text);
+    return take (&scan);
+}
+
+static void end_stream (farm_t *self, scan_t *scan, upload_stats_t *stats)
+{
+    err_t err = { 0 };
+    if (scan_content (scan, &err) < 0 || upload_context (self->client, scan, stats, &err) < 0)
+        fail_msg ("%s", err.text);
+}
+
+static void assert_is_there (farm_t *self, scan_t *scan)
+{
+    err_t err = { 0 };
+    fetch_stats_t fetched;
+    fetch (self, scan_root (scan), &fetched);
+    if (checkout_context (self->cache, scan_root (scan), self->out, NULL, &err) < 0)
+        fail_msg ("%s", err.text);
+    assert_true (tree_equal (self->context, self->out));
+    tree_remove (self->out);
+}
+
+/* Content each once, whatever is equal; then folders and lists in one question. Once more: what is there is asked about, and not sent. */
+static void a_large_context_is_sent_while_it_is_read (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    make_thousand (self);
+    for (int i = 0; i < 5; i++) {
+        char name [20];
+        snprintf (name, sizeof name, "twin-%d", i);
+        tree_file (self->context, name, 3000000, 7, 0644);
+        snprintf (name, sizeof name, "twin-%d-small", i);
+        tree_file (self->context, name, 50, 8, 0644);
+    }
+    AUTO (scan) scan_t *scan = stream (self, &sent);
+    assert_in_range (sent.sent_bytes, 3000000, 4000000);
+    uint64_t contents = sent.sent_objects, questions = sent.questions;
+    assert_true (contents > 1000 + 1 + 3000000 / OBJECT_MAX && questions < 40);
+    end_stream (self, scan, &sent);
+    assert_int_equal (sent.sent_objects, contents + 10 + 3);        /* the folders, the list, the context's folder, the root */
+    assert_int_equal (sent.questions, questions + 1);
+    assert_is_there (self, scan);
+    AUTO (scan) scan_t *again = stream (self, &sent);
+    end_stream (self, again, &sent);
+    assert_int_equal (sent.sent_objects, 0);
+    assert_true (digest_equal (scan_root (scan), scan_root (again)));
+}
+
+/* The bytes that were read are those that are sent. */
+static void what_changes_behind_the_reading_is_not_missed (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    err_t err = { 0 };
+    tree_file (self->context, "large", 5000000, 1, 0644);
+    tree_file (self->context, "small", 100, 2, 0644);
+    AUTO (scan) scan_t *scan = stream (self, &sent);
+    tree_file (self->context, "large", 5000000, 3, 0644);
+    end_stream (self, scan, &sent);
+    fetch (self, scan_root (scan), &fetched);
+    assert_int_equal (checkout_context (self->cache, scan_root (scan), self->out, NULL, &err), 0);
+    tree_file (self->context, "large", 5000000, 1, 0644);
+    AUTO_FREE char *compare = mem_printf ("cmp '%s/large' '%s/large'", self->context, self->out);
+    assert_int_equal (system (compare), 0);
+}
+
+/* Not where that is not worth it. */
+static void a_small_context_is_read_before_it_is_sent (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    tree_file (self->context, "file", 100000, 1, 0644);
+    AUTO (scan) scan_t *scan = stream (self, &sent);
+    assert_int_equal (sent.sent_objects + sent.questions, 0);
+    end_stream (self, scan, &sent);
+    assert_is_there (self, scan);
+}
+
+static void an_unreadable_file_ends_the_stream (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent = { 0 };
+    err_t err = { 0 };
+    AUTO (scan) scan_t *scan = NULL;
+    AUTO_FREE char *path = file_join (self->context, "500/gone");
+    tree_file (self->context, "large", 9000000, 1, 0644);
+    tree_folder (self->context, "500", 0755);
+    tree_file (self->context, "500/gone", 100, 1, 0644);
+    assert_int_equal (scan_names (&scan, self->context, NULL, NULL, NULL, &err), 0);
+    assert_int_equal (unlink (path), 0);
+    assert_int_equal (stream_content (self->client, scan, &sent, &err), -1);
+    assert_int_equal (err.code, ERR_USAGE);
+    assert_non_null (strstr (err.text, "/500/gone cannot be read"));
+}
+
+/* -- what is not there any more --------------------------------------------------------------------------------- */
 
 static void what_a_coordinator_lost_is_sent_again (void **state)
 {
@@ -393,6 +501,30 @@ static void a_fetch_outlives_a_restart_of_the_coordinator (void **state)
     assert_int_equal (fetched.objects, sent.sent_objects);
 }
 
+static void *start_again_when_something_was_sent (void *argument)
+{
+    farm_t *self = argument;
+    while (*(volatile uint64_t *) &self->sent.sent_bytes < 10000000)
+        usleep (1000);
+    return start_again (self);
+}
+
+static void a_stream_outlives_a_restart_of_the_coordinator (void **state)
+{
+    farm_t *self = *state;
+    pthread_t thread;
+    char name [20];
+    for (int i = 0; i < 8; i++) {
+        snprintf (name, sizeof name, "large-%d", i);
+        tree_file (self->context, name, 20000000, (unsigned) i, 0644);
+    }
+    assert_int_equal (pthread_create (&thread, NULL, start_again_when_something_was_sent, self), 0);
+    AUTO (scan) scan_t *scan = stream (self, &self->sent);
+    pthread_join (thread, NULL);
+    end_stream (self, scan, &self->sent);
+    assert_is_there (self, scan);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
 
 int main (void)
@@ -404,6 +536,10 @@ int main (void)
         TEST (an_unchanged_context_is_one_question),
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),
         TEST (a_change_is_one_question),
+        TEST (a_large_context_is_sent_while_it_is_read),
+        TEST (what_changes_behind_the_reading_is_not_missed),
+        TEST (a_small_context_is_read_before_it_is_sent),
+        TEST (an_unreadable_file_ends_the_stream),
         TEST (what_a_coordinator_lost_is_sent_again),
         TEST (what_is_damaged_at_the_coordinator_is_told_and_sent_again),
         TEST (a_dockerfile_travels_beside_the_context),
@@ -412,6 +548,7 @@ int main (void)
         TEST (what_came_compressed_is_stored_as_it_came),
         TEST (bytes_of_another_digest_are_not_stored),
         TEST (a_fetch_outlives_a_restart_of_the_coordinator),
+        TEST (a_stream_outlives_a_restart_of_the_coordinator),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ typedef struct {
     client_t *client;
     zsock_t *objects;           /* the worker's */
     depot_t *cache;
+    upload_stats_t sent;        /* of a send that another thread watches */
 } farm_t;
 
 /* For cmocka: state is a farm_t with an empty context. */
