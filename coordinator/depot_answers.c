@@ -65,7 +65,7 @@ void answer_missing (depot_service_t *self, request_t *request)
         return;
     }
     for (ssize_t i = 0; i < count; i++)
-        if (!depot_has (self->depot, &digests [i]))
+        if (!depot_has (self->depot, &digests [i]) && lost_check (self, request, &digests [i], NULL) == 0)
             buffer_append (&absent, digests [i].bytes, DIGEST_SIZE);
     answer (self, request, "missing", header_to (request), &absent);
 }
@@ -88,6 +88,11 @@ void answer_want (depot_service_t *self, request_t *request)
         } else if (!pack_add_zip (&pack, kind, &digests [i], object.size, &zip))
             break;
     }
+    if (count < 0 && err.code == ERR_NOT_FOUND) {
+        err_t why = err;
+        err_set (&err, why.code, "%s: submit again, which sends what is missing", why.text);
+    }
+    lost_tell (self);                   /* first: whoever hears the answer shall find that it is being looked for */
     if (count < 0)
         answer_error (self, request, &err);
     else
@@ -138,7 +143,8 @@ static int64_t put_pack (depot_service_t *self, const request_t *request, err_t 
     int rc;
     pack_reader_init (&reader, body, body_size);
     while ((rc = pack_read (&reader, &kind, &digest, &data, &size, err)) == 1) {
-        if (depot_put_zip (self->depot, kind, &digest, data, size, &reader.zip, err) < 0) {
+        if (lost_check (self, request, &digest, err) < 0
+        ||  depot_put_zip (self->depot, kind, &digest, data, size, &reader.zip, err) < 0) {
             rc = -1;
             break;
         }

@@ -5,6 +5,7 @@
 #include <czmq.h>
 
 #include "common/depot.h"
+#include "common/digest_map.h"
 #include "common/msg.h"
 #include "coordinator/build_log.h"
 #include "coordinator/depot_service.h"
@@ -37,6 +38,7 @@ typedef struct {
 } collection_t;
 
 struct depot_service {
+    zsock_t *pipe;              /* to the gateway; borrowed */
     depot_t *depot;
     build_logs_t *logs;
     zsock_t *socket;
@@ -45,6 +47,8 @@ struct depot_service {
     char *folder;               /* of the depot: whose disk must keep free_floor_bytes */
     int64_t free_floor_bytes;
     collection_t collection;
+    buffer_t lost;              /* digests that workers may bring back (lost.c) */
+    digest_map_t lost_by_digest;
     zhashx_t *speakers;         /* key hex -> speaker_t */
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
 };
@@ -62,6 +66,11 @@ void answer_puts (depot_service_t *self, request_t **requests, size_t count);
 void collection_tick (depot_service_t *self);
 void collection_begin (depot_service_t *self, zmsg_t *roots, zsock_t *pipe);
 void collection_step (depot_service_t *self, zsock_t *pipe);
+
+/* lost.c: note what the depot has lost meanwhile, and tell the gateway of the roots; may whoever asks put this object? ERR_DENIED. */
+void lost_tell (depot_service_t *self);
+bool lost_holds (const depot_service_t *self, const digest_t *digest);
+int lost_check (const depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err);
 
 /* log_waiters.c: answer a read-log, or, with nothing to say and time left, take it over and keep it. */
 void answer_read_log (depot_service_t *self, request_t **request);

@@ -64,6 +64,8 @@ void depot_service_destroy (depot_service_t **self_p)
     depot_service_t *self = *self_p;
     if (!self)
         return;
+    buffer_free (&self->lost);
+    digest_map_free (&self->lost_by_digest);
     zlistx_destroy (&self->waiters);
     zhashx_destroy (&self->speakers);
     zsock_destroy (&self->socket);
@@ -190,7 +192,7 @@ typedef struct {
 static const rule_t *rule_for (const msg_t *message)
 {
     static const rule_t table [] = {
-        { "missing", ROLE_BUILDS, true }, { "put", ROLE_BUILDS, true }, { "want", ROLE_WORKS, true }, { "log", ROLE_WORKS, true },
+        { "missing", ROLE_BUILDS | ROLE_WORKS, true }, { "put", ROLE_BUILDS | ROLE_WORKS, true }, { "want", ROLE_WORKS, true }, { "log", ROLE_WORKS, true },
         { "read-log", ROLE_LOOKS, false }, { "stats", ROLE_LOOKS, false },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -278,6 +280,7 @@ static void take_messages (depot_service_t *self)
 void depot_service_actor (zsock_t *pipe, void *service)
 {
     depot_service_t *self = service;
+    self->pipe = pipe;
     zpoller_t *poller = zpoller_new (pipe, self->socket, NULL);
     zpoller_t *pipe_only = zpoller_new (pipe, NULL);
     zpoller_set_nonstop (poller, true);     /* ends by $TERM alone, when the gateway has ended */
@@ -294,6 +297,7 @@ void depot_service_actor (zsock_t *pipe, void *service)
             waiters_expire (self);
             collection_tick (self);
             collection_step (self, pipe);
+            lost_tell (self);
         }
     }
     zpoller_destroy (&pipe_only);

@@ -6,6 +6,7 @@
 #include "coordinator/engine_private.h"
 #include "coordinator/orders.h"
 #include "coordinator/principals.h"
+#include "coordinator/restores.h"
 #include "coordinator/submit.h"
 #include "coordinator/tags.h"
 #include "coordinator/view.h"
@@ -27,6 +28,7 @@ static const struct {
     { "hello", LOOKS | WORKER, workers_on_hello },
     { "heartbeat", WORKER, workers_on_heartbeat },
     { "report", WORKER, attempts_on_report },
+    { "restored", WORKER, restores_on_restored },
     { "check", BUILDS, submit_on_check },
     { "submit", BUILDS, submit_on_submit },
     { "cancel", BUILDS, builds_on_cancel },
@@ -38,6 +40,7 @@ static const struct {
     { "worker", LOOKS, view_on_worker },
     { "order", ADMIN, orders_on_order },
     { "gone", OWN, workers_on_gone },
+    { "lost", OWN, restores_on_lost },
     { "tick", OWN, workers_on_tick },
     { "verified", OWN, attempts_on_verified },
     { "published", OWN, tags_on_published },

@@ -18,6 +18,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/lanes.h"
 #include "coordinator/matching.h"
+#include "coordinator/restores.h"
 #include "coordinator/tags.h"
 #include "coordinator/view.h"
 #include "coordinator/waiting.h"
@@ -288,7 +289,9 @@ int engine_commit (engine_t *self, actions_t *actions, err_t *err)
 
 int64_t engine_next_tick (const engine_t *self)
 {
-    int64_t next = workers_next_tick (self);
+    int64_t next = workers_next_tick (self), restores = restores_next_tick (self);
+    if (restores < next)
+        next = restores;
     if (self->age_at < next)
         next = self->age_at;
     if (self->patience_at < next)

@@ -8,7 +8,7 @@
  * engine_commit. If the commit fails nothing happened, and each event that wanted an answer gets an `error`.
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
- * connection) that speaks for a principal; or one of the engine's own: `gone`, `verified`, `published`, `tick` (below). */
+ * connection) that speaks for a principal; or one of the engine's own: `gone`, `lost`, `verified`, `published`, `tick` (below). */
 #ifndef FARM_ENGINE_H
 #define FARM_ENGINE_H
 

@@ -67,6 +67,14 @@ typedef struct {
     int64_t since;              /* boot clock */
 } halt_t;
 
+/* A context or Dockerfile that the depot has lost, and workers are asked for. */
+typedef struct {
+    char root [65];             /* hex */
+    int64_t until;              /* boot clock: nobody is waited for any longer */
+    int64_t *without;           /* workers that have said that they have it not; owned */
+    size_t without_count;
+} restore_t;
+
 /* Something to do later: match a job again, give it to another than its home, verify it again, publish a build again. */
 typedef enum { WAIT_MATCH, WAIT_HOME, WAIT_VERIFY, WAIT_PUBLISH } wait_kind;
 typedef struct {
@@ -119,6 +127,8 @@ struct engine {
     size_t halt_count;
     wait_t *waits;
     size_t wait_count;
+    restore_t *restores;
+    size_t restore_count;
     int64_t *changed;           /* builds changed in this transaction */
     size_t changed_count;
     int64_t *watched;           /* live builds that somebody watches */

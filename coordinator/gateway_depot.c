@@ -1,4 +1,4 @@
-/* gateway_depot.c - what the depot service says: the objects of a submit are there, a collection is over. */
+/* gateway_depot.c - what the depot service says: the objects of a submit are there, a collection is over, something was damaged. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +44,12 @@ static void on_collected (gateway_t *self, const char *objects, const char *byte
     }
 }
 
+static void on_lost (gateway_t *self, const char *root)
+{
+    AUTO_JSON json_t *header = json_pack ("{s:s}", "root", root);
+    gateway_give_engine (self, "lost", 0, 0, header);
+}
+
 /* What the depot service says over its pipe. */
 void gateway_take_depot (gateway_t *self)
 {
@@ -52,6 +58,8 @@ void gateway_take_depot (gateway_t *self)
         int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
         if (count >= 3 && streq (verb, "HAS"))
             on_has (self, first, second);
+        else if (count >= 2 && streq (verb, "LOST"))
+            on_lost (self, first);
         else if (count >= 4 && streq (verb, "COLLECTED"))
             on_collected (self, first, second, third);
         zstr_free (&verb);

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "coordinator/boards.h"
 #include "coordinator/queue.h"
+#include "coordinator/restores.h"
 
 /* -- leases ----------------------------------------------------------------------------------------------------- */
 
@@ -229,6 +230,7 @@ int live_load (engine_t *self, err_t *err)
 void live_clear (engine_t *self)
 {
     queue_clear (self);
+    restores_clear (self);
     boards_clear (self);
     free (self->leases);
     free (self->waits);

@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 #include "coordinator/queue.h"
+#include "coordinator/restores.h"
 #include "coordinator/results.h"
 #include "coordinator/spec.h"
 #include "coordinator/waiting.h"
@@ -155,6 +156,15 @@ static int supersede (engine_t *self, int64_t build, int64_t principal, const js
     return 0;
 }
 
+/* The context was sent, or was there: whatever else waits for it goes on. */
+static int note_context (engine_t *self, const json_t *spec, err_t *err)
+{
+    const json_t *dockerfile = json_object_get (json_object_get (spec, "dockerfile"), "digest");
+    if (restores_end (self, json_string_value (json_object_get (spec, "context")), err) < 0)
+        return -1;
+    return restores_end (self, json_string_value (dockerfile), err);
+}
+
 static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
@@ -168,7 +178,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     *id = db_last_id (self->db);
     self->live_builds++;
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
-    if (insert_parts (self, *id, event->principal, spec, err) < 0)
+    if (insert_parts (self, *id, event->principal, spec, err) < 0 || note_context (self, spec, err) < 0)
         return -1;
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
         return -1;

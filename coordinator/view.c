@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 #include "coordinator/cells.h"
+#include "coordinator/restores.h"
 #include "coordinator/waiting.h"
 
 enum { VIEW_MAX = 56 * 1024, PAGE_MAX = 50 };
@@ -47,6 +48,10 @@ static json_t *waiting_of (engine_t *self, const query_t *query)
     const lane_t *lane = lane_find (self, query_get_int (query, 6));
     if (strcmp (query_get_text (query, 2), "queued") != 0 || !lane)
         return json_null ();
+    bool is_lost = false;
+    restores_hold (self, query_get_int (query, 0), &is_lost, NULL);
+    if (is_lost)
+        return json_string ("its context was damaged on the coordinator's disk: the workers are asked for it");
     if (wait_is_pending (self, WAIT_MATCH, query_get_int (query, 0)))
         return json_string ("a moment before the next attempt");
     AUTO_FREE char *text = waiting_explain (self, lane);

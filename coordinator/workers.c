@@ -10,6 +10,7 @@
 #include "coordinator/boards.h"
 #include "coordinator/principals.h"
 #include "coordinator/queue.h"
+#include "coordinator/restores.h"
 #include "coordinator/waiting.h"
 
 enum { OVERDUE_MS = 300000 };
@@ -103,6 +104,7 @@ static int worker_hello (engine_t *self, const event_t *event, err_t *err)
     board = board_find (self, id);
     if (board_see (self, board, err) < 0 || abort_strays (self, event, board, is_same, err) < 0)
         return -1;
+    restores_ask (self, board);
     return 0;
 }
 
@@ -238,7 +240,7 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
             halts_settle (self, self->boards [i].id, NULL, INT64_MAX);
         }
     boards_tick (self);
-    if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || waiting_end (self, err) < 0)
+    if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || restores_tick (self, err) < 0 || waiting_end (self, err) < 0)
         return -1;
     return queue_age (self, err);
 }

@@ -104,7 +104,7 @@ void farm_add (farm_t *self, const char *verb, uint64_t peer, int64_t principal,
 {
     AUTO_JSON json_t *header = given;
     if (peer && strcmp (verb, "gone") != 0) {
-        if (strcmp (verb, "heartbeat") != 0 && !json_object_get (header, "seq"))
+        if (strcmp (verb, "heartbeat") != 0 && strcmp (verb, "restored") != 0 && !json_object_get (header, "seq"))
             json_object_set_new (header, "seq", json_integer (++self->seq));
         hold_against_schema (verb, header);
     }
