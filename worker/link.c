@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/held.h"
+#include "worker/restorer.h"
 
 enum { HEARTBEAT_MS = 5000, LEASE_MS = 45000, STOP_MS = 15000, HIGH_WATER = 1000 };
 
@@ -26,6 +27,7 @@ struct link {
     int64_t heartbeat_ms, lease_ms; /* as the coordinator says */
     int64_t beat_at, heard_at;      /* boot clock */
     zlistx_t *held;                 /* held_t */
+    restorer_t *restorer;           /* NULL: never needed yet */
     connection_change said;         /* what was logged last of the connection, so that it is said once */
     char *refusal;                  /* the coordinator's last answer to hello, if it was no */
     bool is_unfit;                  /* and was said to be */
@@ -66,6 +68,7 @@ void link_destroy (link_t **self_p)
     while ((held = zlistx_detach (self->held, NULL)))
         held_destroy (&held);
     zlistx_destroy (&self->held);
+    restorer_destroy (&self->restorer);
     connection_destroy (&self->connection);
     free (self->refusal);
     free (self);
@@ -259,6 +262,13 @@ static void on_abort (link_t *self, const msg_t *message)
     held_drop (held);
 }
 
+static void on_restore (link_t *self, const msg_t *message)
+{
+    if (!self->restorer)
+        self->restorer = restorer_new (&self->settings.parts);
+    restorer_ask (self->restorer, msg_text (message, "root"));
+}
+
 static void on_noted (link_t *self, const msg_t *message)
 {
     int64_t re = msg_int (message, "re");
@@ -300,6 +310,8 @@ static void on_message (link_t *self, const msg_t *message)
         on_abort (self, message);
     else if (msg_is (message, "noted"))
         on_noted (self, message);
+    else if (msg_is (message, "restore"))
+        on_restore (self, message);
     else if (msg_is (message, "error"))
         on_error (self, message);
 }
@@ -341,6 +353,13 @@ static void take_reports (link_t *self)
             if (held->has_ended)
                 log_end (held);
         }
+}
+
+static void take_restored (link_t *self)
+{
+    json_t *answer;
+    while (self->restorer && (answer = restorer_next (self->restorer)))
+        say (self, "restored", answer);
 }
 
 static void remove_done (link_t *self)
@@ -400,13 +419,15 @@ static void begin_stop (link_t *self, int stop_fd)
 /* Sleep until there is something to do; is stop_fd readable? */
 static bool wait_for_work (link_t *self, int stop_fd)
 {
-    size_t count = 0, capacity = 1 + CONNECTION_ITEMS + zlistx_size (self->held);
+    size_t count = 0, capacity = 2 + CONNECTION_ITEMS + zlistx_size (self->held);
     AUTO_FREE zmq_pollitem_t *items = mem_alloc (capacity * sizeof *items);
     items [count++] = (zmq_pollitem_t) { .fd = stop_fd, .events = ZMQ_POLLIN };
     count += (size_t) connection_poll_items (self->connection, items + count);
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
         if (held->actor)
             items [count++] = (zmq_pollitem_t) { .socket = zsock_resolve (held->actor), .events = ZMQ_POLLIN };
+    if (self->restorer)
+        items [count++] = (zmq_pollitem_t) { .socket = zsock_resolve (restorer_actor (self->restorer)), .events = ZMQ_POLLIN };
     int64_t due = next_due (self), left = due == INT64_MAX ? -1 : due - clock_boot_ms ();
     zmq_poll (items, (int) count, due == INT64_MAX ? -1 : left < 0 ? 0 : (long) left);
     return items [0].revents != 0;
@@ -433,6 +454,7 @@ int link_run (link_t *self, int stop_fd, err_t *err)
         take_changes (self);
         take_messages (self);
         take_reports (self);
+        take_restored (self);
         do_due (self);
         remove_done (self);
         if (self->is_stopping && (is_finished (self, &threads) || clock_boot_ms () >= self->stop_at))

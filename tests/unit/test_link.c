@@ -569,6 +569,28 @@ static void an_assignment_beyond_the_slots_is_given_back (void **state)
     assert_int_equal (beating (self), 1);
 }
 
+/* The depot was damaged: a worker gives back what it has, and says so; and also what it has not. */
+static void what_the_coordinator_lost_is_answered_for (void **state)
+{
+    static const char none [] = "0000000000000000000000000000000000000000000000000000000000000000";
+    farm_t *self = *state;
+    char hex [DIGEST_HEX_SIZE + 1];
+    greet (self);
+    assign (self, JOB, "exec sleep 60");
+    AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
+    note (self, report, false);
+    digest_to_hex (scan_root (self->scan), hex);
+    tell (self, "restore", json_pack ("{s:s}", "root", none));
+    tell (self, "restore", json_pack ("{s:s}", "root", hex));
+    AUTO (msg) msg_t *first = expect (self, "restored");
+    assert_string_equal (msg_text (first, "root"), none);
+    assert_false (msg_bool (first, "found"));
+    AUTO (msg) msg_t *second = expect (self, "restored");
+    assert_string_equal (msg_text (second, "root"), hex);
+    assert_true (msg_bool (second, "found"));
+    assert_int_equal (beating (self), 1);       /* the build goes on */
+}
+
 static void what_names_no_platform_is_given_back (void **state)
 {
     farm_t *self = *state;
@@ -638,6 +660,7 @@ int main (void)
         TEST (an_aborted_attempt_says_that_it_was_cancelled),
         TEST (an_assignment_that_comes_twice_is_one),
         TEST (an_assignment_beyond_the_slots_is_given_back),
+        TEST (what_the_coordinator_lost_is_answered_for),
         TEST (what_names_no_platform_is_given_back),
         TEST (a_worker_that_is_stopped_gives_its_jobs_back),
         TEST (a_stop_waits_for_no_coordinator_that_is_away),
