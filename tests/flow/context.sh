@@ -188,4 +188,22 @@ check "a socket in the context" refused "a socket" make_socket
 check "a named pipe in the context" refused "a named pipe" mkfifo "$work/special/sub/thing"
 check "a device in the context" refused "a device" mknod "$work/special/sub/thing" c 1 3
 
+# -- the next one is a change to the last ------------------------------------------------------------------------------
+
+kept ()
+{
+    local folder
+    folder=$(context kept <<< $'FROM %BASE%\nRUN --mount=type=bind,rw,target=/ctx echo more >> /ctx/sub/a && echo extra > /ctx/sub/extra')
+    mkdir "$folder/sub"
+    echo one > "$folder/sub/a"
+    echo two > "$folder/sub/b"
+    run 0 farmctl submit -q -t "$REGISTRY/kept:1" "$folder"
+    context kept <<< $'FROM %BASE%\nCOPY sub /all' > /dev/null
+    run 0 farmctl submit -q -t "$REGISTRY/kept:2" "$folder"
+    expect "files in the image" "$(files_of kept:2)" "./a ./b "
+    store_pull "$native" "$REGISTRY/kept:2"
+    expect "what a build wrote to" "$(store_file all/a)" one
+}
+check "what a build wrote into its context is not in the next" kept
+
 farm_end
