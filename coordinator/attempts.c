@@ -202,12 +202,6 @@ static int note_end (engine_t *self, board_t *board, err_code code, err_t *err)
     return err_is_farm_fault (code) ? board_note_fault (self, board, err) : board_note_work (self, board, err);
 }
 
-/* Its context is damaged here, and being looked for at the workers: no fault of this one's, and no try lost. */
-static int rest (engine_t *self, const job_t *job, const fault_t *fault, err_t *err)
-{
-    return job_retry (self, job, fault, false, err) < 0 ? -1 : restores_rest (self, job->id, err);
-}
-
 /* The user's faults end the job. So does what the registry refuses for good; the rest is tried again, on another worker
  * where there is one. A worker that is being stopped has not failed, and gets nothing more until it is heard of again. */
 static int on_failed (engine_t *self, const event_t *event, const job_t *job, err_t *err)
@@ -226,11 +220,11 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
     board_t *board = board_of_principal (self, event->principal);
     if (fault.code == ERR_INTERRUPTED)
         board->is_online = false;
-    bool is_lost = false;
-    if (err_is_farm_fault (fault.code) && restores_hold (self, job->id, &is_lost, err) < 0)
+    restore_state restore = RESTORE_NONE;
+    if (err_is_farm_fault (fault.code) && restores_find (self, job->id, &restore, err) < 0)
         return -1;
-    if (is_lost)
-        return rest (self, job, &fault, err);
+    if (restore != RESTORE_NONE)
+        return restores_take (self, job, restore, &fault, err);
     if (!has_stopped && note_end (self, board, fault.code, err) < 0)
         return -1;
     if (has_stopped || err_is_farm_fault (fault.code))

@@ -67,10 +67,12 @@ typedef struct {
     int64_t since;              /* boot clock */
 } halt_t;
 
-/* A context or Dockerfile that the depot has lost, and workers are asked for. */
+/* A context or Dockerfile that the depot has lost: workers are asked for it; it has just come back; none has it. */
+typedef enum { RESTORE_NONE, RESTORE_ASKED, RESTORE_BACK, RESTORE_GONE } restore_state;
 typedef struct {
     char root [65];             /* hex */
-    int64_t until;              /* boot clock: nobody is waited for any longer */
+    restore_state state;
+    int64_t until;              /* boot clock: nobody is waited for any longer; or, when it is back, this is forgotten */
     int64_t *without;           /* workers that have said that they have it not; owned */
     size_t without_count;
 } restore_t;

@@ -48,9 +48,9 @@ static json_t *waiting_of (engine_t *self, const query_t *query)
     const lane_t *lane = lane_find (self, query_get_int (query, 6));
     if (strcmp (query_get_text (query, 2), "queued") != 0 || !lane)
         return json_null ();
-    bool is_lost = false;
-    restores_hold (self, query_get_int (query, 0), &is_lost, NULL);
-    if (is_lost)
+    restore_state restore = RESTORE_NONE;
+    restores_find (self, query_get_int (query, 0), &restore, NULL);
+    if (restore == RESTORE_ASKED)
         return json_string ("its context was damaged on the coordinator's disk: the workers are asked for it");
     if (wait_is_pending (self, WAIT_MATCH, query_get_int (query, 0)))
         return json_string ("a moment before the next attempt");

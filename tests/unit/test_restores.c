@@ -134,6 +134,31 @@ static void what_no_worker_has_fails_and_says_what_to_do (void **state)
     assert_non_null (strstr (farm_shows (farm, scene.build, "reason"), "submit again"));
 }
 
+/* Its attempt had the context asked for, and tells later that it broke off. */
+static void a_late_word_of_an_attempt_changes_nothing (void **state)
+{
+    farm_t *farm = *state;
+    scene_t scene;
+    begin (farm, &scene);
+    for (int i = 0; i < 5; i++) {           /* more often than a job may fail */
+        lose (farm, root_of ("context"));
+        answer (farm, &scene.second, root_of ("context"), true);
+        assert_true (worker_fail (farm, &scene.first, scene.task, "farm"));
+        scene.task = worker_task (farm, &scene.first);
+        assert_true (scene.task.job > 0);
+    }
+    lose (farm, root_of ("context"));
+    answer (farm, &scene.first, root_of ("context"), false);
+    answer (farm, &scene.second, root_of ("context"), false);
+    assert_string_equal (farm_shows (farm, scene.build, "state"), "running");
+    assert_true (worker_fail (farm, &scene.first, scene.task, "farm"));
+    assert_string_equal (farm_shows (farm, scene.build, "state"), "failed");
+    assert_non_null (strstr (farm_shows (farm, scene.build, "reason"), "submit again"));
+    int64_t again = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    assert_true (worker_task (farm, &scene.first).job || worker_task (farm, &scene.second).job);
+    assert_string_equal (farm_shows (farm, again, "state"), "running");
+}
+
 static void a_worker_that_is_lost_is_not_waited_for (void **state)
 {
     farm_t *farm = *state;
@@ -231,6 +256,7 @@ int main (void)
         TEST (it_costs_no_try),
         TEST (a_queued_job_rests_too),
         TEST (what_no_worker_has_fails_and_says_what_to_do),
+        TEST (a_late_word_of_an_attempt_changes_nothing),
         TEST (a_worker_that_is_lost_is_not_waited_for),
         TEST (a_worker_that_says_nothing_is_waited_for_a_while),
         TEST (a_worker_that_comes_is_asked),
