@@ -35,6 +35,7 @@ static const struct {
     { "spec", BUILDS, builds_on_spec },
     { "list", LOOKS, view_on_list },
     { "inspect", LOOKS, view_on_inspect },
+    { "events", LOOKS, view_on_events },
     { "watch", LOOKS, view_on_watch },
     { "workers", LOOKS, view_on_workers },
     { "worker", LOOKS, view_on_worker },

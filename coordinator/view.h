@@ -7,6 +7,7 @@
 handler_fn view_on_list;
 handler_fn view_on_inspect;
 handler_fn view_on_watch;
+handler_fn view_on_events;              /* view_events.c: how a build came to where it is */
 handler_fn view_on_workers;             /* view_workers.c */
 handler_fn view_on_worker;
 

@@ -1,4 +1,4 @@
-/* inspect.c - farmctl inspect ID: one build with its jobs and their attempts. */
+/* inspect.c - farmctl inspect ID: one build with its jobs and their attempts; or how it came to where it is. */
 #include <czmq.h>
 
 #include "farmctl/client.h"
@@ -23,16 +23,35 @@ static void lines (const char *name, const json_t *array)
         line (i ? "" : name, json_string_value (item) ? json_string_value (item) : "");
 }
 
-/* How long a stage took. The last one that a failed attempt reached lasts until its end. */
-static const char *between (const json_t *attempt, const char *from, const char *to)
+/* -- attempts ---------------------------------------------------------------------------------------------------------- */
+
+/* The moments of an attempt, in order; what lies between two is a phase. The last one that a failed attempt reached lasts until
+ * its end. */
+static const struct { const char *name, *from; } phases [] = {
+    { "fetching", "assigned_ms" }, { "building", "building_ms" }, { "pushing", "pushing_ms" }, { "verifying", "verifying_ms" },
+};
+
+/* queued_ms: when the job came into the queue before this attempt. */
+static void print_phases (const json_t *attempt, int64_t queued_ms)
 {
-    int64_t start = track_int (attempt, from), end = track_int (attempt, to);
-    if (!end)
-        end = track_int (attempt, "ended_ms");
-    return start && end ? output_duration (end - start) : "-";
+    enum { COUNT = sizeof phases / sizeof *phases };
+    int64_t ended_ms = track_int (attempt, "ended_ms");
+    printf ("      queued %s", output_duration (track_int (attempt, "assigned_ms") - queued_ms));
+    for (size_t i = 0; i < COUNT; i++) {
+        int64_t start = track_int (attempt, phases [i].from), end = 0;
+        for (size_t j = i + 1; j < COUNT && !end; j++)
+            end = track_int (attempt, phases [j].from);
+        if (!end)
+            end = ended_ms;
+        if (start && end)
+            printf (", %s %s", phases [i].name, output_duration (end - start));
+    }
+    if (ended_ms)
+        printf (", all %s", output_duration (ended_ms - track_int (attempt, "assigned_ms")));
+    printf ("\n");
 }
 
-static void print_attempt (const json_t *attempt)
+static void print_attempt (const json_t *attempt, int64_t queued_ms)
 {
     const char *reason = track_text (attempt, "reason");
     AUTO_FREE char *text = mem_printf ("attempt %lld on %s%s: %s%s%s", (long long) track_int (attempt, "attempt"),
@@ -40,11 +59,27 @@ static void print_attempt (const json_t *attempt)
                                        json_is_true (json_object_get (attempt, "emulated")) ? " (emulated)" : "",
                                        track_text (attempt, "state"), *reason ? ": " : "", reason);
     printf ("    %s\n", output_clean (text));
-    if (track_int (attempt, "building_ms"))
-        printf ("      fetched in %s, built in %s, pushed in %s, all %s\n", between (attempt, "assigned_ms", "building_ms"),
-                between (attempt, "building_ms", "pushing_ms"), between (attempt, "pushing_ms", "verifying_ms"),
-                between (attempt, "assigned_ms", "ended_ms"));
+    if (json_is_integer (json_object_get (attempt, "exit_status")))
+        printf ("      exit status %lld\n", (long long) track_int (attempt, "exit_status"));
+    print_phases (attempt, queued_ms);
+    AUTO_FREE char *digest = output_clean (mem_strdup (track_text (attempt, "digest")));
+    if (*digest)
+        printf ("      pushed %s\n", digest);
 }
+
+/* A job is queued from the beginning, and again from the end of each attempt that another followed. */
+static void print_attempts (const json_t *attempts, int64_t created_ms)
+{
+    size_t i;
+    json_t *attempt;
+    int64_t queued_ms = created_ms;
+    json_array_foreach (attempts, i, attempt) {
+        print_attempt (attempt, queued_ms);
+        queued_ms = track_int (attempt, "ended_ms") ? track_int (attempt, "ended_ms") : queued_ms;
+    }
+}
+
+/* -- jobs -------------------------------------------------------------------------------------------------------------- */
 
 static void print_field (const json_t *job, const char *field)
 {
@@ -54,10 +89,8 @@ static void print_field (const json_t *job, const char *field)
     printf ("  %s: %s\n", field, text);
 }
 
-static void print_job (int64_t build, const json_t *job)
+static void print_job (int64_t build, const json_t *job, int64_t created_ms)
 {
-    size_t i;
-    json_t *attempt;
     AUTO_FREE char *text = mem_printf ("%lld/%s  %s", (long long) build, track_text (job, "platform"),
                                        track_text (job, "state"));
     printf ("\n%s\n", output_clean (text));
@@ -67,8 +100,7 @@ static void print_job (int64_t build, const json_t *job)
     if (json_is_integer (json_object_get (job, "exit_status")))
         printf ("  exit status: %lld\n", (long long) track_int (job, "exit_status"));
     print_field (job, "digest");
-    json_array_foreach (json_object_get (job, "attempts"), i, attempt)
-        print_attempt (attempt);
+    print_attempts (json_object_get (job, "attempts"), created_ms);
 }
 
 static void print_build (const json_t *build)
@@ -88,19 +120,71 @@ static void print_build (const json_t *build)
     line ("took", ended_ms ? output_duration (ended_ms - created_ms) : "");
     line ("context", track_text (build, "context"));
     json_array_foreach (json_object_get (build, "jobs"), i, job)
-        print_job (id, job);
+        print_job (id, job, created_ms);
 }
+
+/* -- events ------------------------------------------------------------------------------------------------------------ */
+
+static void print_event (const json_t *event, int64_t build)
+{
+    char when [32] = "";
+    time_t seconds = (time_t) (track_int (event, "at_ms") / 1000);
+    struct tm broken;
+    if (localtime_r (&seconds, &broken))
+        strftime (when, sizeof when, "%Y-%m-%d %H:%M:%S", &broken);
+    const char *platform = track_text (event, "platform");
+    int64_t attempt = track_int (event, "attempt");
+    AUTO_FREE char *number = attempt ? mem_printf (" attempt %lld", (long long) attempt) : mem_strdup ("");
+    AUTO_FREE char *text = mem_printf ("%lld%s%s%s: %s -> %s: %s", (long long) build, *platform ? "/" : "", platform, number,
+                                       track_text (event, "from"), track_text (event, "to"), track_text (event, "cause"));
+    printf ("%s.%03d  %s\n", when, (int) (track_int (event, "at_ms") % 1000), output_clean (text));
+}
+
+/* Page after page, for a message has a limit. */
+static int read_events (client_t *client, int64_t id, json_t *all, err_t *err)
+{
+    for (bool has_more = true; has_more; ) {
+        int64_t after = track_int (json_array_get (all, json_array_size (all) - 1), "id");
+        AUTO (msg) msg_t *answer = client_ask (client, "events", json_pack ("{s:I, s:I}", "build", (json_int_t) id, "after",
+                                               (json_int_t) after), "event-list", 0, err);
+        if (!answer)
+            return err_wrap (err, "events of build %lld", (long long) id);
+        json_t *page = json_object_get (msg_header (answer), "events");
+        has_more = msg_bool (answer, "has_more") && json_array_size (page) > 0;
+        json_array_extend (all, page);
+    }
+    return 0;
+}
+
+static int show_events (client_t *client, int64_t id, err_t *err)
+{
+    size_t i;
+    json_t *event;
+    AUTO_JSON json_t *all = json_array ();
+    if (read_events (client, id, all, err) < 0)
+        return -1;
+    if (output_is_json ())
+        return output_json (json_pack ("{s:I, s:O}", "build", (json_int_t) id, "events", all), err);
+    json_array_foreach (all, i, event)
+        print_event (event, id);
+    return 0;
+}
+
+/* -- the verb ---------------------------------------------------------------------------------------------------------- */
 
 int verb_inspect (int argc, char **argv, err_t *err)
 {
     int64_t id;
-    const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
-    if (options_parse (none, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "inspect ID", err) < 0
+    bool are_events = false;
+    const option_t options [] = { { "events", 0, OPTION_FLAG, &are_events }, { NULL, 0, OPTION_FLAG, NULL } };
+    if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "inspect ID [--events]", err) < 0
         || options_build_id (argv [1], &id, err) < 0)
         return -1;
     AUTO (client) client_t *client = client_new (err);
     if (!client)
         return -1;
+    if (are_events)
+        return show_events (client, id, err);
     AUTO (msg) msg_t *answer = client_ask (client, "inspect", json_pack ("{s:I}", "build", (json_int_t) id), "build", 0,
                                            err);
     if (!answer)

@@ -43,7 +43,8 @@ static const verb_t verbs [] = {
     { "ls", verb_ls, "ls [--limit N] [--all]", "list builds, newest first",
       "  --limit N            show N builds; default 20\n"
       "  --all                show all\n" },
-    { "inspect", verb_inspect, "inspect ID", "show one build with its jobs and attempts", "" },
+    { "inspect", verb_inspect, "inspect ID", "show one build with its jobs and attempts",
+      "  --events             each change of state, with time, attempt and cause\n" },
     { "logs", verb_logs, "logs [-f] [-t] ID [--platform P]", "show what the builders said",
       "  -f, --follow         go on until the build ends\n"
       "  -t, --timestamps     put the time in front of each line\n"

@@ -55,6 +55,7 @@ _farmctl ()
         wait) options="--quiet --cancel-on-interrupt --timeout" ;;
         imagetools) options="--raw" ;;
         join) options="--name" ;;
+        inspect) options="--events" ;;
         retry) options="--failed-only --quiet --detach --cancel-on-interrupt --timeout" ;;
         worker) options="--comment --wait" ;;
     esac

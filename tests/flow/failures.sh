@@ -33,7 +33,11 @@ failure_is_kept ()
     run 3 farmctl wait -q "$id"
     run 0 farmctl inspect "$id"
     expect_text "$work/out" "STEP 2/3: RUN echo" "nonexistent directory"
-    grep -qE 'built in [0-9.]+ ?m?s, pushed in -, ' "$work/out"
+    grep -qE 'queued [0-9.]+ ?m?s, fetching [0-9.]+ ?m?s, building [0-9.]+ ?m?s, all ' "$work/out"
+    expect_text "$work/out" "exit status 1"
+    run 0 farmctl inspect "$id" --events
+    grep -qE "^20[0-9-]+ [0-9:.]+  $id/$native attempt 1: building -> failed: .*nonexistent directory" "$work/out"
+    expect_text "$work/out" "$id: running -> failed: $native"
     run 0 farmctl logs "$id"
     expect_text "$work/out" "nonexistent directory"
 }
