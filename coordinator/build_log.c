@@ -2,6 +2,7 @@
 #include "coordinator/build_log.h"
 
 #include <czmq.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -177,6 +178,71 @@ int build_logs_read (build_logs_t *self, int64_t job, int64_t attempt, int64_t o
     out->size = (size_t) got;
     *is_ended = !zhashx_lookup (self->writers, name) && offset + got >= status.st_size;
     return 0;
+}
+
+/* -- forgetting ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char name [64];
+    int64_t written_ms, size_bytes;
+} kept_t;
+
+static int compare_kept (const void *a, const void *b)
+{
+    const kept_t *one = a, *other = b;
+    return (one->written_ms > other->written_ms) - (one->written_ms < other->written_ms);
+}
+
+/* A file that is a log, and not open. */
+static bool is_over (build_logs_t *self, const char *name)
+{
+    long long job, attempt;
+    int end = 0;
+    if (sscanf (name, "%lld-%lld.log%n", &job, &attempt, &end) != 2 || end == 0 || name [end])
+        return false;
+    AUTO_FREE char *key = log_name (job, attempt);
+    return !zhashx_lookup (self->writers, key);
+}
+
+static void add_kept (build_logs_t *self, DIR *folder, const char *name, buffer_t *all)
+{
+    struct stat status;
+    kept_t kept;
+    if (strlen (name) >= sizeof kept.name || !is_over (self, name)
+        || fstatat (dirfd (folder), name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG (status.st_mode))
+        return;
+    memset (&kept, 0, sizeof kept);
+    strcpy (kept.name, name);
+    kept.written_ms = (int64_t) status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1000000;
+    kept.size_bytes = status.st_size;
+    buffer_append (all, &kept, sizeof kept);
+}
+
+int64_t build_logs_trim (build_logs_t *self, int64_t before_ms, int64_t total_bytes, uint64_t *bytes, err_t *err)
+{
+    AUTO_BUFFER buffer_t all = { 0 };
+    int64_t left = 0, gone = 0;
+    DIR *folder = opendir (self->folder);
+    *bytes = 0;
+    if (!folder)
+        return err_sys (err, errno, "list the logs in %s", self->folder);
+    for (struct dirent *entry; (entry = readdir (folder));)
+        add_kept (self, folder, entry->d_name, &all);
+    kept_t *kept = (kept_t *) all.data;
+    size_t count = all.size / sizeof *kept;
+    for (size_t i = 0; i < count; i++)
+        left += kept [i].size_bytes;
+    if (count > 0)
+        qsort (kept, count, sizeof *kept, compare_kept);
+    for (size_t i = 0; i < count && (kept [i].written_ms < before_ms || (total_bytes > 0 && left > total_bytes)); i++) {
+        if (unlinkat (dirfd (folder), kept [i].name, 0) < 0)
+            continue;
+        left -= kept [i].size_bytes;
+        *bytes += (uint64_t) kept [i].size_bytes;
+        gone++;
+    }
+    closedir (folder);
+    return gone;
 }
 
 uint64_t build_logs_received (const build_logs_t *self)

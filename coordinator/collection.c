@@ -48,10 +48,23 @@ static void read_roots (zmsg_t *command, buffer_t *out)
     }
 }
 
+static void trim_logs (depot_service_t *self)
+{
+    err_t err = { 0 };
+    uint64_t bytes;
+    int64_t before_ms = self->log_keep_ms > 0 ? clock_wall_ms () - self->log_keep_ms : 0;
+    int64_t gone = build_logs_trim (self->logs, before_ms, self->log_total_bytes, &bytes, &err);
+    if (gone < 0)
+        log_warn ("depot", "%s", err.text);
+    else if (gone > 0)
+        log_info ("depot", "took away %lld old logs, %llu bytes", (long long) gone, (unsigned long long) bytes);
+}
+
 void collection_begin (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
 {
     err_t err = { 0 };
     AUTO_BUFFER buffer_t roots = { 0 };
+    trim_logs (self);
     collection_tick (self);
     int64_t before = limit (&self->collection);
     read_roots (command, &roots);

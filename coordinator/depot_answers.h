@@ -46,6 +46,7 @@ struct depot_service {
     bool is_open;
     char *folder;               /* of the depot: whose disk must keep free_floor_bytes */
     int64_t free_floor_bytes;
+    int64_t log_keep_ms, log_total_bytes;       /* retention of logs */
     collection_t collection;
     buffer_t lost;              /* digests that workers may bring back (lost.c) */
     digest_map_t lost_by_digest;

@@ -44,6 +44,8 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     self->folder = file_join (settings->state_folder, "depot");
     self->free_floor_bytes = settings->free_floor_bytes;
     self->collection.grace_ms = settings->collect_grace_ms;
+    self->log_keep_ms = settings->log_keep_ms;
+    self->log_total_bytes = settings->log_total_bytes;
     self->speakers = zhashx_new ();
     zhashx_set_destructor (self->speakers, free_speaker);
     self->waiters = zlistx_new ();

@@ -26,6 +26,8 @@ typedef struct {
     const char *endpoint;           /* to bind; port * or 0 takes a free one */
     const keypair_t *server;
     int64_t log_limit_bytes;        /* of one attempt's log */
+    int64_t log_keep_ms;            /* how long a log is kept after its end; 0: for ever */
+    int64_t log_total_bytes;        /* of all logs; 0: no limit */
     int64_t collect_grace_ms;       /* what was used within this time is not collected */
     int64_t free_floor_bytes;       /* a put that would leave less than this free is refused with ERR_FULL and the figure */
 } depot_service_settings_t;

@@ -294,6 +294,8 @@ int64_t engine_next_tick (const engine_t *self)
         next = restores;
     if (self->age_at < next)
         next = self->age_at;
+    if (self->forget_at < next)
+        next = self->forget_at;
     if (self->patience_at < next)
         next = self->patience_at;
     for (size_t i = 0; i < self->wait_count; i++)
@@ -329,7 +331,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
 {
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
-    self->boot_ms = self->age_at = self->patience_at = now_ms;
+    self->boot_ms = self->age_at = self->patience_at = self->forget_at = now_ms;
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
         || lanes_tidy (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
         return -1;

@@ -31,6 +31,7 @@ typedef struct {
     int64_t quarantine_ms;          /* 300,000: how long a worker that fails gets no jobs; doubles; 0: it gets them */
     int64_t affinity_ms;            /* 3,000: how long a job waits for the worker that built the same before, when another is free */
     int64_t ageing_ms;              /* 1,800,000: how long a job waits in its class before it rises into the next */
+    int64_t build_keep_ms;          /* 90 days: how long a build is remembered after its end; 0: for ever */
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
     int attempts_max;               /* 3 */
     int queue_max;                  /* 100,000 builds queued or running; more are refused */

@@ -119,6 +119,7 @@ struct engine {
     hint_t *hints;
     size_t hint_count;
     int64_t last_turn;
+    int64_t forget_at;          /* boot clock: when to see whether a build can be forgotten */
     int64_t patience_at;        /* boot clock: when to see whether a job has waited for its time */
     int64_t age_at;             /* boot clock: when to see whether a queued job rises a class */
     board_t *boards;

@@ -38,6 +38,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .quarantine_ms = settings_number (settings, "worker/quarantine-ms"),
         .affinity_ms = settings_number (settings, "queue/affinity-ms"),
         .ageing_ms = settings_number (settings, "queue/ageing-ms"),
+        .build_keep_ms = settings_number (settings, "retention/build-ms"),
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
         .attempts_max = (int) settings_number (settings, "retry/attempts"),
         .job_timeout_ms = settings_number (settings, "job/timeout-ms"),
@@ -70,6 +71,8 @@ static int start_depot (coordinator_t *self, err_t *err)
         .endpoint = settings_text (self->settings, "objects/bind"),
         .server = &self->keys.server,
         .log_limit_bytes = settings_number (self->settings, "log/limit"),
+        .log_keep_ms = settings_number (self->settings, "retention/log-ms"),
+        .log_total_bytes = settings_number (self->settings, "retention/log-total"),
         .collect_grace_ms = settings_number (self->settings, "depot/grace-ms"),
         .free_floor_bytes = settings_number (self->settings, "depot/free-floor"),
     };

@@ -10,6 +10,7 @@
 #include "coordinator/boards.h"
 #include "coordinator/principals.h"
 #include "coordinator/queue.h"
+#include "coordinator/retention.h"
 #include "coordinator/restores.h"
 #include "coordinator/waiting.h"
 
@@ -240,7 +241,8 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
             halts_settle (self, self->boards [i].id, NULL, INT64_MAX);
         }
     boards_tick (self);
-    if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || restores_tick (self, err) < 0 || waiting_end (self, err) < 0)
+    if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || restores_tick (self, err) < 0 || waiting_end (self, err) < 0
+        || retention_forget (self, err) < 0)
         return -1;
     return queue_age (self, err);
 }

@@ -55,7 +55,7 @@ int farm_setup (void **state)
 {
     farm_t *self = mem_alloc (sizeof *self);
     self->settings = (engine_settings_t) {
-        .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .retry_ms = 2000, .job_timeout_ms = 3600000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 0,
+        .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .retry_ms = 2000, .job_timeout_ms = 3600000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 0, .build_keep_ms = 7776000000,
         .attempts_max = 3, .queue_max = 100000,
     };
     self->now = 1000000;

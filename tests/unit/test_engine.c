@@ -858,6 +858,63 @@ static void the_largest_build_is_shown_within_64_kib (void **state)
     assert_true (strlen (list) <= 64 * 1024);
 }
 
+/* Every move is there once, in order, over as many pages as it takes. */
+static void each_change_of_state_is_told (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    task_t task = worker_task (farm, &amd);
+    assert_true (worker_push (farm, &amd, task));
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    static const char *const states [] = { "assigned", "running", "fetching", "building", "pushing", "verifying", "done", "publishing", "published" };
+    farm_say (farm, "events", 1, farm->viewer, json_pack ("{s:I}", "build", (json_int_t) build));
+    const json_t *events = json_object_get (farm_sent (farm, 1, "event-list"), "events");
+    assert_int_equal (json_array_size (events), sizeof states / sizeof *states);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        assert_string_equal (json_string_value (json_object_get (json_array_get (events, i), "to")), states [i]);
+    int64_t third = json_integer_value (json_object_get (json_array_get (events, 2), "id"));
+    farm_say (farm, "events", 1, farm->viewer, json_pack ("{s:I, s:I}", "build", (json_int_t) build, "after", (json_int_t) third));
+    assert_int_equal (json_array_size (json_object_get (farm_sent (farm, 1, "event-list"), "events")), sizeof states / sizeof *states - 3);
+    farm_say (farm, "events", 1, farm->viewer, json_pack ("{s:i}", "build", 99));
+    assert_string_equal (farm_error (farm, 1), "not-found");
+}
+
+static void a_build_that_ended_long_ago_is_forgotten (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    const int64_t day = 86400000;
+    int64_t builds [3];
+    farm->settings.build_keep_ms = 10 * day;
+    farm_reopen (farm);
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    for (int i = 0; i < 3; i++) {                   /* the first is no tag's last, the second is, the third fails */
+        builds [i] = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+        task_t task = worker_task (farm, &amd);
+        if (i < 2) {
+            assert_true (worker_push (farm, &amd, task));
+            farm_verify (farm, NULL);
+            farm_publish (farm, NULL);
+        } else
+            assert_true (worker_fail (farm, &amd, task, "build"));
+    }
+    int64_t queued = farm_submit (farm, farm->ann, "linux/arm64", "r.lan/app");
+    farm_cancel (farm, farm->ann, queued);
+    farm_pass (farm, 10 * day - 3600000);
+    int64_t late = farm_submit (farm, farm->ann, "linux/riscv64", "r.lan/app");
+    SAYS (farm, builds [0], "state", "published");
+    farm_pass (farm, 2 * 3600000);
+    SAYS (farm, builds [0], "state", "");
+    SAYS (farm, builds [1], "state", "published");
+    SAYS (farm, builds [2], "state", "");
+    SAYS (farm, queued, "state", "");
+    SAYS (farm, late, "state", "failed");
+    assert_true (farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app") > late);
+}
+
 /* Ten attempts of each of 32 jobs. */
 static void a_build_of_many_attempts_is_shown_within_64_kib (void **state)
 {
@@ -959,6 +1016,8 @@ int main (void)
         TEST (who_watches_hears_of_each_change_until_the_end),
         TEST (lists_come_newest_first_in_pages),
         TEST (the_largest_build_is_shown_within_64_kib),
+        TEST (each_change_of_state_is_told),
+        TEST (a_build_that_ended_long_ago_is_forgotten),
         TEST (a_build_of_many_attempts_is_shown_within_64_kib),
         TEST (a_build_of_many_loud_attempts_is_shown_within_64_kib),
     };

@@ -1,0 +1,130 @@
+/* test_build_log.c - which logs are kept: the young ones, as many as there is room for, and those that are still written. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "coordinator/build_log.h"
+
+typedef struct {
+    char folder [64];
+    build_logs_t *logs;
+} state_t;
+
+static int set_up (void **state)
+{
+    state_t *self = mem_alloc (sizeof *self);
+    err_t err = { 0 };
+    strcpy (self->folder, "/tmp/build-log-XXXXXX");
+    assert_non_null (mkdtemp (self->folder));
+    assert_int_equal (build_logs_new (&self->logs, self->folder, 1 << 20, &err), 0);
+    *state = self;
+    return 0;
+}
+
+static int tear_down (void **state)
+{
+    state_t *self = *state;
+    build_logs_destroy (&self->logs);
+    int rc = file_remove_tree (self->folder, NULL);
+    free (self);
+    return rc;
+}
+
+/* A log of 1,000 bytes, written last at that second. */
+static void write_log (state_t *self, int64_t job, int64_t attempt, time_t second)
+{
+    err_t err = { 0 };
+    char bytes [1000];
+    int64_t end;
+    memset (bytes, 'x', sizeof bytes);
+    assert_int_equal (build_logs_open (self->logs, job, attempt, 1, &err), 0);
+    assert_int_equal (build_logs_append (self->logs, job, attempt, 1, 0, bytes, sizeof bytes, &end, &err), 0);
+    AUTO_FREE char *path = mem_printf ("%s/%lld-%lld.log", self->folder, (long long) job, (long long) attempt);
+    const struct timespec times [2] = { { .tv_sec = second }, { .tv_sec = second } };
+    assert_int_equal (utimensat (AT_FDCWD, path, times, 0), 0);
+}
+
+static void end_log (state_t *self, int64_t job, int64_t attempt, time_t second)
+{
+    write_log (self, job, attempt, second);
+    build_logs_close (self->logs, job, attempt);
+}
+
+static bool is_there (state_t *self, int64_t job, int64_t attempt)
+{
+    AUTO_FREE char *path = mem_printf ("%s/%lld-%lld.log", self->folder, (long long) job, (long long) attempt);
+    return file_exists (path);
+}
+
+static int64_t trim (state_t *self, int64_t before_ms, int64_t total_bytes, uint64_t bytes)
+{
+    err_t err = { 0 };
+    uint64_t gone_bytes;
+    int64_t gone = build_logs_trim (self->logs, before_ms, total_bytes, &gone_bytes, &err);
+    assert_int_equal (gone_bytes, bytes);
+    return gone;
+}
+
+static void old_ones_go (void **state)
+{
+    state_t *self = *state;
+    end_log (self, 1, 1, 100);
+    end_log (self, 1, 2, 200);
+    write_log (self, 2, 1, 100);
+    assert_int_equal (trim (self, 0, 0, 0), 0);
+    assert_int_equal (trim (self, 200000, 0, 1000), 1);
+    assert_true (!is_there (self, 1, 1) && is_there (self, 1, 2) && is_there (self, 2, 1));
+}
+
+static void the_oldest_make_room (void **state)
+{
+    state_t *self = *state;
+    end_log (self, 7, 1, 300);
+    end_log (self, 8, 1, 100);
+    end_log (self, 9, 1, 200);
+    write_log (self, 10, 1, 50);                /* is no part of what can be taken */
+    assert_int_equal (trim (self, 0, 3000, 0), 0);
+    assert_int_equal (trim (self, 0, 2999, 1000), 1);
+    assert_false (is_there (self, 8, 1));
+    assert_int_equal (trim (self, 0, 1, 2000), 2);
+    assert_true (is_there (self, 10, 1));
+}
+
+static void nothing_else_is_touched (void **state)
+{
+    state_t *self = *state;
+    err_t err = { 0 };
+    static const char *const names [] = { "notes", "1-2.log.bak", "a-b.log", "1.log" };
+    for (size_t i = 0; i < 4; i++) {
+        AUTO_FREE char *path = file_join (self->folder, names [i]);
+        assert_int_equal (file_write (path, "x", 1, 0600, &err), 0);
+    }
+    AUTO_FREE char *link = file_join (self->folder, "3-1.log"), *folder = file_join (self->folder, "4-1.log");
+    assert_int_equal (symlink ("/etc/passwd", link), 0);
+    assert_int_equal (mkdir (folder, 0700), 0);
+    assert_int_equal (trim (self, INT64_MAX, 1, 0), 0);
+    for (size_t i = 0; i < 4; i++) {
+        AUTO_FREE char *path = file_join (self->folder, names [i]);
+        assert_true (file_exists (path));
+    }
+}
+
+int main (void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
+    const struct CMUnitTest tests [] = {
+        TEST (old_ones_go),
+        TEST (the_oldest_make_room),
+        TEST (nothing_else_is_touched),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
