@@ -221,7 +221,8 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
     if (fault.code == ERR_INTERRUPTED)
         board->is_online = false;
     restore_state restore = RESTORE_NONE;
-    if (err_is_farm_fault (fault.code) && restores_find (self, job->id, &restore, err) < 0)
+    bool had_context = job->state != JOB_ASSIGNED && job->state != JOB_FETCHING;
+    if (!had_context && err_is_farm_fault (fault.code) && restores_find (self, job->id, &restore, err) < 0)
         return -1;
     if (restore != RESTORE_NONE)
         return restores_take (self, job, restore, &fault, err);

@@ -1,6 +1,6 @@
 /* test_engine_sim.c - the engine against chance: workers die, fall silent, lose connections, start again, say things twice, late
- * and out of order; the registry fails before or behind what it did; the coordinator is killed between commit and send; people
- * submit, repeat themselves and cancel. From a fixed list of seeds. After each step the invariants are looked at, and at the end,
+ * and out of order; the registry fails before or behind what it did; the coordinator is killed between commit and send; its depot loses
+ * the context, which a worker may have; people submit, repeat themselves and cancel. From a fixed list of seeds. After each step the invariants are looked at, and at the end,
  * when all goes well for a while, each build that was acknowledged has come to an end. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,6 +142,13 @@ static void on_noted (sim_t *self, board_sim_t *worker, const json_t *header)
     }
 }
 
+static void post (sim_t *self, int index, const char *verb, json_t *header);
+
+static void on_restore (sim_t *self, int index, const json_t *header)
+{
+    post (self, index, "restored", json_pack ("{s:s, s:b}", "root", text (header, "root"), "found", draw (self, 3) != 0));
+}
+
 static void on_send (sim_t *self, const action_t *action)
 {
     for (int i = 0; i < WORKERS; i++) {
@@ -154,6 +161,8 @@ static void on_send (sim_t *self, const action_t *action)
             on_abort (worker, action->header);
         else if (strcmp (action->verb, "noted") == 0)
             on_noted (self, worker, action->header);
+        else if (strcmp (action->verb, "restore") == 0)
+            on_restore (self, i, action->header);
         else if (strcmp (action->verb, "who") == 0)
             worker->is_known = false;
     }
@@ -463,6 +472,13 @@ static void repeat (sim_t *self)
     settle (self);
 }
 
+/* The context that all builds here have. */
+static void lose (sim_t *self)
+{
+    AUTO_JSON json_t *spec = spec_of ("linux/amd64", "r.lan/app:1");
+    say (self, "lost", 0, 0, json_pack ("{s:O}", "root", json_object_get (spec, "context")));
+}
+
 static void run_people (sim_t *self)
 {
     if (self->is_calm)
@@ -471,6 +487,8 @@ static void run_people (sim_t *self)
         submit (self);
     if (self->build_count && draw (self, 20) == 0)
         repeat (self);
+    if (draw (self, 60) == 0)
+        lose (self);
     static const struct { const char *verb; uint64_t one_in; } verbs [] = { { "cancel", 30 }, { "watch", 10 }, { "inspect", 10 } };
     for (int i = 0; i < 3; i++) {
         if (self->build_count == 0 || draw (self, verbs [i].one_in))

@@ -159,6 +159,21 @@ static void a_late_word_of_an_attempt_changes_nothing (void **state)
     assert_string_equal (farm_shows (farm, again, "state"), "running");
 }
 
+static void an_attempt_that_had_its_context_fails_by_itself (void **state)
+{
+    farm_t *farm = *state;
+    scene_t scene;
+    begin (farm, &scene);
+    assert_true (worker_report (farm, &scene.first, scene.task, "building", NULL));
+    lose (farm, root_of ("context"));
+    answer (farm, &scene.first, root_of ("context"), false);
+    answer (farm, &scene.second, root_of ("context"), false);
+    assert_true (worker_fail (farm, &scene.first, scene.task, "registry"));
+    farm_pass (farm, 3000);
+    assert_string_equal (farm_shows (farm, scene.build, "state"), "running");
+    assert_string_equal (farm_shows (farm, scene.build, "jobs/0/attempts/0/code"), "registry");
+}
+
 static void a_worker_that_is_lost_is_not_waited_for (void **state)
 {
     farm_t *farm = *state;
@@ -257,6 +272,7 @@ int main (void)
         TEST (a_queued_job_rests_too),
         TEST (what_no_worker_has_fails_and_says_what_to_do),
         TEST (a_late_word_of_an_attempt_changes_nothing),
+        TEST (an_attempt_that_had_its_context_fails_by_itself),
         TEST (a_worker_that_is_lost_is_not_waited_for),
         TEST (a_worker_that_says_nothing_is_waited_for_a_while),
         TEST (a_worker_that_comes_is_asked),
