@@ -59,7 +59,8 @@ int farm_setup (void **state)
         .attempts_max = 3, .queue_max = 100000,
     };
     self->now = 1000000;
-    strcpy (self->folder, "/tmp/engine-XXXXXX");
+    const char *where = getenv ("TMPDIR");
+    snprintf (self->folder, sizeof self->folder, "%.40s/engine-XXXXXX", where ? where : "/tmp");
     assert_non_null (mkdtemp (self->folder));
     snprintf (self->path, sizeof self->path, "%s/farm.db", self->folder);
     farm_open (self);
