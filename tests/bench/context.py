@@ -14,6 +14,7 @@ import sys
 
 import frame
 import rows_send    # noqa: F401 - a module of rows registers them when it is imported
+import rows_worker  # noqa: F401
 import rows_farm    # noqa: F401
 import rows_line    # noqa: F401
 
