@@ -4,11 +4,12 @@
 . "$top_srcdir/tests/lib/images.sh"
 farm_up
 
-# flip FILE: one bit of its content, wherever the coordinator's depot has it. Noise is stored as it is.
+# flip FILE [PROGRAM FOLDER]: one bit of its content, wherever that program's depot (the coordinator's) has it. Noise is stored as
+# it is.
 flip ()
 {
-    devfarm stop coordinator
-    python3 - "$1" "$farm/coordinator/depot" <<'END'
+    devfarm stop "${2:-coordinator}"
+    python3 - "$1" "$farm/${3:-coordinator/depot}" <<'END'
 import pathlib, sys
 content, found = pathlib.Path(sys.argv[1]).read_bytes(), 0
 for at in range(0, len(content) - 32, 32):          # a page of the store may part it
@@ -24,7 +25,7 @@ for at in range(0, len(content) - 32, 32):          # a page of the store may pa
         sys.exit(0)
 sys.exit('the content is not in the depot')
 END
-    devfarm start coordinator
+    devfarm start "${2:-coordinator}"
 }
 
 # noise NAME: a context that a file of noise is copied from, and that file beside folders
@@ -88,5 +89,24 @@ sent_again ()
     run 0 farmctl submit --platform "$native" -t "$REGISTRY/again:3" "$folder"
 }
 check "so does one that was submitted again before the damage was seen" sent_again
+
+cache_is_mended ()
+{
+    local folder id worker=worker-$native_name
+    folder=$(noise mended)
+    run 0 farmctl worker resume "$worker"
+    run 0 farmctl worker pause fresh
+    run 0 farmctl submit --platform "$native" -t "$REGISTRY/mended:1" "$folder"
+    flip "$folder/files/deep/er/noise" "$worker" "$worker/cache"
+    rm -rf "$farm/$worker/checkouts/"*          # a checkout that was kept would not have to be read
+    wait_for 60 is_connected "$worker"
+    id=$(submit_detached --platform "$native" --no-result-cache -t "$REGISTRY/mended:2" "$folder")
+    wait_state "$id" published
+    expect "attempts" "$(field "$id" '.jobs[0].attempts | length')" 1
+    store_pull "$native" "$REGISTRY/mended:2"
+    store_file made/deep/er/noise | cmp - "$folder/files/deep/er/noise"
+    expect_text "$farm/$worker.log" "was damaged"
+}
+check "what a worker's cache lost is fetched again in the same attempt" cache_is_mended
 
 farm_end
