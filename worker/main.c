@@ -197,6 +197,7 @@ static int open_shelf (worker_t *self, err_t *err)
     shelf_settings_t settings = {
         .folder = folder, .keep = settings_number (self->options.settings, "checkouts/keep"),
         .limit_bytes = settings_number (self->options.settings, "checkouts/limit"),
+        .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"),
     };
     return shelf_new (&self->shelf, &settings, err);
 }

@@ -29,6 +29,7 @@ struct place {
 struct shelf {
     char *folder;
     uint64_t keep, limit_bytes;
+    int64_t free_floor_bytes;
     pthread_mutex_t lock;
     place_t *places;
     uint64_t last_number;
@@ -162,6 +163,12 @@ static int find_all (shelf_t *self, err_t *err)
 
 /* -- limits ----------------------------------------------------------------------------------------------------- */
 
+static bool is_disk_low (const shelf_t *self)
+{
+    int64_t free_bytes = file_free_bytes (self->folder);
+    return file_is_nearly_full (self->folder) || (free_bytes >= 0 && free_bytes < self->free_floor_bytes);
+}
+
 /* The free one that was not used for longest, when there is one too many. */
 static place_t *next_to_go (shelf_t *self)
 {
@@ -173,7 +180,7 @@ static place_t *next_to_go (shelf_t *self)
         if (!place->lent_to)
             last = place;
     }
-    return count > self->keep || bytes > self->limit_bytes || file_is_nearly_full (self->folder) ? last : NULL;
+    return count > self->keep || bytes > self->limit_bytes || is_disk_low (self) ? last : NULL;
 }
 
 static void trim (shelf_t *self)
@@ -218,6 +225,7 @@ int shelf_new (shelf_t **out, const shelf_settings_t *settings, err_t *err)
     self->folder = mem_strdup (settings->folder);
     self->keep = (uint64_t) settings->keep;
     self->limit_bytes = (uint64_t) settings->limit_bytes;
+    self->free_floor_bytes = settings->free_floor_bytes;
     if (find_all (self, err) < 0) {
         shelf_destroy (&self);
         return err_wrap (err, "kept checkouts");

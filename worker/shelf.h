@@ -17,6 +17,7 @@ typedef struct {
     const char *folder;             /* on the file system of the attempts; made when missing */
     int64_t keep;                   /* at most so many checkouts */
     int64_t limit_bytes;            /* of all of them */
+    int64_t free_floor_bytes;       /* that they leave free; more on a disk that is nearly full (file.h) */
 } shelf_settings_t;
 
 /* Finds what earlier runs left; what is damaged, of another boot, or none of ours is removed. */

@@ -224,6 +224,17 @@ static void none_is_kept_where_none_is_wanted (void **state)
     assert_int_equal (count_kept (self), 0);
 }
 
+static void a_disk_that_is_too_full_keeps_none (void **state)
+{
+    place_t *self = *state;
+    attempt (self, APP);
+    assert_int_equal (count_kept (self), 1);
+    close_all (self);
+    self->settings.free_floor_bytes = INT64_MAX;
+    open_all (self);
+    assert_int_equal (count_kept (self), 0);
+}
+
 static void all_that_are_free_can_be_cleared (void **state)
 {
     place_t *self = *state;
@@ -347,6 +358,7 @@ int main (void)
         TEST (those_not_used_for_longest_go),
         TEST (their_bytes_are_limited),
         TEST (none_is_kept_where_none_is_wanted),
+        TEST (a_disk_that_is_too_full_keeps_none),
         TEST (all_that_are_free_can_be_cleared),
         TEST (it_is_there_after_a_restart),
         TEST (what_cannot_be_believed_is_removed_at_the_start),
