@@ -3,11 +3,12 @@
 #include "common/msg.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/schema.h"
 
-enum { DEALER_HIGH_WATER = 1000 };
+enum { DEALER_HIGH_WATER = 1000, GIVEN_AWAY_FROM = 16 * 1024 };
 enum { ZAP_ENFORCE_DOMAIN = 93 };       /* a draft name in zmq.h 4.3.4, but the option is served (design.md) */
 
 struct msg {
@@ -24,6 +25,15 @@ msg_t *msg_new (const char *verb, json_t *header, const void *body, size_t body_
     self->header = header ? header : json_object ();
     if (body_size)
         buffer_append (&self->body, body, body_size);
+    return self;
+}
+
+msg_t *msg_new_with (const char *verb, json_t *header, buffer_t *body)
+{
+    assert (body->size <= MSG_BODY_MAX);
+    msg_t *self = msg_new (verb, header, NULL, 0);
+    self->body = *body;
+    *body = (buffer_t) { 0 };
     return self;
 }
 
@@ -85,7 +95,34 @@ static int send_frame (void *handle, const void *data, size_t size, int flags)
     return rc < 0 ? -1 : 0;
 }
 
-static int send_frames (const msg_t *self, void *handle, zframe_t *peer, const char *header, size_t header_size)
+static void free_body (void *data, void *hint)
+{
+    (void) hint;
+    free (data);
+}
+
+/* A long body is given away as it is: libzmq frees it, in a thread of its own, when it was sent. */
+static int send_body (msg_t *self, void *handle)
+{
+    zmq_msg_t frame;
+    int rc;
+    if (self->body.size < GIVEN_AWAY_FROM)
+        return send_frame (handle, self->body.data, self->body.size, 0);
+    if (zmq_msg_init_data (&frame, self->body.data, self->body.size, free_body, NULL) < 0)
+        return -1;
+    self->body = (buffer_t) { 0 };
+    do
+        rc = zmq_msg_send (&frame, handle, 0);
+    while (rc < 0 && errno == EINTR);
+    if (rc >= 0)
+        return 0;
+    int errnum = errno;
+    zmq_msg_close (&frame);
+    errno = errnum;
+    return -1;
+}
+
+static int send_frames (msg_t *self, void *handle, zframe_t *peer, const char *header, size_t header_size)
 {
     if (peer && send_frame (handle, zframe_data (peer), zframe_size (peer), ZMQ_SNDMORE) < 0)
         return -1;
@@ -93,7 +130,7 @@ static int send_frames (const msg_t *self, void *handle, zframe_t *peer, const c
         return -1;
     if (send_frame (handle, header, header_size, ZMQ_SNDMORE) < 0)
         return -1;
-    return send_frame (handle, self->body.data, self->body.size, 0);
+    return send_body (self, handle);
 }
 
 int msg_send (msg_t **self_p, void *socket, zframe_t *peer, err_t *err)

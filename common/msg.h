@@ -24,6 +24,8 @@ typedef struct msg msg_t;
 
 /* Takes the header (json_decref is msg's from now on; NULL is an empty object). body is copied. */
 msg_t *msg_new (const char *verb, json_t *header, const void *body, size_t body_size);
+/* The same with a body that need not be copied: it is taken, and body left empty. */
+msg_t *msg_new_with (const char *verb, json_t *header, buffer_t *body);
 void msg_destroy (msg_t **self);
 
 /* Borrowed views. */

@@ -112,9 +112,11 @@ const uint8_t *client_server_key (const client_t *self)
 
 /* -- sending ---------------------------------------------------------------------------------------------------------- */
 
-static int say (line_t *line, const char *verb, json_t *header, const void *body, size_t body_size, err_t *err)
+/* Takes header and body, which may be NULL. */
+static int say (line_t *line, const char *verb, json_t *header, buffer_t *body, err_t *err)
 {
-    msg_t *message = msg_new (verb, header, body, body_size);
+    buffer_t none = { 0 };
+    msg_t *message = msg_new_with (verb, header, body ? body : &none);
     if (msg_send (&message, line->socket, NULL, err) < 0)
         return err_wrap (err, "coordinator %s", line->endpoint);
     return 0;
@@ -125,7 +127,7 @@ static int say_hello (client_t *self, err_t *err)
     self->hello_seq = ++self->seq;
     return say (&self->control, "hello",
                 json_pack ("{s:I, s:s, s:s, s:s}", "seq", (json_int_t) self->hello_seq, "program", "farmctl", "version",
-                           PACKAGE_VERSION, "instance", self->instance), NULL, 0, err);
+                           PACKAGE_VERSION, "instance", self->instance), NULL, err);
 }
 
 static int open_line (client_t *self, line_t *line, err_t *err)
@@ -133,9 +135,8 @@ static int open_line (client_t *self, line_t *line, err_t *err)
     return line_open (line, &self->own, self->server_key, !self->is_heard, err);
 }
 
-/* Takes header. hello goes before the first question; join is asked by one who has nothing to say hello with. */
-static int64_t post (client_t *self, line_t *line, const char *verb, json_t *header, const void *body, size_t body_size,
-                     err_t *err)
+/* Takes header and body. hello goes before the first question; join is asked by one who has nothing to say hello with. */
+static int64_t post (client_t *self, line_t *line, const char *verb, json_t *header, buffer_t *body, err_t *err)
 {
     AUTO_JSON json_t *mine = header ? header : json_object ();
     bool is_first = !line->socket;
@@ -150,18 +151,17 @@ static int64_t post (client_t *self, line_t *line, const char *verb, json_t *hea
         self->header = json_incref (mine);
         snprintf (self->verb, sizeof self->verb, "%s", verb);
     }
-    return say (line, verb, json_incref (mine), body, body_size, err) < 0 ? -1 : seq;
+    return say (line, verb, json_incref (mine), body, err) < 0 ? -1 : seq;
 }
 
 int64_t client_send (client_t *self, const char *verb, json_t *header, err_t *err)
 {
-    return post (self, &self->control, verb, header, NULL, 0, err);
+    return post (self, &self->control, verb, header, NULL, err);
 }
 
-int64_t client_send_objects (client_t *self, const char *verb, json_t *header, const void *body, size_t body_size,
-                             err_t *err)
+int64_t client_send_objects (client_t *self, const char *verb, json_t *header, buffer_t *body, err_t *err)
 {
-    return post (self, &self->objects, verb, header, body, body_size, err);
+    return post (self, &self->objects, verb, header, body, err);
 }
 
 /* -- receiving -------------------------------------------------------------------------------------------------------- */
@@ -218,7 +218,7 @@ static int greet_again (client_t *self, err_t *err)
     line_t *line = &self->control;
     if (say_hello (self, err) < 0)
         return -1;
-    return self->header ? say (line, self->verb, json_incref (self->header), NULL, 0, err) : 0;
+    return self->header ? say (line, self->verb, json_incref (self->header), NULL, err) : 0;
 }
 
 /* What concerns the connection, not a question: 1 when it was that. */
@@ -305,14 +305,17 @@ static msg_t *await (client_t *self, line_t *line, int64_t seq, const char *expe
 
 msg_t *client_ask (client_t *self, const char *verb, json_t *header, const char *expected, int timeout_ms, err_t *err)
 {
-    int64_t seq = post (self, &self->control, verb, header, NULL, 0, err);
+    int64_t seq = post (self, &self->control, verb, header, NULL, err);
     return seq < 0 ? NULL : await (self, &self->control, seq, expected, timeout_ms, err);
 }
 
 msg_t *client_ask_objects (client_t *self, const char *verb, json_t *header, const void *body, size_t body_size,
                            const char *expected, int timeout_ms, err_t *err)
 {
-    int64_t seq = post (self, &self->objects, verb, header, body, body_size, err);
+    AUTO_BUFFER buffer_t copy = { 0 };
+    if (body_size)
+        buffer_append (&copy, body, body_size);
+    int64_t seq = post (self, &self->objects, verb, header, &copy, err);
     return seq < 0 ? NULL : await (self, &self->objects, seq, expected, timeout_ms, err);
 }
 

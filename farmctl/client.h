@@ -31,11 +31,10 @@ msg_t *client_ask (client_t *self, const char *verb, json_t *header, const char 
 msg_t *client_ask_objects (client_t *self, const char *verb, json_t *header, const void *body, size_t body_size,
                            const char *expected, int timeout_ms, err_t *err);
 
-/* Unanswered messages: send now, take answers later (upload with several on the way). The seq that the answer's `re`
+/* Unanswered messages: send now, take answers later (upload with several on the way). body (NULL for none) is taken, and left empty. The seq that the answer's `re`
  * will carry is returned, -1 on error. client_next_objects returns the next answer whatever it is, also `error`; NULL with
  * ERR_NETWORK when none came in time (timeout_ms; 0: what is there already). */
-int64_t client_send_objects (client_t *self, const char *verb, json_t *header, const void *body, size_t body_size,
-                             err_t *err);
+int64_t client_send_objects (client_t *self, const char *verb, json_t *header, buffer_t *body, err_t *err);
 msg_t *client_next_objects (client_t *self, int timeout_ms, err_t *err);
 
 /* The same on the control connection: what comes there without having been asked for (`build` of a watch), and answers

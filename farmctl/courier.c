@@ -16,9 +16,9 @@ bool courier_may_post (const courier_t *self)
     return self->on_the_way < COURIER_MAX;
 }
 
-static int64_t post (courier_t *self, const char *verb, const buffer_t *body, err_t *err)
+static int64_t post (courier_t *self, const char *verb, buffer_t *body, err_t *err)
 {
-    int64_t seq = client_send_objects (self->client, verb, NULL, body->data, body->size, err);
+    int64_t seq = client_send_objects (self->client, verb, NULL, body, err);
     if (seq < 0)
         return -1;
     if (self->first_seq == 0)
@@ -27,18 +27,19 @@ static int64_t post (courier_t *self, const char *verb, const buffer_t *body, er
     return seq;
 }
 
-int64_t courier_ask (courier_t *self, const buffer_t *digests, err_t *err)
+int64_t courier_ask (courier_t *self, buffer_t *digests, err_t *err)
 {
     self->stats->questions++;
     return post (self, "missing", digests, err);
 }
 
-int64_t courier_put (courier_t *self, const buffer_t *pack, uint64_t objects, err_t *err)
+int64_t courier_put (courier_t *self, buffer_t *pack, uint64_t objects, err_t *err)
 {
+    size_t size = pack->size;
     int64_t seq = post (self, "put", pack, err);
     if (seq > 0) {
         self->stats->sent_objects += objects;
-        self->stats->sent_bytes += pack->size;
+        self->stats->sent_bytes += size;
     }
     return seq;
 }

@@ -26,9 +26,10 @@ courier_t courier_of (client_t *client, upload_stats_t *stats);
 /* Is there credit for one more? */
 bool courier_may_post (const courier_t *self);
 
-/* Ask what of the digests (a whole number of them) is missing; send a pack. The seq, which the answer has as `re`; -1. */
-int64_t courier_ask (courier_t *self, const buffer_t *digests, err_t *err);
-int64_t courier_put (courier_t *self, const buffer_t *pack, uint64_t objects, err_t *err);
+/* Ask what of the digests (a whole number of them) is missing; send a pack. Both are taken, and left empty. The seq, which the answer
+ * has as `re`; -1. */
+int64_t courier_ask (courier_t *self, buffer_t *digests, err_t *err);
+int64_t courier_put (courier_t *self, buffer_t *pack, uint64_t objects, err_t *err);
 
 /* The next answer: `missing` or `stored`. NULL: a refusal, or silence for COURIER_PATIENCE_MS, which is ERR_NETWORK. */
 msg_t *courier_answer (courier_t *self, err_t *err);

@@ -18,7 +18,7 @@ int log_reader_ask (log_reader_t *self, client_t *client, int64_t now_ms, int wa
         return 0;
     json_t *header = json_pack ("{s:I, s:I, s:I, s:i}", "job", (json_int_t) self->job, "attempt",
                                 (json_int_t) self->attempt, "offset", (json_int_t) self->offset, "wait_ms", wait_ms);
-    int64_t seq = client_send_objects (client, "read-log", header, NULL, 0, err);
+    int64_t seq = client_send_objects (client, "read-log", header, NULL, err);
     self->asked_seq = seq < 0 ? 0 : seq;
     self->ask_at_ms = now_ms + wait_ms + LOST_MS;
     return seq < 0 ? -1 : 0;

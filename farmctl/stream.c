@@ -7,6 +7,7 @@
  * A thread prefers packing to reading, and reads on only while few batches are on their way, so memory does not grow with the context. */
 #include "farmctl/stream.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -340,6 +341,13 @@ static void end (stream_t *self)
     pthread_cond_destroy (&self->changed);
 }
 
+/* Packs come and go by the hundred: their memory shall not go back to the system each time, and come from there filled with zeros. */
+static void keep_memory (void)
+{
+    mallopt (M_MMAP_THRESHOLD, 1024 * 1024);
+    mallopt (M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+}
+
 int stream_content (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err)
 {
     err_t why = { 0 };
@@ -347,6 +355,7 @@ int stream_content (client_t *client, scan_t *scan, upload_stats_t *stats, err_t
         return 0;
     stream_t self = { .hasher = hasher_new (scan->walk), .courier = courier_of (client, stats),
                       .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+    keep_memory ();
     self.packer = packer_new (work, &self, false);
     int rc = run (&self, &why);
     bool is_silent = rc < 0 && courier_may_try_again (&self.courier, &why);

@@ -163,7 +163,6 @@ static int flush (upload_t *self, err_t *err)
     if (take_answers (self, COURIER_MAX - 1, err) < 0 || courier_put (&self->courier, &self->pack, self->pack_objects, err) < 0)
         return -1;
     self->pack_objects = 0;
-    buffer_clear (&self->pack);
     return 0;
 }
 

@@ -133,6 +133,34 @@ static void a_giant_header_or_body_is_refused (void **state)
     free (big);
 }
 
+/* Also when it cannot be sent. */
+static void a_long_body_is_taken (void **state)
+{
+    wire_t *wire = *state;
+    err_t err = { 0 };
+    size_t size;
+    buffer_t body = { 0 }, other = { 0 };
+    AUTO_BUFFER buffer_t copy = { 0 };
+    for (int i = 0; i < 50000; i++)
+        buffer_append (&copy, &i, sizeof i);
+    buffer_append (&body, copy.data, copy.size);
+    buffer_append (&other, copy.data, copy.size);
+    msg_t *out = msg_new_with ("put", json_pack ("{s:i}", "seq", 7), &body);
+    assert_null (body.data);
+    assert_int_equal (msg_send (&out, wire->dealer, NULL, &err), 0);
+    zframe_t *peer = NULL, *nobody = zframe_new ("\0abcd", 5);
+    AUTO (msg) msg_t *in = msg_recv (wire->router, &peer, NULL, NULL, &err);
+    assert_non_null (in);
+    const uint8_t *data = msg_body (in, &size);
+    assert_int_equal (size, copy.size);
+    assert_memory_equal (data, copy.data, size);
+    out = msg_new_with ("put", json_pack ("{s:i}", "seq", 7), &other);
+    assert_int_equal (msg_send (&out, wire->router, nobody, &err), -1);
+    assert_int_equal (err.code, ERR_NETWORK);
+    zframe_destroy (&peer);
+    zframe_destroy (&nobody);
+}
+
 static void a_peer_that_is_gone_is_an_error_at_the_sender (void **state)
 {
     wire_t *wire = *state;
@@ -154,6 +182,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_message_arrives_whole_with_its_sender_s_key, connect_both, close_both),
         cmocka_unit_test_setup_teardown (what_does_not_fit_is_refused_with_the_reason, connect_both, close_both),
         cmocka_unit_test_setup_teardown (a_giant_header_or_body_is_refused, connect_both, close_both),
+        cmocka_unit_test_setup_teardown (a_long_body_is_taken, connect_both, close_both),
         cmocka_unit_test_setup_teardown (a_peer_that_is_gone_is_an_error_at_the_sender, connect_both, close_both),
     };
     int failed = cmocka_run_group_tests (tests, NULL, NULL);
