@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 
 /* Linux stamps files at its tick, 10 ms at the coarsest. */
 enum { TICK_NS = 20 * 1000 * 1000 };
-enum { UNUSED_DAYS = 30, FOLDER_FILES_MAX = 1000 };
+enum { UNUSED_DAYS = 30, FOLDER_FILES_MAX = 1000, LARGE = 128 * 1024 };
 static const uint64_t FOLDER_BYTES_MAX = 512 * 1024 * 1024;
 #define SUFFIX ".stat"
 #define SENT_SUFFIX ".sent"
@@ -30,6 +32,8 @@ struct stat_cache {
     struct timespec began;
     buffer_t bytes;
     stat_index_t index;         /* into bytes; empty where there was no cache */
+    bool is_loading;            /* by this thread, which has bytes and index until it has ended */
+    pthread_t loader;
 };
 
 /* -- open ------------------------------------------------------------------------------------------------------- */
@@ -89,6 +93,34 @@ static void load (stat_cache_t *self)
         utimensat (AT_FDCWD, self->path, NULL, 0);      /* used today */
 }
 
+static void *load_beside (void *self)
+{
+    load (self);
+    return NULL;
+}
+
+/* A large one beside the walk, which waits for the kernel now and then; signals are left to the caller's thread. */
+static void begin_to_load (stat_cache_t *self)
+{
+    struct stat info;
+    sigset_t all, old;
+    if (stat (self->path, &info) < 0)
+        return;
+    sigfillset (&all);
+    pthread_sigmask (SIG_BLOCK, &all, &old);
+    self->is_loading = info.st_size >= LARGE && pthread_create (&self->loader, NULL, load_beside, self) == 0;
+    pthread_sigmask (SIG_SETMASK, &old, NULL);
+    if (!self->is_loading)
+        load (self);
+}
+
+static void end_loading (stat_cache_t *self)
+{
+    if (self->is_loading)
+        pthread_join (self->loader, NULL);
+    self->is_loading = false;
+}
+
 stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, const char *ignore_path, const reach_t *reach)
 {
     err_t err;
@@ -106,7 +138,7 @@ stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, co
     self->folder = mem_strdup (cache_folder);
     self->path = mem_printf ("%s/%s" SUFFIX, cache_folder, hex);
     self->sent_path = mem_printf ("%s/%s" SENT_SUFFIX, cache_folder, hex);
-    load (self);
+    begin_to_load (self);
     return take (&self);
 }
 
@@ -115,6 +147,7 @@ void stat_cache_destroy (stat_cache_t **self_p)
     stat_cache_t *self = *self_p;
     if (!self)
         return;
+    end_loading (self);
     stat_index_free (&self->index);
     buffer_free (&self->bytes);
     free (self->folder);
@@ -196,8 +229,9 @@ static void apply_folder (const stat_cache_t *self, size_t at, walk_t *walk, uin
     }
 }
 
-void stat_cache_apply (const stat_cache_t *self, walk_t *walk)
+void stat_cache_apply (stat_cache_t *self, walk_t *walk)
 {
+    end_loading (self);
     if (self->index.count == 0)
         return;
     AUTO_FREE uint32_t *twins = mem_alloc (walk->count * sizeof *twins);       /* 0: none, but for node 0 */

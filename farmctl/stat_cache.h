@@ -9,7 +9,7 @@
 
 typedef struct stat_cache stat_cache_t;
 
-/* The cache of a context, read when there is one. cache_folder is made when missing. ignore_path and reach (which
+/* The cache of a context, read when there is one: until stat_cache_apply, by a thread of its own where it is large. cache_folder is made when missing. ignore_path and reach (which
  * may be NULL) are part of the context's name: with others, other files are in it. NULL where there can be none, such as without a home. To be
  * called before the walk: files changed from now on, or just before, are not believed next time. */
 stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, const char *ignore_path,
@@ -17,7 +17,7 @@ stat_cache_t *stat_cache_open (const char *cache_folder, const char *context, co
 void stat_cache_destroy (stat_cache_t **self);
 
 /* Give content to the files of the walk that are as they were, and to folders the digest that they had; mark them as known. */
-void stat_cache_apply (const stat_cache_t *self, walk_t *walk);
+void stat_cache_apply (stat_cache_t *self, walk_t *walk);
 
 /* Keep what the walk's files hold, for next time: written beside and renamed, so runs in parallel do each other no harm.
  * Removes caches of contexts that were not built for a long time. A failure costs nothing but time: it is logged. */
