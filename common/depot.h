@@ -46,6 +46,10 @@ int depot_put (depot_t *self, object_kind kind, const digest_t *digest, const vo
  * the caller has expanded to data, is not looked at again. */
 int depot_put_zip (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, const zip_t *zip,
                    err_t *err);
+/* The same in two steps, of which the first needs no depot, so other threads can do it ahead: these bytes can be nothing but content,
+ * and put them. The caller has compared their digest, and expands them no more: zip is kept as it is. */
+bool depot_is_plain (const void *data, size_t size);
+int depot_put_plain (depot_t *self, const digest_t *digest, size_t size, const zip_t *zip, err_t *err);
 int depot_commit (depot_t *self, err_t *err);
 void depot_rollback (depot_t *self);
 

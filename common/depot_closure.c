@@ -176,6 +176,12 @@ static int note (nature_t *nature, finding_t finding, int kind)
     return finding == FAILED ? -1 : 0;
 }
 
+bool depot_is_plain (const void *data, size_t size)
+{
+    size_t count;
+    return !is_listing (data, size, 0) && !is_listing (data, size, 1) && !is_list (data, size, &count);
+}
+
 int depot_examine (depot_t *self, const void *data, size_t size, nature_t *nature, err_t *err)
 {
     *nature = (nature_t) { .kinds = IS_CONTENT, .content_bytes = size };

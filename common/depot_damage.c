@@ -9,7 +9,7 @@
 #include "common/file.h"
 
 enum {
-    LOST_MAX = 4096,            /* more than these, of a caller that never asks, are not told */
+    LOST_MAX = 65536,           /* more than these, of a caller that never asks, are not told */
     QUARANTINE_MAX = 64         /* files, of an object at most: 16 MiB */
 };
 

@@ -20,7 +20,7 @@ static void bind_nature (depot_t *self, sqlite3_stmt *statement, const nature_t 
     sql_bind_int (statement, ":used", self->now);
 }
 
-/* An object on its way in. zip is NULL where nobody has tried to compress it. */
+/* An object on its way in. zip is NULL where nobody has tried to compress it; data is where it is known to be right and plain. */
 typedef struct {
     object_kind kind;
     const digest_t *digest;
@@ -76,7 +76,9 @@ static int change_object (depot_t *self, int64_t id, const nature_t *nature, err
 /* The bytes are new, or were not known to be what they are now sent as. */
 static int store (depot_t *self, const parcel_t *parcel, int64_t id, nature_t *nature, err_t *err)
 {
-    if (depot_examine (self, parcel->data, parcel->size, nature, err) < 0)
+    if (!parcel->data)
+        *nature = (nature_t) { .kinds = IS_CONTENT, .content_bytes = parcel->size };
+    else if (depot_examine (self, parcel->data, parcel->size, nature, err) < 0)
         return -1;
     if (!serves_as (nature->kinds, parcel->kind))
         return err_set (err, ERR_PROTOCOL, "%s", nature->missing.text [0] ? nature->missing.text : "its form is not right");
@@ -92,9 +94,11 @@ static int check_bytes (depot_t *self, const parcel_t *parcel, err_t *err)
         return err_set (err, ERR_PROTOCOL, "there is no kind %d of objects", (int) parcel->kind);
     if (parcel->size > OBJECT_MAX)
         return err_set (err, ERR_PROTOCOL, "it has %zu bytes, more than %d", parcel->size, OBJECT_MAX);
-    digest_t own = digest_of (parcel->data, parcel->size);
-    if (!digest_equal (&own, parcel->digest))
-        return err_set (err, ERR_PROTOCOL, "its bytes have another digest");
+    if (parcel->data) {
+        digest_t own = digest_of (parcel->data, parcel->size);
+        if (!digest_equal (&own, parcel->digest))
+            return err_set (err, ERR_PROTOCOL, "its bytes have another digest");
+    }
     if (sqlite3_get_autocommit (self->db))
         return err_set (err, ERR_FARM, "the transaction was ended by an earlier error");
     return 0;
@@ -118,20 +122,31 @@ static int put (depot_t *self, const parcel_t *parcel, err_t *err)
     return rc;
 }
 
-int depot_put_zip (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, const zip_t *zip,
-                   err_t *err)
+static int put_parcel (depot_t *self, const parcel_t *parcel, err_t *err)
 {
     static const char *const names [] = { "content", "list", "folder" };
     char hex [DIGEST_HEX_SIZE + 1];
-    parcel_t parcel = { kind, digest, data, size, zip };
     assert (self->is_writing);
-    if (put (self, &parcel, err) == 0)
+    if (put (self, parcel, err) == 0)
         return 0;
-    digest_to_hex (digest, hex);
-    return err_wrap (err, "store %s %s", kind <= OBJECT_FOLDER ? names [kind] : "object", hex);
+    digest_to_hex (parcel->digest, hex);
+    return err_wrap (err, "store %s %s", parcel->kind <= OBJECT_FOLDER ? names [parcel->kind] : "object", hex);
+}
+
+int depot_put_zip (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, const zip_t *zip,
+                   err_t *err)
+{
+    parcel_t parcel = { kind, digest, size ? data : "", size, zip };
+    return put_parcel (self, &parcel, err);
 }
 
 int depot_put (depot_t *self, object_kind kind, const digest_t *digest, const void *data, size_t size, err_t *err)
 {
     return depot_put_zip (self, kind, digest, data, size, NULL, err);
+}
+
+int depot_put_plain (depot_t *self, const digest_t *digest, size_t size, const zip_t *zip, err_t *err)
+{
+    parcel_t parcel = { OBJECT_CONTENT, digest, NULL, size, zip };
+    return put_parcel (self, &parcel, err);
 }

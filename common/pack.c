@@ -55,25 +55,7 @@ static int refuse (err_t *err, const pack_reader_t *self, const char *why)
     return err_set (err, ERR_PROTOCOL, "a pack, byte %zu: %s", self->at, why);
 }
 
-static int read_bytes (pack_reader_t *self, bool is_zstd, size_t raw_size, size_t stored, const uint8_t **data, err_t *err)
-{
-    const uint8_t *bytes = self->data + self->at + PACK_RECORD_HEAD;
-    self->zip = (zip_t) { bytes, stored, is_zstd };
-    if (!is_zstd) {
-        if (stored != raw_size)
-            return refuse (err, self, "an object stored as it is has two sizes");
-        *data = bytes;
-        return 0;
-    }
-    if (stored >= raw_size)
-        return refuse (err, self, "an object did not get smaller by compression");
-    if (zip_expand (&self->raw, raw_size, bytes, stored, err) < 0)
-        return err_wrap (err, "a pack, byte %zu", self->at);
-    *data = self->raw.data;
-    return 0;
-}
-
-int pack_read (pack_reader_t *self, object_kind *kind, digest_t *digest, const uint8_t **data, size_t *size, err_t *err)
+int pack_next (pack_reader_t *self, object_kind *kind, digest_t *digest, size_t *size, err_t *err)
 {
     if (self->at == self->size)
         return 0;
@@ -87,11 +69,32 @@ int pack_read (pack_reader_t *self, object_kind *kind, digest_t *digest, const u
         return refuse (err, self, "an object is larger than 256 KiB");
     if (stored > self->size - self->at - PACK_RECORD_HEAD)
         return refuse (err, self, "it ends in the middle of an object");
-    if (read_bytes (self, head [1] & FLAG_ZSTD, raw_size, stored, data, err) < 0)
-        return -1;
+    if (!(head [1] & FLAG_ZSTD) && stored != raw_size)
+        return refuse (err, self, "an object stored as it is has two sizes");
+    if ((head [1] & FLAG_ZSTD) && stored >= raw_size)
+        return refuse (err, self, "an object did not get smaller by compression");
+    self->zip = (zip_t) { head + PACK_RECORD_HEAD, stored, (head [1] & FLAG_ZSTD) != 0 };
     *kind = (object_kind) head [0];
     memcpy (digest->bytes, head + 10, DIGEST_SIZE);
     *size = raw_size;
+    self->record = self->at;
     self->at += PACK_RECORD_HEAD + stored;
     return 1;
+}
+
+int pack_expand (pack_reader_t *self, size_t size, const uint8_t **data, err_t *err)
+{
+    *data = self->zip.data;
+    if (!self->zip.is_zstd)
+        return 0;
+    if (zip_expand (&self->raw, size, self->zip.data, self->zip.size, err) < 0)
+        return err_wrap (err, "a pack, byte %zu", self->record);
+    *data = self->raw.data;
+    return 0;
+}
+
+int pack_read (pack_reader_t *self, object_kind *kind, digest_t *digest, const uint8_t **data, size_t *size, err_t *err)
+{
+    int rc = pack_next (self, kind, digest, size, err);
+    return rc == 1 && pack_expand (self, *size, data, err) < 0 ? -1 : rc;
 }

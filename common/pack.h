@@ -21,7 +21,7 @@ bool pack_add_zip (buffer_t *body, object_kind kind, const digest_t *digest, siz
 
 typedef struct {
     const uint8_t *data;
-    size_t size, at;
+    size_t size, at, record;        /* record: where the current one began */
     buffer_t raw;                   /* what the current record was decompressed to */
     zip_t zip;                      /* the current record as it came; borrowed as its data is */
 } pack_reader_t;
@@ -31,5 +31,9 @@ void pack_reader_free (pack_reader_t *self);
 /* 1 and the next object (data borrowed until the next call; raw, at most OBJECT_MAX bytes; digest not yet compared);
  * 0 at the end; -1 with ERR_PROTOCOL. Decompression stops at the raw size that the record names. */
 int pack_read (pack_reader_t *self, object_kind *kind, digest_t *digest, const uint8_t **data, size_t *size, err_t *err);
+
+/* The same in two steps, where not every object has to be expanded: size is what it will be then. */
+int pack_next (pack_reader_t *self, object_kind *kind, digest_t *digest, size_t *size, err_t *err);
+int pack_expand (pack_reader_t *self, size_t size, const uint8_t **data, err_t *err);
 
 #endif

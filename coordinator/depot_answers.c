@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pack.h"
+#include "coordinator/put_checks.h"
 
 enum { DIGESTS_MAX = 8192 };
 
@@ -130,28 +131,37 @@ void answer_stats (depot_service_t *self, request_t *request)
 
 /* -- put -------------------------------------------------------------------------------------------------------- */
 
-/* The objects of one pack into the open transaction: how many, or -1. */
-static int64_t put_pack (depot_service_t *self, const request_t *request, err_t *err)
+static int put_object (depot_service_t *self, pack_reader_t *reader, object_kind kind, const digest_t *digest, size_t size,
+                       bool is_plain, err_t *err)
+{
+    const uint8_t *data;
+    if (is_plain)
+        return depot_put_plain (self->depot, digest, size, &reader->zip, err);
+    if (pack_expand (reader, size, &data, err) < 0)
+        return -1;
+    return depot_put_zip (self->depot, kind, digest, data, size, &reader->zip, err);
+}
+
+/* The objects of one pack into the open transaction: how many, or -1. plain: what put_checks.h says of each. */
+static int64_t put_pack (depot_service_t *self, const request_t *request, const buffer_t *plain, err_t *err)
 {
     object_kind kind;
     digest_t digest;
-    const uint8_t *data;
-    size_t size, body_size;
+    size_t size, body_size, count = 0;
     pack_reader_t reader;
     const uint8_t *body = msg_body (request->message, &body_size);
-    int64_t count = 0;
     int rc;
     pack_reader_init (&reader, body, body_size);
-    while ((rc = pack_read (&reader, &kind, &digest, &data, &size, err)) == 1) {
-        if (lost_check (self, request, &digest, err) < 0
-        ||  depot_put_zip (self->depot, kind, &digest, data, size, &reader.zip, err) < 0) {
+    while ((rc = pack_next (&reader, &kind, &digest, &size, err)) == 1) {
+        bool is_plain = count < plain->size && ((const bool *) plain->data) [count];
+        if (lost_check (self, request, &digest, err) < 0 || put_object (self, &reader, kind, &digest, size, is_plain, err) < 0) {
             rc = -1;
             break;
         }
         count++;
     }
     pack_reader_free (&reader);
-    return rc < 0 ? -1 : count;
+    return rc < 0 ? -1 : (int64_t) count;
 }
 
 static int check_room (const depot_service_t *self, request_t **requests, size_t count, err_t *err)
@@ -171,10 +181,13 @@ static int check_room (const depot_service_t *self, request_t **requests, size_t
 /* All requests in one transaction: 0 and the count of objects of each, or -1 and nothing is stored. */
 static int put_together (depot_service_t *self, request_t **requests, size_t count, int64_t *objects, err_t *err)
 {
-    if (check_room (self, requests, count, err) < 0 || depot_begin (self->depot, err) < 0)
+    if (check_room (self, requests, count, err) < 0)
+        return -1;
+    AUTO (put_checks) put_checks_t *checks = put_checks_new (requests, count);
+    if (depot_begin (self->depot, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
-        if ((objects [i] = put_pack (self, requests [i], err)) < 0) {
+        if ((objects [i] = put_pack (self, requests [i], put_checks_of (checks, i), err)) < 0) {
             depot_rollback (self->depot);
             return -1;
         }

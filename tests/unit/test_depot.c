@@ -236,6 +236,33 @@ static void a_file_s_bytes_may_be_a_listing (void **state)
     small_context_free (&context);
 }
 
+/* What may be a folder or a list, here or in another depot, is not plain: it has to be looked at. */
+static void plain_content_is_stored_without_a_look (void **state)
+{
+    depots_t *self = *state;
+    small_context_t context;
+    AUTO_BUFFER buffer_t list = { 0 }, packed = { 0 };
+    small_context_make (&context, 3000, 1);
+    add_item (&list, "abc", 3);
+    memset (context.file.data, 'a', 2000);
+    assert_true (depot_is_plain (context.file.data, context.file.size));
+    assert_false (depot_is_plain (context.folder.data, context.folder.size));
+    assert_false (depot_is_plain (context.root.data, context.root.size));
+    assert_false (depot_is_plain (list.data, list.size));
+    assert_false (depot_is_plain ("", 0));
+    zip_t zip = zip_best (&packed, context.file.data, context.file.size);
+    assert_true (zip.is_zstd);
+    digest_t digest = digest_of (context.file.data, context.file.size);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal (depot_begin (self->depot, NULL), 0);
+        assert_int_equal (depot_put_plain (self->depot, &digest, context.file.size, &zip, NULL), 0);
+        assert_int_equal (depot_commit (self->depot, NULL), 0);
+        assert_true (holds (self->depot, &context.file));
+    }
+    assert_int_equal (stored_objects (self->depot), 1);
+    small_context_free (&context);
+}
+
 /* -- lists ------------------------------------------------------------------------------------------------------ */
 
 /* Cut data, put its chunks, and write the list of them. */
@@ -519,6 +546,7 @@ int main (void)
         TEST (a_link_names_nothing_and_an_empty_folder_is_one),
         TEST (a_listing_of_another_form_is_refused),
         TEST (a_file_s_bytes_may_be_a_listing),
+        TEST (plain_content_is_stored_without_a_look),
         TEST (long_content_is_a_list_of_its_chunks),
         TEST (a_list_of_lists_is_of_the_next_level_up_to_three),
         TEST (a_list_of_another_form_is_refused),
