@@ -123,7 +123,7 @@ static void a_context_is_checked_out_while_it_is_fetched (void **state)
     upload_stats_t sent;
     int rounds;
     tree_nasty (self->context);
-    for (unsigned i = 0; i < 3000; i++) {                   /* more than is kept at hand, in folders of several kinds */
+    for (unsigned i = 0; i < 2000; i++) {                   /* more than is kept at hand, in folders of several kinds */
         AUTO_FREE char *path = mem_printf ("%s%u", i % 3 ? "a.b/" : "", i);
         tree_file (self->context, path, 5000, i, 0644);
     }
