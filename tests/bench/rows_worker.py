@@ -107,3 +107,4 @@ def two_workers(bench):
     farm.end()
     remove(*made, bench.path('scratch'))
     bench.add('coordinator to two workers, first, to checked out (one worker)', two, one, times=1.3)
+    bench.note(f'two workers: they and the coordinator share the {os.cpu_count()} cores and the disk of this machine, as boards do not')
