@@ -19,7 +19,7 @@
 
 enum {
     MUCH_BYTES = 4 * 1024 * 1024,
-    BATCH_BYTES = 512 * 1024, BATCH_PIECES = 1024, BATCHES_MAX = 16,
+    BATCH_BYTES = 512 * 1024, BATCH_PIECES = 1024, BATCHES_MAX = 12,
     QUESTIONS_MAX = 2, QUESTION_BATCHES = 8             /* 8,192 digests, as many as the coordinator takes at once */
 };
 
@@ -345,7 +345,7 @@ static void end (stream_t *self)
 static void keep_memory (void)
 {
     mallopt (M_MMAP_THRESHOLD, 1024 * 1024);
-    mallopt (M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+    mallopt (M_TRIM_THRESHOLD, 8 * 1024 * 1024);
 }
 
 int stream_content (client_t *client, scan_t *scan, upload_stats_t *stats, err_t *err)

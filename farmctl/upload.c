@@ -234,11 +234,11 @@ static int send_contents (upload_t *self, err_t *err)
 {
     rest_t rest = { .count = 0 };
     find_rest (self, &rest);
-    AUTO_FREE const scan_object_t **objects = rest.objects;
-    if (rest.count == 0)
-        return 0;
-    AUTO (packer) packer_t *packer = packer_new (read_rest, &rest, rest.bytes <= LITTLE_BYTES);
-    return send_packs (self, packer, err);
+    packer_t *packer = rest.count ? packer_new (read_rest, &rest, rest.bytes <= LITTLE_BYTES) : NULL;
+    int rc = packer ? send_packs (self, packer, err) : 0;
+    packer_destroy (&packer);
+    free (rest.objects);
+    return rc;
 }
 
 /* Folders and lists: children first, each once. */
