@@ -19,13 +19,14 @@ typedef enum { FAILED = -1, READ, CHANGED } outcome_t;
 struct hasher {
     walk_t *walk;
     atomic_size_t next;
-    atomic_bool is_failed;
+    atomic_bool is_ended;       /* a file cannot be read, or hasher_end */
 };
 
 /* Who gets the objects of a file. */
 typedef struct {
     hash_take *give;            /* NULL: nobody */
     void *argument;
+    const atomic_bool *is_ended;        /* nobody wants the file any more */
 } taker_t;
 
 /* -- one file --------------------------------------------------------------------------------------------------- */
@@ -88,6 +89,10 @@ static int read_long (int fd, node_t *node, const taker_t *taker, uint8_t *windo
     bool is_end = have < HASH_WINDOW;
     while (have) {
         size_t at = 0;
+        if (atomic_load (taker->is_ended)) {
+            errno = ECANCELED;
+            return -1;
+        }
         while (have - at >= CHUNK_MAX || (is_end && at < have)) {
             size_t cut = chunker_cut (window + at, have - at);
             add_chunk (node, &capacity, taker, window + at, cut);
@@ -176,17 +181,21 @@ static bool is_unread (const node_t *node)
 
 int hasher_next (hasher_t *self, uint8_t *window, hash_take *take, void *argument, err_t *err)
 {
-    taker_t taker = { take, argument };
+    taker_t taker = { take, argument, &self->is_ended };
     size_t i;
     do
         i = atomic_fetch_add (&self->next, 1);
     while (i < self->walk->count && !is_unread (&self->walk->nodes [i]));
-    if (i >= self->walk->count || atomic_load (&self->is_failed))
+    if (i >= self->walk->count || atomic_load (&self->is_ended))
         return 0;
     if (hash_file (self->walk, i, &taker, window, err) == 0)
         return 1;
-    atomic_store (&self->is_failed, true);
-    return -1;
+    return atomic_exchange (&self->is_ended, true) ? 0 : -1;
+}
+
+void hasher_end (hasher_t *self)
+{
+    atomic_store (&self->is_ended, true);
 }
 
 /* -- all files -------------------------------------------------------------------------------------------------- */

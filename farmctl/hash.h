@@ -20,6 +20,9 @@ void hasher_destroy (hasher_t **self);
  * it; its objects are given each time. 1; 0: there are no more, or another thread failed; -1. */
 int hasher_next (hasher_t *self, uint8_t *window, hash_take *take, void *argument, err_t *err);
 
+/* From now on hasher_next says 0, also of the files that are being read, which stay unread. */
+void hasher_end (hasher_t *self);
+
 /* Read them all, with as many threads as there are processors. */
 int hash_files (walk_t *walk, err_t *err);
 

@@ -171,13 +171,9 @@ static int read_files (stream_t *self, hand_t *hand, err_t *err)
 {
     reader_t reader = { .stream = self, .hand = hand };
     AUTO_FREE uint8_t *window = mem_alloc (HASH_WINDOW);
-    int rc = 1;
-    while (rc == 1) {
-        pthread_mutex_lock (&self->lock);
-        bool is_ended = self->is_ended;
-        pthread_mutex_unlock (&self->lock);
-        rc = is_ended ? 0 : hasher_next (self->hasher, window, take_object, &reader, err);
-    }
+    int rc;
+    while ((rc = hasher_next (self->hasher, window, take_object, &reader, err)) == 1)
+        ;
     hand_over (&reader);
     return rc;
 }
@@ -325,6 +321,7 @@ static int run (stream_t *self, err_t *err)
 /* Also before the end: then the threads leave what they have. */
 static void end (stream_t *self)
 {
+    hasher_end (self->hasher);
     pthread_mutex_lock (&self->lock);
     self->is_ended = true;
     pthread_cond_broadcast (&self->changed);

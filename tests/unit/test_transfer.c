@@ -298,6 +298,24 @@ static void an_unreadable_file_ends_the_stream (void **state)
     assert_non_null (strstr (err.text, "/500/gone cannot be read"));
 }
 
+/* The rest of a long file is not read for it. */
+static void a_refusal_ends_the_stream (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent = { 0 };
+    err_t err = { 0 };
+    AUTO (scan) scan_t *scan = NULL;
+    char hex [KEY_HEX_SIZE + 1];
+    key_to_hex (self->user.public_key, hex);
+    zstr_sendx (self->service_actor, "REVOKE", hex, NULL);
+    tree_file (self->context, "large", 50000000, 1, 0644);
+    assert_int_equal (scan_names (&scan, self->context, NULL, NULL, NULL, &err), 0);
+    assert_int_equal (stream_content (self->client, scan, &sent, &err), -1);
+    assert_int_equal (err.code, ERR_DENIED);
+    assert_int_equal (scan_content (scan, &err), 0);        /* and is not taken for read */
+    assert_int_equal (scan_bytes (scan), 50000000);
+}
+
 /* -- what is not there any more --------------------------------------------------------------------------------- */
 
 static void what_a_coordinator_lost_is_sent_again (void **state)
@@ -540,6 +558,7 @@ int main (void)
         TEST (what_changes_behind_the_reading_is_not_missed),
         TEST (a_small_context_is_read_before_it_is_sent),
         TEST (an_unreadable_file_ends_the_stream),
+        TEST (a_refusal_ends_the_stream),
         TEST (what_a_coordinator_lost_is_sent_again),
         TEST (what_is_damaged_at_the_coordinator_is_told_and_sent_again),
         TEST (a_dockerfile_travels_beside_the_context),
