@@ -230,7 +230,7 @@ static void a_large_context_is_sent_while_it_is_read (void **state)
     upload_stats_t sent;
     make_thousand (self);
     for (int i = 0; i < 5; i++) {
-        char name [20];
+        char name [32];
         snprintf (name, sizeof name, "twin-%d", i);
         tree_file (self->context, name, 3000000, 7, 0644);
         snprintf (name, sizeof name, "twin-%d-small", i);
