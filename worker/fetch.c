@@ -16,23 +16,28 @@
 
 enum {
     HELD_MAX = 256 * 1024 * 1024,               /* bytes of folders and lists: a few million files */
-    LISTING_MAX = 64 * 1024 * 1024, DEPTH_MAX = 1024
+    LISTING_MAX = 64 * 1024 * 1024, DEPTH_MAX = 1024,
+    QUEUE_OBJECTS = 8192                        /* of content, put into the queue at a time */
 };
 
-/* An object that is wanted. */
+/* A folder, a list or a piece of a listing, to be kept in memory. */
 typedef struct {
-    digest_t digest;
-    object_kind kind;
-    uint32_t size_bytes;            /* as far as it is known beforehand */
-    uint8_t level;                  /* of a list */
-    bool is_root, is_held;          /* is_held: a folder, a list or a piece of a listing, to be kept in memory */
-    bool is_listing;                /* a list, and below it is a listing; or a piece of one */
-    bool is_resolved, is_ordered, is_stored;
-    uint64_t content_bytes;         /* below a list */
     uint8_t *data, *zip;            /* zip: as it came, where that is compressed */
     size_t data_size, zip_size;
     uint32_t *children;
     size_t child_count, child_capacity;
+} held_t;
+
+/* An object that is wanted. There is one for each 64 KB of a large context, so it is small. */
+typedef struct {
+    digest_t digest;
+    uint32_t size_bytes;            /* as far as it is known beforehand */
+    object_kind kind : 8;
+    uint8_t level;                  /* of a list */
+    bool is_root : 1;
+    bool is_listing : 1;            /* a list, and below it is a listing; or a piece of one */
+    bool is_resolved : 1, is_ordered : 1, is_stored : 1;
+    held_t *held;                   /* NULL: content */
 } item_t;
 
 typedef struct {
@@ -64,19 +69,19 @@ static size_t append_item (fetch_t *self, const item_t *item)
 static void ask_for (fetch_t *self, size_t at)
 {
     item_t *item = &self->items [at];
-    item->is_held = true;
+    item->held = mem_alloc (sizeof *item->held);
     self->long_listings += item->kind == OBJECT_LIST && item->is_listing;
     want_add (self->want, &item->digest, item->size_bytes);
 }
 
 static void add_child (fetch_t *self, size_t parent, size_t child)
 {
-    item_t *item = &self->items [parent];
-    if (item->child_count == item->child_capacity) {
-        item->child_capacity = item->child_capacity ? 2 * item->child_capacity : 8;
-        item->children = mem_resize (item->children, item->child_capacity * sizeof *item->children);
+    held_t *held = self->items [parent].held;
+    if (held->child_count == held->child_capacity) {
+        held->child_capacity = held->child_capacity ? 2 * held->child_capacity : 8;
+        held->children = mem_resize (held->children, held->child_capacity * sizeof *held->children);
     }
-    item->children [item->child_count++] = (uint32_t) child;
+    held->children [held->child_count++] = (uint32_t) child;
 }
 
 /* The parent names this. What the depot has is left alone; content waits for the second step. The same bytes may have been
@@ -91,11 +96,11 @@ static int name_item (fetch_t *self, size_t parent, const item_t *wanted, err_t 
     item_t *item = &self->items [at];
     if (known >= 0 && wanted->kind > item->kind && item->kind != OBJECT_CONTENT)
         return err_set (err, ERR_PROTOCOL, "the context names an object as a list and as a folder");
-    if (known >= 0 && wanted->kind > item->kind && item->is_held)
+    if (known >= 0 && wanted->kind > item->kind && item->held)
         return err_set (err, ERR_PROTOCOL, "the context names an object as a piece of a listing and as a folder");
     if (known >= 0 && wanted->kind > item->kind)
         *item = *wanted;
-    if (must_hold && !item->is_held)
+    if (must_hold && !item->held)
         ask_for (self, at);
     add_child (self, parent, at);
     return 0;
@@ -111,7 +116,7 @@ static int name_entry (fetch_t *self, size_t parent, const tree_entry_t *entry, 
         return 0;
     if (is_folder && content->size_bytes > LISTING_MAX)
         return err_set (err, ERR_PROTOCOL, "a folder of the context has too many entries");
-    item_t item = { .digest = content->digest, .content_bytes = content->size_bytes, .level = content->level };
+    item_t item = { .digest = content->digest, .level = content->level };
     item.kind = content->level ? OBJECT_LIST : is_folder ? OBJECT_FOLDER : OBJECT_CONTENT;
     uint64_t size = content->level ? content->size_bytes / 1024 : content->size_bytes;
     item.size_bytes = size < OBJECT_MAX ? (uint32_t) size : OBJECT_MAX;
@@ -134,10 +139,10 @@ static int name_entries (fetch_t *self, size_t parent, const void *data, size_t 
 static int name_list (fetch_t *self, size_t parent, err_t *err)
 {
     const item_t list = self->items [parent];
-    ssize_t count = list_count (list.data_size, err);
+    ssize_t count = list_count (list.held->data_size, err);
     for (ssize_t i = 0; i < count; i++) {
         list_item_t line;
-        list_read_item (list.data, (size_t) i, &line);
+        list_read_item (list.held->data, (size_t) i, &line);
         item_t item = { .digest = line.digest, .size_bytes = line.size_bytes, .is_listing = list.is_listing };
         item.kind = list.level > 1 ? OBJECT_LIST : OBJECT_CONTENT;
         item.level = (uint8_t) (list.level - 1);
@@ -158,28 +163,30 @@ static uint8_t *copy (const void *data, size_t size)
 /* A held object has come. */
 static int take_held (fetch_t *self, size_t at, const arrival_t *object, err_t *err)
 {
-    item_t *item = &self->items [at];
+    const item_t item = self->items [at];
+    held_t *held = item.held;
     size_t size = object->size, zip_size = object->zip.is_zstd ? object->zip.size : 0;
     self->held_bytes += size + zip_size;
     if (self->held_bytes > HELD_MAX)
         return err_set (err, ERR_PROTOCOL, "the context's folders take more than %d MiB", HELD_MAX / 1024 / 1024);
-    item->data = copy (object->data, size);
-    item->data_size = size;
-    item->zip = zip_size ? copy (object->zip.data, zip_size) : NULL;
-    item->zip_size = zip_size;
-    supply_hold (self->supply, &item->digest, item->data, size);
-    if (item->kind == OBJECT_FOLDER)
-        return name_entries (self, at, item->data, size, item->is_root, err);
-    return item->kind == OBJECT_LIST ? name_list (self, at, err) : 0;
+    held->data = copy (object->data, size);
+    held->data_size = size;
+    held->zip = zip_size ? copy (object->zip.data, zip_size) : NULL;
+    held->zip_size = zip_size;
+    supply_hold (self->supply, &item.digest, held->data, size);
+    if (item.kind == OBJECT_FOLDER)
+        return name_entries (self, at, held->data, size, item.is_root, err);
+    return item.kind == OBJECT_LIST ? name_list (self, at, err) : 0;
 }
 
 /* The bytes of an object that is held, or that the depot had all along. */
 static int read_object (fetch_t *self, const digest_t *digest, buffer_t *out, err_t *err)
 {
     int64_t at = digest_map_find (&self->by_digest, digest);
-    if (at < 0 || !self->items [at].data)
+    const held_t *held = at < 0 ? NULL : self->items [at].held;
+    if (!held || !held->data)
         return depot_get (self->depot, digest, out, NULL, err);
-    buffer_append (out, self->items [at].data, self->items [at].data_size);
+    buffer_append (out, held->data, held->data_size);
     return 0;
 }
 
@@ -209,7 +216,7 @@ static int resolve_listings (fetch_t *self, err_t *err)
     for (size_t i = 0; i < self->count; i++) {
         AUTO_BUFFER buffer_t listing = { 0 };
         item_t *item = &self->items [i];
-        if (item->kind != OBJECT_LIST || !item->is_listing || item->is_resolved || !item->data)
+        if (item->kind != OBJECT_LIST || !item->is_listing || item->is_resolved || !item->held || !item->held->data)
             continue;
         item->is_resolved = true;
         if (assemble (self, &item->digest, item->level, &listing, err) < 0
@@ -265,36 +272,43 @@ static void order_contents (fetch_t *self, size_t at, int depth, buffer_t *order
     if (item->is_ordered || depth > DEPTH_MAX)
         return;
     item->is_ordered = true;
-    if (!item->is_held)
+    const held_t *held = item->held;
+    if (!held) {
         buffer_append (order, &index, sizeof index);
-    for (size_t i = 0; i < item->child_count; i++)
-        if (!is_folder (&self->items [item->children [i]]))
-            order_contents (self, item->children [i], depth + 1, order);
-    for (size_t i = item->child_count; i-- > 0;)
-        if (is_folder (&self->items [item->children [i]]))
-            order_contents (self, item->children [i], depth + 1, order);
+        return;
+    }
+    for (size_t i = 0; i < held->child_count; i++)
+        if (!is_folder (&self->items [held->children [i]]))
+            order_contents (self, held->children [i], depth + 1, order);
+    for (size_t i = held->child_count; i-- > 0;)
+        if (is_folder (&self->items [held->children [i]]))
+            order_contents (self, held->children [i], depth + 1, order);
 }
 
-/* What is added last is asked for first. */
-static void ask_for_contents (fetch_t *self)
+/* Fill the queue when it is empty; what is added last is asked for first. Returns how many of the items are through. */
+static size_t ask_for_more (fetch_t *self, const uint32_t *items, size_t count, size_t asked)
 {
-    AUTO_BUFFER buffer_t order = { 0 };
-    for (size_t i = 0; i < self->count; i++)
-        order_contents (self, i, 0, &order);
-    const uint32_t *indices = (const uint32_t *) order.data;
-    for (size_t i = order.size / sizeof *indices; i-- > 0;) {
-        item_t *item = &self->items [indices [i]];
+    if (want_queued (self->want) > 0)
+        return asked;
+    size_t end = count - asked > QUEUE_OBJECTS ? asked + QUEUE_OBJECTS : count;
+    for (size_t i = end; i-- > asked;) {
+        item_t *item = &self->items [items [i]];
         want_add (self->want, &item->digest, item->size_bytes);
         item->is_stored = true;
     }
+    return end;
 }
 
 static int store_contents (fetch_t *self, err_t *err)
 {
+    AUTO_BUFFER buffer_t order = { 0 };
     arrival_t object;
     int rc;
-    ask_for_contents (self);
-    while ((rc = want_next (self->want, &object, err)) == 1) {
+    for (size_t i = 0; i < self->count; i++)
+        order_contents (self, i, 0, &order);
+    const uint32_t *items = (const uint32_t *) order.data;
+    size_t count = order.size / sizeof *items, asked = ask_for_more (self, items, count, 0);
+    for (; (rc = want_next (self->want, &object, err)) == 1; asked = ask_for_more (self, items, count, asked)) {
         supply_offer (self->supply, &object.digest, object.data, object.size);
         if (store (self, OBJECT_CONTENT, &object, err) < 0)
             return -1;
@@ -311,26 +325,34 @@ static int store_held (fetch_t *self, size_t at, int depth, err_t *err)
     if (depth > DEPTH_MAX)
         return err_set (err, ERR_PROTOCOL, "the context's folders are nested too deeply");
     item->is_stored = true;
-    for (size_t i = 0; i < item->child_count; i++)
-        if (store_held (self, item->children [i], depth + 1, err) < 0)
+    const held_t *held = item->held;
+    for (size_t i = 0; i < held->child_count; i++)
+        if (store_held (self, held->children [i], depth + 1, err) < 0)
             return -1;
-    arrival_t object = { .digest = item->digest, .data = item->data, .size = item->data_size };
-    object.zip = item->zip ? (zip_t) { item->zip, item->zip_size, true } : (zip_t) { item->data, item->data_size, false };
+    arrival_t object = { .digest = item->digest, .data = held->data, .size = held->data_size };
+    object.zip = held->zip ? (zip_t) { held->zip, held->zip_size, true } : (zip_t) { held->data, held->data_size, false };
     return store (self, item->kind, &object, err);
 }
 
 /* -- the whole -------------------------------------------------------------------------------------------------- */
+
+static void held_free (held_t *self)
+{
+    if (!self)
+        return;
+    free (self->data);
+    free (self->zip);
+    free (self->children);
+    free (self);
+}
 
 static void fetch_end (fetch_t *self)
 {
     self->stats->wire_bytes += want_wire_bytes (self->want);
     storer_destroy (&self->storer);
     supply_clear (self->supply);
-    for (size_t i = 0; i < self->count; i++) {
-        free (self->items [i].data);
-        free (self->items [i].zip);
-        free (self->items [i].children);
-    }
+    for (size_t i = 0; i < self->count; i++)
+        held_free (self->items [i].held);
     free (self->items);
     digest_map_free (&self->by_digest);
     want_destroy (&self->want);
@@ -340,7 +362,7 @@ static int fetch_all (fetch_t *self, err_t *err)
 {
     if (fetch_held (self, err) < 0 || store_contents (self, err) < 0)
         return -1;
-    if (self->items [0].is_held && store_held (self, 0, 0, err) < 0)
+    if (self->items [0].held && store_held (self, 0, 0, err) < 0)
         return -1;
     return storer_flush (self->storer, err);
 }

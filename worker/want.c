@@ -85,6 +85,11 @@ void want_add (want_t *self, const digest_t *digest, size_t size_bytes)
     self->queue [self->queued++] = (wanted_t) { .digest = *digest, .size_bytes = size };
 }
 
+size_t want_queued (const want_t *self)
+{
+    return self->queued;
+}
+
 /* -- asking ----------------------------------------------------------------------------------------------------- */
 
 static int send_request (want_t *self, request_t *request, err_t *err)

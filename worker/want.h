@@ -18,6 +18,9 @@ void want_destroy (want_t **self);
 /* Put an object in the queue, once. size_bytes: what is known of its size, to fill a request well. */
 void want_add (want_t *self, const digest_t *digest, size_t size_bytes);
 
+/* So many are in it, and not asked for yet. */
+size_t want_queued (const want_t *self);
+
 /* An object that has come, its digest compared: its bytes, and how they travelled. Borrowed. */
 typedef struct {
     digest_t digest;
