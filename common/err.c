@@ -21,6 +21,7 @@ static const struct {
     [ERR_NOT_FOUND]       = { "not-found",       2,   404, 0 },
     [ERR_USAGE]           = { "usage",           2,   400, 0 },
     [ERR_BUILD]           = { "build",           3,   422, 0 },
+    [ERR_PRUNED]          = { "pruned",          3,   422, 0 },
     [ERR_CANCELLED]       = { "cancelled",       3,   409, 0 },
     [ERR_NO_WORKER]       = { "no-worker",       4,   503, 0 },
     [ERR_REGISTRY]        = { "registry",        5,   502, 1 },

@@ -24,6 +24,7 @@ typedef enum {
     ERR_NOT_FOUND,          /* no such build, job, object or log */
     ERR_USAGE,              /* the user's input cannot be used: an option, a reference, a file of the context */
     ERR_BUILD,              /* the Dockerfile failed: the user's fault, never retried */
+    ERR_PRUNED,             /* it needs files that were left out of the context: submitted again with all of it, it may work */
     ERR_CANCELLED,          /* somebody cancelled the build */
     ERR_NO_WORKER,          /* no worker can run the platform */
     ERR_REGISTRY,           /* the registry is down, refuses or answers nonsense: may pass, retried */

@@ -222,16 +222,37 @@ static int prepare (submission_t *self, int argc, char **argv, err_t *err)
     return self->client ? 0 : -1;
 }
 
+static int submit (submission_t *self, err_t *err)
+{
+    int64_t build = 0;
+    if (scan_and_upload (self, err) < 0)
+        return -1;
+    complete_spec (self);
+    interrupt_catch ();
+    request_t request = { .spec = self->options.spec, .resend = send_again, .argument = self };
+    if (request_submit (&request, self->client, &build, err) < 0)
+        return -1;
+    return request_follow (&self->options.after, self->client, build, err);
+}
+
+/* Only a base image that is not here can need what was left out. */
+static int submit_whole (submission_t *self, err_t *err)
+{
+    output_note ("%s", err->text);
+    output_note ("submitting again, with the whole context");
+    *err = (err_t) { 0 };
+    scan_destroy (&self->scan);
+    self->options.sends_whole = true;
+    self->stats = (upload_stats_t) { 0 };
+    json_object_del (self->options.spec, "pruned");
+    return submit (self, err);
+}
+
 int verb_submit (int argc, char **argv, err_t *err)
 {
     __attribute__ ((cleanup (submission_free))) submission_t self = { .client = NULL };
-    int64_t build = 0;
-    if (prepare (&self, argc, argv, err) < 0 || scan_and_upload (&self, err) < 0)
+    if (prepare (&self, argc, argv, err) < 0)
         return -1;
-    complete_spec (&self);
-    interrupt_catch ();
-    request_t request = { .spec = self.options.spec, .resend = send_again, .argument = &self };
-    if (request_submit (&request, self.client, &build, err) < 0)
-        return -1;
-    return request_follow (&self.options.after, self.client, build, err);
+    int rc = submit (&self, err);
+    return rc < 0 && err->code == ERR_PRUNED ? submit_whole (&self, err) : rc;
 }

@@ -174,7 +174,7 @@ static int find_reach (const builder_task_t *task, reach_t **out, err_t *err)
     if (file_read (task->dockerfile, DOCKERFILE_MAX, &text, err) < 0)
         return -1;
     *out = reach_new (text.data ? (const char *) text.data : "", text.size, json_object_get (task->spec, "build_args"));
-    return *out ? 0 : err_set (err, ERR_BUILD, "farmctl left out of the context what no instruction reads, but this worker cannot tell what that is: "
+    return *out ? 0 : err_set (err, ERR_PRUNED, "farmctl left out of the context what no instruction reads, but this worker cannot tell what that is: "
                                "let both have one version, or submit again with --whole-context");
 }
 

@@ -164,7 +164,7 @@ static int judge_registry (const buildah_words_t *words, const char *text, err_t
 static int refuse_trigger (const buildah_words_t *words, builder_outcome_t *outcome, err_t *err)
 {
     strcpy (outcome->failed_step, words->step);
-    return err_set (err, ERR_BUILD, "the base image has the trigger ONBUILD %s, which reads files that were left out of the context, as no instruction "
+    return err_set (err, ERR_PRUNED, "the base image has the trigger ONBUILD %s, which reads files that were left out of the context, as no instruction "
                     "of the Dockerfile reads them: submit again with --whole-context", words->trigger);
 }
 

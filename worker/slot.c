@@ -69,7 +69,7 @@ static void report_failed (slot_t *self, const err_t *err)
     json_t *more = times (self);
     json_object_set_new (more, "code", json_string (err_name (err->code)));
     json_object_set_new (more, "text", as_json (err->text));
-    if (err->code == ERR_BUILD && outcome->failed_step [0])
+    if ((err->code == ERR_BUILD || err->code == ERR_PRUNED) && outcome->failed_step [0])
         json_object_set_new (more, "step", as_json (outcome->failed_step));
     if (err->code == ERR_BUILD && outcome->exit_status)
         json_object_set_new (more, "exit_status", json_integer (outcome->exit_status));
