@@ -8,11 +8,11 @@ enum { APPLICATION_ID = 0x46446570, DEPOT_VERSION = 2 };      /* "FDep" */
 static const char lock_sql [] = "PRAGMA locking_mode = EXCLUSIVE;";
 
 /* Of a new file only: auto_vacuum writes, and a depot on a full disk has to open too. */
-static const char new_sql [] = "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL;";
+static const char new_sql [] = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 
 static const char open_sql [] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF;"
-    "PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; PRAGMA mmap_size = 0;";
+    "PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 16777216; PRAGMA mmap_size = 0;";
 
 /* The index has the first 8 bytes of the digest, as a number: a third of the pages that 32 would dirty. */
 static const char make_object_sql [] =
