@@ -56,7 +56,7 @@ void depots_run_sql (const char *folder, const char *sql)
 
 void depots_flip (const char *folder, int segment, long offset)
 {
-    uint8_t byte;
+    uint8_t byte = 0;
     AUTO_FREE char *path = mem_printf ("%s/segments/%06d", folder, segment);
     AUTO_CLOSE int fd = open (path, O_RDWR | O_CLOEXEC);
     assert_true (fd >= 0 && pread (fd, &byte, 1, offset) == 1);
