@@ -160,16 +160,16 @@ void bodies_remove (depot_t *self, int64_t segment)
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-static bool is_possible (const place_t *place)
+bool bodies_is_possible (const place_t *place)
 {
     return place->segment > 0 && place->segment <= SEGMENT_LAST && place->offset >= 0 && place->offset <= SEGMENT_BYTES
-        && place->size <= OBJECT_MAX;
+        && place->size > 0 && place->size <= SEGMENT_BYTES;
 }
 
 int bodies_hold (depot_t *self, const place_t *place, int *fd, err_t *err)
 {
     errno = ENOENT;
-    *fd = is_possible (place) ? bodies_fd (self, place->segment, 0) : -1;
+    *fd = bodies_is_possible (place) ? bodies_fd (self, place->segment, 0) : -1;
     if (*fd < 0 && errno != ENOENT)
         return fail (self, "open", place->segment, err);
     pthread_rwlock_rdlock (&self->reading);
@@ -193,7 +193,7 @@ static bool read_all (int fd, const place_t *place, buffer_t *out)
 bool bodies_read (depot_t *self, const place_t *place, int fd, buffer_t *out)
 {
     buffer_clear (out);
-    bool is_whole = place->size == 0 || (fd >= 0 && place->size > 0 && read_all (fd, place, out));
+    bool is_whole = place->size == 0 || (fd >= 0 && place->size <= OBJECT_MAX && read_all (fd, place, out));
     pthread_rwlock_unlock (&self->reading);
     return is_whole;
 }

@@ -23,7 +23,7 @@ enum { BLOCK_BYTES = 4096, SLACK_BYTES = 1024 * 1024, MOVE_BYTES = 4 * 1024 * 10
 
 void space_note (depot_t *self, const place_t *place)
 {
-    if (place->size > 0)
+    if (bodies_is_possible (place))
         buffer_append (&self->freed, place, sizeof *place);
 }
 
@@ -234,8 +234,7 @@ static int read_notes (depot_t *self, err_t *err)
     buffer_clear (&self->freed);
     while ((rc = sql_step (self, notes, err)) == 1) {
         place_t place = { sqlite3_column_int64 (notes, 0), sqlite3_column_int64 (notes, 1), sqlite3_column_int64 (notes, 2) };
-        if (place.segment > 0 && place.segment <= SEGMENT_LAST)
-            space_note (self, &place);
+        space_note (self, &place);
     }
     return rc;
 }
