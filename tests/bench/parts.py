@@ -153,7 +153,7 @@ class Git:
 
     def __init__(self, folder, tree):
         self.command = ['git', f'--git-dir={folder}/git', f'--work-tree={tree}', '-c', 'user.name=bench', '-c',
-                        'user.email=bench@example.org', '-c', 'core.looseCompression=0']
+                        'user.email=bench@example.org', '-c', 'core.looseCompression=0', '-c', 'gc.auto=0']
         for words in (['init', '-q'], ['add', '-A'], ['commit', '-q', '-m', 'all']):
             self.run(words)
 
