@@ -218,8 +218,10 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
         return -1;
     bool has_stopped = fault.code == ERR_CANCELLED || fault.code == ERR_INTERRUPTED;
     board_t *board = board_of_principal (self, event->principal);
-    if (fault.code == ERR_INTERRUPTED)
+    if (fault.code == ERR_INTERRUPTED) {
         board->is_online = false;
+        self->must_look = true;
+    }
     restore_state restore = RESTORE_NONE;
     bool had_context = job->state != JOB_ASSIGNED && job->state != JOB_FETCHING;
     if (!had_context && err_is_farm_fault (fault.code) && restores_find (self, job->id, &restore, err) < 0)

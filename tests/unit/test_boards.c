@@ -298,6 +298,23 @@ static void patience_counts_from_when_the_last_worker_went (void **state)
     SAYS (farm, first, "state", "running");
 }
 
+/* It says so before its connection ends, or without that, when the cable is slow. */
+static void patience_counts_from_when_a_worker_says_that_it_stops (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    submit (farm, "linux/arm64", NULL, NULL);
+    task_t task = worker_task (farm, &worker);
+    int64_t build = submit (farm, "linux/arm64", "queue_timeout_ms", json_integer (5000));
+    assert_true (worker_fail (farm, &worker, task, "interrupted"));
+    farm_pass (farm, 4999);
+    SAYS (farm, build, "state", "queued");
+    farm_pass (farm, 1);
+    SAYS (farm, build, "state", "failed");
+    SAYS (farm, build, "code", "no-worker");
+}
+
 static void whoever_asks_first_hears_that_it_would_wait (void **state)
 {
     farm_t *farm = *state;
@@ -328,6 +345,7 @@ int main (void)
         TEST (work_that_ends_well_or_through_the_user_ends_a_row_of_faults),
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
         TEST (patience_counts_from_when_the_last_worker_went),
+        TEST (patience_counts_from_when_a_worker_says_that_it_stops),
         TEST (whoever_asks_first_hears_that_it_would_wait),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
