@@ -55,16 +55,17 @@ static int stand_on_result (engine_t *self, const job_t *job, const char *key, e
     return query_run (&query, err);
 }
 
-/* Its image in that build, of which nothing is known but that it was verified. 1 when there is one. */
+/* Its image in that build, of which nothing is known but that it was verified, and whether it was emulated. 1 when there is one. */
 static int stand_on_build (engine_t *self, const job_t *job, int64_t build, err_t *err)
 {
     query_t query = db_query (self->db, "UPDATE jobs SET (from_build, from_emulated, known_digest) = (found.build, found.is_emulated, "
                               "found.digest) FROM (SELECT jobs.build, coalesce (attempts.is_emulated, jobs.from_emulated) AS is_emulated, "
                               "jobs.digest FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
                               "WHERE jobs.build = :build AND jobs.platform = :platform AND jobs.state = 'done') AS found "
-                              "WHERE jobs.id = :id");
+                              "WHERE jobs.id = :id AND (:emulate OR NOT found.is_emulated)");
     query_int (&query, ":build", build);
     query_text (&query, ":platform", job->platform);
+    query_int (&query, ":emulate", job->may_emulate);
     query_int (&query, ":id", job->id);
     return query_run (&query, err);
 }

@@ -176,6 +176,22 @@ static void an_image_that_is_gone_is_built_again (void **state)
     assert_true (worker_task (farm, &pair.arm).job > 0);
 }
 
+static void an_emulated_image_is_reused_by_who_allows_it (void **state)
+{
+    farm_t *farm = *state;
+    worker_t emulator;
+    worker_join (farm, &emulator, "emulator", "linux/arm64*", 1);
+    int64_t former = submit (farm, farm->ann, "linux/arm64", "r.lan/app:1", json_pack ("{s:s}", "emulation", "allow"));
+    task_t task = worker_task (farm, &emulator);
+    end_well (farm, &emulator, task);
+    json_t *allowing = spec_again (farm, farm->ann, former), *denying = json_deep_copy (allowing);
+    json_object_set_new (denying, "emulation", json_string ("deny"));
+    assert_true (submit_reusing (farm, farm->ann, denying, former) > 0);
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    assert_true (submit_reusing (farm, farm->ann, allowing, former) > 0);
+    assert_non_null (farm_action (farm, ACTION_VERIFY, 0));
+}
+
 static void nobody_uses_another_s_images_or_other_inputs (void **state)
 {
     farm_t *farm = *state;
@@ -230,6 +246,7 @@ int main (void)
         TEST (nothing_is_not_published),
         TEST (only_what_failed_is_built_again),
         TEST (an_image_that_is_gone_is_built_again),
+        TEST (an_emulated_image_is_reused_by_who_allows_it),
         TEST (nobody_uses_another_s_images_or_other_inputs),
         TEST (a_newer_build_supersedes_those_that_wait_for_its_tags),
     };
