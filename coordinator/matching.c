@@ -82,8 +82,9 @@ static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emu
 
 /* -- one board after the other ---------------------------------------------------------------------------------- */
 
-/* The next job for a free slot of the board. It goes to another one where that suits it better. 1: one was assigned. */
-static int serve (engine_t *self, const board_t *board, err_t *err)
+/* The next job for a free slot of the board. One that suits another better, which has a slot too, is left to that one's turn: else a
+ * user whose jobs this board could run would take the other's slots before those who can be served nowhere else. 1: one was assigned. */
+static int serve (engine_t *self, board_t *board, err_t *err)
 {
     queue_walk_t walk;
     int64_t id;
@@ -95,24 +96,37 @@ static int serve (engine_t *self, const board_t *board, err_t *err)
         bool is_emulated;
         if (job_load (self, id, &job, err) < 0 || choose (self, &job, &best, &is_emulated, err) < 0)
             return -1;
-        if (!best)
+        if (best != board)
             continue;
         if (attempt_start (self, &job, best, is_emulated, err) < 0)
             return -1;
-        queue_note_turn (self, best, job.principal);
+        queue_note_turn (self, board, job.principal);
         return 1;
     }
     return rc;
 }
 
+/* Fill the boards' free slots, one board after the other. 1: a job was assigned. */
+static int serve_all (engine_t *self, err_t *err)
+{
+    int has_assigned = 0;
+    for (size_t i = 0; i < self->board_count; i++)
+        while (has_slot (self, &self->boards [i])) {
+            int rc = serve (self, &self->boards [i], err);
+            if (rc < 0)
+                return -1;
+            if (rc == 0)
+                break;
+            has_assigned = 1;
+        }
+    return has_assigned;
+}
+
+/* Once more after each round: what was left to another board, which then had no slot any more, is to have the next best. */
 int matching_assign (engine_t *self, err_t *err)
 {
-    for (size_t i = 0; i < self->board_count; i++) {
-        int rc = 1;
-        while (rc == 1 && has_slot (self, &self->boards [i]))
-            rc = serve (self, &self->boards [i], err);
-        if (rc < 0)
-            return -1;
-    }
-    return 0;
+    int rc;
+    while ((rc = serve_all (self, err)) == 1)
+        ;
+    return rc;
 }

@@ -201,6 +201,27 @@ static void emulation_only_serves_who_asked_for_it (void **state)
     assert_int_equal (next (farm, &worker, &task), 0);
 }
 
+/* The first board has free slots all the time, and would emulate ann's jobs; the second runs them natively, and bob's too. */
+static void who_can_be_served_by_one_worker_only_has_a_turn_there (void **state)
+{
+    farm_t *farm = *state;
+    worker_t emulator, native;
+    worker_join (farm, &emulator, "emulator", "linux/arm64*", 8);
+    worker_join (farm, &native, "native", "linux/arm64", 1);
+    json_t *spec = spec_of ("linux/arm64", "r.lan/app:1");
+    json_object_set_new (spec, "emulation", json_string ("allow"));
+    farm_say (farm, "submit", peer_of (farm->ann), farm->ann, submit_of (farm, json_deep_copy (spec)));
+    task_t task = worker_task (farm, &native);
+    int64_t bobs = submit (farm, farm->bob, "linux/arm64", NULL);
+    farm_begin (farm);                              /* a slot is free, and ann asks for it in the same moment */
+    farm_add (farm, "submit", peer_of (farm->ann), farm->ann, submit_of (farm, spec));
+    farm_add (farm, "report", native.peer, native.principal, json_pack ("{s:I, s:I, s:s, s:s}", "job", (json_int_t) task.job, "attempt",
+                                                                        (json_int_t) task.attempt, "state", "failed", "code", "build"));
+    farm_commit (farm);
+    assert_int_equal (assigned_build (farm, &native), bobs);
+    assert_true (worker_task (farm, &emulator).job > 0);
+}
+
 /* -- homes ------------------------------------------------------------------------------------------------------ */
 
 /* A build of the repository that goes all the way on the worker that it was given to. */
@@ -279,6 +300,7 @@ int main (void)
         TEST (a_cancelled_job_is_passed_over),
         TEST (an_undone_event_leaves_the_queue_as_it_was),
         TEST (emulation_only_serves_who_asked_for_it),
+        TEST (who_can_be_served_by_one_worker_only_has_a_turn_there),
         TEST (the_next_build_goes_where_the_last_one_was),
         TEST (a_build_waits_for_its_home_but_not_for_long),
         TEST (nobody_waits_for_a_home_that_is_away),
