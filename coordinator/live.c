@@ -209,6 +209,36 @@ static int count_builds (engine_t *self, err_t *err)
     return query_end (&query, err);
 }
 
+static const char *state_of_wait (wait_kind kind)
+{
+    return kind == WAIT_VERIFY ? "verifying" : kind == WAIT_PUBLISH ? "publishing" : "queued";
+}
+
+static int is_idle (engine_t *self, const wait_t *wait, bool *out, err_t *err)
+{
+    query_t query = wait->kind == WAIT_PUBLISH ? db_query (self->db, "SELECT 1 FROM builds WHERE id = :id AND state = :state")
+                                               : db_query (self->db, "SELECT 1 FROM jobs WHERE id = :id AND state = :state");
+    query_int (&query, ":id", wait->id);
+    query_text (&query, ":state", state_of_wait (wait->kind));
+    *out = !query_step (&query);
+    return query_end (&query, err);
+}
+
+/* What was to be done later for a job or a build that does not wait for it: the event that asked for it was undone. */
+static int drop_idle_waits (engine_t *self, err_t *err)
+{
+    for (size_t i = 0; i < self->wait_count; ) {
+        bool is_over;
+        if (is_idle (self, &self->waits [i], &is_over, err) < 0)
+            return -1;
+        if (is_over)
+            self->waits [i] = self->waits [--self->wait_count];
+        else
+            i++;
+    }
+    return 0;
+}
+
 /* Whoever was to verify these may have been forgotten: by a restart, or by an event that ended them and was undone. */
 static int load_verifying (engine_t *self, err_t *err)
 {
@@ -222,7 +252,8 @@ static int load_verifying (engine_t *self, err_t *err)
 int live_load (engine_t *self, err_t *err)
 {
     self->must_match = self->must_look = self->must_publish = true;
-    if (load_boards (self, err) < 0 || load_leases (self, err) < 0 || load_verifying (self, err) < 0 || queue_load (self, err) < 0)
+    if (load_boards (self, err) < 0 || load_leases (self, err) < 0 || drop_idle_waits (self, err) < 0
+        || load_verifying (self, err) < 0 || queue_load (self, err) < 0)
         return -1;
     return count_builds (self, err);
 }

@@ -18,6 +18,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
+#include "coordinator/engine_private.h"
 #include "engines.h"
 
 #define SAYS(farm, build, path, text) assert_string_equal (farm_shows (farm, build, path), text)
@@ -758,6 +759,23 @@ static void a_publisher_s_word_survives_a_full_disk (void **state)
     off_small_disk (farm);
 }
 
+/* Its job was to rest before the next attempt; it has not failed. */
+static void a_failure_that_was_not_taken_down_leaves_nothing_to_wait_for (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    int taken;
+    if (!on_small_disk (farm))
+        skip ();
+    start_one (farm, &one);
+    fill (farm);
+    json_decref (submit_until_full (farm, &taken));
+    assert_false (worker_fail (farm, &one.worker, one.task, "farm"));
+    assert_int_equal (farm->engine->wait_count, 0);
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+    off_small_disk (farm);
+}
+
 /* An image is to be verified again just while the disk is full and a heartbeat of the same batch cannot be taken down. */
 static void what_was_to_be_verified_while_the_disk_was_full_is_verified_later (void **state)
 {
@@ -847,6 +865,7 @@ int main (void)
         TEST (a_key_that_was_taken_back_cannot_join_again),
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
         TEST (a_publisher_s_word_survives_a_full_disk),
+        TEST (a_failure_that_was_not_taken_down_leaves_nothing_to_wait_for),
         TEST (what_was_to_be_verified_while_the_disk_was_full_is_verified_later),
         TEST (a_cancel_that_was_undone_takes_no_verifying_with_it),
     };
