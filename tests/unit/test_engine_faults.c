@@ -776,6 +776,26 @@ static void a_failure_that_was_not_taken_down_leaves_nothing_to_wait_for (void *
     off_small_disk (farm);
 }
 
+static void a_job_that_no_worker_takes_fails_though_the_disk_was_full_just_then (void **state)
+{
+    farm_t *farm = *state;
+    int taken;
+    if (!on_small_disk (farm))
+        skip ();
+    json_t *spec = spec_of ("linux/riscv64", "r.lan/app:1");
+    json_object_set_new (spec, "queue_timeout_ms", json_integer (5000));
+    farm_say (farm, "submit", 1, farm->ann, submit_of (farm, spec));
+    int64_t build = json_integer_value (json_object_get (farm_sent (farm, 1, "accepted"), "build"));
+    fill (farm);
+    json_decref (submit_until_full (farm, &taken));
+    farm_pass (farm, 6000);
+    SAYS (farm, build, "state", "queued");
+    empty (farm);
+    farm_pass (farm, 1000);
+    SAYS (farm, build, "state", "failed");
+    off_small_disk (farm);
+}
+
 /* An image is to be verified again just while the disk is full and a heartbeat of the same batch cannot be taken down. */
 static void what_was_to_be_verified_while_the_disk_was_full_is_verified_later (void **state)
 {
@@ -866,6 +886,7 @@ int main (void)
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
         TEST (a_publisher_s_word_survives_a_full_disk),
         TEST (a_failure_that_was_not_taken_down_leaves_nothing_to_wait_for),
+        TEST (a_job_that_no_worker_takes_fails_though_the_disk_was_full_just_then),
         TEST (what_was_to_be_verified_while_the_disk_was_full_is_verified_later),
         TEST (a_cancel_that_was_undone_takes_no_verifying_with_it),
     };
