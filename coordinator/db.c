@@ -9,12 +9,12 @@
 #include "common/embedded.h"
 #include "common/mem.h"
 
-enum { APPLICATION_ID = 0x4641524d, STATEMENTS_MAX = 160 };       /* "FARM" */
+enum { APPLICATION_ID = 0x4641524d, STATEMENTS_MAX = 160, PLACES = 512 };       /* "FARM" */
 
 struct db {
     sqlite3 *handle;
     size_t count;
-    struct { const char *sql; sqlite3_stmt *statement; } statements [STATEMENTS_MAX];
+    struct { const char *sql; sqlite3_stmt *statement; } statements [PLACES];    /* by a hash of the address; NULL: free */
 };
 
 static int failed (const db_t *self, const char *what, err_t *err)
@@ -29,34 +29,37 @@ int db_exec (db_t *self, const char *sql, err_t *err)
     return sqlite3_exec (self->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed (self, sql, err);
 }
 
-int db_commit (db_t *self, bool *is_unknown, err_t *err)
-{
-    *is_unknown = false;
-    if (sqlite3_exec (self->handle, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
-        return 0;
-    *is_unknown = (sqlite3_errcode (self->handle) & 0xff) == SQLITE_IOERR;
-    failed (self, "COMMIT", err);
-    if (!sqlite3_get_autocommit (self->handle))
-        sqlite3_exec (self->handle, "ROLLBACK", NULL, NULL, NULL);
-    return -1;
-}
-
 /* -- statements ------------------------------------------------------------------------------------------------- */
 
-query_t db_query (db_t *self, const char *sql)
+/* Where the statement stands, or will. There are more than twice as many places as statements. */
+static size_t place_of (const db_t *self, const char *sql)
 {
-    for (size_t i = 0; i < self->count; i++)
-        if (self->statements [i].sql == sql)
-            return (query_t) { .db = self, .statement = self->statements [i].statement };
-    assert (self->count < STATEMENTS_MAX);
+    size_t place = ((uintptr_t) sql * 0x9e3779b97f4a7c15U) >> 32;
+    while (self->statements [place % PLACES].sql && self->statements [place % PLACES].sql != sql)
+        place++;
+    return place % PLACES;
+}
+
+static sqlite3_stmt *prepare (const db_t *self, const char *sql)
+{
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v3 (self->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK) {
         fprintf (stderr, "%s: %s\n", sql, sqlite3_errmsg (self->handle));
         assert (!"SQL of ours that cannot be prepared");
     }
-    self->statements [self->count].sql = sql;
-    self->statements [self->count++].statement = statement;
-    return (query_t) { .db = self, .statement = statement };
+    return statement;
+}
+
+query_t db_query (db_t *self, const char *sql)
+{
+    size_t place = place_of (self, sql);
+    if (!self->statements [place].sql) {
+        assert (self->count < STATEMENTS_MAX);
+        self->statements [place].statement = prepare (self, sql);
+        self->statements [place].sql = sql;
+        self->count++;
+    }
+    return (query_t) { .db = self, .statement = self->statements [place].statement };
 }
 
 static int parameter (const query_t *self, const char *name)
@@ -126,6 +129,26 @@ int query_run (query_t *self, err_t *err)
     query_step (self);
     int changed = sqlite3_changes (self->db->handle);
     return query_end (self, err) < 0 ? -1 : changed;
+}
+
+int db_do (db_t *self, const char *sql, err_t *err)
+{
+    query_t query = db_query (self, sql);
+    query_step (&query);
+    return query_end (&query, err);
+}
+
+int db_commit (db_t *self, bool *is_unknown, err_t *err)
+{
+    *is_unknown = false;
+    query_t query = db_query (self, "COMMIT");
+    query_step (&query);
+    *is_unknown = (query.rc & 0xff) == SQLITE_IOERR;
+    if (query_end (&query, err) == 0)
+        return 0;
+    if (!sqlite3_get_autocommit (self->handle))
+        sqlite3_exec (self->handle, "ROLLBACK", NULL, NULL, NULL);
+    return -1;
 }
 
 int64_t db_last_id (const db_t *self)
@@ -231,7 +254,7 @@ void db_destroy (db_t **self_p)
     db_t *self = *self_p;
     if (!self)
         return;
-    for (size_t i = 0; i < self->count; i++)
+    for (size_t i = 0; i < PLACES; i++)
         sqlite3_finalize (self->statements [i].statement);
     sqlite3_close (self->handle);
     free (self);

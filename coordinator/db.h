@@ -23,6 +23,8 @@ void db_destroy (db_t **self);
 
 /* Plain statements: BEGIN, SAVEPOINT and the like. */
 int db_exec (db_t *self, const char *sql, err_t *err);
+/* The same for one statement that comes again and again: a string literal, kept as db_query keeps it. */
+int db_do (db_t *self, const char *sql, err_t *err);
 /* COMMIT. *is_unknown: the outcome is unknown (an I/O error): the process must start again. After any failure the
  * transaction is over. */
 int db_commit (db_t *self, bool *is_unknown, err_t *err);

@@ -141,12 +141,12 @@ static void handle (engine_t *self, const event_t *event, int tries)
         return;
     size_t pending = self->pending.count;
     int64_t changes = db_changes (self->db);
-    if (db_exec (self->db, "SAVEPOINT event", &err) < 0) {
+    if (db_do (self->db, "SAVEPOINT event", &err) < 0) {
         lose (self, &err);
         return;
     }
     if (engine_dispatch (self, event, &err) == 0) {
-        if (db_exec (self->db, "RELEASE event", &err) < 0)
+        if (db_do (self->db, "RELEASE event", &err) < 0)
             lose (self, &err);
         return;
     }
@@ -184,7 +184,7 @@ int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err)
     self->wall_ms = wall_ms;
     self->lost = (err_t) { 0 };
     err_t why = { 0 };
-    if (db_exec (self->db, "BEGIN IMMEDIATE", &why) < 0) {
+    if (db_do (self->db, "BEGIN IMMEDIATE", &why) < 0) {
         if (why.code != ERR_FULL) {
             *err = why;
             return -1;
