@@ -8,7 +8,7 @@
 #include "common/label.h"
 #include "common/mem.h"
 
-enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000 };
+enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000, NOTE_MS = 60000 };
 
 /* -- in memory -------------------------------------------------------------------------------------------------- */
 
@@ -185,6 +185,7 @@ static void keep (engine_t *self, const board_t *old)
     strcpy (board->unfit, old->unfit);
     board->peer = old->peer;
     board->seen_at = old->seen_at;
+    board->noted_at = old->noted_at;
     board->gone_at = old->gone_at;
     board->is_online = old->is_online;
     board->turns = old->turns;
@@ -289,11 +290,20 @@ int board_register (engine_t *self, const event_t *event, board_t **out, bool *i
     return read_again (self, *out, err);
 }
 
+int64_t board_seen_ms (const engine_t *self, const board_t *board, int64_t row_ms)
+{
+    return board && board->seen_at ? self->wall_ms - (self->boot_ms - board->seen_at) : row_ms;
+}
+
+/* Its row is written once a minute: a heartbeat that changes nothing else costs no commit. */
 int board_see (engine_t *self, board_t *board, err_t *err)
 {
     board->seen_at = self->boot_ms;
     board->gone_at = 0;
     board->is_online = true;
+    if (board->noted_at && self->boot_ms - board->noted_at < NOTE_MS)
+        return 0;
+    board->noted_at = self->boot_ms;
     query_t query = db_query (self->db, "UPDATE workers SET seen_ms = :now WHERE id = :id");
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":id", board->id);

@@ -27,6 +27,8 @@ int board_register (engine_t *self, const event_t *event, board_t **out, bool *i
 
 /* It was heard of now. */
 int board_see (engine_t *self, board_t *board, err_t *err);
+/* When it was heard of last (wall clock); row_ms: when it was that, as its row has it, for one that this run has not heard of. */
+int64_t board_seen_ms (const engine_t *self, const board_t *board, int64_t row_ms);
 
 /* What a heartbeat tells of its machine. */
 void board_note_health (engine_t *self, board_t *board, const event_t *event);

@@ -42,6 +42,7 @@ typedef struct {
     struct { char name [PLATFORM_MAX]; bool is_emulated; } platforms [BOARD_PLATFORMS_MAX];
     uint64_t peer;              /* 0: not connected */
     int64_t seen_at;            /* boot clock: last heartbeat or hello */
+    int64_t noted_at;           /* boot clock: when its row last said so */
     int64_t gone_at;            /* boot clock: when its connection closed; 0: it did not */
     bool is_online;
     board_mode mode;

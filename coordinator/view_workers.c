@@ -18,7 +18,7 @@ static json_t *worker_of (engine_t *self, const query_t *query)
                       "busy", board ? board->busy : 0, "cpus", (json_int_t) query_get_int (query, 4),
                       "memory_bytes", (json_int_t) query_get_int (query, 5), "builder", cell_text (query, 6, 128),
                       "isolation", cell_text (query, 7, 64), "isolation_reason", cell_text (query, 8, 256),
-                      "version", cell_text (query, 9, 64), "seen_ms", (json_int_t) query_get_int (query, 10));
+                      "version", cell_text (query, 9, 64), "seen_ms", (json_int_t) board_seen_ms (self, board, query_get_int (query, 10)));
 }
 
 #define WORKER_COLUMNS "id, name, platforms, slots, cpus, memory_bytes, builder, isolation, isolation_reason, version, seen_ms, comment"

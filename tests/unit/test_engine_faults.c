@@ -796,7 +796,7 @@ static void a_job_that_no_worker_takes_fails_though_the_disk_was_full_just_then 
     off_small_disk (farm);
 }
 
-/* An image is to be verified again just while the disk is full and a heartbeat of the same batch cannot be taken down. */
+/* An image is to be verified again just while the disk is full and a submit of the same batch cannot be taken down. */
 static void what_was_to_be_verified_while_the_disk_was_full_is_verified_later (void **state)
 {
     farm_t *farm = *state;
@@ -813,7 +813,7 @@ static void what_was_to_be_verified_while_the_disk_was_full_is_verified_later (v
     farm->now += 2000;
     farm_begin (farm);
     farm_add (farm, "tick", 0, 0, NULL);
-    farm_add (farm, "heartbeat", one.worker.peer, one.worker.principal, json_pack ("{s:[]}", "attempts"));
+    farm_add (farm, "submit", 1, farm->ann, submit_of (farm, spec_of ("linux/amd64", "r.lan/app")));
     farm_commit (farm);
     assert_null (farm_action (farm, ACTION_VERIFY, 0));
     empty (farm);
