@@ -240,7 +240,8 @@ static int configure (db_t *self, err_t *err)
 int db_open (db_t **out, const char *path, err_t *err)
 {
     AUTO (db) db_t *self = mem_alloc (sizeof *self);
-    if (sqlite3_open_v2 (path, &self->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;       /* one thread has it at a time */
+    if (sqlite3_open_v2 (path, &self->handle, flags, NULL) != SQLITE_OK)
         return failed (self, path, err);
     sqlite3_extended_result_codes (self->handle, 1);
     if (configure (self, err) < 0 || quick_check (self, path, err) < 0 || migrate (self, path, err) < 0)
