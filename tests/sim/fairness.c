@@ -1,0 +1,83 @@
+/* fairness.c - see sim.h: who is given a slot, and who has to wait for it.
+ *
+ * A worker that is given a job of one user has none of a higher class to give, nor one of the same class of a user whom it has
+ * served longer ago. Save those that it could not be given in that moment: a job that waits for its home, for as long as that is worth
+ * it, and one that another worker with a free slot is about to get. */
+#include "sim.h"
+
+#include <string.h>
+
+typedef struct { int free [WORKERS]; } slots_t;
+
+/* Before this batch gave any away. */
+static void count_slots (const world_t *self, const actions_t *actions, slots_t *out)
+{
+    *out = (slots_t) { { 0 } };
+    for (int i = 0; i < WORKERS; i++) {
+        const board_t *board = board_of_worker (self, i);
+        out->free [i] = board ? board->slots - board->busy : 0;
+    }
+    for (size_t i = 0; i < actions->count; i++)
+        for (int worker = 0; worker < WORKERS; worker++)
+            if (strcmp (actions->items [i].verb, "assign") == 0 && self->seats [worker].peer == actions->items [i].peer)
+                out->free [worker]++;
+}
+
+static bool has_other (const world_t *self, const slots_t *slots, int worker, const job_entry_t *job)
+{
+    for (int i = 0; i < WORKERS; i++)
+        if (i != worker && slots->free [i] > 0 && seat_is_open (self, i) && seat_serves (self, i, job->submission, job->platform))
+            return true;
+    return false;
+}
+
+static int class_of_job (world_t *self, int64_t job)
+{
+    query_t query = db_query (self->engine->db, "SELECT class FROM jobs WHERE id = :id");
+    query_int (&query, ":id", job);
+    int class = query_step (&query) ? (int) query_get_int (&query, 0) : 0;
+    query_end (&query, NULL);
+    return class;
+}
+
+/* Each user's oldest job of a class that the worker could be given. */
+static void find_waiting (world_t *self, int worker, job_entry_t *out [CLASSES] [USERS])
+{
+    memset (out, 0, CLASSES * sizeof *out);
+    for (int i = 0; i < self->ledger.queue_count; i++) {
+        const queue_row_t *row = &self->ledger.queue [i];
+        job_entry_t *job = ledger_job (self, row->job), **first = &out [row->class] [row->user];
+        if (seat_serves (self, worker, job->submission, job->platform) && (!*first || job->id < (*first)->id))
+            *first = job;
+    }
+}
+
+static void judge_one (world_t *self, int worker, const job_entry_t *given, const slots_t *slots)
+{
+    job_entry_t *waiting [CLASSES] [USERS];
+    int class = class_of_job (self, given->id), user = self->submissions [given->submission].user;
+    const int64_t *served = self->seats [worker].last_served;
+    find_waiting (self, worker, waiting);
+    for (int i = 0; i < (class + 1) * USERS; i++) {
+        const job_entry_t *job = waiting [i / USERS] [i % USERS];
+        bool is_first = i / USERS < class || served [i % USERS] < served [user];
+        if (!job || !is_first || job->queued_ms + self->settings.affinity_ms > wall_ms (self) || has_other (self, slots, worker, job))
+            continue;
+        violation (self, "users take turns, in the order of classes", "%s was given job %lld of user %d (class %d), while job %lld of user %d "
+                   "(class %d) waits", worker_name (worker), (long long) given->id, user, class, (long long) job->id, i % USERS, i / USERS);
+    }
+}
+
+void fairness_judge (world_t *self, const actions_t *actions)
+{
+    slots_t slots;
+    count_slots (self, actions, &slots);
+    for (size_t i = 0; i < actions->count; i++) {
+        const job_entry_t *job = ledger_job (self, number_of (actions->items [i].header, "job"));
+        if (strcmp (actions->items [i].verb, "assign") != 0 || !job || job->worker < 0)
+            continue;
+        judge_one (self, job->worker, job, &slots);
+        slots.free [job->worker]--;
+        self->seats [job->worker].last_served [self->submissions [job->submission].user] = ++self->last_turn;
+    }
+}

@@ -1,0 +1,236 @@
+/* ledger.c - see sim.h: jobs and builds as they were committed. The engine writes an event row with each change of state; what has been
+ * added since the last batch is read, and held against what was known. */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+
+job_entry_t *ledger_job (world_t *self, int64_t job)
+{
+    const ledger_t *ledger = &self->ledger;
+    return job > 0 && job <= ledger->job_max && ledger->jobs [job].id ? &ledger->jobs [job] : NULL;
+}
+
+static build_entry_t *find (world_t *self, int64_t build)
+{
+    const ledger_t *ledger = &self->ledger;
+    return build > 0 && build <= ledger->build_max && ledger->builds [build].id ? &ledger->builds [build] : NULL;
+}
+
+int lane_of_job (const world_t *self, const job_entry_t *job)
+{
+    const submission_t *submission = &self->submissions [job->submission];
+    return (job->platform * 2 + submission->may_emulate) * (REQUIRES + 1) + submission->requires + 1;
+}
+
+/* -- new ones --------------------------------------------------------------------------------------------------------- */
+
+static void *grow (void *items, size_t *capacity, int64_t needed, size_t size)
+{
+    size_t former = *capacity;
+    if ((size_t) needed < former)
+        return items;
+    *capacity = former ? 2 * former : 128;
+    while (*capacity <= (size_t) needed)
+        *capacity *= 2;
+    items = mem_resize (items, *capacity * size);
+    memset ((char *) items + former * size, 0, (*capacity - former) * size);
+    return items;
+}
+
+static void add_job (world_t *self, int64_t id, const build_entry_t *build, int64_t queued_ms, const char *platform)
+{
+    ledger_t *ledger = &self->ledger;
+    ledger->jobs = grow (ledger->jobs, &ledger->job_capacity, id, sizeof *ledger->jobs);
+    job_entry_t *job = &ledger->jobs [id];
+    *job = (job_entry_t) { .id = id, .build = build->id, .submission = build->submission, .worker = -1, .queued_ms = queued_ms };
+    while (job->platform < PLATFORMS - 1 && strcmp (platform_names [job->platform], platform) != 0)
+        job->platform++;
+    if (id > ledger->job_max)
+        ledger->job_max = id;
+}
+
+static void add_jobs (world_t *self, build_entry_t *build)
+{
+    query_t query = db_query (self->engine->db, "SELECT jobs.id, platform, created_ms FROM jobs JOIN builds ON builds.id = build "
+                              "WHERE build = :build ORDER BY position");
+    query_int (&query, ":build", build->id);
+    while (query_step (&query)) {
+        add_job (self, query_get_int (&query, 0), build, query_get_int (&query, 2), query_get_text (&query, 1));
+        build->first_job = query_get_int (&query, 0) - build->job_count++;
+    }
+    query_end (&query, NULL);
+}
+
+/* A request's number tells the submission. */
+static build_entry_t *add_build (world_t *self, int64_t id)
+{
+    ledger_t *ledger = &self->ledger;
+    int64_t submission = 0;
+    query_t query = db_query (self->engine->db, "SELECT request FROM builds WHERE id = :id");
+    query_int (&query, ":id", id);
+    if (query_step (&query))
+        submission = strtoll (query_get_text (&query, 0), NULL, 16);
+    query_end (&query, NULL);
+    if (submission < 1 || submission > self->submission_count)
+        return NULL;
+    ledger->builds = grow (ledger->builds, &ledger->build_capacity, id, sizeof *ledger->builds);
+    ledger->builds [id] = (build_entry_t) { .id = id, .submission = (int) submission - 1 };
+    if (id > ledger->build_max)
+        ledger->build_max = id;
+    ledger->tallies [BUILD_QUEUED]++;
+    add_jobs (self, &ledger->builds [id]);
+    return &ledger->builds [id];
+}
+
+build_entry_t *ledger_build (world_t *self, int64_t build)
+{
+    build_entry_t *found = find (self, build);
+    return found || build < 1 ? found : add_build (self, build);
+}
+
+/* All logs are closed, and all leases begin anew. */
+void ledger_restart (world_t *self)
+{
+    self->ledger.open_logs = 0;
+    for (int64_t i = 1; i <= self->ledger.job_max; i++) {
+        self->ledger.jobs [i].is_open = false;
+        self->ledger.jobs [i].renewed_at = self->now;
+    }
+}
+
+/* -- changes ---------------------------------------------------------------------------------------------------------- */
+
+static void read_attempt (world_t *self, job_entry_t *job)
+{
+    query_t query = db_query (self->engine->db, "SELECT workers.name FROM attempts JOIN workers ON workers.id = worker "
+                              "WHERE job = :job AND number = :number");
+    query_int (&query, ":job", job->id);
+    query_int (&query, ":number", job->attempt);
+    job->worker = query_step (&query) ? query_get_text (&query, 0) [0] - 'a' : -1;
+    job->told_count = 0;
+    query_end (&query, NULL);
+}
+
+static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from, job_state to)
+{
+    job_entry_t *job = ledger_job (self, id);
+    if (!job || job->state != from || job_state_is_over (from)) {
+        violation (self, "a job's states follow each other", "job %lld goes from %s to %s, but was %s", (long long) id, job_state_name (from),
+                   job_state_name (to), job ? job_state_name (job->state) : "not there");
+        return;
+    }
+    self->ledger.held += job_state_is_held (to) - job_state_is_held (from);
+    if (from == JOB_QUEUED && to == JOB_FAILED)
+        patience_judge_end (self, job);
+    if (to == JOB_ASSIGNED && attempt != job->attempt + 1)
+        violation (self, "attempts are numbered one after the other", "job %lld: %lld after %lld", (long long) id, (long long) attempt,
+                   (long long) job->attempt);
+    job->state = to;
+    job->free_since = 0;
+    job->is_known = (to == JOB_VERIFYING && from == JOB_QUEUED) || (to == JOB_DONE && job->is_known);
+    if (to == JOB_QUEUED)
+        job->queued_ms = wall_ms (self);
+    if (to == JOB_ASSIGNED) {
+        job->attempt = attempt;
+        job->renewed_at = self->now;
+        read_attempt (self, job);
+    }
+}
+
+static void move_build (world_t *self, build_entry_t *build, build_state from, build_state to)
+{
+    if (build->state != from || build_state_is_over (from)) {
+        violation (self, "a build stays as it ended", "build %lld goes from %s to %s, but was %s", (long long) build->id,
+                   build_state_name (from), build_state_name (to), build_state_name (build->state));
+        return;
+    }
+    self->ledger.tallies [from]--;
+    self->ledger.tallies [to]++;
+    build->state = to;
+    build->ended_ms = wall_ms (self);
+}
+
+/* What has ended, or is published, has no job that is not over. */
+static void judge_jobs (world_t *self, const build_entry_t *build)
+{
+    for (int i = 0; build->state >= BUILD_PUBLISHING && i < build->job_count; i++)
+        if (!job_state_is_over (self->ledger.jobs [build->first_job + i].state))
+            violation (self, "a build ends with its jobs", "build %lld is %s, job %lld %s", (long long) build->id,
+                       build_state_name (build->state), (long long) build->first_job + i,
+                       job_state_name (self->ledger.jobs [build->first_job + i].state));
+}
+
+/* Of the builds that have changed. */
+static void judge_all_jobs (world_t *self, int64_t since)
+{
+    query_t query = db_query (self->engine->db, "SELECT DISTINCT build FROM events WHERE id > :since");
+    query_int (&query, ":since", since);
+    while (query_step (&query)) {
+        const build_entry_t *build = ledger_build (self, query_get_int (&query, 0));
+        if (build)
+            judge_jobs (self, build);
+    }
+    query_end (&query, NULL);
+}
+
+void ledger_read (world_t *self)
+{
+    ledger_t *ledger = &self->ledger;
+    query_t query = db_query (self->engine->db, "SELECT id, build, job, attempt, from_state, to_state FROM events WHERE id > :last "
+                              "ORDER BY id");
+    query_int (&query, ":last", ledger->last_event);
+    int64_t before = ledger->last_event;
+    ledger->has_read = false;
+    while (query_step (&query)) {
+        int64_t id = query_get_int (&query, 1), job = query_get_int (&query, 2);
+        const char *from = query_get_text (&query, 4), *to = query_get_text (&query, 5);
+        build_entry_t *build = ledger_build (self, id);
+        ledger->last_event = query_get_int (&query, 0);
+        ledger->has_read = true;
+        if (!build)
+            violation (self, "a build is somebody's", "build %lld was never submitted", (long long) id);
+        else if (job)
+            move_job (self, job, query_get_int (&query, 3), job_state_of (from), job_state_of (to));
+        else
+            move_build (self, build, build_state_of (from), build_state_of (to));
+    }
+    query_end (&query, NULL);
+    if (ledger->has_read)
+        judge_all_jobs (self, before);
+    else if (self->settings.build_keep_ms)      /* the last ones may have been forgotten, and their numbers come again */
+        ledger->last_event = rows_count (self, "SELECT coalesce (max (id), 0) FROM events");
+}
+
+static int user_of (int64_t principal)
+{
+    int user = 0;
+    while (user < USERS - 1 && coordinator_users [user] != principal)
+        user++;
+    return user;
+}
+
+void ledger_read_queue (world_t *self)
+{
+    ledger_t *ledger = &self->ledger;
+    if (!ledger->queue)
+        ledger->queue = mem_alloc (QUEUE_MAX * sizeof *ledger->queue);
+    ledger->queue_count = 0;
+    query_t query = db_query (self->engine->db, "SELECT id, class, principal FROM jobs WHERE state = 'queued' AND NOT is_resting "
+                              "ORDER BY lane, class, principal, id");
+    while (ledger->queue_count < QUEUE_MAX && query_step (&query))
+        if (ledger_job (self, query_get_int (&query, 0)))
+            ledger->queue [ledger->queue_count++] = (queue_row_t) {
+                query_get_int (&query, 0), (int) query_get_int (&query, 1), user_of (query_get_int (&query, 2)),
+            };
+    query_end (&query, NULL);
+}
+
+void ledger_free (world_t *self)
+{
+    free (self->ledger.jobs);
+    free (self->ledger.builds);
+    free (self->ledger.queue);
+}

@@ -1,0 +1,96 @@
+/* ledger.h - what the referee knows, part of sim.h: what was committed and what was heard, kept beside the engine; and its rules, the
+ * invariants. None of it is taken from the engine's memory, which is what is judged. */
+#ifndef FARM_SIM_LEDGER_H
+#define FARM_SIM_LEDGER_H
+
+/* -- ledger.c, seats.c: what was committed, kept beside the engine ------------------------------------------------- */
+
+enum { TOLD_MAX = 4, NAMED_MAX = 64, QUEUE_MAX = 2048 };
+
+typedef struct {
+    int64_t id, build, attempt, queued_ms;
+    int64_t free_since;                                 /* boot clock: a fitting slot is free; 0: none is */
+    int64_t renewed_at;                                 /* boot clock: its worker has named it, or was given it */
+    int submission, platform, worker;                   /* worker: of the last attempt */
+    job_state state;
+    int told [TOLD_MAX], told_count;                    /* images that the last attempt's worker has reported */
+    bool is_known, is_open;                             /* is_known: it stands on a known image; is_open: its log */
+} job_entry_t;
+
+typedef struct {
+    int64_t id;
+    int submission;
+    build_state state;
+    int64_t ended_ms, first_job;                        /* wall clock; its jobs have one number after the other */
+    int job_count;
+    char index [80];            /* digest, once it was handed out */
+} build_entry_t;
+
+/* A queued job that is awake. */
+typedef struct { int64_t job; int class, user; } queue_row_t;
+
+typedef struct {
+    job_entry_t *jobs;          /* by number */
+    build_entry_t *builds;
+    int64_t job_max, build_max, last_event, paused_until, tallies [BUILD_STATES];
+    size_t job_capacity, build_capacity;
+    int held, open_logs;        /* jobs that a worker has */
+    bool has_read;              /* something has changed in the last batch */
+    queue_row_t *queue;         /* as of the last ledger_read_queue */
+    int queue_count;
+} ledger_t;
+
+void ledger_restart (world_t *self);
+void ledger_read (world_t *self);                       /* what has changed in the database */
+void ledger_read_queue (world_t *self);
+void ledger_free (world_t *self);
+job_entry_t *ledger_job (world_t *self, int64_t job);   /* NULL where there is none */
+build_entry_t *ledger_build (world_t *self, int64_t build);
+int lane_of_job (const world_t *self, const job_entry_t *job);          /* which workers it may have: below LANES_MAX */
+
+/* What has been heard of a worker. */
+typedef struct {
+    uint64_t peer;
+    int64_t seen_at, quarantined_until_ms, last_served [USERS];
+    bool is_there, is_unfit;
+    char instance [33];
+    board_mode mode;
+    json_t *labels, *given;     /* all; those of an admin */
+    struct { int64_t job, attempt, at; } named [NAMED_MAX];             /* what it may be working on, as far as was heard */
+    int named_count;
+} seat_t;
+
+void seats_restart (world_t *self, bool is_doubtful);   /* doubtful: perhaps its last words were taken down */
+void seats_hear (world_t *self, const heard_event_t *events, size_t count, const actions_t *actions);
+void seats_glimpse (world_t *self, const heard_event_t *events, size_t count);          /* of a batch that was lost */
+void seats_read (world_t *self);                        /* quarantine */
+void seats_free (world_t *self);
+void seat_name (seat_t *seat, int64_t job, int64_t attempt, int64_t at);
+bool seat_is_open (const world_t *self, int worker);
+bool seat_serves (const world_t *self, int worker, int submission, int platform);
+const board_t *board_of_worker (const world_t *self, int worker);       /* the engine's; NULL where there is none */
+
+/* -- referee.c, assigns.c, publishing.c, fairness.c, patience.c, rows.c: the invariants ------------------------------- */
+
+void violation (world_t *self, const char *rule, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
+void referee_judge (world_t *self, const heard_event_t *events, size_t count, const actions_t *actions);
+void referee_judge_end (world_t *self);                 /* when the calm is over */
+void assigns_judge (world_t *self, const action_t *action);
+void publishing_judge_verify (world_t *self, const json_t *task);
+void publishing_judge (world_t *self, const json_t *task);
+void fairness_judge (world_t *self, const actions_t *actions);          /* after ledger_read_queue */
+void patience_look (world_t *self);                     /* which lanes are served */
+void patience_restart (world_t *self);
+bool patience_is_pending (const world_t *self);         /* some job waits beside a free slot */
+void patience_judge (world_t *self);                    /* after ledger_read_queue */
+void patience_judge_end (world_t *self, const job_entry_t *job);        /* it failed in the queue */
+void rows_judge (world_t *self);
+int64_t rows_count (world_t *self, const char *sql);
+
+typedef struct {
+    int64_t since_ms [LANES_MAX], since_start_ms [LANES_MAX];           /* wall clock: no worker takes such jobs; 0: one does */
+    int64_t seen;               /* who was open, and with which labels, when it was looked at last */
+    bool is_pending;
+} patience_t;
+
+#endif

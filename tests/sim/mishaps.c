@@ -1,0 +1,78 @@
+/* mishaps.c - see sim.h: what befalls boards in a cupboard, one by one: they die, are stopped, lose their connection, hang, forget what they
+ * had, are cut off; and some have bugs, and tell what is not so. */
+#include "sim.h"
+
+static void plan_return (world_t *self, int who)
+{
+    int64_t ms = chance (self, 8) ? draw_ms (self, 600000) : draw_ms (self, 40000);
+    self->workers [who].has_greeted = false;
+    agenda_add (self, ms, (chore_t) { .kind = CHORE_BACK, .who = who, .token = self->workers [who].start });
+}
+
+static void die (world_t *self, int who)
+{
+    self->deaths++;
+    self->workers [who].is_up = false;
+    self->workers [who].held_count = 0;
+    network_leave (self, who, !chance (self, 4));       /* or the power went, and nobody tells */
+    plan_return (self, who);
+}
+
+/* Stopped in good order: it says what it gives up. */
+static void stop (world_t *self, int who)
+{
+    worker_t *worker = &self->workers [who];
+    for (int i = 0; i < worker->held_count; i++) {
+        worker_give_up (&worker->held [i], "interrupted");
+        worker_post_report (self, who, &worker->held [i], ++self->last_seq);
+    }
+    die (self, who);
+}
+
+static void lose_something (world_t *self, int who)
+{
+    worker_t *worker = &self->workers [who];
+    if (worker->held_count)
+        worker_drop (worker, &worker->held [draw (self, (uint64_t) worker->held_count)]);
+}
+
+/* true: it is gone, or its connection is */
+bool worker_has_mishap (world_t *self, int who)
+{
+    worker_t *worker = &self->workers [who];
+    if (mishap (self, 60))
+        die (self, who);
+    else if (mishap (self, 150))
+        stop (self, who);
+    else if (mishap (self, 50)) {
+        network_leave (self, who, !chance (self, 4));
+        plan_return (self, who);
+    } else if (mishap (self, 80))
+        worker->silent_until = self->now + draw_ms (self, 90000);
+    else if (mishap (self, 100))
+        lose_something (self, who);
+    else if (mishap (self, 100))
+        worker->end.cut_until = self->now + draw_ms (self, chance (self, 4) ? 300000 : 60000);
+    return !worker->is_up || !worker->end.peer;
+}
+
+/* -- lies ------------------------------------------------------------------------------------------------------------ */
+
+/* Of an attempt that somebody has, or had, or will have. */
+void worker_lie (world_t *self, int who)
+{
+    static const char *const codes [] = { "build", "cancelled", "network", "registry-denied", "interrupted" };
+    if (self->ledger.job_max == 0)
+        return;
+    job_entry_t *job = ledger_job (self, 1 + (int64_t) draw (self, (uint64_t) self->ledger.job_max));
+    if (!job || job->submission < 0)
+        return;
+    held_t claim = { .job = job->id, .submission = job->submission, .platform = job->platform, .stage = (int) draw (self, 5),
+                     .code = codes [draw (self, 5)], .attempt = job->attempt + (int64_t) draw (self, 3) - 1 };
+    if (claim.attempt < 1)
+        claim.attempt = 1;
+    if (claim.stage == STAGE_PUSHED)
+        claim.image = chance (self, 2) && self->registry.image_count ? (int) draw (self, (uint64_t) self->registry.image_count)
+                                                                     : registry_push (self, claim.platform, false);
+    worker_post_report (self, who, &claim, ++self->last_seq);
+}

@@ -1,0 +1,134 @@
+/* patience.c - see sim.h: how long a job waits. Beside a free slot that fits it no longer than affinity is worth; and where no worker
+ * takes such jobs as long as its submitter said, neither less nor more. */
+#include "sim.h"
+
+#include <string.h>
+
+#include "common/label.h"
+
+enum { SLACK_MS = 2000 };
+
+/* -- lanes that nobody serves --------------------------------------------------------------------------------------------- */
+
+static bool is_served (const world_t *self, int lane, const bool open [WORKERS])
+{
+    submission_t wish = { .may_emulate = lane / (REQUIRES + 1) % 2, .requires = lane % (REQUIRES + 1) - 1 };
+    int platform = lane / (REQUIRES + 1) / 2;
+    for (int i = 0; i < WORKERS; i++)
+        if (open [i] && worker_runs (self, i, platform, wish.may_emulate) != RUNS_NOT
+            && (wish.requires < 0 || requirement_holds (requirement (wish.requires), self->seats [i].labels)))
+            return true;
+    return false;
+}
+
+void patience_look (world_t *self)
+{
+    patience_t *patience = &self->patience;
+    bool open [WORKERS];
+    int64_t seen = 2 * self->labels_changed;
+    for (int i = 0; i < WORKERS; i++) {
+        open [i] = seat_is_open (self, i);
+        seen = 2 * seen + open [i];
+    }
+    if (seen == patience->seen)
+        return;
+    patience->seen = seen;
+    for (int lane = 0; lane < LANES_MAX; lane++)
+        if (is_served (self, lane, open))
+            patience->since_ms [lane] = patience->since_start_ms [lane] = 0;
+        else {
+            patience->since_ms [lane] += patience->since_ms [lane] ? 0 : wall_ms (self);
+            patience->since_start_ms [lane] += patience->since_start_ms [lane] ? 0 : wall_ms (self);
+        }
+}
+
+/* It counts anew, perhaps: a lane may have been served for the moment of a batch that was lost. */
+void patience_restart (world_t *self)
+{
+    memset (self->patience.since_start_ms, 0, sizeof self->patience.since_start_ms);
+    self->patience.seen = 0;
+}
+
+static int64_t overdue_ms (const world_t *self, const job_entry_t *job, int64_t since_ms)
+{
+    int64_t from = job->queued_ms > since_ms ? job->queued_ms : since_ms;
+    return wall_ms (self) - from - self->submissions [job->submission].timeout_ms;
+}
+
+static bool is_for_want_of_workers (world_t *self, int64_t job)
+{
+    query_t query = db_query (self->engine->db, "SELECT code = 'no-worker' FROM jobs WHERE id = :id");
+    query_int (&query, ":id", job);
+    bool is = query_step (&query) && query_get_int (&query, 0);
+    query_end (&query, NULL);
+    return is;
+}
+
+/* Or its context is lost. */
+void patience_judge_end (world_t *self, const job_entry_t *job)
+{
+    if (!is_for_want_of_workers (self, job->id)) {
+        if (!self->depot.was_lost [self->submissions [job->submission].inputs])
+            violation (self, "a job fails in the queue when no worker takes it", "job %lld: it had another reason", (long long) job->id);
+        return;
+    }
+    int64_t since_ms = self->patience.since_ms [lane_of_job (self, job)];
+    if (since_ms == 0)
+        violation (self, "a job fails in the queue when no worker takes it", "job %lld: one does", (long long) job->id);
+    else if (overdue_ms (self, job, since_ms) < 0)
+        violation (self, "a job fails in the queue after its time", "job %lld: %lld ms too early, for %s, unserved since %lld", (long long) job->id,
+                   (long long) -overdue_ms (self, job, since_ms), platform_names [job->platform],
+                   (long long) (since_ms - wall_ms (self) + self->now));
+}
+
+static void judge_overdue (world_t *self, const job_entry_t *job)
+{
+    int64_t since_ms = self->patience.since_start_ms [lane_of_job (self, job)];
+    if (since_ms && overdue_ms (self, job, since_ms) > SLACK_MS && self->now > self->ledger.paused_until + SLACK_MS)
+        violation (self, "a job fails in the queue after its time", "job %lld: %lld ms too late, for %s%s%s, unserved since %lld",
+                   (long long) job->id, (long long) overdue_ms (self, job, since_ms), platform_names [job->platform],
+                   self->submissions [job->submission].may_emulate ? " or emulated " : " ", requirement (self->submissions [job->submission].requires),
+                   (long long) (since_ms - wall_ms (self) + self->now));
+}
+
+/* -- free slots ------------------------------------------------------------------------------------------------------------ */
+
+static int find_free (const world_t *self, const job_entry_t *job)
+{
+    for (int i = 0; i < WORKERS; i++) {
+        const board_t *board = seat_is_open (self, i) ? board_of_worker (self, i) : NULL;
+        if (board && board->busy < board->slots && seat_serves (self, i, job->submission, job->platform))
+            return i;
+    }
+    return -1;
+}
+
+static void judge_idle (world_t *self, job_entry_t *job)
+{
+    int worker = find_free (self, job);
+    if (worker < 0 || self->now <= self->ledger.paused_until) {
+        job->free_since = 0;
+        return;
+    }
+    self->patience.is_pending = true;
+    if (job->free_since == 0)
+        job->free_since = self->now;
+    if (self->now - job->free_since > self->settings.affinity_ms)
+        violation (self, "no job waits beside a free slot", "job %lld has waited for %lld ms while %s has one", (long long) job->id,
+                   (long long) (self->now - job->free_since), worker_name (worker));
+}
+
+bool patience_is_pending (const world_t *self)
+{
+    return self->patience.is_pending;
+}
+
+void patience_judge (world_t *self)
+{
+    self->patience.is_pending = false;
+    for (int i = 0; i < self->ledger.queue_count; i++) {
+        job_entry_t *job = ledger_job (self, self->ledger.queue [i].job);
+        judge_idle (self, job);
+        judge_overdue (self, job);
+    }
+}

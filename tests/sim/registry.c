@@ -1,0 +1,195 @@
+/* registry.c - see sim.h: the registry, and the coordinator's publishers, which ask it and put into it. It is down, slow, loses
+ * images, moves the tags of base images, and says no before, in the middle of and behind what it has done. */
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+
+const char *const tag_names [TAGS] = { "r.lan/app:1", "r.lan/app:2", "r.lan/other:1", "r.lan/other:latest", "r.lan/third:1",
+                                       "r.lan/third:2" };
+
+/* -- images ----------------------------------------------------------------------------------------------------------- */
+
+unsigned wish_bit (const submission_t *wish)
+{
+    return 1u << (wish->inputs * TAGS / 2 + wish->repository);
+}
+
+/* A bad one is of another platform than its job, or is not there at all. */
+int registry_push (world_t *self, int platform, bool is_bad)
+{
+    registry_t *registry = &self->registry;
+    if (registry->image_count % 256 == 0)
+        registry->images = mem_resize (registry->images, (size_t) (registry->image_count + 256) * sizeof *registry->images);
+    registry->images [registry->image_count] = (image_t) {
+        .platform = is_bad && chance (self, 2) ? (platform + 1) % PLATFORMS : platform, .base = registry->base,
+        .is_there = !is_bad || chance (self, 2),
+    };
+    return registry->image_count++;
+}
+
+void image_digest (int image, char digest [80])
+{
+    snprintf (digest, 80, "sha256:%064x", image);
+}
+
+int image_of (const world_t *self, const char *digest)
+{
+    int image = strncmp (digest, "sha256:00000000", 15) == 0 ? (int) strtol (digest + 15, NULL, 16) : -1;
+    return image < self->registry.image_count ? image : -1;
+}
+
+json_t *registry_bases (const world_t *self, int image)
+{
+    char digest [80];
+    snprintf (digest, sizeof digest, "sha256:ba5e%060x", self->registry.images [image].base);
+    return json_pack ("[{s:s, s:s}]", "reference", "r.lan/base:1", "digest", digest);
+}
+
+/* -- verifying -------------------------------------------------------------------------------------------------------- */
+
+static bool is_down (const world_t *self)
+{
+    return self->registry.down_until > self->now;
+}
+
+/* Do the base images that a known one was made from still stand? */
+static bool bases_hold (const world_t *self, const json_t *task)
+{
+    char digest [80];
+    const json_t *base = json_array_get (json_object_get (task, "bases"), 0);
+    snprintf (digest, sizeof digest, "sha256:ba5e%060x", self->registry.base);
+    return !base || strcmp (text_of (base, "digest"), digest) == 0;
+}
+
+/* From now on it is a known image. Nobody can tell whether it was really made of these inputs: its worker says so. */
+static void note_verified (world_t *self, image_t *image, const json_t *task)
+{
+    const job_entry_t *job = ledger_job (self, number_of (task, "job"));
+    if (!job || job->is_known || job->worker < 0)
+        return;
+    if (worker_runs (self, job->worker, job->platform, true) == RUNS_EMULATED)
+        image->emulated_for |= wish_bit (&self->submissions [job->submission]);
+    else
+        image->native_for |= wish_bit (&self->submissions [job->submission]);
+}
+
+/* NULL: the image is what the job is for. */
+static const char *look_at (world_t *self, const json_t *task)
+{
+    int index = image_of (self, text_of (task, "digest"));
+    image_t *image = index >= 0 ? &self->registry.images [index] : NULL;
+    if (is_down (self) || mishap (self, 12))
+        return "registry";
+    if (!image || !image->is_there || strcmp (platform_names [image->platform], text_of (task, "platform")) != 0 || !bases_hold (self, task))
+        return "verify";
+    image->is_verified = true;
+    note_verified (self, image, task);
+    return NULL;
+}
+
+static void add_outcome (json_t *header, const char *code)
+{
+    json_object_set_new (header, "ok", json_boolean (!code));
+    if (code) {
+        json_object_set_new (header, "code", json_string (code));
+        json_object_set_new (header, "text", json_string ("the registry's reason"));
+    }
+}
+
+static void verify (world_t *self, const json_t *task)
+{
+    json_t *header = json_pack ("{s:O, s:O, s:s, s:O, s:i}", "job", json_object_get (task, "job"), "attempt", json_object_get (task, "attempt"),
+                                "media_type", "application/vnd.oci.image.manifest.v1+json", "digest", json_object_get (task, "digest"),
+                                "size", 500);
+    add_outcome (header, look_at (self, task));
+    coordinator_hear (self, "verified", 0, 0, header);
+}
+
+/* -- publishing ------------------------------------------------------------------------------------------------------- */
+
+static tag_t *tag_find (world_t *self, const char *name)
+{
+    for (int i = 0; i < TAGS; i++)
+        if (strcmp (tag_names [i], name) == 0)
+            return &self->registry.tags [i];
+    return NULL;
+}
+
+/* What a tag shows goes back only from a build that has failed half-way. */
+static void move_tag (world_t *self, const char *name, const json_t *task)
+{
+    tag_t *tag = tag_find (self, name);
+    int64_t build = number_of (task, "build");
+    if (!tag) {
+        violation (self, "tags that were asked for", "build %lld: tag %s", (long long) build, name);
+        return;
+    }
+    const build_entry_t *former = ledger_build (self, tag->build);
+    if (tag->build > build && (!former || former->state != BUILD_FAILED))
+        violation (self, "a tag never moves to an older build", "%s goes back from build %lld to %lld", name, (long long) tag->build,
+                   (long long) build);
+    tag->build = build;
+    snprintf (tag->digest, sizeof tag->digest, "%s", text_of (task, "index_digest"));
+}
+
+static bool has_children (const world_t *self, const json_t *task)
+{
+    size_t i;
+    json_t *child;
+    json_array_foreach (json_object_get (task, "children"), i, child) {
+        int image = image_of (self, text_of (child, "digest"));
+        if (image < 0 || !self->registry.images [image].is_there)
+            return false;
+    }
+    return true;
+}
+
+static void end_publish (world_t *self, const json_t *task, const char *code)
+{
+    json_t *header = json_pack ("{s:O}", "build", json_object_get (task, "build"));
+    add_outcome (header, code);
+    coordinator_hear (self, "published", 0, 0, header);
+}
+
+static int64_t answer_ms (world_t *self)
+{
+    return self->registry.slow_until > self->now ? draw_ms (self, 8000) : mishap (self, 20) ? draw_ms (self, 10000) : 1 + draw_ms (self, 30);
+}
+
+/* Stage 0: the index; then a tag each. */
+static void publish (world_t *self, chore_t *chore)
+{
+    const json_t *tags = json_object_get (chore->header, "tags");
+    bool is_last = chore->stage == (int) json_array_size (tags);
+    const char *code = is_down (self) || mishap (self, 12) ? "registry" : mishap (self, 120) ? "registry-denied" : NULL;
+    bool is_done = !code || chance (self, 2);           /* it may have been done though the answer was no */
+    if (chore->stage == 0 && !has_children (self, chore->header))
+        code = "registry-denied";
+    else if (chore->stage > 0 && is_done)
+        move_tag (self, json_string_value (json_array_get (tags, (size_t) chore->stage - 1)), chore->header);
+    if (code || is_last)
+        end_publish (self, chore->header, code);
+    else
+        agenda_add (self, answer_ms (self), (chore_t) { .kind = CHORE_PUBLISHER, .stage = chore->stage + 1, .verb = "publish",
+                                                        .header = json_incref (chore->header) });
+}
+
+void registry_begin (world_t *self, bool is_publish, const json_t *task)
+{
+    chore_t chore = { .kind = CHORE_PUBLISHER, .verb = "verify", .header = json_incref ((json_t *) task) };
+    if (is_publish)
+        strcpy (chore.verb, "publish");
+    agenda_add (self, answer_ms (self), chore);
+}
+
+void registry_on_chore (world_t *self, chore_t *chore)
+{
+    if (strcmp (chore->verb, "publish") == 0)
+        publish (self, chore);
+    else
+        verify (self, chore->header);
+}
