@@ -332,6 +332,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
     self->boot_ms = self->age_at = self->patience_at = self->forget_at = now_ms;
+    self->settled_at = now_ms + settings->lease_ms;
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
         || lanes_tidy (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
         return -1;

@@ -121,6 +121,7 @@ struct engine {
     size_t hint_count;
     int64_t last_turn;
     int64_t forget_at;          /* boot clock: when to see whether a build can be forgotten */
+    int64_t settled_at;         /* boot clock: until then workers may still come back from before the start */
     int64_t patience_at;        /* boot clock: when to see whether a job has waited for its time */
     int64_t age_at;             /* boot clock: when to see whether a queued job rises a class */
     board_t *boards;

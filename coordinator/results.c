@@ -21,7 +21,7 @@ static void copy_field (json_t *to, const json_t *spec, const char *name)
 /* One text for the same inputs: keys sorted, what shapes nothing left out. */
 static void key_of (const json_t *spec, const char *platform, const char *repository, char key [OCI_DIGEST_SIZE])
 {
-    static const char *const fields [] = { "context", "build_args", "labels", "target" };
+    static const char *const fields [] = { "context", "build_args", "labels", "target", "require" };
     AUTO_JSON json_t *inputs = json_object ();
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         copy_field (inputs, spec, fields [i]);
@@ -46,11 +46,13 @@ static int stand_on_result (engine_t *self, const job_t *job, const char *key, e
     query_t query = db_query (self->db, "UPDATE jobs SET (from_build, from_emulated, known_digest, known_bases) = "
                               "(found.build, found.is_emulated, found.digest, found.bases) FROM (SELECT build, is_emulated, digest, bases "
                               "FROM results WHERE key = :key AND made_ms > :since AND (:emulate OR NOT is_emulated) AND EXISTS "
-                              "(SELECT 1 FROM workers WHERE workers.builder = results.builder) ORDER BY is_emulated, made_ms DESC LIMIT 1) "
+                              "(SELECT 1 FROM workers, json_each (workers.platforms) AS each WHERE workers.builder = results.builder "
+                              "AND workers.mode <> 'forgotten' AND json_extract (each.value, '$.platform') = :platform) ORDER BY is_emulated, made_ms DESC LIMIT 1) "
                               "AS found WHERE jobs.id = :id");
     query_text (&query, ":key", key);
     query_int (&query, ":since", self->wall_ms - self->settings.result_keep_ms);
     query_int (&query, ":emulate", job->may_emulate);
+    query_text (&query, ":platform", job->platform);
     query_int (&query, ":id", job->id);
     return query_run (&query, err);
 }

@@ -1,6 +1,6 @@
 /* results.h - images that are known already: what the same inputs gave before, used again while its base images stand.
  *
- * The inputs of a job: context, Dockerfile, build arguments, labels, target, platform, repository, and the builder with its
+ * The inputs of a job: context, Dockerfile, build arguments, labels, target, requirements of the worker, platform, repository, and the builder with its
  * version. A known image is verified like one that was just pushed, and its base images' tags must still mean the same
  * digests; where not, the job is queued like any other. --no-cache, --pull and --no-result-cache pass by; so does a Dockerfile
  * that fetches what nobody can name by a digest (the worker says so). */

@@ -1,6 +1,9 @@
 /* retention.c - see retention.h. */
 #include "coordinator/retention.h"
 
+#include "coordinator/lanes.h"
+#include "coordinator/queue.h"
+
 enum { FORGET_BATCH = 100, LOOK_MS = 3600000, MORE_MS = 1000 };
 
 static int find_old (engine_t *self, int64_t builds [FORGET_BATCH], err_t *err)
@@ -43,6 +46,8 @@ int retention_forget (engine_t *self, err_t *err)
             return -1;
     if (count > 0)
         engine_tell (self, "forgot %d builds that ended long ago", count);
+    if (count >= 0 && count < FORGET_BATCH && (lanes_tidy (self, err) < 0 || queue_load (self, err) < 0))
+        return -1;
     self->forget_at = self->boot_ms + (count == FORGET_BATCH ? MORE_MS : LOOK_MS);
     return count < 0 ? -1 : 0;
 }

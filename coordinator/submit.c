@@ -12,7 +12,7 @@
 #include "coordinator/spec.h"
 #include "coordinator/waiting.h"
 
-enum { QUEUE_TIMEOUT_MS = 600000 };
+enum { QUEUE_TIMEOUT_MS = 600000, JOBS_OF_BUILD_MAX = 64 };
 
 /* 0 when the principal has not asked this before. */
 static int find_request (engine_t *self, const event_t *event, int64_t *id, err_t *err)
@@ -54,10 +54,17 @@ static bool may_emulate (const json_t *spec)
     return emulation && strcmp (emulation, "allow") == 0;
 }
 
+static bool wants_at_once (const json_t *asked)
+{
+    const json_t *timeout = json_object_get (asked, "queue_timeout_ms");
+    return timeout && json_integer_value (timeout) == 0;
+}
+
+/* 0 is for the submit alone: once it is accepted, a worker that is away for a moment ends nothing. */
 static int64_t timeout_of (const json_t *asked)
 {
     const json_t *timeout = json_object_get (asked, "queue_timeout_ms");
-    return timeout ? json_integer_value (timeout) : QUEUE_TIMEOUT_MS;
+    return timeout && !wants_at_once (asked) ? json_integer_value (timeout) : QUEUE_TIMEOUT_MS;
 }
 
 static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
@@ -98,7 +105,7 @@ static char *why_waiting (const engine_t *self, const json_t *asked)
 /* Whoever will not wait is told at once. */
 static int check_workers (const engine_t *self, const json_t *asked, err_t *err)
 {
-    AUTO_FREE char *why = timeout_of (asked) == 0 ? why_waiting (self, asked) : NULL;
+    AUTO_FREE char *why = wants_at_once (asked) ? why_waiting (self, asked) : NULL;
     return why ? err_set (err, ERR_NO_WORKER, "%s", why) : 0;
 }
 
@@ -165,6 +172,21 @@ static int note_context (engine_t *self, const json_t *spec, err_t *err)
     return restores_end (self, json_string_value (dockerfile), err);
 }
 
+/* Those of its jobs that no known image answers. */
+static int check_queued (engine_t *self, int64_t build, err_t *err)
+{
+    AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
+    int count = jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err);
+    for (int i = 0; i < count; i++) {
+        const lane_t *lane = lane_find (self, jobs [i].lane);
+        if (jobs [i].state != JOB_QUEUED || !lane || waiting_is_served (self, lane))
+            continue;
+        AUTO_FREE char *why = waiting_explain (self, lane);
+        return err_set (err, ERR_NO_WORKER, "%s", why);
+    }
+    return count < 0 ? -1 : 0;
+}
+
 static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
@@ -172,8 +194,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
     AUTO_JSON json_t *spec = normalised;
-    if (check_workers (self, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0
-        || insert_build (self, event, spec, repository, err) < 0)
+    if (check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;
@@ -183,7 +204,8 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
         return -1;
     int64_t former = event_int (event, "reuse");
-    return former ? results_reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
+    int rc = former ? results_reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
+    return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 
 int submit_on_submit (engine_t *self, const event_t *event, err_t *err)

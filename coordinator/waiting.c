@@ -105,6 +105,13 @@ bool waiting_is_served (const engine_t *self, const lane_t *lane)
     return false;
 }
 
+/* After a start nobody counts as away who may be about to connect again. */
+static int64_t unserved_from (const engine_t *self)
+{
+    int64_t left = self->settled_at - self->boot_ms;
+    return self->wall_ms + (left > 0 ? left : 0);
+}
+
 void waiting_look (engine_t *self)
 {
     self->must_look = false;
@@ -113,7 +120,7 @@ void waiting_look (engine_t *self)
         if (waiting_is_served (self, lane))
             lane->unserved_since_ms = 0;
         else if (lane->unserved_since_ms == 0) {
-            lane->unserved_since_ms = self->wall_ms;
+            lane->unserved_since_ms = unserved_from (self);
             self->patience_at = self->boot_ms;
         }
     }

@@ -74,6 +74,7 @@ void coordinator_start (world_t *self)
     ledger_restart (self);
     seats_restart (self, self->is_doubtful);
     patience_restart (self);
+    self->patience.restarted_ms = wall_ms (self);
     self->is_doubtful = false;
     actions_clear (&self->actions);
     engine_resume (self->engine, &self->actions);

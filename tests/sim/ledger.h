@@ -88,6 +88,7 @@ void rows_judge (world_t *self);
 int64_t rows_count (world_t *self, const char *sql);
 
 typedef struct {
+    int64_t restarted_ms;           /* wall clock: when the coordinator began */
     int64_t since_ms [LANES_MAX], since_start_ms [LANES_MAX];           /* wall clock: no worker takes such jobs; 0: one does */
     int64_t seen;               /* who was open, and with which labels, when it was looked at last */
     bool is_pending;

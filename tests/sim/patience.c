@@ -6,7 +6,7 @@
 
 #include "common/label.h"
 
-enum { SLACK_MS = 2000 };
+enum { SLACK_MS = 2000, UNASKED_MS = 600000 };
 
 /* -- lanes that nobody serves --------------------------------------------------------------------------------------------- */
 
@@ -19,6 +19,13 @@ static bool is_served (const world_t *self, int lane, const bool open [WORKERS])
             && (wish.requires < 0 || requirement_holds (requirement (wish.requires), self->seats [i].labels)))
             return true;
     return false;
+}
+
+/* After a start workers have the time of a lease to come back. */
+static int64_t settled_ms (const world_t *self)
+{
+    int64_t settled = self->patience.restarted_ms + self->settings.lease_ms;
+    return settled > wall_ms (self) ? settled : wall_ms (self);
 }
 
 void patience_look (world_t *self)
@@ -38,7 +45,7 @@ void patience_look (world_t *self)
             patience->since_ms [lane] = patience->since_start_ms [lane] = 0;
         else {
             patience->since_ms [lane] += patience->since_ms [lane] ? 0 : wall_ms (self);
-            patience->since_start_ms [lane] += patience->since_start_ms [lane] ? 0 : wall_ms (self);
+            patience->since_start_ms [lane] += patience->since_start_ms [lane] ? 0 : settled_ms (self);
         }
 }
 
@@ -51,8 +58,8 @@ void patience_restart (world_t *self)
 
 static int64_t overdue_ms (const world_t *self, const job_entry_t *job, int64_t since_ms)
 {
-    int64_t from = job->queued_ms > since_ms ? job->queued_ms : since_ms;
-    return wall_ms (self) - from - self->submissions [job->submission].timeout_ms;
+    int64_t from = job->queued_ms > since_ms ? job->queued_ms : since_ms, timeout_ms = self->submissions [job->submission].timeout_ms;
+    return wall_ms (self) - from - (timeout_ms ? timeout_ms : UNASKED_MS);        /* 0 is for the submit alone */
 }
 
 static bool is_for_want_of_workers (world_t *self, int64_t job)

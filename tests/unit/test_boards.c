@@ -46,6 +46,15 @@ static const char *text_of (const json_t *object, const char *field)
     return text ? text : "";
 }
 
+/* So that nobody is waited for any more who may have been there before the start. */
+static void settle (farm_t *farm, const worker_t *worker)
+{
+    for (int i = 0; i < 5; i++) {
+        farm_pass (farm, 10000);
+        worker_beat (farm, worker, NULL, 0);
+    }
+}
+
 /* Time goes by, and the worker is heard of. */
 static void pass (farm_t *farm, const worker_t *worker, const task_t *held, size_t count, int64_t ms)
 {
@@ -258,6 +267,7 @@ static void a_job_that_no_worker_takes_fails_after_its_time (void **state)
     farm_t *farm = *state;
     worker_t worker;
     worker_join (farm, &worker, "amd", "linux/amd64", 1);
+    settle (farm, &worker);
     int64_t build = submit (farm, "linux/amd64,linux/riscv64", NULL, NULL), short_one = submit (farm, "linux/riscv64", "queue_timeout_ms", json_integer (5000));
     task_t task = { atoll (farm_shows (farm, build, "jobs/0/id")), 1 };
     pass (farm, &worker, &task, 1, 4999);
@@ -304,6 +314,7 @@ static void patience_counts_from_when_a_worker_says_that_it_stops (void **state)
     farm_t *farm = *state;
     worker_t worker;
     worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    settle (farm, &worker);
     submit (farm, "linux/arm64", NULL, NULL);
     task_t task = worker_task (farm, &worker);
     int64_t build = submit (farm, "linux/arm64", "queue_timeout_ms", json_integer (5000));
@@ -313,6 +324,33 @@ static void patience_counts_from_when_a_worker_says_that_it_stops (void **state)
     farm_pass (farm, 1);
     SAYS (farm, build, "state", "failed");
     SAYS (farm, build, "code", "no-worker");
+}
+
+/* Nobody is there just after a start, and that ends nothing. */
+static void a_restart_ends_no_patience (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    int64_t first = submit (farm, "linux/arm64", NULL, NULL);
+    task_t task = worker_task (farm, &worker);
+    int64_t hasty = submit (farm, "linux/arm64", "queue_timeout_ms", json_integer (0));
+    int64_t short_one = submit (farm, "linux/arm64", "queue_timeout_ms", json_integer (1000));
+    assert_true (hasty > 0 && short_one > 0);
+    farm_reopen (farm);
+    farm_pass (farm, 32000);                                /* the longest that a worker waits before it connects again */
+    SAYS (farm, hasty, "state", "queued");
+    SAYS (farm, short_one, "state", "queued");
+    worker_hello (farm, &worker, &task, 1);
+    pass (farm, &worker, &task, 1, 60000);
+    SAYS (farm, hasty, "state", "queued");
+    SAYS (farm, first, "state", "running");
+    farm_reopen (farm);                                     /* and it does not come */
+    farm_pass (farm, 45000 + 999);
+    SAYS (farm, short_one, "state", "queued");
+    farm_pass (farm, 1);
+    SAYS (farm, short_one, "state", "failed");
+    SAYS (farm, hasty, "state", "queued");
 }
 
 static void whoever_asks_first_hears_that_it_would_wait (void **state)
@@ -346,6 +384,7 @@ int main (void)
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
         TEST (patience_counts_from_when_the_last_worker_went),
         TEST (patience_counts_from_when_a_worker_says_that_it_stops),
+        TEST (a_restart_ends_no_patience),
         TEST (whoever_asks_first_hears_that_it_would_wait),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -55,7 +55,7 @@ static int64_t again (farm_t *farm, const worker_t *worker, json_t *spec, bool *
     int64_t id = json_integer_value (json_object_get (farm_sent (farm, peer_of (farm->bob), "accepted"), "build"));
     assert_true (id > 0);
     *is_built = worker_task (farm, worker).job > 0;
-    assert_true (*is_built == (farm_action (farm, ACTION_VERIFY, 0) == NULL));
+    assert_true (!*is_built || !farm_action (farm, ACTION_VERIFY, 0));
     return id;
 }
 
@@ -237,6 +237,46 @@ static void a_known_image_can_be_cancelled (void **state)
     SAYS (farm, second, "state", "cancelled");
 }
 
+/* A worker with other labels may make another image; so may another build of the builder, which boards of the platform have now. */
+static void what_a_worker_has_to_be_counts_too (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd, other;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 2);
+    build (farm, &amd, spec (), true);
+    json_t *picky = spec ();
+    json_object_set_new (picky, "require", json_pack ("[s]", "name=amd"));
+    again (farm, &amd, picky, &is_built);
+    assert_true (is_built);
+    again (farm, &amd, spec (), &is_built);
+    assert_false (is_built);
+    worker_join (farm, &other, "other", "linux/arm64", 1);      /* has the builder too, but not this platform */
+    worker_gone (farm, &amd);
+    farm_say (farm, "order", 1, farm->admin, json_pack ("{s:s, s:s}", "name", "amd", "mode", "forgotten"));
+    again (farm, &amd, spec (), &is_built);
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+}
+
+/* Whoever will not wait for a worker does not have to where none is needed. */
+static void what_is_known_is_not_refused_for_want_of_workers (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    build (farm, &amd, spec (), true);
+    farm_say (farm, "order", 1, farm->admin, json_pack ("{s:s, s:s}", "name", "amd", "mode", "paused"));
+    json_t *hasty = spec ();
+    json_object_set_new (hasty, "queue_timeout_ms", json_integer (0));
+    again (farm, &amd, hasty, &is_built);
+    assert_false (is_built);
+    hasty = spec_of ("linux/amd64", "r.lan/other:1");
+    json_object_set_new (hasty, "queue_timeout_ms", json_integer (0));
+    farm_say (farm, "submit", peer_of (farm->bob), farm->bob, submit_of (farm, hasty));
+    assert_string_equal (farm_error (farm, peer_of (farm->bob)), "no-worker");
+}
+
 int main (void)
 {
     const struct CMUnitTest tests [] = {
@@ -247,6 +287,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (another_platform_or_repository_means_building, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_cannot_be_repeated_is_not_kept, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (results_age, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (what_a_worker_has_to_be_counts_too, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (what_is_known_is_not_refused_for_want_of_workers, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (an_emulated_result_is_for_who_allows_it, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_known_image_is_looked_at_again_after_a_restart, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_known_image_can_be_cancelled, setup, farm_teardown),
