@@ -10,7 +10,7 @@ holds ()
     processes_below "$farm" | sed 's/^/process /'
     mounts_below "$farm" | sed 's/^/mount /'
     find "$state" \( -path '*/overlay-containers/*' -o -path '*/vfs-containers/*' \) -type d -prune -printf 'container %P\n'
-    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data \) -prune -o -path "$state/attempts" -o -print | sort
+    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data -o -name checkouts \) -prune -o -path "$state/attempts" -o -print | sort
 }
 
 # What the worker keeps in any case stands there after a first build.
