@@ -82,7 +82,8 @@ int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err);
  * all; -1. */
 int depot_collect_begin (depot_t *self, const digest_t *roots, size_t count, int64_t before, err_t *err);
 int64_t depot_collect_step (depot_t *self, uint64_t *bytes, err_t *err);
-/* A mark in the order of use: what is used from now on is not before it. Marks grow, over restarts too. */
+/* A mark in the order of use: what is used from now on is not before it. Marks grow while the depot is open; after it
+ * was opened they are set anew: one from before says nothing. */
 int64_t depot_mark (depot_t *self);
 
 void depot_stats (depot_t *self, depot_stats_t *out);

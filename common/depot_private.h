@@ -101,7 +101,7 @@ void sql_bind_digest (sqlite3_stmt *statement, const digest_t *digest);     /* :
 int sql_step (depot_t *self, sqlite3_stmt *statement, err_t *err);  /* 1 a row (reset it when done); 0 the end; -1 */
 int sql_run (depot_t *self, sql_name name, err_t *err);             /* without parameters */
 int sql_run_id (depot_t *self, sql_name name, int64_t id, err_t *err);
-int sql_count (depot_t *self, err_t *err);                          /* fills stats.objects, stats.bytes and now */
+int sql_count (depot_t *self, err_t *err);                          /* fills stats.objects and stats.bytes, raises now */
 
 /* depot_tables.c: make the tables in a new file, bring those of an older version up to date, refuse what is no depot. */
 int tables_open (depot_t *self, err_t *err);

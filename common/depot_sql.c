@@ -139,7 +139,9 @@ int sql_count (depot_t *self, err_t *err)
         return -1;
     self->stats.objects = (uint64_t) sqlite3_column_int64 (statement, 0);
     self->stats.bytes = (uint64_t) sqlite3_column_int64 (statement, 1);
-    self->now = sqlite3_column_int64 (statement, 2) + 1;
+    int64_t now = sqlite3_column_int64 (statement, 2) + 1;
+    if (now > self->now)
+        self->now = now;                /* opened again after a failed commit: marks have been set that no row knows of */
     sqlite3_reset (statement);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/chunker.h"
+#include "common/depot_private.h"
 #include "common/file.h"
 #include "depots.h"
 
@@ -493,6 +494,22 @@ static void collecting_leaves_what_a_root_names_too (void **state)
     assert_int_equal (stored_objects (self->depot), 0);
 }
 
+/* A commit failed, and the depot read its file again: which knows nothing of the mark. */
+static void a_mark_outlives_a_failed_commit (void **state)
+{
+    depots_t *self = *state;
+    small_context_t contexts [2];
+    make_context (self->depot, &contexts [0], 0);
+    depot_mark (self->depot);
+    int64_t limit = depot_mark (self->depot);
+    self->depot->is_suspect = true;
+    make_context (self->depot, &contexts [1], 1);
+    assert_int_equal (collect (self->depot, NULL, 0, limit), 3);
+    assert_true (holds (self->depot, &contexts [1].root));
+    for (int i = 0; i < 2; i++)
+        small_context_free (&contexts [i]);
+}
+
 /* Found as garbage, then named by something new before its turn came. */
 static void what_is_named_meanwhile_stays (void **state)
 {
@@ -556,6 +573,7 @@ int main (void)
         TEST (trim_of_many_objects_goes_on_to_the_end),
         TEST (collecting_keeps_roots_and_what_was_just_used),
         TEST (collecting_leaves_what_a_root_names_too),
+        TEST (a_mark_outlives_a_failed_commit),
         TEST (what_is_named_meanwhile_stays),
         TEST (collecting_many_objects_takes_several_steps),
     };
