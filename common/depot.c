@@ -39,6 +39,7 @@ int depot_open (depot_t **out, const char *folder, err_t *err)
     make_lock (self);
     self->lock_fd = -1;
     self->segment_bytes = SEGMENT_BYTES;
+    self->touched_most = TOUCHED_MAX;
     self->folder = mem_strdup (folder);
     self->path = file_join (folder, "objects.db");
     AUTO_FREE char *lock_path = file_join (folder, "lock");
@@ -92,22 +93,54 @@ void depot_destroy (depot_t **self_p)
 int depot_write_touched (depot_t *self, err_t *err)
 {
     const int64_t *ids = (const int64_t *) self->touched.data;
-    for (size_t i = 0; i < self->touched.size / sizeof *ids; i++) {
+    for (size_t i = self->touched_written; i < self->touched.size / sizeof *ids; i++) {
         sqlite3_stmt *touch = sql_bind (self, SQL_TOUCH);
         sql_bind_int (touch, ":id", ids [i]);
         sql_bind_int (touch, ":used", self->now);
         if (sql_step (self, touch, err) < 0)
             return -1;
+        self->touched_written = i + 1;
     }
-    buffer_clear (&self->touched);
     return 0;
 }
 
-/* Kept in memory until the next transaction: a read must not cost a sync. Beyond the maximum the order is only less exact. */
+static int compare_ids (const void *a, const void *b)
+{
+    int64_t one = *(const int64_t *) a, other = *(const int64_t *) b;
+    return one < other ? -1 : one > other;
+}
+
+static void drop_twins (buffer_t *touched)
+{
+    int64_t *ids = (int64_t *) touched->data;
+    size_t count = touched->size / sizeof *ids, kept = 0;
+    qsort (ids, count, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || ids [i] != ids [i - 1])
+            ids [kept++] = ids [i];
+    touched->size = kept * sizeof *ids;
+}
+
+/* No transaction is open. When they cannot be written they are kept, and that is tried again when there are twice as many:
+ * without twins they are never more than the objects. */
+static void make_room (depot_t *self)
+{
+    drop_twins (&self->touched);
+    if (self->touched.size > TOUCHED_MAX / 2 * sizeof (int64_t) && depot_begin (self, NULL) == 0)
+        depot_commit (self, NULL);
+    size_t twice = 2 * self->touched.size / sizeof (int64_t);
+    self->touched_most = twice > TOUCHED_MAX ? twice : TOUCHED_MAX;
+}
+
+/* Kept in memory until the next transaction: a read must not cost a sync. None is lost, for the collector takes what was not
+ * used; so many reads cost one. Within a transaction they are as many as that looks at. */
 void depot_touch (depot_t *self, int64_t id, int64_t used)
 {
-    if (used != self->now && self->touched.size < TOUCHED_MAX * sizeof id)
-        buffer_append (&self->touched, &id, sizeof id);
+    if (used == self->now)
+        return;
+    if (!self->is_writing && self->touched.size >= self->touched_most * sizeof id)
+        make_room (self);
+    buffer_append (&self->touched, &id, sizeof id);
 }
 
 /* -- transactions ----------------------------------------------------------------------------------------------- */
@@ -148,6 +181,7 @@ void depot_rollback (depot_t *self)
     if (!self->is_suspect)
         bodies_cut (self, &self->end_before);
     buffer_clear (&self->freed);
+    self->touched_written = 0;
     self->stats = self->stats_before;
     self->is_writing = false;
     int64_t damaged_id = self->damaged_id;
@@ -169,6 +203,8 @@ int depot_commit (depot_t *self, err_t *err)
         depot_rollback (self);
         return err_wrap (err, "commit");
     }
+    buffer_clear (&self->touched);
+    self->touched_written = 0;
     self->now++;
     self->is_writing = false;
     space_give_back (self);

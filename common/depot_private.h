@@ -82,7 +82,9 @@ struct depot {
     int64_t now;                /* counts commits: the time of "least lately used" */
     int64_t collect_before;     /* of the collection under way: what was used since stays */
     bool is_tidied;             /* it looked for wasteful segments */
-    buffer_t touched;           /* int64_t ids, used since and not yet written down */
+    buffer_t touched;           /* int64_t ids, used since the last commit */
+    size_t touched_written;     /* so many of them, in the open transaction */
+    size_t touched_most;        /* with so many, a read writes them down */
     buffer_t lost;              /* depot_lost_t, not yet asked for */
     uint64_t damaged_objects;   /* found since the start: a rollback does not undo it */
     depot_stats_t stats, stats_before;

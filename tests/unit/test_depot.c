@@ -494,6 +494,47 @@ static void collecting_leaves_what_a_root_names_too (void **state)
     assert_int_equal (stored_objects (self->depot), 0);
 }
 
+/* However often others were used, and whatever was rolled back. */
+static void no_use_is_forgotten (void **state)
+{
+    depots_t *self = *state;
+    small_context_t contexts [3];
+    for (int i = 0; i < 3; i++)
+        make_context (self->depot, &contexts [i], (uint64_t) i);
+    int64_t limit = depot_mark (self->depot);
+    for (int i = 0; i < 70000; i++)
+        assert_true (has (self->depot, &contexts [0].root));
+    assert_true (has (self->depot, &contexts [1].root));
+    assert_int_equal (depot_begin (self->depot, NULL), 0);
+    assert_int_equal (depot_write_touched (self->depot, NULL), 0);
+    depot_rollback (self->depot);
+    assert_int_equal (collect (self->depot, NULL, 0, limit), 3);
+    assert_true (holds (self->depot, &contexts [0].root) && holds (self->depot, &contexts [1].root));
+    for (int i = 0; i < 3; i++)
+        small_context_free (&contexts [i]);
+}
+
+enum { MANY = 40000 };
+
+static void reads_of_many_objects_are_written_down (void **state)
+{
+    depots_t *self = *state;
+    assert_int_equal (depot_begin (self->depot, NULL), 0);
+    for (int i = 0; i < MANY; i++) {
+        digest_t digest = digest_of (&i, sizeof i);
+        assert_int_equal (depot_put (self->depot, OBJECT_CONTENT, &digest, &i, sizeof i, NULL), 0);
+    }
+    assert_int_equal (depot_commit (self->depot, NULL), 0);
+    int64_t limit = depot_mark (self->depot);
+    for (int i = 0; i < 2 * MANY; i++) {
+        int number = i % MANY;
+        digest_t digest = digest_of (&number, sizeof number);
+        assert_true (depot_has (self->depot, &digest));
+    }
+    assert_true (self->depot->touched.size < MANY * sizeof (int64_t));
+    assert_int_equal (collect (self->depot, NULL, 0, limit), 0);
+}
+
 /* A commit failed, and the depot read its file again: which knows nothing of the mark. */
 static void a_mark_outlives_a_failed_commit (void **state)
 {
@@ -573,6 +614,8 @@ int main (void)
         TEST (trim_of_many_objects_goes_on_to_the_end),
         TEST (collecting_keeps_roots_and_what_was_just_used),
         TEST (collecting_leaves_what_a_root_names_too),
+        TEST (no_use_is_forgotten),
+        TEST (reads_of_many_objects_are_written_down),
         TEST (a_mark_outlives_a_failed_commit),
         TEST (what_is_named_meanwhile_stays),
         TEST (collecting_many_objects_takes_several_steps),
