@@ -158,6 +158,7 @@ static int64_t put_pack (depot_service_t *self, const request_t *request, const 
             rc = -1;
             break;
         }
+        lost_put (self, &digest);
         count++;
     }
     pack_reader_free (&reader);

@@ -48,8 +48,9 @@ struct depot_service {
     int64_t free_floor_bytes;
     int64_t log_keep_ms, log_total_bytes;       /* retention of logs */
     collection_t collection;
-    buffer_t lost;              /* digests that workers may bring back (lost.c) */
-    digest_map_t lost_by_digest;
+    buffer_t lost;              /* what workers may bring back (lost.c) */
+    digest_map_t lost_by_digest;                /* its places */
+    bool is_lost_back, is_lost_root_back;       /* something of it was put, a root was */
     zhashx_t *speakers;         /* key hex -> speaker_t */
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
 };
@@ -68,8 +69,10 @@ void collection_tick (depot_service_t *self);
 void collection_begin (depot_service_t *self, zmsg_t *roots, zsock_t *pipe);
 void collection_step (depot_service_t *self, zsock_t *pipe);
 
-/* lost.c: note what the depot has lost meanwhile, and tell the gateway of the roots; may whoever asks put this object? ERR_DENIED. */
+/* lost.c: note what the depot has lost meanwhile, forget what is back, and tell the gateway of the roots; hear of an object that is put;
+ * may whoever asks put this object? ERR_DENIED. */
 void lost_tell (depot_service_t *self);
+void lost_put (depot_service_t *self, const digest_t *digest);
 bool lost_holds (const depot_service_t *self, const digest_t *digest);
 int lost_check (const depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err);
 
