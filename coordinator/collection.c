@@ -2,7 +2,10 @@
  *
  * The gateway names the roots. Not in danger is, besides, whatever was used within the last grace_ms: a context that is just being
  * sent, and belongs to no build yet. The depot knows an order of use, not times, so a mark is set in it as time goes by: the one that
- * was set at least grace_ms ago is the limit. After a start nothing is collected for that long. */
+ * was set at least grace_ms ago is the limit. After a start nothing is collected for that long.
+ *
+ * Of a root that was damaged the rest is named by nothing, and a worker brings back only what was lost. So for grace_ms from the loss
+ * nothing is collected, unless it is back before. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "coordinator/depot_answers.h"
@@ -48,6 +51,21 @@ static void read_roots (zmsg_t *command, buffer_t *out)
     }
 }
 
+/* Sets the error when one of them may still come back. */
+static int check_roots (const depot_service_t *self, const buffer_t *roots, err_t *err)
+{
+    const digest_t *digests = (const digest_t *) roots->data;
+    for (size_t i = 0; i < roots->size / sizeof *digests; i++)
+        if (lost_is_awaited (self, &digests [i], self->collection.grace_ms)) {
+            char hex [DIGEST_HEX_SIZE + 1];
+            digest_to_hex (&digests [i], hex);
+            return err_set (err, ERR_FARM, "context or Dockerfile %.16s was damaged, and the workers are asked for what is lost of it;"
+                            " the rest has to stay: try again when it is back, or after %lld s", hex,
+                            (long long) self->collection.grace_ms / 1000);
+        }
+    return 0;
+}
+
 static void trim_logs (depot_service_t *self)
 {
     err_t err = { 0 };
@@ -72,7 +90,8 @@ void collection_begin (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
         return;                                 /* it tells when it is over */
     if (before == 0)
         tell (self, pipe, "");
-    else if (depot_collect_begin (self->depot, (const digest_t *) roots.data, roots.size / sizeof (digest_t), before, &err) < 0)
+    else if (check_roots (self, &roots, &err) < 0
+         ||  depot_collect_begin (self->depot, (const digest_t *) roots.data, roots.size / sizeof (digest_t), before, &err) < 0)
         tell (self, pipe, err.text);
     else
         self->collection.is_running = true;

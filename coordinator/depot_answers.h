@@ -70,10 +70,11 @@ void collection_begin (depot_service_t *self, zmsg_t *roots, zsock_t *pipe);
 void collection_step (depot_service_t *self, zsock_t *pipe);
 
 /* lost.c: note what the depot has lost meanwhile, forget what is back, and tell the gateway of the roots; hear of an object that is put;
- * may whoever asks put this object? ERR_DENIED. */
+ * may whoever asks put this object? ERR_DENIED. Awaited is what was lost less than patience_ms ago and is not back. */
 void lost_tell (depot_service_t *self);
 void lost_put (depot_service_t *self, const digest_t *digest);
 bool lost_holds (const depot_service_t *self, const digest_t *digest);
+bool lost_is_awaited (const depot_service_t *self, const digest_t *digest, int64_t patience_ms);
 int lost_check (const depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err);
 
 /* log_waiters.c: answer a read-log, or, with nothing to say and time left, take it over and keep it. */

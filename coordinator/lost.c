@@ -3,6 +3,7 @@
  * The depot takes a damaged object out with all that names it. Each of these is noted, and the roots among them are told to the gateway,
  * which asks the workers. A worker may put what is noted here, or is there anyway, and nothing else: its digest proves the bytes, and
  * the disk had room for them before. What is back is noted no more: a root comes last, so that is looked at when one has come. */
+#include "common/clock.h"
 #include "coordinator/depot_answers.h"
 
 enum { LOST_MAX = 65536 };
@@ -10,6 +11,7 @@ enum { LOST_MAX = 65536 };
 typedef struct {
     digest_t digest;
     bool is_root;
+    int64_t lost_ms;                /* boot clock */
 } entry_t;
 
 static entry_t *find (const depot_service_t *self, const digest_t *digest)
@@ -61,7 +63,7 @@ void lost_tell (depot_service_t *self)
         tidy (self);
     while (depot_next_lost (self->depot, &lost)) {
         char hex [DIGEST_HEX_SIZE + 1];
-        note (self, &(entry_t) { .digest = lost.digest, .is_root = lost.is_root });
+        note (self, &(entry_t) { lost.digest, lost.is_root, clock_boot_ms () });
         digest_to_hex (&lost.digest, hex);
         if (lost.is_root)
             zstr_sendx (self->pipe, "LOST", hex, NULL);
@@ -71,6 +73,12 @@ void lost_tell (depot_service_t *self)
 bool lost_holds (const depot_service_t *self, const digest_t *digest)
 {
     return find (self, digest) != NULL;
+}
+
+bool lost_is_awaited (const depot_service_t *self, const digest_t *digest, int64_t patience_ms)
+{
+    const entry_t *entry = find (self, digest);
+    return entry && clock_boot_ms () - entry->lost_ms < patience_ms && !depot_has (self->depot, digest);
 }
 
 int lost_check (const depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err)

@@ -7,6 +7,8 @@
 
 #include <czmq.h>
 
+#include "common/clock.h"
+#include "common/file.h"
 #include "common/mem.h"
 #include "coordinator/depot_answers.h"
 #include "depots.h"
@@ -17,6 +19,7 @@ typedef struct {
     depots_t *depots;
     depot_service_t service;
     zsock_t *gateway;           /* the other end of its pipe */
+    char logs [32];
 } scene_t;
 
 static int set_up (void **state)
@@ -27,6 +30,9 @@ static int set_up (void **state)
     self->service.depot = self->depots->depot;
     self->service.pipe = zsys_create_pipe (&self->gateway);
     zsock_set_rcvtimeo (self->gateway, 10000);
+    strcpy (self->logs, "/tmp/logs-XXXXXX");
+    if (!mkdtemp (self->logs) || build_logs_new (&self->service.logs, self->logs, 1000000, NULL) < 0)
+        return -1;
     *state = self;
     return 0;
 }
@@ -36,6 +42,8 @@ static int tear_down (void **state)
     scene_t *self = *state;
     buffer_free (&self->service.lost);
     digest_map_free (&self->service.lost_by_digest);
+    build_logs_destroy (&self->service.logs);
+    file_remove_tree (self->logs, NULL);
     zsock_destroy (&self->service.pipe);
     zsock_destroy (&self->gateway);
     int rc = depots_teardown ((void **) &self->depots);
@@ -124,6 +132,57 @@ static void what_is_there_may_be_put_again (void **state)
     assert_false (may_put (self, &none));
 }
 
+/* With this root; how many objects went. Everything so far was used before the mark, which is old enough. */
+static int collect (scene_t *self, const digest_t *root, int64_t grace_ms)
+{
+    char hex [DIGEST_HEX_SIZE + 1];
+    collection_t *collection = &self->service.collection;
+    zmsg_t *command = zmsg_new ();
+    digest_to_hex (root, hex);
+    zmsg_addstr (command, hex);
+    *collection = (collection_t) { .grace_ms = grace_ms, .newer_ms = clock_boot_ms () - grace_ms };
+    collection->newer_mark = depot_mark (self->depots->depot);
+    collection_begin (&self->service, command, self->service.pipe);
+    zmsg_destroy (&command);
+    while (collection->is_running)
+        collection_step (&self->service, self->service.pipe);
+    AUTO_FREE char *verb = NULL, *objects = NULL, *bytes = NULL, *text = NULL;
+    assert_int_equal (zstr_recvx (self->gateway, &verb, &objects, &bytes, &text, NULL), 4);
+    assert_string_equal (verb, "COLLECTED");
+    return *text ? -1 : atoi (objects);
+}
+
+/* The other object stands for it. */
+static void what_is_left_of_a_lost_context_waits_for_the_rest (void **state)
+{
+    scene_t *self = *state;
+    depot_t *depot = self->depots->depot;
+    AUTO_BUFFER buffer_t other = { 0 };
+    digest_t root = root_of (1);
+    put (self, 1);
+    noise (&other, 1000, 7);
+    assert_int_equal (put_buffer (depot, OBJECT_CONTENT, &other, NULL), 0);
+    lose (self, 1);
+    assert_int_equal (collect (self, &root, 3600000), -1);
+    assert_true (has (depot, &other));
+    bring_back (self, 1);
+    assert_int_equal (collect (self, &root, 3600000), 1);
+    assert_int_equal (presence (depot, SIZE, 1), 1);
+}
+
+static void what_does_not_come_back_is_not_waited_for_for_ever (void **state)
+{
+    scene_t *self = *state;
+    AUTO_BUFFER buffer_t other = { 0 };
+    digest_t root = root_of (1);
+    put (self, 1);
+    noise (&other, 1000, 7);
+    assert_int_equal (put_buffer (self->depots->depot, OBJECT_CONTENT, &other, NULL), 0);
+    lose (self, 1);
+    zclock_sleep (2);
+    assert_int_equal (collect (self, &root, 1), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
 
 int main (void)
@@ -131,6 +190,8 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (what_is_back_is_noted_no_more),
         TEST (what_is_there_may_be_put_again),
+        TEST (what_is_left_of_a_lost_context_waits_for_the_rest),
+        TEST (what_does_not_come_back_is_not_waited_for_for_ever),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
