@@ -71,11 +71,16 @@ typedef struct {
 /* A context or Dockerfile that the depot has lost: workers are asked for it; it has just come back; none has it. */
 typedef enum { RESTORE_NONE, RESTORE_ASKED, RESTORE_BACK, RESTORE_GONE } restore_state;
 typedef struct {
+    int64_t worker;
+    int64_t again_at;           /* boot clock: it could not give it back and is asked again; INT64_MAX: it has it not */
+} restore_answer_t;
+typedef struct {
     char root [65];             /* hex */
     restore_state state;
     int64_t until;              /* boot clock: nobody is waited for any longer; or, when it is back, this is forgotten */
-    int64_t *without;           /* workers that have said that they have it not; owned */
-    size_t without_count;
+    restore_answer_t *answers;  /* owned */
+    size_t answer_count;
+    char text [256];            /* why the last one that has it could not give it back */
 } restore_t;
 
 /* Something to do later: match a job again, give it to another than its home, verify it again, publish a build again. */

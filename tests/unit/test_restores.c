@@ -134,6 +134,49 @@ static void what_no_worker_has_fails_and_says_what_to_do (void **state)
     assert_non_null (strstr (farm_shows (farm, scene.build, "reason"), "submit again"));
 }
 
+static void fail_to_give (farm_t *farm, const worker_t *worker, const char *root, const char *text)
+{
+    farm_say (farm, "restored", worker->peer, worker->principal, json_pack ("{s:s, s:b, s:s}", "root", root, "found", 0, "text", text));
+}
+
+static void a_worker_that_could_not_give_it_back_is_asked_again (void **state)
+{
+    farm_t *farm = *state;
+    scene_t scene;
+    break_it (farm, &scene);
+    answer (farm, &scene.first, root_of ("context"), false);
+    for (int i = 0; i < 3; i++) {
+        fail_to_give (farm, &scene.second, root_of ("context"), "the coordinator does not answer");
+        assert_string_equal (farm_shows (farm, scene.build, "state"), "running");
+        farm_pass (farm, 9000);
+        assert_false (is_asked (farm, &scene.second, root_of ("context")));
+        worker_beat (farm, &scene.first, NULL, 0);
+        worker_beat (farm, &scene.second, NULL, 0);
+        farm_pass (farm, 1000);
+        assert_true (is_asked (farm, &scene.second, root_of ("context")));
+        assert_false (is_asked (farm, &scene.first, root_of ("context")));
+    }
+    answer (farm, &scene.second, root_of ("context"), true);
+    assert_true (worker_task (farm, &scene.first).job || worker_task (farm, &scene.second).job);
+}
+
+static void one_that_never_can_is_asked_for_a_while_and_its_words_are_shown (void **state)
+{
+    farm_t *farm = *state;
+    scene_t scene;
+    break_it (farm, &scene);
+    answer (farm, &scene.first, root_of ("context"), false);
+    for (int i = 0; i < 61; i++) {
+        assert_string_equal (farm_shows (farm, scene.build, "state"), i < 60 ? "running" : "failed");
+        fail_to_give (farm, &scene.second, root_of ("context"), "its disk is slow");
+        farm_pass (farm, 10000);
+        worker_beat (farm, &scene.first, NULL, 0);
+        worker_beat (farm, &scene.second, NULL, 0);
+    }
+    assert_non_null (strstr (farm_shows (farm, scene.build, "reason"), "second: its disk is slow"));
+    assert_non_null (strstr (farm_shows (farm, scene.build, "reason"), "submit again"));
+}
+
 /* Its attempt had the context asked for, and tells later that it broke off. */
 static void a_late_word_of_an_attempt_changes_nothing (void **state)
 {
@@ -271,6 +314,8 @@ int main (void)
         TEST (it_costs_no_try),
         TEST (a_queued_job_rests_too),
         TEST (what_no_worker_has_fails_and_says_what_to_do),
+        TEST (a_worker_that_could_not_give_it_back_is_asked_again),
+        TEST (one_that_never_can_is_asked_for_a_while_and_its_words_are_shown),
         TEST (a_late_word_of_an_attempt_changes_nothing),
         TEST (an_attempt_that_had_its_context_fails_by_itself),
         TEST (a_worker_that_is_lost_is_not_waited_for),
