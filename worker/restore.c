@@ -9,7 +9,7 @@
 #include "common/msg.h"
 #include "common/pack.h"
 
-enum { QUESTION_MAX = 8192, SILENCE_MS = 60000, LOOK_MS = 100, DEPTH_MAX = 256, LISTING_MAX = 64 * 1024 * 1024 };
+enum { QUESTION_MAX = 8192, REPEAT_MS = 10000, SILENCE_MS = 60000, LOOK_MS = 100, DEPTH_MAX = 256, LISTING_MAX = 64 * 1024 * 1024 };
 
 typedef struct {
     depot_t *depot;
@@ -35,18 +35,44 @@ static bool is_answer (const msg_t *message, int64_t seq)
     return message && msg_int (message, "re") == seq;
 }
 
-static msg_t *await_answer (restore_t *self, err_t *err)
+typedef struct {
+    const char *verb;
+    const void *body;
+    size_t size;
+} question_t;
+
+static int send_question (const restore_t *self, const question_t *question, err_t *err)
 {
-    int64_t deadline = clock_boot_ms () + SILENCE_MS;
+    err_t why = { 0 };
+    msg_t *message = msg_new (question->verb, json_pack ("{s:I}", "seq", (json_int_t) self->seq), question->body, question->size);
+    if (msg_send (&message, self->objects, NULL, &why) == 0 || why.code == ERR_NETWORK)
+        return 0;               /* a connection that is being made again: repeated in a while */
+    if (err)
+        *err = why;
+    return -1;
+}
+
+static msg_t *receive (restore_t *self)
+{
     zmq_pollitem_t item = { .socket = zsock_resolve (self->objects), .events = ZMQ_POLLIN };
-    while (clock_boot_ms () < deadline) {
+    return zmq_poll (&item, 1, LOOK_MS) > 0 ? msg_recv (self->objects, NULL, NULL, NULL, NULL) : NULL;
+}
+
+/* A coordinator that is restarted forgets a question: it is asked again and again, and may be answered twice. */
+static msg_t *await_answer (restore_t *self, const question_t *question, err_t *err)
+{
+    int64_t begun = clock_boot_ms (), sent = begun;
+    for (int64_t now = begun; now - begun < SILENCE_MS; now = clock_boot_ms ()) {
         if (self->is_cancelled && atomic_load (self->is_cancelled)) {
             err_set (err, ERR_CANCELLED, "cancelled");
             return NULL;
         }
-        if (zmq_poll (&item, 1, LOOK_MS) <= 0)
-            continue;
-        AUTO (msg) msg_t *message = msg_recv (self->objects, NULL, NULL, NULL, NULL);
+        if (now - sent >= REPEAT_MS) {
+            sent = now;
+            if (send_question (self, question, err) < 0)
+                return NULL;
+        }
+        AUTO (msg) msg_t *message = receive (self);
         if (is_answer (message, self->seq))
             return take (&message);
     }
@@ -57,10 +83,11 @@ static msg_t *await_answer (restore_t *self, err_t *err)
 /* The answer to the verb, which is to be of this kind. */
 static msg_t *ask (restore_t *self, const char *verb, const void *body, size_t size, const char *wanted, err_t *err)
 {
-    msg_t *question = msg_new (verb, json_pack ("{s:I}", "seq", (json_int_t) ++self->seq), body, size);
-    if (msg_send (&question, self->objects, NULL, err) < 0)
+    const question_t question = { verb, body, size };
+    self->seq++;
+    if (send_question (self, &question, err) < 0)
         return NULL;
-    AUTO (msg) msg_t *answer = await_answer (self, err);
+    AUTO (msg) msg_t *answer = await_answer (self, &question, err);
     if (!answer || msg_is (answer, wanted))
         return take (&answer);
     if (msg_is (answer, "error"))

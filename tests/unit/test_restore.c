@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -192,6 +193,45 @@ static void what_a_worker_has_not_it_says (void **state)
     assert_int_equal (restore_root (self->cache, self->objects, &none, NULL, NULL), 0);
 }
 
+/* Answers that nothing is missing, but the first question is lost; how often the worker asked. */
+static void *forget_a_question (void *router)
+{
+    intptr_t asked = 0;
+    for (;;) {
+        zframe_t *peer = NULL;
+        AUTO (msg) msg_t *question = msg_recv (router, &peer, NULL, NULL, NULL);
+        if (question && asked++ > 0) {
+            msg_t *answer = msg_new ("missing", json_pack ("{s:I}", "re", (json_int_t) msg_int (question, "seq")), NULL, 0);
+            assert_int_equal (msg_send (&answer, router, peer, NULL), 0);
+        }
+        zframe_destroy (&peer);
+        if (!question || asked > 1)
+            return (void *) asked;
+    }
+}
+
+static void a_question_that_is_lost_is_repeated (void **state)
+{
+    farm_t *self = *state;
+    upload_stats_t sent;
+    fetch_stats_t fetched;
+    void *asked;
+    pthread_t thread;
+    err_t err = { 0 };
+    tree_file (self->context, "file", 1000, 1, 0644);
+    digest_t root = send_context (self, &sent);
+    fetch (self, &root, &fetched);
+    zsock_t *router = zsock_new_router ("@inproc://forgets"), *dealer = zsock_new_dealer (">inproc://forgets");
+    zsock_set_rcvtimeo (router, 30000);
+    assert_int_equal (pthread_create (&thread, NULL, forget_a_question, router), 0);
+    if (restore_root (self->cache, dealer, &root, NULL, &err) != 1)
+        fail_msg ("%s", err.text);
+    pthread_join (thread, &asked);
+    assert_int_equal ((intptr_t) asked, 2);
+    zsock_destroy (&dealer);
+    zsock_destroy (&router);
+}
+
 static msg_t *ask (farm_t *self, const char *verb, const void *body, size_t size)
 {
     msg_t *message = msg_new (verb, json_pack ("{s:i}", "seq", 77), body, size);
@@ -227,6 +267,7 @@ int main (void)
         TEST (a_dockerfile_comes_back),
         TEST (what_a_worker_has_not_it_says),
         TEST (a_worker_puts_nothing_else),
+        TEST (a_question_that_is_lost_is_repeated),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
