@@ -81,23 +81,24 @@ static int clear_name (const folder_t *folder, const char *name, err_t *err)
 
 /* -- writing ---------------------------------------------------------------------------------------------------- */
 
-/* Share the blocks of the other checkout's file, when it is surely still what the record says, before and after. */
-static bool clone_file (checkout_t *all, const folder_t *folder, const item_t *item, const char *name, int fd)
+/* Share the blocks of the other checkout's file, when it is surely still what the record says, before and after. 1: done;
+ * 0: the file is empty, and has to be written. */
+static int clone_file (checkout_t *all, const folder_t *folder, const item_t *item, const char *name, int fd, err_t *err)
 {
     struct stat info;
     if (!item->has_before || folder->before_fd < 0 || !atomic_load (&all->can_clone) || item->entry.content.size_bytes == 0
     ||  !holds_the_same (&item->entry, &item->entry_before))
-        return false;
+        return 0;
     AUTO_CLOSE int from = openat (folder->before_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (from < 0)
-        return false;
+        return 0;
     if (ioctl (fd, FICLONE, from) < 0) {
         atomic_store (&all->can_clone, false);      /* not on this file system, most likely */
-        return false;
+        return 0;
     }
     if (fstat (from, &info) == 0 && record_matches (all->settings->before, &item->entry_before, &item->slot_before, &info))
-        return true;
-    return ftruncate (fd, 0) < 0;                   /* then writing will fail too, and say why */
+        return 1;
+    return ftruncate (fd, 0) < 0 ? err_sys (err, errno, "empty the file") : 0;
 }
 
 /* Mode and time last, and what stat says of it then. */
@@ -129,10 +130,10 @@ static int write_file (hand_t *hand, const folder_t *folder, item_t *item, const
     }
     if (fd < 0)
         return err_sys (err, errno, "make the file");
-    bool is_cloned = clone_file (hand->all, folder, item, name, fd);
-    if (!is_cloned && content_pour (hand, content, fd, NULL, err) < 0)
+    int cloned = clone_file (hand->all, folder, item, name, fd, err);
+    if (cloned < 0 || (cloned == 0 && content_pour (hand, content, fd, NULL, err) < 0))
         return -1;
-    hand->stats.cloned += is_cloned;
+    hand->stats.cloned += (uint64_t) cloned;
     hand->stats.written++;
     hand->stats.written_bytes += content->size_bytes;
     return finish_file (item, fd, err);
