@@ -251,6 +251,16 @@ void shelf_destroy (shelf_t **self_p)
     *self_p = NULL;
 }
 
+/* -- moving ---------------------------------------------------------------------------------------------------- */
+
+/* A folder that gets another parent has to be writable, for its ".." (not to root). The next checkout sets its mode again. */
+static int move_tree (const char *from, const char *to)
+{
+    if (rename (from, to) == 0)
+        return 0;
+    return errno == EACCES && fchmodat (AT_FDCWD, from, 0700, AT_SYMLINK_NOFOLLOW) == 0 ? rename (from, to) : -1;
+}
+
 /* -- lending ---------------------------------------------------------------------------------------------------- */
 
 /* A place of the repository, free or lent, that is whole; under the lock. */
@@ -268,7 +278,7 @@ static place_t *lend (shelf_t *self, const char *repository, const char *to)
     place_t *place = find_place (self, repository, false);
     if (!place)
         return NULL;
-    if (rename (place->tree, to) < 0) {
+    if (move_tree (place->tree, to) < 0) {
         log_warn ("shelf", "move %s to %s: %s; the context is written anew", place->tree, to, strerror (errno));
         return NULL;
     }
@@ -338,7 +348,9 @@ void shelf_note (shelf_t *self, borrowed_t *borrowed, const checkout_stats_t *st
 static bool put_back (shelf_t *self, borrowed_t *borrowed)
 {
     place_t *place = borrowed->place;
-    bool is_back = borrowed->is_noted && rename (place->lent_to, place->tree) == 0;
+    bool is_back = borrowed->is_noted && move_tree (place->lent_to, place->tree) == 0;
+    if (borrowed->is_noted && !is_back)
+        log_warn ("shelf", "move %s to %s: %s; the checkout is not kept", place->lent_to, place->tree, strerror (errno));
     take_out (self, place);
     if (!is_back)
         return false;

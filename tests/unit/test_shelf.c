@@ -21,7 +21,7 @@
 
 #define APP "registry.test/team/app"
 #define OTHER "registry.test/team/other"
-enum { KILLS = 25 };
+enum { KILLS = 25, NOBODY = 65534 };
 
 typedef struct {
     char *top, *context, *depot_folder, *shelf_folder, *attempt, *fresh;
@@ -178,6 +178,23 @@ static void what_was_not_noted_is_not_kept (void **state)
     assert_int_equal (count_kept (self), 0);
     tree_remove (self->attempt);
     assert_int_equal (attempt (self, APP), 2);
+}
+
+/* For who is not root, a folder that gets another parent has to be writable. */
+static void a_context_that_is_not_writable_is_kept (void **state)
+{
+    place_t *self = *state;
+    AUTO_FREE char *command = mem_printf ("chown -R %d '%s'", NOBODY, self->top);
+    bool is_root = geteuid () == 0;
+    assert_int_equal (chmod (self->context, 0555), 0);
+    assert_true (!is_root || (system (command) == 0 && seteuid (NOBODY) == 0));
+    uint64_t first = attempt (self, APP), second = attempt (self, APP);
+    size_t kept = count_kept (self);
+    assert_true (!is_root || seteuid (0) == 0);
+    assert_int_equal (chmod (self->context, 0755), 0);
+    assert_int_equal (first, 2);
+    assert_int_equal (second, 0);
+    assert_int_equal (kept, 1);
 }
 
 /* -- limits ----------------------------------------------------------------------------------------------------- */
@@ -355,6 +372,7 @@ int main (void)
         TEST (another_repository_gets_none_of_it),
         TEST (attempts_at_once_have_one_each),
         TEST (what_was_not_noted_is_not_kept),
+        TEST (a_context_that_is_not_writable_is_kept),
         TEST (those_not_used_for_longest_go),
         TEST (their_bytes_are_limited),
         TEST (none_is_kept_where_none_is_wanted),
