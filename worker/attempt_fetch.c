@@ -88,13 +88,6 @@ static int fetch_missing (bring_t *self, err_t *err)
     return fetch_tree (objects, self->supply, &self->root, attempt->is_stopped, &attempt->fetched, err);
 }
 
-static uint64_t count_damaged (bring_t *self)
-{
-    depot_stats_t stats;
-    depot_stats (supply_depot (self->supply), &stats);
-    return stats.damaged_objects;
-}
-
 /* What is lost is of no interest but for that: it is fetched again when it is wanted. */
 static void tell_lost (bring_t *self)
 {
@@ -107,14 +100,10 @@ static void tell_lost (bring_t *self)
     }
 }
 
-/* A round that failed because the cache lost something under its hands did its part: the next one brings the rest. */
 static void fetch_round (bring_t *self)
 {
-    uint64_t damaged = count_damaged (self);
     err_t err = { 0 };
-    int rc = fetch_missing (self, &err);
-    if (rc < 0 && err.code == ERR_PROTOCOL && count_damaged (self) != damaged)
-        err = (err_t) { 0 };
+    fetch_missing (self, &err);
     supply_end (self->supply, &err);
 }
 

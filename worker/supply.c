@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW_BYTES = 8 * 1024 * 1024, BUCKETS = 4096, ROUNDS_MAX = 4 };
+/* A round brings back what one damaged object took along: a lost segment, with some thousand objects, takes that many. */
+enum { WINDOW_BYTES = 8 * 1024 * 1024, BUCKETS = 4096, ROUNDS_MAX = 10000, IDLE_ROUNDS_MAX = 3 };
 
 /* An object at hand. */
 typedef struct entry entry_t;
@@ -27,14 +28,25 @@ struct supply {
     size_t window_bytes;
     uint64_t stored;                /* counts supply_stored, and the ends of rounds */
     int rounds;                     /* begun so far; 0: of the depot alone */
+    int idle_rounds;                /* the last ones, that brought nothing */
+    uint64_t damaged;               /* objects that the depot had found so when the last round ended */
     bool is_fetching, is_wanted, is_closed;
+    bool has_brought;               /* this round: something is in the depot */
     err_t err;                      /* of the last round */
 };
+
+static uint64_t count_damaged (depot_t *depot)
+{
+    depot_stats_t stats;
+    depot_stats (depot, &stats);
+    return stats.damaged_objects;
+}
 
 supply_t *supply_new (depot_t *depot)
 {
     supply_t *self = mem_alloc (sizeof *self);
     self->depot = depot;
+    self->damaged = count_damaged (depot);
     pthread_mutex_init (&self->lock, NULL);
     pthread_cond_init (&self->changed, NULL);
     return self;
@@ -132,6 +144,12 @@ static bool look_at_hand (supply_t *self, const digest_t *digest, buffer_t *out,
     return is_there;
 }
 
+/* Under the lock. */
+static bool may_help (const supply_t *self)
+{
+    return self->rounds > 0 && self->rounds < ROUNDS_MAX && self->idle_rounds < IDLE_ROUNDS_MAX && self->err.code == ERR_NONE;
+}
+
 /* Under the lock. The error of the round that should have brought it says more than that it is not there. */
 static int give_up (const supply_t *self, const err_t *why, err_t *err)
 {
@@ -150,7 +168,7 @@ static int await_more (supply_t *self, const digest_t *digest, uint64_t stored, 
             pthread_cond_wait (&self->changed, &self->lock);
     else if (self->stored == stored) {
         int round = self->rounds;
-        if (round == 0 || round == ROUNDS_MAX || self->err.code != ERR_NONE)
+        if (!may_help (self))
             rc = give_up (self, why, err);
         else {
             self->is_wanted = true;
@@ -196,7 +214,7 @@ void supply_begin (supply_t *self)
     pthread_mutex_lock (&self->lock);
     self->rounds++;
     self->is_fetching = true;
-    self->is_wanted = false;
+    self->is_wanted = self->has_brought = false;
     self->err = (err_t) { 0 };
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
@@ -234,6 +252,7 @@ void supply_stored (void *argument)
     supply_t *self = argument;
     pthread_mutex_lock (&self->lock);
     self->stored++;
+    self->has_brought = true;
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
 }
@@ -249,10 +268,14 @@ void supply_clear (supply_t *self)
 
 void supply_end (supply_t *self, const err_t *err)
 {
+    uint64_t damaged = count_damaged (self->depot);
     pthread_mutex_lock (&self->lock);
+    bool has_lost = damaged != self->damaged, is_cut = has_lost && err->code == ERR_PROTOCOL;
+    self->idle_rounds = has_lost || self->has_brought ? 0 : self->idle_rounds + 1;
+    self->damaged = damaged;
     self->is_fetching = false;
     self->stored++;
-    self->err = *err;
+    self->err = is_cut ? (err_t) { 0 } : *err;
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
 }

@@ -43,10 +43,12 @@ void supply_stored (void *argument);
 /* Nothing is at hand any more: it is in the depot, or will not be. */
 void supply_clear (supply_t *self);
 
-/* The round is over, err says how (code ERR_NONE: well). */
+/* The round is over, err says how (code ERR_NONE: well). One that failed because the depot lost something under its hands did
+ * its part: the next one brings the rest. */
 void supply_end (supply_t *self, const err_t *err);
 
-/* Wait until the checkout is over (false) or wants another round (true), which it does a few times at most. */
+/* Wait until the checkout is over (false) or wants another round (true), which it does as long as they bring something or more
+ * damage is found. */
 bool supply_await (supply_t *self);
 
 #endif
