@@ -66,7 +66,9 @@ static void *write_all (void *argument)
 {
     bring_t *self = argument;
     self->rc = write_dockerfile (self, &self->err) < 0 ? -1 : check_out (self, &self->err);
-    supply_close (self->supply);
+    if (self->rc == 0)
+        self->err = (err_t) { 0 };          /* of a try that is forgotten */
+    supply_close (self->supply, &self->err);
     return NULL;
 }
 

@@ -226,10 +226,16 @@ static int resolve_listings (fetch_t *self, err_t *err)
     return 0;
 }
 
+/* As want_next, while anybody wants it. */
+static int next_arrival (fetch_t *self, arrival_t *out, err_t *err)
+{
+    return supply_check (self->supply, err) < 0 ? -1 : want_next (self->want, out, err);
+}
+
 static int take_next_held (fetch_t *self, err_t *err)
 {
     arrival_t object;
-    int rc = want_next (self->want, &object, err);
+    int rc = next_arrival (self, &object, err);
     if (rc <= 0)
         return rc;
     int64_t at = digest_map_find (&self->by_digest, &object.digest);
@@ -308,7 +314,7 @@ static int store_contents (fetch_t *self, err_t *err)
         order_contents (self, i, 0, &order);
     const uint32_t *items = (const uint32_t *) order.data;
     size_t count = order.size / sizeof *items, asked = ask_for_more (self, items, count, 0);
-    for (; (rc = want_next (self->want, &object, err)) == 1; asked = ask_for_more (self, items, count, asked)) {
+    for (; (rc = next_arrival (self, &object, err)) == 1; asked = ask_for_more (self, items, count, asked)) {
         supply_offer (self->supply, &object.digest, object.data, object.size);
         if (store (self, OBJECT_CONTENT, &object, err) < 0)
             return -1;

@@ -17,7 +17,7 @@ typedef struct {
 /* objects: the attempt's DEALER to the coordinator's objects socket, connected. The supply's depot gets what it does not have,
  * and the supply as it comes: folders first, then content in about the order in which a checkout wants it. Stops with
  * ERR_CANCELLED soon after *is_cancelled; ERR_NETWORK after 60 s without an answer (a coordinator that restarts in between is
- * waited for). stats may be NULL. */
+ * waited for); with the checkout's own error soon after that has failed (supply_close). stats may be NULL. */
 int fetch_tree (zsock_t *objects, supply_t *supply, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
                 err_t *err);
 

@@ -33,6 +33,7 @@ struct supply {
     bool is_fetching, is_wanted, is_closed;
     bool has_brought;               /* this round: something is in the depot */
     err_t err;                      /* of the last round */
+    err_t checkout_err;             /* once it is closed */
 };
 
 static uint64_t count_damaged (depot_t *depot)
@@ -199,10 +200,11 @@ int supply_get (supply_t *self, const digest_t *digest, buffer_t *out, err_t *er
     return 0;
 }
 
-void supply_close (supply_t *self)
+void supply_close (supply_t *self, const err_t *err)
 {
     pthread_mutex_lock (&self->lock);
     self->is_closed = true;
+    self->checkout_err = *err;
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
 }
@@ -245,6 +247,16 @@ void supply_offer (supply_t *self, const digest_t *digest, const void *data, siz
     while (self->window_bytes > WINDOW_BYTES)
         drop_oldest (self);
     pthread_mutex_unlock (&self->lock);
+}
+
+int supply_check (supply_t *self, err_t *err)
+{
+    pthread_mutex_lock (&self->lock);
+    bool has_failed = self->checkout_err.code != ERR_NONE;
+    if (has_failed && err)
+        *err = self->checkout_err;
+    pthread_mutex_unlock (&self->lock);
+    return has_failed ? -1 : 0;
 }
 
 void supply_stored (void *argument)

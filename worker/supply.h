@@ -24,8 +24,8 @@ depot_t *supply_depot (supply_t *self);
 /* Read one object into out (replaced). */
 int supply_get (supply_t *self, const digest_t *digest, buffer_t *out, err_t *err);
 
-/* Nothing more is wanted. */
-void supply_close (supply_t *self);
+/* Nothing more is wanted. err says how the checkout went (code ERR_NONE: well). */
+void supply_close (supply_t *self, const err_t *err);
 
 /* -- for the one who fetches ------------------------------------------------------------------------------------ */
 
@@ -36,6 +36,9 @@ void supply_begin (supply_t *self);
  * MiB have come after it. */
 void supply_hold (supply_t *self, const digest_t *digest, const void *data, size_t size);
 void supply_offer (supply_t *self, const digest_t *digest, const void *data, size_t size);
+
+/* -1 with the checkout's error once it has failed: what is still to come is of no use. */
+int supply_check (supply_t *self, err_t *err);
 
 /* More of what came is in the depot. argument: the supply. */
 void supply_stored (void *argument);

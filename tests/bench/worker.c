@@ -115,7 +115,7 @@ static void *run_writer (void *argument)
     writer_t *self = argument;
     checkout_stats_t stats;
     self->rc = check_out (self->supply, &self->root, self->out, self->record, &stats, &self->err);
-    supply_close (self->supply);
+    supply_close (self->supply, &self->err);
     return NULL;
 }
 

@@ -35,7 +35,7 @@ static void *write_all (void *argument)
     writer_t *self = argument;
     checkout_settings_t settings = { .supply = self->supply, .root = &self->root, .folder = self->out, .before_fd = -1 };
     self->rc = checkout_run (&settings, NULL, &self->err);
-    supply_close (self->supply);
+    supply_close (self->supply, &self->err);
     return NULL;
 }
 
@@ -151,6 +151,48 @@ static void a_failed_fetch_ends_the_checkout (void **state)
     assert_int_equal (writer.rc, -1);
     assert_int_equal (writer.err.code, ERR_NOT_FOUND);
     assert_int_equal (rounds, 1);
+}
+
+/* As when the disk cannot hold it: what is not asked for yet is not fetched. */
+static void a_failed_checkout_ends_the_fetch (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 }, full = { 0 };
+    upload_stats_t sent;
+    fetch_stats_t fetched = { 0 };
+    tree_file (self->context, "file", 1000, 1, 0644);
+    digest_t root = send_context (self, &sent);
+    AUTO (supply) supply_t *supply = supply_new (self->cache);
+    supply_begin (supply);
+    err_set (&full, ERR_FULL, "the context does not fit");
+    supply_close (supply, &full);
+    assert_int_equal (fetch_tree (self->objects, supply, &root, NULL, &fetched, &err), -1);
+    assert_int_equal (err.code, ERR_FULL);
+    assert_int_equal (fetched.objects, 0);
+    assert_int_equal (fetched.wire_bytes, 0);
+    supply_end (supply, &err);
+    assert_false (supply_await (supply));
+}
+
+/* A checkout that fails on its way ends it too. */
+static void a_checkout_that_fails_meanwhile_ends_the_fetch (void **state)
+{
+    farm_t *self = *state;
+    writer_t writer;
+    upload_stats_t sent;
+    int rounds;
+    for (unsigned i = 0; i < 3000; i++) {
+        AUTO_FREE char *path = mem_printf ("%u", i);
+        tree_file (self->context, path, 60000, i, 0644);
+    }
+    digest_t root = send_context (self, &sent);
+    tree_file (self->top, "out", 1, 1, 0644);           /* where the checkout wants to make its folder */
+    AUTO (supply) supply_t *supply = supply_new (self->cache);
+    writer_start (&writer, self, supply, &root);
+    fetch_rounds (self, &writer, &rounds);
+    assert_int_equal (writer.rc, -1);
+    assert_int_equal (rounds, 1);
+    assert_false (depot_has (self->cache, &root));
 }
 
 /* -- damage ----------------------------------------------------------------------------------------------------- */
@@ -284,6 +326,8 @@ int main (void)
         TEST (files_are_written_while_others_are_on_their_way),
         TEST (a_context_is_checked_out_while_it_is_fetched),
         TEST (a_failed_fetch_ends_the_checkout),
+        TEST (a_failed_checkout_ends_the_fetch),
+        TEST (a_checkout_that_fails_meanwhile_ends_the_fetch),
         TEST (what_the_cache_lost_is_fetched_again),
         TEST (any_number_of_damaged_objects_is_fetched_again),
         TEST (what_cannot_be_fetched_again_is_an_error),
