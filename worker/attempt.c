@@ -126,6 +126,11 @@ int attempt_push (attempt_t *self, err_t *err)
 
 /* -- clean ------------------------------------------------------------------------------------------------------ */
 
+void attempt_give_back (attempt_t *self)
+{
+    shelf_give_back (self->parts->shelf, &self->borrowed);
+}
+
 void attempt_clean (attempt_t *self)
 {
     err_t err;
@@ -133,9 +138,9 @@ void attempt_clean (attempt_t *self)
     if (self->has_begun_build)
         builder_clean (self->parts->builder, &self->task);
     joblog_destroy (&self->log);
-    shelf_give_back (self->parts->shelf, &self->borrowed);
     if (self->folder && file_remove_tree (self->folder, &err) < 0)
         log_warn ("slot", "remove %s: %s", self->folder, err.text);
+    shelf_trim (self->parts->shelf);
     cache_trim (self->parts->cache);
     sodium_memzero (self->password, sizeof self->password);
     char *const texts [] = { self->folder, self->context, self->dockerfile, self->scratch };

@@ -62,7 +62,11 @@ int attempt_build (attempt_t *self, err_t *err);
 /* One try. 0: digest is what the registry has. */
 int attempt_push (attempt_t *self, err_t *err);
 
-/* Nothing stays but the builder's cache and the depot. Whatever came before. */
+/* No builder runs in the checkout any more, whether or not one ever did: the next attempt of the repository may have it. Quick,
+ * as it comes before the last report. */
+void attempt_give_back (attempt_t *self);
+
+/* Nothing stays but the caches: the builder's, the depot, and checkouts within their limits. Whatever came before. */
 void attempt_clean (attempt_t *self);
 
 #endif

@@ -183,7 +183,7 @@ static place_t *next_to_go (shelf_t *self)
     return count > self->keep || bytes > self->limit_bytes || is_disk_low (self) ? last : NULL;
 }
 
-static void trim (shelf_t *self)
+void shelf_trim (shelf_t *self)
 {
     place_t *place;
     do {
@@ -230,7 +230,7 @@ int shelf_new (shelf_t **out, const shelf_settings_t *settings, err_t *err)
         shelf_destroy (&self);
         return err_wrap (err, "kept checkouts");
     }
-    trim (self);
+    shelf_trim (self);
     *out = self;
     return 0;
 }
@@ -374,5 +374,4 @@ void shelf_give_back (shelf_t *self, borrowed_t *borrowed)
         place_remove (borrowed->place);
     free (borrowed->record);
     *borrowed = (borrowed_t) { .before_fd = -1 };
-    trim (self);
 }

@@ -41,9 +41,12 @@ int shelf_take (shelf_t *self, const char *repository, const char *to, borrowed_
 /* The checkout in the attempt's folder is whole, and its record written: others may clone from it, and it can be kept. */
 void shelf_note (shelf_t *self, borrowed_t *borrowed, const checkout_stats_t *stats);
 
-/* The attempt is over, and no builder runs in its folder any more. What was noted is moved back, and then those not used for
- * longest go, as the settings and the free space of the disk demand; else nothing is kept. */
+/* No builder runs in the attempt's folder any more. What was noted is moved back; else nothing is kept. shelf_trim should follow
+ * when there is time. */
 void shelf_give_back (shelf_t *self, borrowed_t *borrowed);
+
+/* Those not used for longest go, as the settings and the free space of the disk demand. */
+void shelf_trim (shelf_t *self);
 
 /* Remove all that no attempt has; returns how many. */
 size_t shelf_clear (shelf_t *self);

@@ -159,8 +159,10 @@ static void flush (slot_t *self)
                   (long long) self->attempt.job, self->attempt.number);
 }
 
+/* With the last report the slot is free: the next attempt comes at once, and should find the checkout. */
 static void finish (slot_t *self, int rc, err_t *err)
 {
+    attempt_give_back (&self->attempt);
     if (rc < 0) {
         judge_stop (self, err);
         if (self->attempt.log)

@@ -30,7 +30,8 @@ static const char script [] =
     "    case $word in\n"
     "    --version) echo 'buildah version 9.9.9'; exit ;;\n"
     "    from) echo container-1; exit ;;\n"
-    "    run|rm|rmi) exit ;;\n"
+    "    rm) while [ -e \"$XDG_DATA_HOME.hold\" ]; do sleep 0.02; done; exit ;;\n"
+    "    run|rmi) exit ;;\n"
     "    --file=*) echo build >> \"$XDG_DATA_HOME.calls\"; exec sh \"${word#--file=}\" ;;\n"
     "    --iidfile=*) echo 0123456789abcdef > \"${word#--iidfile=}\" ;;\n"
     "    push) echo push >> \"$XDG_DATA_HOME.calls\"; echo 'Error: the registry stumbled'; exit 1 ;;\n"
@@ -485,6 +486,31 @@ static void the_next_job_is_taken_before_the_last_one_is_noted (void **state)
     assert_int_equal (beating (self), 1);
 }
 
+/* A container of the attempt is left, and removing it takes long. */
+static const char leaves_a_container [] =
+    "for driver in overlay vfs; do\n"
+    "    folder=${XDG_DATA_HOME%/*}/storage-$driver/$driver-containers/$(printf %064d 1)/userdata\n"
+    "    mkdir -p $folder && echo 'id=farm-attempt-7-1,' > $folder/buildah.json\n"
+    "done\n"
+    "touch \"$XDG_DATA_HOME.hold\"\n"
+    "exit 3\n";
+
+static void the_next_job_finds_the_checkout_of_the_last_one (void **state)
+{
+    farm_t *self = *state;
+    AUTO_FREE char *hold = file_join (self->top, "builder/data.hold");
+    AUTO_FREE char *tree = file_join (self->top, "checkouts/1/tree");
+    greet (self);
+    assign (self, JOB, leaves_a_container);
+    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
+    bool is_held = file_exists (hold), is_back = file_exists (tree);
+    unlink (hold);
+    assert_true (is_held);
+    assert_true (is_back);
+    note (self, failed, false);
+    expect_cleaned (self);
+}
+
 /* -- what the coordinator does not want ------------------------------------------------------------------------- */
 
 static void a_stale_attempt_stops_and_tells_its_end (void **state)
@@ -655,6 +681,7 @@ int main (void)
         TEST (a_fault_of_the_user_is_told_with_its_step_and_all_of_the_log),
         TEST (a_push_is_tried_again_without_a_build),
         TEST (the_next_job_is_taken_before_the_last_one_is_noted),
+        TEST (the_next_job_finds_the_checkout_of_the_last_one),
         TEST (a_stale_attempt_stops_and_tells_its_end),
         TEST (a_stale_attempt_that_takes_long_to_stop_is_named),
         TEST (an_aborted_attempt_says_that_it_was_cancelled),

@@ -112,6 +112,7 @@ static uint64_t attempt (place_t *self, const char *repository)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (self->context, self->attempt));
     shelf_give_back (self->shelf, &borrowed);
+    shelf_trim (self->shelf);
     tree_remove (self->attempt);
     return stats.written;
 }
