@@ -10,17 +10,21 @@
 
 struct cache {
     depot_t *depot;
+    char *folder;
     uint64_t limit_bytes;
+    int64_t free_floor_bytes;
     pthread_rwlock_t lock;      /* for writing: to forget */
 };
 
-int cache_new (cache_t **out, const char *folder, int64_t limit_bytes, err_t *err)
+int cache_new (cache_t **out, const char *folder, int64_t limit_bytes, int64_t free_floor_bytes, err_t *err)
 {
     if (file_make_folders (folder, 0700, err) < 0)
         return err_wrap (err, "cache of contexts");
     cache_t *self = mem_alloc (sizeof *self);
     pthread_rwlock_init (&self->lock, NULL);
+    self->folder = mem_strdup (folder);
     self->limit_bytes = (uint64_t) limit_bytes;
+    self->free_floor_bytes = free_floor_bytes;
     if (depot_open (&self->depot, folder, err) < 0 || depot_relax (self->depot, err) < 0) {
         cache_destroy (&self);
         return err_wrap (err, "cache of contexts %s", folder);
@@ -36,6 +40,7 @@ void cache_destroy (cache_t **self_p)
         return;
     depot_destroy (&self->depot);
     pthread_rwlock_destroy (&self->lock);
+    free (self->folder);
     free (self);
     *self_p = NULL;
 }
@@ -51,14 +56,23 @@ void cache_leave (cache_t *self)
     pthread_rwlock_unlock (&self->lock);
 }
 
+/* What it may hold now: what the disk lacks of its floor has to go. */
+static uint64_t limit_now (const cache_t *self, uint64_t bytes)
+{
+    int64_t free_bytes = file_free_bytes (self->folder), lack = free_bytes < 0 ? 0 : self->free_floor_bytes - free_bytes;
+    uint64_t rest = lack <= 0 ? bytes : bytes > (uint64_t) lack ? bytes - (uint64_t) lack : 0;
+    return rest < self->limit_bytes ? rest : self->limit_bytes;
+}
+
 void cache_trim (cache_t *self)
 {
     depot_stats_t stats;
     err_t err;
     depot_stats (self->depot, &stats);
-    if (stats.bytes <= self->limit_bytes || pthread_rwlock_trywrlock (&self->lock) != 0)
+    uint64_t limit = limit_now (self, stats.bytes);
+    if (stats.bytes <= limit || pthread_rwlock_trywrlock (&self->lock) != 0)
         return;
-    int64_t gone = depot_trim (self->depot, self->limit_bytes, &err);
+    int64_t gone = depot_trim (self->depot, limit, &err);
     pthread_rwlock_unlock (&self->lock);
     if (gone < 0)
         log_warn ("cache", "forget old contexts: %s", err.text);

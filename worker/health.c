@@ -94,9 +94,14 @@ void health_read (health_t *self, const health_settings_t *settings)
     };
 }
 
+bool health_is_disk_low (const health_t *self, const health_settings_t *settings)
+{
+    return self->disk_free_bytes >= 0 && self->disk_free_bytes < settings->disk_floor_bytes;
+}
+
 char *health_why_unfit (const health_t *self, const health_settings_t *settings)
 {
-    if (self->disk_free_bytes >= 0 && self->disk_free_bytes < settings->disk_floor_bytes)
+    if (health_is_disk_low (self, settings))
         return mem_printf ("%lld MiB of disk are free, and it keeps %lld (disk/free-floor)", (long long) self->disk_free_bytes >> 20,
                            (long long) settings->disk_floor_bytes >> 20);
     if (self->pressure_percent > settings->pressure_max_percent)

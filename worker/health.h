@@ -3,6 +3,7 @@
 #define FARM_HEALTH_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* -1 where the kernel does not tell. */
@@ -22,6 +23,9 @@ typedef struct {
 } health_settings_t;
 
 void health_read (health_t *self, const health_settings_t *settings);
+
+/* A folder's disk is below its floor. */
+bool health_is_disk_low (const health_t *self, const health_settings_t *settings);
 
 /* Why it should take no new job, for a person; NULL: it may. The caller frees. */
 char *health_why_unfit (const health_t *self, const health_settings_t *settings);

@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "worker/held.h"
 #include "worker/restorer.h"
+#include "worker/sweeper.h"
 
 enum { HEARTBEAT_MS = 5000, LEASE_MS = 45000, STOP_MS = 15000, HIGH_WATER = 1000 };
 
@@ -28,6 +29,7 @@ struct link {
     int64_t beat_at, heard_at;      /* boot clock */
     zlistx_t *held;                 /* held_t */
     restorer_t *restorer;           /* NULL: never needed yet */
+    sweeper_t *sweeper;             /* the same */
     connection_change said;         /* what was logged last of the connection, so that it is said once */
     char *refusal;                  /* the coordinator's last answer to hello, if it was no */
     bool is_unfit;                  /* and was said to be */
@@ -69,6 +71,7 @@ void link_destroy (link_t **self_p)
         held_destroy (&held);
     zlistx_destroy (&self->held);
     restorer_destroy (&self->restorer);
+    sweeper_destroy (&self->sweeper);
     connection_destroy (&self->connection);
     free (self->refusal);
     free (self);
@@ -113,6 +116,24 @@ static void say_hello (link_t *self)
                                    self->settings.worker, "attempts", list_attempts (self)));
 }
 
+static size_t count_threads (link_t *self)
+{
+    size_t threads = 0;
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        threads += held->actor != NULL;
+    return threads;
+}
+
+/* Each attempt makes room at its end; where none runs, a disk that is too full for new ones would stay so. */
+static void make_room (link_t *self, const health_t *health)
+{
+    if (!health_is_disk_low (health, &self->settings.health) || count_threads (self) > 0)
+        return;
+    if (!self->sweeper)
+        self->sweeper = sweeper_new (&self->settings.parts);
+    sweeper_ask (self->sweeper);
+}
+
 /* What it works on, and how the machine is. A reason to take no new job is logged when it comes and when it goes. */
 static json_t *describe (link_t *self)
 {
@@ -130,6 +151,7 @@ static json_t *describe (link_t *self)
     if (!unfit && self->is_unfit)
         log_info ("link", "new jobs are taken again");
     self->is_unfit = unfit != NULL;
+    make_room (self, &health);
     return header;
 }
 
@@ -437,11 +459,9 @@ static bool wait_for_work (link_t *self, int stop_fd)
 static bool is_finished (link_t *self, int *threads)
 {
     size_t reports = 0;
-    *threads = 0;
-    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
-        *threads += held->actor != NULL;
+    *threads = (int) count_threads (self);
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
         reports += held->report != NULL;
-    }
     return *threads == 0 && (reports == 0 || !connection_is_up (self->connection));
 }
 

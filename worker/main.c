@@ -188,7 +188,8 @@ static int open_builder (worker_t *self, err_t *err)
 static int open_cache (worker_t *self, err_t *err)
 {
     self->contexts = options_contexts_folder (&self->options);
-    return cache_new (&self->cache, self->contexts, settings_number (self->options.settings, "depot/limit"), err);
+    return cache_new (&self->cache, self->contexts, settings_number (self->options.settings, "depot/limit"),
+                      settings_number (self->options.settings, "disk/free-floor"), err);
 }
 
 static int open_shelf (worker_t *self, err_t *err)

@@ -50,6 +50,7 @@ typedef struct {
     door_t *door;
     cache_t *cache;
     shelf_t *shelf;
+    health_settings_t health;       /* root NULL: not told */
     json_t *description;
     zsock_t *control;
     char endpoint [256];
@@ -99,7 +100,7 @@ static void start_builder (farm_t *self)
     builder_settings_t settings = { .state_folder = folder, .isolation = "chroot", .program = program };
     assert_int_equal (file_write (program, script, strlen (script), 0755, &err), 0);
     if (builder_new (&self->builder, &settings, spawner, &err) < 0 || door_new (&self->door, 0, &registry, &err) < 0
-        || cache_new (&self->cache, cache, 1000000, &err) < 0 || shelf_new (&self->shelf, &kept, &err) < 0)
+        || cache_new (&self->cache, cache, 1000000, 0, &err) < 0 || shelf_new (&self->shelf, &kept, &err) < 0)
         fail_msg ("%s", err.text);
 }
 
@@ -195,7 +196,7 @@ static void start_worker (farm_t *self)
                                    "linux/amd64", "emulated", 0, "slots", 1, "cpus", 2, "memory_bytes", 1000000, "builder",
                                    "buildah 9.9.9", "isolation", "chroot");
     link_settings_t settings = {
-        .control = self->endpoint, .worker = self->description, .slots = 1,
+        .control = self->endpoint, .worker = self->description, .slots = 1, .health = self->health,
         .parts = {
             .worker_name = "w1", .folder = self->attempts, .objects = depot_service_endpoint (self->service),
             .own = &self->worker, .server_key = self->server.public_key, .cache = self->cache, .shelf = self->shelf,
@@ -635,6 +636,40 @@ static void what_names_no_platform_is_given_back (void **state)
     expect_cleaned (self);
 }
 
+/* -- a full disk ------------------------------------------------------------------------------------------------ */
+
+static uint64_t count_cached (farm_t *self)
+{
+    depot_stats_t stats;
+    depot_stats (cache_enter (self->cache), &stats);
+    cache_leave (self->cache);
+    return stats.objects;
+}
+
+/* No attempt has to end for it. */
+static void an_idle_worker_makes_room_on_its_full_disk (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    AUTO_FREE char *folder = file_join (self->top, "cache");
+    const char *const disks [] = { self->top, NULL };
+    cache_destroy (&self->cache);
+    if (cache_new (&self->cache, folder, 1000000, INT64_MAX, &err) < 0
+    ||  tree_store (self->scan, cache_enter (self->cache), &err) < 0)
+        fail_msg ("%s", err.text);
+    cache_leave (self->cache);
+    assert_true (count_cached (self) > 0);
+    self->health = (health_settings_t) { .root = self->top, .folders = disks, .disk_floor_bytes = INT64_MAX };
+    greet (self);
+    AUTO (msg) msg_t *beat = expect (self, "heartbeat");
+    assert_non_null (strstr (msg_text (beat, "unfit"), "disk/free-floor"));
+    for (int i = 0; i < PATIENCE_MS / 20 && count_cached (self) > 0; i++)
+        zclock_sleep (20);
+    assert_int_equal (count_cached (self), 0);
+    assert_int_equal (beating (self), 0);
+    stop_link (self);                           /* before its disks go */
+}
+
 /* -- the end ---------------------------------------------------------------------------------------------------- */
 
 static void a_worker_that_is_stopped_gives_its_jobs_back (void **state)
@@ -689,6 +724,7 @@ int main (void)
         TEST (an_assignment_beyond_the_slots_is_given_back),
         TEST (what_the_coordinator_lost_is_answered_for),
         TEST (what_names_no_platform_is_given_back),
+        TEST (an_idle_worker_makes_room_on_its_full_disk),
         TEST (a_worker_that_is_stopped_gives_its_jobs_back),
         TEST (a_stop_waits_for_no_coordinator_that_is_away),
     };
