@@ -2,7 +2,7 @@
  *
  * COPY and ADD without --from=, RUN --mount=type=bind without from=, and the same behind ONBUILD, in all stages. It is told from
  * the text alone, so a Dockerfile and its build arguments give the same everywhere, and it is sure or it is everything: whatever
- * builders may read differently, or the text does not tell (a variable that a base image may set), stands for the whole context.
+ * builders may read differently, or the text does not tell (a variable, where there is a base image), stands for the whole context.
  * What a base image's ONBUILD triggers read is not in the text; who runs the builder compares its steps (reach_covers). */
 #ifndef FARM_REACH_H
 #define FARM_REACH_H

@@ -13,6 +13,7 @@ typedef struct {
     reach_t *reach;
     dockerfile_t file;
     stages_t *stages;
+    bool has_variables;             /* in sources */
     bool is_sure;
 } reader_t;
 
@@ -33,6 +34,7 @@ static void add_path (reader_t *self, const char *path)
 static void add_source (reader_t *self, const char *word)
 {
     AUTO_BUFFER buffer_t path = { 0 };
+    self->has_variables |= strchr (word, '$') != NULL;
     if (stages_expand (self->stages, &self->file, word, &path) && !strpbrk ((const char *) path.data, " \t\r\n\v\f"))
         add_path (self, (const char *) path.data);
     else
@@ -252,6 +254,8 @@ bool reach_read_file (reach_t *reach, const char *text, size_t size, const json_
     reader_begin (&self, reach, text, size, build_args);
     for (const char *instruction; self.is_sure && (instruction = dockerfile_next (&self.file));)
         on_instruction (&self, instruction);
+    if (self.has_variables && stages_have_base (self.stages))
+        doubt (&self);          /* a trigger of the base image with the same text may read something else: reach_covers cannot tell */
     return reader_end (&self);
 }
 

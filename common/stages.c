@@ -9,7 +9,6 @@ enum { STAGES_MAX = 128, STAGE_NAME_MAX = 128, WORD_MAX = DOCKERFILE_WORD_MAX };
 
 typedef struct {
     char name [STAGE_NAME_MAX];     /* "" for none */
-    bool is_on_nothing;             /* FROM scratch, or a stage that is */
     json_t *known;                  /* values of variables */
     json_t *set;                    /* names that an ENV has set, to what may be unknown */
 } stage_t;
@@ -19,6 +18,7 @@ struct stages {
     json_t *globals;                /* ARGs before the first FROM */
     stage_t items [STAGES_MAX];
     int count;
+    bool has_base;
 };
 
 stages_t *stages_new (const json_t *build_args)
@@ -162,7 +162,7 @@ static bool declare (stages_t *self, const dockerfile_t *file, char *word)
         *equals = 0;
     if (!is_name (word))
         return false;
-    if (!stage || (stage->is_on_nothing && !json_object_get (stage->set, word) && strcmp (word, "PATH") != 0))
+    if (!stage || (!json_object_get (stage->set, word) && strcmp (word, "PATH") != 0))
         know (known, word, argument_value (self, file, known, word, equals ? equals + 1 : NULL, &text));
     return true;
 }
@@ -194,7 +194,6 @@ static void inherit (stage_t *stage, const stage_t *parent)
 {
     const char *name;
     json_t *is_set;
-    stage->is_on_nothing = parent->is_on_nothing;
     json_object_foreach (parent->set, name, is_set)
         set_variable (stage, name, json_string_value (json_object_get (parent->known, name)));
 }
@@ -209,9 +208,11 @@ bool stages_from (stages_t *self, const char *at)
         return false;
     const stage_t *parent = find (self, word);
     stage_t *stage = &self->items [self->count++];
-    *stage = (stage_t) { .known = json_object (), .set = json_object (), .is_on_nothing = strcmp (word, "scratch") == 0 };
+    *stage = (stage_t) { .known = json_object (), .set = json_object () };
     if (parent)
         inherit (stage, parent);
+    else if (strcmp (word, "scratch") != 0)
+        self->has_base = true;
     if (!dockerfile_next_word (&at, word) || strcasecmp (word, "as") != 0 || !dockerfile_next_word (&at, word))
         return true;
     if (find (self, word))
@@ -219,4 +220,9 @@ bool stages_from (stages_t *self, const char *at)
     if (strlen (word) < STAGE_NAME_MAX)
         strcpy (stage->name, word);
     return true;
+}
+
+bool stages_have_base (const stages_t *self)
+{
+    return self->has_base;
 }

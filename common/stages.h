@@ -1,7 +1,8 @@
 /* stages.h - the stages of a Dockerfile as far as the values of variables go: which are surely known at an instruction.
  *
- * A stage knows what its own ENVs have set, and those of the stages that it stands on. An ARG is known only in a stage that stands
- * on nothing (FROM scratch): the environment of a base image goes before it, and is not in the text. */
+ * A stage knows what its own ARGs and ENVs have set, and the ENVs of the stages that it stands on. What a base image sets is not in
+ * the text: its ENV goes before an ARG, and its triggers may have the same text and other values. So where there is one
+ * (stages_have_base) no value is certain. */
 #ifndef FARM_STAGES_H
 #define FARM_STAGES_H
 
@@ -20,5 +21,8 @@ bool stages_env (stages_t *self, const dockerfile_t *file, const char *at);
 /* Append a word's value in the current stage; false where it is not surely known. For what a builder fills in for the platform,
  * such as TARGETARCH, stands a pattern, '*'. */
 bool stages_expand (const stages_t *self, const dockerfile_t *file, const char *word, buffer_t *out);
+
+/* Does a stage so far stand on an image, and not on `scratch` or another stage? */
+bool stages_have_base (const stages_t *self);
 
 #endif

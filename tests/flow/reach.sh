@@ -30,9 +30,7 @@ make_various ()
     folder=$(context various <<'END'
 # syntax=docker/dockerfile:1
 FROM %BASE% AS one
-ENV FOLDER=src \
-    PART="part"
-COPY $FOLDER/main.c \
+COPY src/main.c \
 # a comment
      ./top*.txt   \
      /made/one/
@@ -42,11 +40,10 @@ RUN --mount=type=bind,source=mounted,target=/mnt \
     cp -p /mnt/file /made/from-mount && \
     cp -r /mnt/empty /made/empty
 FROM scratch AS files
-ARG TARGETARCH
-COPY bin/${TARGETARCH} /program
+COPY bin/a* /programs/
 FROM one
-COPY --from=files /program /made/program
-COPY --chown=7:8 deep/${PART}s/./*.d /made/parts/
+COPY --from=files /programs /made/programs
+COPY --chown=7:8 deep/parts/./*.d /made/parts/
 ADD hollow /made/hollow
 END
     )
@@ -75,7 +72,7 @@ same_image ()
     grep -q '^from-mount f' "$work/pruned"
     grep -q '^two words/link l .* ../unread$' "$work/pruned"
 }
-check "stages, variables, JSON, patterns, mounts, several lines: the image is the same" same_image
+check "stages, JSON, patterns, mounts, several lines: the image is the same" same_image
 
 not_sent ()
 {
@@ -106,6 +103,20 @@ still_unchanged ()
     expect_no_text "$work/err" "unchanged, from build"
 }
 check "a change of what is not read is none" still_unchanged
+
+variables ()
+{
+    local folder
+    folder=$(context variables <<< $'FROM scratch\nARG TARGETARCH\nENV FOLDER=src\nCOPY bin/${TARGETARCH} $FOLDER/file /made/')
+    mkdir -p "$folder/bin" "$folder/src" "$folder/unread"
+    echo src | tee "$folder/src/file" "$folder/bin/amd64" "$folder/bin/arm64" > "$folder/unread/file"
+    run 0 submit variables
+    expect_text "$work/err" "left out 1 folder"
+    store_pull "$native" "$REGISTRY/variables:1"
+    expect "a file in a folder that a variable names" "$(store_file made/file)" src
+    expect "the platform's file" "$(store_file "made/${native#linux/}")" src
+}
+check "variables, where no stage stands on an image" variables
 
 # -- in doubt, all -----------------------------------------------------------------------------------------------------
 
@@ -205,5 +216,18 @@ harmless_triggers ()
     expect "what the trigger copied" "$(store_file made/src/file)" src
 }
 check "triggers that read no more do not matter, nor what a RUN step prints" harmless_triggers
+
+same_words ()
+{
+    local folder
+    push_base words <<< $'FROM %BASE%\nENV PLACE=here\nONBUILD COPY $PLACE /made/trigger/'
+    folder=$(context same-words <<< "FROM $REGISTRY/words:1"$'\nENV PLACE=here/below\nCOPY $PLACE /made/trigger/')
+    mkdir -p "$folder/here/below" "$folder/unread"
+    echo trigger | tee "$folder/here/only" "$folder/unread/file" > "$folder/here/below/file"
+    run 0 submit same-words
+    store_pull "$native" "$REGISTRY/same-words:1"
+    expect "what the trigger copied" "$(store_file made/trigger/only)" trigger
+}
+check "a trigger in the words of an instruction, with another value" same_words
 
 farm_end

@@ -107,20 +107,25 @@ static const struct {
 
     /* variables */
     { "an unknown variable", "FROM x\nCOPY $A /\n", NULL, "*" },
-    { "ENV of the stage", "FROM x\nENV A=src\nCOPY $A/main.c /\n", NULL, "src/ src/main.c" },
-    { "ENV with braces and quotes", "FROM x\nENV A=\"src\" B=1\nCOPY ${A} lib$B.so /\n", NULL, "lib1.so src src/main.c" },
-    { "ENV of an ENV", "FROM x\nENV A=src\nENV B=$A/main.c\nCOPY $B /\n", NULL, "src/ src/main.c" },
-    { "ENV of the same line sees the one before", "FROM x\nENV A=src\nENV A=a B=$A\nCOPY $B /\n", NULL, "src src/main.c" },
-    { "ENV without '='", "FROM x\nENV A src\nCOPY $A /\n", NULL, "*" },
-    { "ENV of something unknown", "FROM x\nENV A=src\nENV A=$B\nCOPY $A /\n", NULL, "*" },
-    { "ENV that is set anew", "FROM x\nENV A=src\nCOPY $A /\nENV A=a\nCOPY $A/x /\n", NULL, "a/ a/x src src/main.c" },
-    { "ENV with escapes", "FROM x\nENV A=s\\rc\nCOPY $A /\n", NULL, "*" },
-    { "ENV with blanks", "FROM x\nENV A=\"src README\"\nCOPY $A /\n", NULL, "*" },
-    { "ENV with a way up", "FROM x\nENV A=..\nCOPY a/$A/src /\n", NULL, "*" },
-    { "ENV that a build argument names too", "FROM x\nENV GIVEN=src\nCOPY $GIVEN /\n", NULL, "*" },
-    { "ENV of the stage below", "FROM x AS one\nENV A=src\nFROM One AS two\nFROM two\nCOPY $A /\n", NULL, "src src/main.c" },
-    { "ENV of another stage", "FROM x AS one\nENV A=src\nFROM y\nCOPY $A /\n", NULL, "*" },
-    { "ENV of a stage that goes on later", "FROM x AS one\nFROM one\nENV A=src\nFROM one\nCOPY $A /\n", NULL, "*" },
+    { "ENV of the stage", "FROM scratch\nENV A=src\nCOPY $A/main.c /\n", NULL, "src/ src/main.c" },
+    { "ENV with braces and quotes", "FROM scratch\nENV A=\"src\" B=1\nCOPY ${A} lib$B.so /\n", NULL, "lib1.so src src/main.c" },
+    { "ENV of an ENV", "FROM scratch\nENV A=src\nENV B=$A/main.c\nCOPY $B /\n", NULL, "src/ src/main.c" },
+    { "ENV of the same line sees the one before", "FROM scratch\nENV A=src\nENV A=a B=$A\nCOPY $B /\n", NULL, "src src/main.c" },
+    { "ENV without '='", "FROM scratch\nENV A src\nCOPY $A /\n", NULL, "*" },
+    { "ENV of something unknown", "FROM scratch\nENV A=src\nENV A=$B\nCOPY $A /\n", NULL, "*" },
+    { "ENV that is set anew", "FROM scratch\nENV A=src\nCOPY $A /\nENV A=a\nCOPY $A/x /\n", NULL, "a/ a/x src src/main.c" },
+    { "ENV with escapes", "FROM scratch\nENV A=s\\rc\nCOPY $A /\n", NULL, "*" },
+    { "ENV with blanks", "FROM scratch\nENV A=\"src README\"\nCOPY $A /\n", NULL, "*" },
+    { "ENV with a way up", "FROM scratch\nENV A=..\nCOPY a/$A/src /\n", NULL, "*" },
+    { "ENV that a build argument names too", "FROM scratch\nENV GIVEN=src\nCOPY $GIVEN /\n", NULL, "*" },
+    { "ENV of the stage below", "FROM scratch AS one\nENV A=src\nFROM One AS two\nFROM two\nCOPY $A /\n", NULL, "src src/main.c" },
+    { "ENV above a base image, whose triggers may read something else", "FROM x\nENV A=src\nCOPY $A /\n", NULL, "*" },
+    { "a base image of another stage, earlier", "FROM x\nFROM scratch\nENV A=src\nCOPY $A /\n", NULL, "*" },
+    { "a base image of another stage, later", "FROM scratch\nENV A=src\nCOPY $A /\nFROM x\n", NULL, "*" },
+    { "a base image whose name may be anything", "FROM $X\nENV A=src\nCOPY ${A}* /\n", NULL, "*" },
+    { "a base image that nothing stands on", "FROM scratch\nENV A=src\nCOPY --from=x /a /\nCOPY $A /\n", NULL, "src src/main.c" },
+    { "ENV of another stage", "FROM scratch AS one\nENV A=src\nFROM scratch\nCOPY $A /\n", NULL, "*" },
+    { "ENV of a stage that goes on later", "FROM scratch AS one\nFROM one\nENV A=src\nFROM one\nCOPY $A /\n", NULL, "*" },
     { "ARG above a base image, which may set it", "FROM x\nARG A=src\nCOPY $A /\n", NULL, "*" },
     { "a build argument above a base image", "FROM x\nARG GIVEN\nCOPY $GIVEN /\n", NULL, "*" },
     { "ARG above nothing", "FROM scratch\nARG A=src\nCOPY $A /\n", NULL, "src src/main.c" },
@@ -136,14 +141,14 @@ static const struct {
     { "the platform of the build, above an image", "FROM x\nARG TARGETARCH\nCOPY bin/$TARGETARCH /\n", NULL, "*" },
     { "the platform with a default", "FROM scratch\nARG TARGETARCH=amd64\nCOPY bin/$TARGETARCH /\n", NULL, "*" },
     { "a variant, which may be empty", "FROM scratch\nARG TARGETVARIANT\nCOPY bin/$TARGETVARIANT /\n", NULL, "*" },
-    { "another value", "FROM x\nENV A=\nCOPY ${A:-src} /\n", NULL, "src src/main.c" },
-    { "another value of an unknown one", "FROM x\nCOPY ${A:-src} /\n", NULL, "*" },
-    { "value instead", "FROM x\nENV A=1\nCOPY ${A:+src} /\n", NULL, "src src/main.c" },
-    { "a form that is not everywhere", "FROM x\nENV A=src.c\nCOPY ${A%.c} /\n", NULL, "*" },
-    { "an empty variable", "FROM x\nENV A=\"\"\nCOPY $A /\n", NULL, "*" },
-    { "a variable in JSON", "FROM x\nENV A=src\nCOPY [\"$A\", \"/\"]\n", NULL, "src src/main.c" },
+    { "another value", "FROM scratch\nENV A=\nCOPY ${A:-src} /\n", NULL, "src src/main.c" },
+    { "another value of an unknown one", "FROM scratch\nCOPY ${A:-src} /\n", NULL, "*" },
+    { "value instead", "FROM scratch\nENV A=1\nCOPY ${A:+src} /\n", NULL, "src src/main.c" },
+    { "a form that is not everywhere", "FROM scratch\nENV A=src.c\nCOPY ${A%.c} /\n", NULL, "*" },
+    { "an empty variable", "FROM scratch\nENV A=\"\"\nCOPY $A /\n", NULL, "*" },
+    { "a variable in JSON", "FROM scratch\nENV A=src\nCOPY [\"$A\", \"/\"]\n", NULL, "src src/main.c" },
     { "a variable in what is not read", "FROM $X\nARG A\nRUN echo $A\nCOPY --from=x $A /\nCOPY README $A\n", NULL, "README" },
-    { "two stages of one name", "FROM x AS s\nENV A=src\nFROM y AS s\nFROM s\nCOPY $A /\n", NULL, "*" },
+    { "two stages of one name", "FROM scratch AS s\nENV A=src\nFROM scratch AS s\nFROM s\nCOPY $A /\n", NULL, "*" },
 
     /* mounts */
     { "a mount of all", "FROM x\nRUN --mount=type=bind,target=/a make\n", NULL, "*" },
@@ -230,10 +235,10 @@ static void links_on_the_way_are_followed (void **state)
 static void triggers_of_a_base_image_are_seen (void **state)
 {
     (void) state;
-    const char text [] = "FROM x\nENV A=src\nCOPY   $A\\\n  /\nCOPY [\"lib1.so\", \"/two words\"]\nRUN --mount=source=a,target=/a \\\n # x\n make\nADD bin* /\n";
+    const char text [] = "FROM x\nCOPY   src\\\n  $A/\nCOPY [\"lib1.so\", \"/two words\"]\nRUN --mount=source=a,target=/a \\\n # x\n make\nADD bin* /\n";
     AUTO (reach) reach_t *reach = reach_of (text, strlen (text));
     assert_non_null (reach);
-    static const char *const covered [] = { "FROM x", "ENV A=src", "COPY $A  /", "COPY [\"lib1.so\", \"/two words\"]", "RUN --mount=source=a,target=/a make",
+    static const char *const covered [] = { "FROM x", "ENV A=src", "COPY src  $A/", "COPY [\"lib1.so\", \"/two words\"]", "RUN --mount=source=a,target=/a make",
                                             "RUN make", "COPY lib1.so a /else", "ADD https://a.lan/x /", "COPY --from=y . /", "WORKDIR /x", "" };
     static const char *const others [] = { "COPY . /", "COPY src/main.c /", "COPY src $A /", "COPY $B /", "COPY a/b /", "COPY lib1* /", "ADD README /",
                                            "RUN --mount=target=/x make", "copy lib1.so lib2.so /", "COPY" };
