@@ -147,12 +147,16 @@ static void add_build (const builder_t *self, const builder_task_t *task, words_
     words_add (words, "%s", task->context_folder);
 }
 
-/* A registry that did not answer when it was asked for a newer base does not stop buildah: it takes the one it has. */
-static void warn_of_old_base (const builder_task_t *task)
+/* A registry that did not answer when it was asked for a newer base does not stop buildah: it takes the one it has. The next
+ * build may get another. */
+static void warn_of_old_base (const builder_task_t *task, builder_outcome_t *outcome)
 {
     err_t upstream;
     door_last_error (task->door, task->job, task->attempt, &upstream);
-    if (upstream.code == ERR_NONE || !task->on_line)
+    if (upstream.code == ERR_NONE)
+        return;
+    outcome->is_repeatable = false;
+    if (!task->on_line)
         return;
     AUTO_FREE char *text = mem_printf ("warning: a base image may not be the newest, its registry did not answer: %s", upstream.text);
     task->on_line (task->argument, 'w', text, strlen (text));
@@ -198,7 +202,7 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
         return -1;
     if (status != 0 || heard->reads_more)
         return buildah_judge_build (self, heard, status, outcome, err);
-    warn_of_old_base (task);
+    warn_of_old_base (task, outcome);
     return 0;
 }
 

@@ -134,11 +134,12 @@ static enum MHD_Result read_through (call_t *self, const char *method)
               self->route.kind == ROUTE_READ_BLOB ? "blobs" : "manifests", self->route.name);
     ask_t ask = ask_of (self, method, path);
     ask.may_follow = true;
-    if (exchange_ask (open_exchange (self), &ask, &answer, &err) < 0)
+    bool has_answer = exchange_ask (open_exchange (self), &ask, &answer, &err) == 0;
+    if (self->route.kind == ROUTE_READ_MANIFEST && !reference_is_digest (self->route.name))
+        pass_note_base (self->pass, &self->route.repository, self->route.name,
+                        has_answer && answer.status / 100 == 2 ? answer.digest : "");
+    if (!has_answer)
         return answer_failure (self, &err);
-    bool is_tag = self->route.kind == ROUTE_READ_MANIFEST && !reference_is_digest (self->route.name);
-    if (is_tag && answer.status < 300)
-        pass_note_base (self->pass, &self->route.repository, self->route.name, answer.digest);
     return answer.status < 400 ? answer_stream (self, &answer) : answer_refusal (self, &answer);
 }
 

@@ -46,7 +46,7 @@ typedef struct pass {
     int64_t size_bytes;
     pass_base_t bases [PASS_BASES_MAX];
     int base_count;
-    bool has_unknown_bases;                     /* too many or too long, without a digest, or a tag that changed meanwhile */
+    bool has_unknown_bases;                     /* too many or too long, without a digest, not given, or a tag that changed meanwhile */
     upload_t uploads [PASS_UPLOADS_MAX];        /* a ring: the oldest goes */
     unsigned next_upload;
     pass_token_t tokens [PASS_TOKENS_MAX];      /* a ring */
@@ -71,7 +71,8 @@ void passes_leave (passes_t *self, pass_t **pass);
 void pass_note_error (pass_t *self, const err_t *error);
 void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes);
 
-/* An image was read by its tag; digest is the registry's word for what that is, "" where it gave none. */
+/* An image was read by its tag; digest is the registry's word for what that is, "" where it gave none or did not give the image:
+ * the builder may go on with a copy of its own. */
 void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest);
 
 /* Count bytes that pass; false once the attempt has had more than its share. */

@@ -537,6 +537,8 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
         return say (connection, 307, "Location", text_of ("http://%s/data", elsewhere_host), "");
     if (strcmp (fake_kind, "file") == 0)
         return say (connection, 307, "Location", "file:///etc/passwd", "");
+    if (strcmp (fake_kind, "base") == 0)
+        return say (connection, 200, "Docker-Content-Digest", text_of ("sha256:%064d", 1), "{}");
     return say (connection, strcmp (method, "PUT") == 0 ? 201 : 200, "Content-Type", manifest_type, "{}");
 }
 
@@ -720,6 +722,24 @@ static void accept_goes_on (void **state)
     door_close_pass (door, 7, 1);
 }
 
+/* The builder may have a copy of the base, and go on with that: nobody knows what the tag means. */
+static void a_base_that_was_not_given_is_an_unknown_one (void **state)
+{
+    (void) state;
+    static const char *const kinds [] = { "base", "broken", "down" };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        be (kinds [i], NULL);
+        bool is_down = strcmp (kinds [i], "down") == 0;
+        const char *path = is_down ? "/v2/127.0.0.1__1/team/app/manifests/1" : fake_at ("team/app/manifests/1");
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = path });
+        AUTO_JSON json_t *bases = door_bases (door, 7, 1);
+        assert_int_equal (reply.status == 200, i == 0);
+        assert_int_equal (json_array_size (bases), i == 0);
+        assert_int_equal (bases != NULL, i == 0);
+        door_close_pass (door, 7, 1);
+    }
+}
+
 /* Set-up ------------------------------------------------------------------------------------------------------------ */
 
 static struct MHD_Daemon *start_fake (MHD_AccessHandlerCallback handler, char host [64])
@@ -811,6 +831,7 @@ int main (void)
         cmocka_unit_test (a_registry_without_tls_is_a_final_error),
         cmocka_unit_test (accept_goes_on),
         cmocka_unit_test (a_base_with_too_long_a_name_is_an_unknown_one),
+        cmocka_unit_test (a_base_that_was_not_given_is_an_unknown_one),
     };
     signal (SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests (tests, set_up, tear_down);
