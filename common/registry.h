@@ -23,6 +23,8 @@ typedef struct {
     const char *auth_file;                  /* docker's config.json; NULL: none. Read at each need, so it may change */
     const char *certs_folder;               /* certs.d: <host>/{ca.crt,client.cert,client.key}; NULL: /etc/docker/certs.d */
     int timeout_ms;                         /* of one request without progress; 0: 30 s */
+    bool is_brief;                          /* for what need not be known: one try, timeout_ms in all, and a host that has failed
+                                             * is not asked again for a minute, but fails at once */
 } registry_settings_t;
 
 typedef struct registry registry_t;
@@ -58,13 +60,14 @@ int registry_get_blob (registry_t *self, const reference_t *repository, const ch
                        buffer_t *out, err_t *err);
 
 /* Questions like the three above, put at once: four of them are on their way, each over a connection of its own. */
-typedef enum { ASK_MANIFEST, ASK_BLOB, ASK_BLOB_SIZE } registry_ask_kind;
+typedef enum { ASK_MANIFEST, ASK_DIGEST, ASK_BLOB, ASK_BLOB_SIZE } registry_ask_kind;
 typedef struct {
     registry_ask_kind kind;
     const reference_t *of;                  /* a manifest's reference or a blob's repository; borrowed */
     const char *digest;                     /* of a blob; borrowed */
     size_t max_bytes;                       /* of a whole blob */
-    manifest_t found;                       /* out: a manifest, or a whole blob's bytes; the caller frees */
+    manifest_t found;                       /* out: a manifest (ASK_DIGEST: only its digest counts, which is the registry's word:
+                                             * some count a GET as a pull), or a whole blob's bytes; the caller frees */
     int64_t size_bytes;                     /* out: of a blob that is looked for */
     err_t err;                              /* out: how it went, as above */
 } registry_ask_t;

@@ -37,11 +37,16 @@ static const char *name_of (const reference_t *ref)
     return ref->digest [0] ? ref->digest : ref->tag [0] ? ref->tag : "latest";
 }
 
+static int no_manifest (const reference_t *ref, err_t *err)
+{
+    return err_set (err, ERR_NOT_FOUND, "%s has no %s %s in %s", ref->host, ref->digest [0] ? "manifest" : "tag", name_of (ref),
+                    ref->path);
+}
+
 static int read_manifest (const reference_t *ref, const http_answer_t *answer, manifest_t *out, err_t *err)
 {
     if (answer->status == 404)
-        return err_set (err, ERR_NOT_FOUND, "%s has no %s %s in %s", ref->host, ref->digest [0] ? "manifest" : "tag",
-                        name_of (ref), ref->path);
+        return no_manifest (ref, err);
     if (!is_manifest_type (answer->content_type))
         return err_set (err, ERR_REGISTRY, "%s says that it is \"%.100s\", which is no image or index: is it a registry, and the "
                         "image not of a former kind?", ref->host, answer->content_type);
@@ -70,22 +75,27 @@ static int read_blob (registry_ask_t *ask, const http_answer_t *answer, err_t *e
 
 /* -- a question ---------------------------------------------------------------------------------------------------- */
 
+static bool asks_for_manifest (const registry_ask_t *ask)
+{
+    return ask->kind == ASK_MANIFEST || ask->kind == ASK_DIGEST;
+}
+
 static void set_call (lane_t *lane, const registry_ask_t *ask)
 {
     static const char *const accept [] = { "Accept: " MEDIA_OCI_INDEX ", " MEDIA_OCI_MANIFEST ", " MEDIA_DOCKER_LIST ", "
                                            MEDIA_DOCKER_MANIFEST, NULL };
-    bool is_manifest = ask->kind == ASK_MANIFEST;
+    bool is_manifest = asks_for_manifest (ask), is_head = ask->kind == ASK_DIGEST || ask->kind == ASK_BLOB_SIZE;
     snprintf (lane->url, sizeof lane->url, "/v2/%s/%s/%s", ask->of->path, is_manifest ? "manifests" : "blobs",
               is_manifest ? name_of (ask->of) : ask->digest);
     call_scope (lane->scope, ask->of, "pull");
-    lane->call = (call_t) { .method = ask->kind == ASK_BLOB_SIZE ? "HEAD" : "GET", .host = ask->of->host, .url = lane->url,
+    lane->call = (call_t) { .method = is_head ? "HEAD" : "GET", .host = ask->of->host, .url = lane->url,
                             .scope = lane->scope, .headers = is_manifest ? accept : NULL };
 }
 
 static void wrap (registry_ask_t *ask)
 {
     const reference_t *of = ask->of;
-    if (ask->kind == ASK_MANIFEST)
+    if (asks_for_manifest (ask))
         err_wrap (&ask->err, "get manifest %s/%s%s%s", of->host, of->path, of->digest [0] ? "@" : ":", name_of (of));
     else
         err_wrap (&ask->err, "%s blob %s/%s@%s", ask->kind == ASK_BLOB ? "get" : "look for", of->host, of->path, ask->digest);
@@ -101,13 +111,35 @@ static void begin (registry_t *self, http_t *http, lane_t *lane, registry_ask_t 
     lane->progress = call_begin (self, http, &lane->call, &lane->answer, &ask->err);
 }
 
+/* HEAD has told it, or GET has to: not every registry says it, or knows HEAD. */
+static int end_digest (registry_t *self, lane_t *lane, registry_ask_t *ask, err_t *err)
+{
+    const http_answer_t *answer = &lane->answer;
+    if (answer->status == 404)
+        return no_manifest (ask->of, err);
+    if (answer->status == 200 && strncmp (answer->digest, "sha256:", 7) == 0 && reference_is_digest (answer->digest)) {
+        strcpy (ask->found.digest, answer->digest);
+        return 0;
+    }
+    if (answer->status != 200 && answer->status != 405)
+        return call_failed (&lane->call, answer, NULL, err);
+    lane->call.method = "GET";
+    if (call_whole (self, &lane->call, MANIFEST_BYTES_MAX, &lane->answer, &ask->found.bytes, err) < 0)
+        return -1;
+    if (answer->status != 200 && answer->status != 404)
+        return call_failed (&lane->call, answer, &ask->found.bytes, err);
+    return read_manifest (ask->of, answer, &ask->found, err);
+}
+
 static int end (registry_t *self, http_t *http, lane_t *lane, registry_ask_t *ask, err_t *err)
 {
     size_t max_bytes = ask->kind == ASK_MANIFEST ? MANIFEST_BYTES_MAX : ask->max_bytes;
-    buffer_t *body = ask->kind == ASK_BLOB_SIZE ? NULL : &ask->found.bytes;
+    buffer_t *body = ask->kind == ASK_BLOB_SIZE || ask->kind == ASK_DIGEST ? NULL : &ask->found.bytes;
     if (lane->progress == CALL_NEW
         || call_end (self, http, &lane->call, lane->progress, max_bytes, &lane->answer, body, err) < 0)
         return -1;
+    if (ask->kind == ASK_DIGEST)
+        return end_digest (self, lane, ask, err);
     if (lane->answer.status != 200 && lane->answer.status != 404)
         return call_failed (&lane->call, &lane->answer, body, err);
     return ask->kind == ASK_MANIFEST ? read_manifest (ask->of, &lane->answer, &ask->found, err) : read_blob (ask, &lane->answer, err);

@@ -124,7 +124,7 @@ static call_progress send_call (registry_t *self, http_t *http, const call_t *ca
     http_request_t request = {
         .method = call->method, .url = target->url, .headers = headers, .body = call->body, .body_size = call->body_size,
         .read = call->read, .read_argument = call->read_argument, .body_bytes = call->body_bytes, .certs = &target->certs,
-        .timeout_ms = self->settings.timeout_ms, .total_ms = is_long ? 0 : TOTAL_FACTOR * self->settings.timeout_ms,
+        .timeout_ms = self->settings.timeout_ms, .total_ms = is_long ? 0 : (self->settings.is_brief ? 1 : TOTAL_FACTOR) * self->settings.timeout_ms,
     };
     http_begin (http, &request, answer);
     return authorization ? CALL_BEGUN_WITH_TOKEN : CALL_BEGUN;
@@ -234,12 +234,14 @@ static int try_call (registry_t *self, http_t *http, const call_t *call, call_pr
 static int retry (registry_t *self, http_t *http, const call_t *call, call_progress progress, size_t max_bytes,
                   http_answer_t *answer, buffer_t *body, err_t *err)
 {
-    int tries_max = call->read ? 1 : TRIES;
+    int tries_max = call->read || self->settings.is_brief ? 1 : TRIES;
     for (int tries = 1;; tries++, progress = CALL_NEW) {
         err_t why = { 0 };
         int rc = try_call (self, http, call, progress, max_bytes, answer, body, &why);
         bool is_over = rc == 0 ? !may_pass (answer->status) : why.code != ERR_NETWORK;
         if (is_over || tries == tries_max || !call_wait (self, tries, rc == 0 ? answer->retry_after_s : -1)) {
+            if (self->settings.is_brief && !is_over)
+                resting_add (&self->resting, call->host);
             if (rc < 0 && err)
                 *err = why;
             return rc < 0 ? end_in_error (err) : 0;
@@ -260,6 +262,8 @@ int call_whole (registry_t *self, const call_t *call, size_t max_bytes, http_ans
 call_progress call_begin (registry_t *self, http_t *http, const call_t *call, http_answer_t *answer, err_t *err)
 {
     AUTO_TARGET target_t target = { 0 };
+    if (resting_refuse (&self->resting, call->host, err) < 0)
+        return CALL_NEW;
     return set_first_target (&target, self, call, err) < 0 ? CALL_NEW : send_call (self, http, call, &target, answer);
 }
 

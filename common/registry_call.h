@@ -5,6 +5,7 @@
 
 #include "common/http.h"
 #include "common/registry.h"
+#include "common/resting.h"
 #include "common/token.h"
 
 enum { ERROR_BODY_MAX = 64 * 1024, REGISTRY_LANES = 4, CALL_URL_MAX = REFERENCE_PATH_MAX + REFERENCE_DIGEST_MAX + 64 };
@@ -15,6 +16,7 @@ struct registry {
     http_t *lanes [REGISTRY_LANES];     /* beside it, for several calls at once */
     http_t *source;                     /* for a blob that is read while another request is on its way */
     tokens_t *tokens;
+    resting_t resting;                  /* is_brief: hosts that have failed */
 };
 
 typedef struct {

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/file.h"
+#include "common/manifest.h"
 #include "registries.h"
 
 enum { BLOBS = 20, AT_ONCE = 4 };
@@ -152,6 +154,69 @@ static void test_connections_are_kept (void **state)
     assert_true (fake_connections (&world.server) <= AT_ONCE);
 }
 
+/* -- digests of tags ----------------------------------------------------------------------------------------------- */
+
+static registry_ask_t ask_digest (reference_t *of, const world_t *world, const char *tag)
+{
+    *of = world->app;
+    snprintf (of->tag, sizeof of->tag, "%s", tag);
+    return (registry_ask_t) { .kind = ASK_DIGEST, .of = of };
+}
+
+static void test_a_digest_is_asked_for_by_head_where_that_tells_it (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t world;
+    world_start (&world, ",\"rules\":[{\"method\":\"HEAD\",\"path\":\"manifests/silent\",\"status\":200},"
+                         "{\"method\":\"HEAD\",\"path\":\"manifests/headless\",\"status\":405}]");
+    static const char *const tags [] = { "honest", "silent", "headless", "missing" };
+    enum { COUNT = sizeof tags / sizeof *tags };
+    manifest_t manifest = { .media_type = MEDIA_OCI_INDEX };
+    reference_t of [COUNT];
+    AUTO_FREE registry_ask_t *asks = mem_alloc (COUNT * sizeof *asks);
+    buffer_printf (&manifest.bytes, "{}");
+    oci_digest_of (manifest.bytes.data, manifest.bytes.size, manifest.digest);
+    for (int i = 0; i < COUNT; i++) {
+        asks [i] = ask_digest (&of [i], &world, tags [i]);
+        if (i < 3)
+            assert_int_equal (registry_put_manifest (world.client, &world.app, tags [i], &manifest, NULL), 0);
+    }
+    registry_ask (world.client, asks, COUNT);
+    for (int i = 0; i < 3; i++) {
+        if (asks [i].err.code != ERR_NONE)
+            fail_msg ("%s: %s", tags [i], asks [i].err.text);
+        assert_string_equal (asks [i].found.digest, manifest.digest);
+        manifest_free (&asks [i].found);
+    }
+    assert_refused (&asks [3], ERR_NOT_FOUND, "has no tag missing");
+    assert_int_equal (fake_requests (&world.server, "HEAD", ""), COUNT);
+    assert_int_equal (fake_requests (&world.server, "GET", ""), 2);
+    manifest_free (&manifest);
+}
+
+static void test_a_brief_client_leaves_a_host_that_is_silent_alone (void **state)
+{
+    (void) state;
+    enum { COUNT = 10, TIMEOUT_MS = 300 };
+    AUTO_WORLD world_t world;
+    world_start (&world, ",\"rules\":[{\"pause\":true}]");
+    registry_settings_t settings = { .plain_http_hosts = world.server.plain, .timeout_ms = TIMEOUT_MS, .is_brief = true };
+    registry_t *brief = registry_new (&settings);
+    reference_t of;
+    AUTO_FREE registry_ask_t *asks = mem_alloc (COUNT * sizeof *asks);
+    for (int i = 0; i < COUNT; i++)
+        asks [i] = ask_digest (&of, &world, "1");
+    int64_t start_ms = clock_boot_ms ();
+    registry_ask (brief, asks, COUNT);
+    assert_true (clock_boot_ms () - start_ms < 4 * TIMEOUT_MS);
+    assert_refused (&asks [0], ERR_REGISTRY, "nothing has come or gone");
+    assert_refused (&asks [COUNT - 1], ERR_REGISTRY, "it is asked again in 60 s");
+    registry_ask (brief, asks, 1);
+    assert_refused (&asks [0], ERR_REGISTRY, "it is asked again in");
+    assert_int_equal (fake_requests (&world.server, "", ""), AT_ONCE);
+    registry_destroy (&brief);
+}
+
 static void test_nothing_is_asked_without_questions (void **state)
 {
     (void) state;
@@ -169,6 +234,8 @@ int main (void)
         cmocka_unit_test (test_what_fails_is_asked_again),
         cmocka_unit_test (test_a_challenge_is_met_once_for_all),
         cmocka_unit_test (test_connections_are_kept),
+        cmocka_unit_test (test_a_digest_is_asked_for_by_head_where_that_tells_it),
+        cmocka_unit_test (test_a_brief_client_leaves_a_host_that_is_silent_alone),
         cmocka_unit_test (test_nothing_is_asked_without_questions),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
