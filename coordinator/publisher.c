@@ -10,6 +10,13 @@
 #include "coordinator/publish.h"
 #include "coordinator/verify.h"
 
+/* A base image is only asked for to save a build. */
+enum { BASES_MS = 5000 };
+
+typedef struct {
+    registry_t *registry, *bases;
+} publisher_t;
+
 static void add_error (json_t *event, const err_t *err)
 {
     json_object_set_new (event, "code", json_string (err_name (err->code)));
@@ -66,7 +73,7 @@ static json_t *verified_event (const verification_t *self, const json_t *task)
     return event;
 }
 
-static json_t *on_verify (registry_t *registry, const json_t *tasks)
+static json_t *on_verify (publisher_t *self, const json_t *tasks)
 {
     size_t count = json_array_size (tasks);
     AUTO_FREE verification_t *images = mem_alloc ((count + 1) * sizeof *images);
@@ -74,7 +81,7 @@ static json_t *on_verify (registry_t *registry, const json_t *tasks)
     json_t *events = json_array ();
     for (size_t i = 0; i < count; i++)
         read_image (&images [i], &bases [i], json_array_get (tasks, i), &images [i].err);
-    verify_images (registry, images, count);
+    verify_images (self->registry, self->bases, images, count);
     for (size_t i = 0; i < count; i++) {
         json_array_append_new (events, verified_event (&images [i], json_array_get (tasks, i)));
         free (bases [i]);
@@ -161,11 +168,11 @@ static int publish_task (registry_t *registry, const json_t *task, err_t *err)
     return rc;
 }
 
-static json_t *on_publish (registry_t *registry, const json_t *tasks)
+static json_t *on_publish (publisher_t *self, const json_t *tasks)
 {
     const json_t *task = json_array_get (tasks, 0);
     err_t err = { 0 };
-    int rc = publish_task (registry, task, &err);
+    int rc = publish_task (self->registry, task, &err);
     json_t *event = json_pack ("{s:O, s:b}", "build", json_object_get (task, "build"), "ok", rc == 0);
     if (rc < 0)
         add_error (event, &err);
@@ -174,11 +181,11 @@ static json_t *on_publish (registry_t *registry, const json_t *tasks)
 
 /* -- the actor -------------------------------------------------------------------------------------------------- */
 
-static void on_tasks (zsock_t *pipe, registry_t *registry, const char *kind, const char *text)
+static void on_tasks (zsock_t *pipe, publisher_t *self, const char *kind, const char *text)
 {
     bool is_verify = streq (kind, "verify");
     AUTO_JSON json_t *tasks = json_loads (text, 0, NULL);
-    AUTO_JSON json_t *events = is_verify ? on_verify (registry, tasks) : on_publish (registry, tasks);
+    AUTO_JSON json_t *events = is_verify ? on_verify (self, tasks) : on_publish (self, tasks);
     AUTO_FREE char *answer = json_dumps (events, JSON_COMPACT);
     for (size_t i = 0; i < json_array_size (events); i++) {
         const json_t *event = json_array_get (events, i);
@@ -188,9 +195,18 @@ static void on_tasks (zsock_t *pipe, registry_t *registry, const char *kind, con
     zstr_sendx (pipe, is_verify ? "verified" : "published", answer, NULL);
 }
 
+static registry_t *new_for_bases (const registry_settings_t *settings)
+{
+    registry_settings_t brief = *settings;
+    brief.is_brief = true;
+    if (brief.timeout_ms <= 0 || brief.timeout_ms > BASES_MS)
+        brief.timeout_ms = BASES_MS;
+    return registry_new (&brief);
+}
+
 void publisher_actor (zsock_t *pipe, void *registry_settings)
 {
-    registry_t *registry = registry_new (registry_settings);
+    publisher_t self = { registry_new (registry_settings), new_for_bases (registry_settings) };
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {
@@ -200,9 +216,10 @@ void publisher_actor (zsock_t *pipe, void *registry_settings)
         else if (streq (kind, "$TERM"))
             goes_on = false;
         else
-            on_tasks (pipe, registry, kind, text);
+            on_tasks (pipe, &self, kind, text);
         zstr_free (&kind);
         zstr_free (&text);
     }
-    registry_destroy (&registry);
+    registry_destroy (&self.registry);
+    registry_destroy (&self.bases);
 }

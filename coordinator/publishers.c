@@ -2,14 +2,16 @@
 #include "coordinator/publishers.h"
 
 #include "common/mem.h"
+#include "common/reference.h"
 #include "coordinator/publisher.h"
 
 /* Images of a task: so that what the registry says of all of them fits into a few megabytes */
-enum { PUBLISHERS_MAX = 16, TOGETHER_MAX = 8 };
+enum { PUBLISHERS_MAX = 16, TOGETHER_MAX = 8, FOR_ELSEWHERE = 0 };
 
 typedef struct {
     char kind [16];
     json_t *headers;            /* a list */
+    bool asks_elsewhere;        /* for base images: only of actor FOR_ELSEWHERE */
 } task_t;
 
 struct publishers {
@@ -59,12 +61,22 @@ void publishers_poll (publishers_t *self, zpoller_t *poller)
         zpoller_add (poller, self->actors [i]);
 }
 
+/* The oldest that this actor may have; NULL none. */
+static task_t *next_for (publishers_t *self, int actor)
+{
+    task_t *task = zlistx_first (self->waiting);
+    while (task && task->asks_elsewhere && actor != FOR_ELSEWHERE)
+        task = zlistx_next (self->waiting);
+    return task;
+}
+
+/* From the last one on: the first is kept free for what only it may do. */
 void publishers_hand_out (publishers_t *self)
 {
-    for (int i = 0; i < self->count && zlistx_size (self->waiting) > 0; i++) {
-        if (self->is_busy [i])
+    for (int i = self->count - 1; i >= 0; i--) {
+        task_t *task = self->is_busy [i] ? NULL : next_for (self, i);
+        if (!task)
             continue;
-        task_t *task = zlistx_first (self->waiting);
         AUTO_FREE char *text = json_dumps (task->headers, JSON_COMPACT);
         zstr_sendx (self->actors [i], task->kind, text, NULL);
         self->is_busy [i] = true;
@@ -72,9 +84,29 @@ void publishers_hand_out (publishers_t *self)
     }
 }
 
+static bool host_of (const json_t *object, const char *field, reference_t *out)
+{
+    const char *text = json_string_value (json_object_get (object, field));
+    return text && reference_parse (out, text, NULL) == 0;
+}
+
+static bool asks_elsewhere (const json_t *header)
+{
+    reference_t own, base;
+    size_t i;
+    json_t *item;
+    if (!host_of (header, "repository", &own))
+        return false;
+    json_array_foreach (json_object_get (header, "bases"), i, item)
+        if (host_of (item, "reference", &base) && strcmp (base.host, own.host) != 0)
+            return true;
+    return false;
+}
+
 static bool belongs_to (const task_t *task, const char *kind, const json_t *header)
 {
-    return task && streq (kind, "verify") && streq (task->kind, kind) && json_array_size (task->headers) < TOGETHER_MAX
+    return task && streq (kind, "verify") && streq (task->kind, kind) && task->asks_elsewhere == asks_elsewhere (header)
+           && json_array_size (task->headers) < TOGETHER_MAX
            && json_equal (json_object_get (json_array_get (task->headers, 0), "build"), json_object_get (header, "build"));
 }
 
@@ -85,6 +117,7 @@ void publishers_add (publishers_t *self, const char *kind, const json_t *header)
         task = mem_alloc (sizeof *task);
         snprintf (task->kind, sizeof task->kind, "%s", kind);
         task->headers = json_array ();
+        task->asks_elsewhere = asks_elsewhere (header);
         zlistx_add_end (self->waiting, task);
     }
     json_array_append (task->headers, (json_t *) header);

@@ -18,7 +18,8 @@ void publishers_poll (publishers_t *self, zpoller_t *poller);
 /* A task ("verify", "publish") that is to be handed out. Images of one build that are added one after the other are verified
  * together. task is borrowed. */
 void publishers_add (publishers_t *self, const char *kind, const json_t *task);
-/* Hand out what was added, now or as soon as an actor is free. */
+/* Hand out what was added, now or as soon as an actor is free. Images with bases in other registries than their own go to one
+ * actor alone: a registry that does not answer holds up no more, and that actor knows which one it was. */
 void publishers_hand_out (publishers_t *self);
 
 /* The next outcome: "verified" or "published" and its header (ownership to the caller); NULL when there is none now. */

@@ -1,4 +1,4 @@
-/* verify.c - see verify.h. The registry is asked twice: for manifests, then for what they name. */
+/* verify.c - see verify.h. Registries are asked for bases, then for manifests, then for what those name. */
 #include "coordinator/verify.h"
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ static bool is_same (const registry_ask_t *a, const registry_ask_t *b)
 {
     if (a->kind != b->kind || strcmp (a->of->host, b->of->host) != 0 || strcmp (a->of->path, b->of->path) != 0)
         return false;
-    if (a->kind == ASK_MANIFEST)
+    if (a->kind == ASK_MANIFEST || a->kind == ASK_DIGEST)
         return strcmp (a->of->tag, b->of->tag) == 0 && strcmp (a->of->digest, b->of->digest) == 0;
     return strcmp (a->digest, b->digest) == 0;
 }
@@ -44,22 +44,19 @@ static registry_ask_t *question (questions_t *self, registry_ask_kind kind, cons
     return &self->items [self->count++];
 }
 
-/* -- manifests ---------------------------------------------------------------------------------------------------- */
+/* -- bases -------------------------------------------------------------------------------------------------------- */
 
-/* What is not there was not pushed. */
-static int missing (const registry_ask_t *answer, err_t *err)
+static void ask_bases (questions_t *bases, const verification_t *self)
 {
-    *err = answer->err;
-    if (err->code == ERR_NOT_FOUND)
-        err->code = ERR_VERIFY;
-    return -1;
+    for (size_t i = 0; self->err.code == ERR_NONE && i < self->base_count; i++)
+        question (bases, ASK_DIGEST, &self->bases [i].reference, NULL);
 }
 
-static int check_bases (questions_t *manifests, const verification_t *self, err_t *err)
+static int check_bases (questions_t *bases, const verification_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->base_count; i++) {
         const base_t *base = &self->bases [i];
-        const registry_ask_t *answer = question (manifests, ASK_MANIFEST, &base->reference, NULL);
+        const registry_ask_t *answer = question (bases, ASK_DIGEST, &base->reference, NULL);
         char text [REFERENCE_MAX];
         if (answer->err.code != ERR_NONE) {
             *err = answer->err;
@@ -70,6 +67,17 @@ static int check_bases (questions_t *manifests, const verification_t *self, err_
             return err_set (err, ERR_STALE, "the base image %s has changed", text);
     }
     return 0;
+}
+
+/* -- manifests ---------------------------------------------------------------------------------------------------- */
+
+/* What is not there was not pushed. */
+static int missing (const registry_ask_t *answer, err_t *err)
+{
+    *err = answer->err;
+    if (err->code == ERR_NOT_FOUND)
+        err->code = ERR_VERIFY;
+    return -1;
 }
 
 static int read_manifest (questions_t *manifests, verification_t *self, image_manifest_t *out, err_t *err)
@@ -144,13 +152,10 @@ static int check_image (questions_t *blobs, const verification_t *self, const im
 
 /* -- all together ------------------------------------------------------------------------------------------------- */
 
-static void ask_manifests (questions_t *manifests, const verification_t *self)
+static void on_bases (questions_t *bases, questions_t *manifests, verification_t *self)
 {
-    if (self->err.code != ERR_NONE)
-        return;
-    question (manifests, ASK_MANIFEST, &self->reference, NULL);
-    for (size_t i = 0; i < self->base_count; i++)
-        question (manifests, ASK_MANIFEST, &self->bases [i].reference, NULL);
+    if (self->err.code == ERR_NONE && check_bases (bases, self, &self->err) == 0)
+        question (manifests, ASK_MANIFEST, &self->reference, NULL);
 }
 
 static void wrap (verification_t *self)
@@ -161,7 +166,7 @@ static void wrap (verification_t *self)
 
 static void on_manifest (questions_t *manifests, questions_t *blobs, verification_t *self, image_manifest_t *parsed)
 {
-    if (self->err.code != ERR_NONE || check_bases (manifests, self, &self->err) < 0)
+    if (self->err.code != ERR_NONE)
         return;
     if (read_manifest (manifests, self, parsed, &self->err) == 0)
         ask_blobs (blobs, self, parsed);
@@ -169,12 +174,15 @@ static void on_manifest (questions_t *manifests, questions_t *blobs, verificatio
         wrap (self);
 }
 
-void verify_images (registry_t *registry, verification_t *images, size_t count)
+void verify_images (registry_t *registry, registry_t *bases, verification_t *images, size_t count)
 {
-    AUTO_QUESTIONS questions_t manifests = { 0 }, blobs = { 0 };
+    AUTO_QUESTIONS questions_t digests = { 0 }, manifests = { 0 }, blobs = { 0 };
     AUTO_FREE image_manifest_t *parsed = mem_alloc (count * sizeof *parsed + 1);
     for (size_t i = 0; i < count; i++)
-        ask_manifests (&manifests, &images [i]);
+        ask_bases (&digests, &images [i]);
+    registry_ask (bases, digests.items, digests.count);
+    for (size_t i = 0; i < count; i++)
+        on_bases (&digests, &manifests, &images [i]);
     registry_ask (registry, manifests.items, manifests.count);
     for (size_t i = 0; i < count; i++)
         on_manifest (&manifests, &blobs, &images [i], &parsed [i]);

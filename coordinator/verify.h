@@ -24,10 +24,11 @@ typedef struct {
 } verification_t;
 
 /* For each image: GET the manifest by its digest, recompute its SHA-256, check its media type and structure, fetch the config
- * and compare its platform with the job's, count diff_ids against layers, HEAD every blob and compare sizes, GET the
- * manifests of its bases and compare their digests. The config of a known image is only looked for, like a layer: its digest
+ * and compare its platform with the job's, count diff_ids against layers, HEAD every blob and compare sizes. Before that,
+ * compare the digests of its bases, for which `bases` is asked: a client that may be brief, as an image whose bases nobody
+ * tells of is only built again. The config of a known image is only looked for, like a layer: its digest
  * says that it is what was read then. What does not hang on something else is asked at once, and what several
  * images share once. */
-void verify_images (registry_t *registry, verification_t *images, size_t count);
+void verify_images (registry_t *registry, registry_t *bases, verification_t *images, size_t count);
 
 #endif

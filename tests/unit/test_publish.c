@@ -14,6 +14,7 @@
 
 #include "common/file.h"
 #include "coordinator/publish.h"
+#include "coordinator/publishers.h"
 #include "coordinator/verify.h"
 #include "registries.h"
 
@@ -95,7 +96,7 @@ static int verify (const char *path, const char *digest, const char *platform, d
     snprintf (image->reference.digest, sizeof image->reference.digest, "%s", digest);
     assert_int_equal (platform_parse (&image->platform, platform, err), 0);
     image->is_known = is_known;
-    verify_images (client, image, 1);
+    verify_images (client, client, image, 1);
     *out = image->image;
     *err = image->err;
     return err->code == ERR_NONE ? 0 : -1;
@@ -261,7 +262,7 @@ static void test_images_are_verified_together (void **state)
         images [i].base_count = 1;
     }
     err_set (&images [3].err, ERR_FARM, "passed over");
-    verify_images (client, images, COUNT);
+    verify_images (client, client, images, COUNT);
     assert_int_equal (images [0].err.code, ERR_NONE);
     assert_string_equal (images [0].image.digest, manifests [0].digest);
     assert_int_equal (images [1].err.code, ERR_STALE);
@@ -271,7 +272,7 @@ static void test_images_are_verified_together (void **state)
     assert_string_equal (images [3].err.text, "passed over");
     images [2].err = (err_t) { 0 };
     images [2].is_known = true;             /* its config was read when it was new */
-    verify_images (client, &images [2], 1);
+    verify_images (client, client, &images [2], 1);
     assert_int_equal (images [2].err.code, ERR_NONE);
     for (int i = 0; i < COUNT; i++)
         manifest_free (&manifests [i]);
@@ -532,6 +533,61 @@ static void test_a_tag_that_gives_other_bytes_back_is_an_error (void **state)
     server_stop (&fake);
 }
 
+/* -- publishers ---------------------------------------------------------------------------------------------------- */
+
+static void add_verify (publishers_t *publishers, int build, const server_t *server, const char *base_host)
+{
+    AUTO_FREE char *repository = mem_printf ("%s/team/app", server->host);
+    AUTO_FREE char *base = base_host ? mem_printf ("%s/base:%d", base_host, build) : NULL;
+    char digest [OCI_DIGEST_SIZE];
+    oci_digest_of ("never pushed", 12, digest);
+    AUTO_JSON json_t *task = json_pack ("{s:i, s:i, s:i, s:s, s:s, s:s}", "job", build, "build", build, "attempt", 0,
+                                        "repository", repository, "digest", digest, "platform", "linux/arm64");
+    if (base)
+        json_object_set_new (task, "bases", json_pack ("[{s:s, s:s}]", "reference", base, "digest", digest));
+    publishers_add (publishers, "verify", task);
+}
+
+/* The job, and its code as it should be. */
+static int next_job (publishers_t *publishers, zpoller_t *poller, const char *code)
+{
+    json_t *event = NULL;
+    while (!publishers_next (publishers, &event))
+        if (!zpoller_wait (poller, 10000))
+            fail_msg ("nothing was verified in 10 s");
+    int job = (int) json_integer_value (json_object_get (event, "job"));
+    assert_string_equal (json_string_value (json_object_get (event, "code")), code);
+    json_decref (event);
+    return job;
+}
+
+static void test_a_base_registry_that_is_silent_holds_up_one_publisher_once (void **state)
+{
+    (void) state;
+    server_t silent, fake;
+    fake_start (&silent, "{\"rules\":[{\"pause\":true}]}");
+    fake_start (&fake, "{}");
+    const char *const plain [] = { silent.host, fake.host, NULL };
+    registry_settings_t settings = { .plain_http_hosts = plain, .timeout_ms = 2000 };
+    publishers_t *publishers = publishers_new (2, &settings);
+    zpoller_t *poller = zpoller_new (NULL);
+    publishers_poll (publishers, poller);
+    for (int build = 1; build <= 2; build++)
+        add_verify (publishers, build, &fake, silent.host);
+    add_verify (publishers, 3, &fake, NULL);
+    add_verify (publishers, 4, &fake, fake.host);
+    publishers_hand_out (publishers);
+    assert_int_equal (next_job (publishers, poller, "verify"), 3);
+    assert_int_equal (next_job (publishers, poller, "not-found"), 4);
+    assert_int_equal (next_job (publishers, poller, "registry"), 1);
+    assert_int_equal (next_job (publishers, poller, "registry"), 2);
+    assert_int_equal (fake_requests (&silent, "", ""), 1);
+    zpoller_destroy (&poller);
+    publishers_destroy (&publishers);
+    server_stop (&silent);
+    server_stop (&fake);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests [] = {
@@ -551,6 +607,7 @@ int main (void)
         cmocka_unit_test (test_other_bytes_are_not_copied),
         cmocka_unit_test (test_what_stands_already_is_not_put),
         cmocka_unit_test (test_a_tag_that_gives_other_bytes_back_is_an_error),
+        cmocka_unit_test (test_a_base_registry_that_is_silent_holds_up_one_publisher_once),
     };
     return cmocka_run_group_tests (tests, set_up, tear_down);
 }
