@@ -26,7 +26,7 @@ typedef struct {
     size_t data_size, zip_size;
     uint32_t *children;
     size_t child_count, child_capacity;
-} held_t;
+} body_t;
 
 /* An object that is wanted. There is one for each 64 KB of a large context, so it is small. */
 typedef struct {
@@ -37,7 +37,7 @@ typedef struct {
     bool is_root : 1;
     bool is_listing : 1;            /* a list, and below it is a listing; or a piece of one */
     bool is_resolved : 1, is_ordered : 1, is_stored : 1;
-    held_t *held;                   /* NULL: content */
+    body_t *body;                   /* NULL: content */
 } item_t;
 
 typedef struct {
@@ -69,19 +69,19 @@ static size_t append_item (fetch_t *self, const item_t *item)
 static void ask_for (fetch_t *self, size_t at)
 {
     item_t *item = &self->items [at];
-    item->held = mem_alloc (sizeof *item->held);
+    item->body = mem_alloc (sizeof *item->body);
     self->long_listings += item->kind == OBJECT_LIST && item->is_listing;
     want_add (self->want, &item->digest, item->size_bytes);
 }
 
 static void add_child (fetch_t *self, size_t parent, size_t child)
 {
-    held_t *held = self->items [parent].held;
-    if (held->child_count == held->child_capacity) {
-        held->child_capacity = held->child_capacity ? 2 * held->child_capacity : 8;
-        held->children = mem_resize (held->children, held->child_capacity * sizeof *held->children);
+    body_t *body = self->items [parent].body;
+    if (body->child_count == body->child_capacity) {
+        body->child_capacity = body->child_capacity ? 2 * body->child_capacity : 8;
+        body->children = mem_resize (body->children, body->child_capacity * sizeof *body->children);
     }
-    held->children [held->child_count++] = (uint32_t) child;
+    body->children [body->child_count++] = (uint32_t) child;
 }
 
 /* The parent names this. What the depot has is left alone; content waits for the second step. The same bytes may have been
@@ -96,11 +96,11 @@ static int name_item (fetch_t *self, size_t parent, const item_t *wanted, err_t 
     item_t *item = &self->items [at];
     if (known >= 0 && wanted->kind > item->kind && item->kind != OBJECT_CONTENT)
         return err_set (err, ERR_PROTOCOL, "the context names an object as a list and as a folder");
-    if (known >= 0 && wanted->kind > item->kind && item->held)
+    if (known >= 0 && wanted->kind > item->kind && item->body)
         return err_set (err, ERR_PROTOCOL, "the context names an object as a piece of a listing and as a folder");
     if (known >= 0 && wanted->kind > item->kind)
         *item = *wanted;
-    if (must_hold && !item->held)
+    if (must_hold && !item->body)
         ask_for (self, at);
     add_child (self, parent, at);
     return 0;
@@ -139,10 +139,10 @@ static int name_entries (fetch_t *self, size_t parent, const void *data, size_t 
 static int name_list (fetch_t *self, size_t parent, err_t *err)
 {
     const item_t list = self->items [parent];
-    ssize_t count = list_count (list.held->data_size, err);
+    ssize_t count = list_count (list.body->data_size, err);
     for (ssize_t i = 0; i < count; i++) {
         list_item_t line;
-        list_read_item (list.held->data, (size_t) i, &line);
+        list_read_item (list.body->data, (size_t) i, &line);
         item_t item = { .digest = line.digest, .size_bytes = line.size_bytes, .is_listing = list.is_listing };
         item.kind = list.level > 1 ? OBJECT_LIST : OBJECT_CONTENT;
         item.level = (uint8_t) (list.level - 1);
@@ -164,18 +164,18 @@ static uint8_t *copy (const void *data, size_t size)
 static int take_held (fetch_t *self, size_t at, const arrival_t *object, err_t *err)
 {
     const item_t item = self->items [at];
-    held_t *held = item.held;
+    body_t *body = item.body;
     size_t size = object->size, zip_size = object->zip.is_zstd ? object->zip.size : 0;
     self->held_bytes += size + zip_size;
     if (self->held_bytes > HELD_MAX)
         return err_set (err, ERR_PROTOCOL, "the context's folders take more than %d MiB", HELD_MAX / 1024 / 1024);
-    held->data = copy (object->data, size);
-    held->data_size = size;
-    held->zip = zip_size ? copy (object->zip.data, zip_size) : NULL;
-    held->zip_size = zip_size;
-    supply_hold (self->supply, &item.digest, held->data, size);
+    body->data = copy (object->data, size);
+    body->data_size = size;
+    body->zip = zip_size ? copy (object->zip.data, zip_size) : NULL;
+    body->zip_size = zip_size;
+    supply_hold (self->supply, &item.digest, body->data, size);
     if (item.kind == OBJECT_FOLDER)
-        return name_entries (self, at, held->data, size, item.is_root, err);
+        return name_entries (self, at, body->data, size, item.is_root, err);
     return item.kind == OBJECT_LIST ? name_list (self, at, err) : 0;
 }
 
@@ -183,10 +183,10 @@ static int take_held (fetch_t *self, size_t at, const arrival_t *object, err_t *
 static int read_object (fetch_t *self, const digest_t *digest, buffer_t *out, err_t *err)
 {
     int64_t at = digest_map_find (&self->by_digest, digest);
-    const held_t *held = at < 0 ? NULL : self->items [at].held;
-    if (!held || !held->data)
+    const body_t *body = at < 0 ? NULL : self->items [at].body;
+    if (!body || !body->data)
         return depot_get (self->depot, digest, out, NULL, err);
-    buffer_append (out, held->data, held->data_size);
+    buffer_append (out, body->data, body->data_size);
     return 0;
 }
 
@@ -216,7 +216,7 @@ static int resolve_listings (fetch_t *self, err_t *err)
     for (size_t i = 0; i < self->count; i++) {
         AUTO_BUFFER buffer_t listing = { 0 };
         item_t *item = &self->items [i];
-        if (item->kind != OBJECT_LIST || !item->is_listing || item->is_resolved || !item->held || !item->held->data)
+        if (item->kind != OBJECT_LIST || !item->is_listing || item->is_resolved || !item->body || !item->body->data)
             continue;
         item->is_resolved = true;
         if (assemble (self, &item->digest, item->level, &listing, err) < 0
@@ -278,17 +278,17 @@ static void order_contents (fetch_t *self, size_t at, int depth, buffer_t *order
     if (item->is_ordered || depth > DEPTH_MAX)
         return;
     item->is_ordered = true;
-    const held_t *held = item->held;
-    if (!held) {
+    const body_t *body = item->body;
+    if (!body) {
         buffer_append (order, &index, sizeof index);
         return;
     }
-    for (size_t i = 0; i < held->child_count; i++)
-        if (!is_folder (&self->items [held->children [i]]))
-            order_contents (self, held->children [i], depth + 1, order);
-    for (size_t i = held->child_count; i-- > 0;)
-        if (is_folder (&self->items [held->children [i]]))
-            order_contents (self, held->children [i], depth + 1, order);
+    for (size_t i = 0; i < body->child_count; i++)
+        if (!is_folder (&self->items [body->children [i]]))
+            order_contents (self, body->children [i], depth + 1, order);
+    for (size_t i = body->child_count; i-- > 0;)
+        if (is_folder (&self->items [body->children [i]]))
+            order_contents (self, body->children [i], depth + 1, order);
 }
 
 /* Fill the queue when it is empty; what is added last is asked for first. Returns how many of the items are through. */
@@ -331,18 +331,18 @@ static int store_held (fetch_t *self, size_t at, int depth, err_t *err)
     if (depth > DEPTH_MAX)
         return err_set (err, ERR_PROTOCOL, "the context's folders are nested too deeply");
     item->is_stored = true;
-    const held_t *held = item->held;
-    for (size_t i = 0; i < held->child_count; i++)
-        if (store_held (self, held->children [i], depth + 1, err) < 0)
+    const body_t *body = item->body;
+    for (size_t i = 0; i < body->child_count; i++)
+        if (store_held (self, body->children [i], depth + 1, err) < 0)
             return -1;
-    arrival_t object = { .digest = item->digest, .data = held->data, .size = held->data_size };
-    object.zip = held->zip ? (zip_t) { held->zip, held->zip_size, true } : (zip_t) { held->data, held->data_size, false };
+    arrival_t object = { .digest = item->digest, .data = body->data, .size = body->data_size };
+    object.zip = body->zip ? (zip_t) { body->zip, body->zip_size, true } : (zip_t) { body->data, body->data_size, false };
     return store (self, item->kind, &object, err);
 }
 
 /* -- the whole -------------------------------------------------------------------------------------------------- */
 
-static void held_free (held_t *self)
+static void body_free (body_t *self)
 {
     if (!self)
         return;
@@ -358,7 +358,7 @@ static void fetch_end (fetch_t *self)
     storer_destroy (&self->storer);
     supply_clear (self->supply);
     for (size_t i = 0; i < self->count; i++)
-        held_free (self->items [i].held);
+        body_free (self->items [i].body);
     free (self->items);
     digest_map_free (&self->by_digest);
     want_destroy (&self->want);
@@ -368,7 +368,7 @@ static int fetch_all (fetch_t *self, err_t *err)
 {
     if (fetch_held (self, err) < 0 || store_contents (self, err) < 0)
         return -1;
-    if (self->items [0].held && store_held (self, 0, 0, err) < 0)
+    if (self->items [0].body && store_held (self, 0, 0, err) < 0)
         return -1;
     return storer_flush (self->storer, err);
 }
