@@ -131,14 +131,3 @@ int checkout_run (const checkout_settings_t *settings, checkout_stats_t *stats, 
         *stats = self.stats;
     return rc < 0 ? err_wrap (err, "write the context to %s", settings->folder) : 0;
 }
-
-int checkout_context (depot_t *depot, const digest_t *root, const char *folder, atomic_int *is_cancelled, err_t *err)
-{
-    supply_t *supply = supply_new (depot);
-    checkout_settings_t settings = {
-        .supply = supply, .root = root, .folder = folder, .before_fd = -1, .is_cancelled = is_cancelled
-    };
-    int rc = checkout_run (&settings, NULL, err);
-    supply_destroy (&supply);
-    return rc;
-}

@@ -36,7 +36,4 @@ typedef struct {
  * remove: it is no checkout, and there is no record. stats may be NULL. */
 int checkout_run (const checkout_settings_t *settings, checkout_stats_t *stats, err_t *err);
 
-/* The same into a new folder and without more ado. */
-int checkout_context (depot_t *depot, const digest_t *root, const char *folder, atomic_int *is_cancelled, err_t *err);
-
 #endif

@@ -403,17 +403,3 @@ int fetch_object (zsock_t *objects, supply_t *supply, const digest_t *digest, at
     item_t first = { .digest = *digest, .kind = OBJECT_CONTENT, .size_bytes = OBJECT_MAX };
     return fetch_item (objects, supply, &first, is_cancelled, stats, err) < 0 ? err_wrap (err, "fetch the Dockerfile") : 0;
 }
-
-int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
-                   err_t *err)
-{
-    AUTO (supply) supply_t *supply = supply_new (depot);
-    return fetch_tree (objects, supply, root, is_cancelled, stats, err);
-}
-
-int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
-                   err_t *err)
-{
-    AUTO (supply) supply_t *supply = supply_new (depot);
-    return fetch_object (objects, supply, digest, is_cancelled, stats, err);
-}

@@ -25,10 +25,4 @@ int fetch_tree (zsock_t *objects, supply_t *supply, const digest_t *root, atomic
 int fetch_object (zsock_t *objects, supply_t *supply, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
                   err_t *err);
 
-/* The same two for a depot alone. */
-int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled,
-                   fetch_stats_t *stats, err_t *err);
-int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled,
-                   fetch_stats_t *stats, err_t *err);
-
 #endif

@@ -13,7 +13,6 @@
 
 #include "common/file.h"
 #include "trees.h"
-#include "worker/checkout.h"
 
 typedef struct {
     char *top, *context, *depot_folder, *out;
@@ -53,7 +52,7 @@ static void there_and_back (place_t *place)
     AUTO (scan) scan_t *scan = NULL;
     AUTO (scan) scan_t *again = NULL;
     if (scan_context (&scan, place->context, NULL, &err) < 0 || tree_store (scan, place->depot, &err) < 0
-    ||  checkout_context (place->depot, scan_root (scan), place->out, NULL, &err) < 0)
+    ||  tree_check_out (place->depot, scan_root (scan), place->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (place->context, place->out));
     assert_int_equal (scan_context (&again, place->out, NULL, &err), 0);
@@ -91,7 +90,7 @@ static void the_folder_must_not_exist (void **state)
     assert_int_equal (scan_context (&scan, place->context, NULL, &err), 0);
     assert_int_equal (tree_store (scan, place->depot, &err), 0);
     tree_folder (place->top, "out", 0755);
-    assert_int_equal (checkout_context (place->depot, scan_root (scan), place->out, NULL, &err), -1);
+    assert_int_equal (tree_check_out (place->depot, scan_root (scan), place->out, NULL, &err), -1);
     assert_non_null (strstr (err.text, place->out));
 }
 
@@ -104,7 +103,7 @@ static void a_cancelled_checkout_ends (void **state)
     tree_file (place->context, "file", 10, 1, 0644);
     assert_int_equal (scan_context (&scan, place->context, NULL, &err), 0);
     assert_int_equal (tree_store (scan, place->depot, &err), 0);
-    assert_int_equal (checkout_context (place->depot, scan_root (scan), place->out, &is_cancelled, &err), -1);
+    assert_int_equal (tree_check_out (place->depot, scan_root (scan), place->out, &is_cancelled, &err), -1);
     assert_int_equal (err.code, ERR_CANCELLED);
 }
 
@@ -150,7 +149,7 @@ static void assert_refused (place_t *place, const buffer_t *listing)
     digest_t folder = put (place, OBJECT_CONTENT, listing->data, listing->size);
     put_raw (&root, 'd', ".", 1, NULL, &folder, listing->size);
     digest_t digest = put (place, OBJECT_CONTENT, root.data, root.size);
-    assert_int_equal (checkout_context (place->depot, &digest, place->out, NULL, &err), -1);
+    assert_int_equal (tree_check_out (place->depot, &digest, place->out, NULL, &err), -1);
     assert_int_equal (err.code, ERR_PROTOCOL);
     assert_false (file_exists (victim));
 }
@@ -208,7 +207,7 @@ static void a_context_larger_than_the_disk_says_how_much_is_free (void **state)
     digest_t folder = put (place, OBJECT_CONTENT, listing.data, listing.size);
     put_raw (&root, 'd', ".", 1, NULL, &folder, listing.size);
     digest_t digest = put (place, OBJECT_CONTENT, root.data, root.size);
-    assert_int_equal (checkout_context (place->depot, &digest, place->out, NULL, &err), -1);
+    assert_int_equal (tree_check_out (place->depot, &digest, place->out, NULL, &err), -1);
     assert_int_equal (err.code, ERR_FULL);
     assert_non_null (strstr (err.text, "MB free"));
 }

@@ -101,7 +101,7 @@ static void assert_as_fresh (place_t *self)
     AUTO_FREE char *compare = mem_printf ("rsync -n --checksum -i -aHAX --delete '%s/' '%s/'", self->fresh, self->kept);
     char line [1000] = "";
     tree_remove (self->fresh);
-    assert_int_equal (checkout_context (self->depot, &root, self->fresh, NULL, &err), 0);
+    assert_int_equal (tree_check_out (self->depot, &root, self->fresh, NULL, &err), 0);
     assert_true (tree_equal (self->fresh, self->kept));
     if (system ("rsync --version > /dev/null 2>&1") != 0)
         return;
@@ -466,7 +466,7 @@ static void a_second_checkout_shares_blocks_with_the_first (void **state)
         .supply = self->supply, .root = &root, .folder = second, .before = before, .before_fd = fd
     };
     int rc = checkout_run (&settings, &stats, &err);
-    bool is_equal = rc == 0 && checkout_context (self->depot, &root, self->fresh, NULL, &err) == 0
+    bool is_equal = rc == 0 && tree_check_out (self->depot, &root, self->fresh, NULL, &err) == 0
                     && tree_equal (self->fresh, second);
     auto_close (&fd);
     fd = -1;

@@ -18,7 +18,6 @@
 #include "common/file.h"
 #include "transfers.h"
 #include "trees.h"
-#include "worker/checkout.h"
 
 /* -- there and back ------------------------------------------------------------------------------------------------ */
 
@@ -52,7 +51,7 @@ static void assert_arrives (farm_t *self, const char *folder)
     if (fetch_context (self->objects, self->cache, scan_root (scan), NULL, &fetched, &err) < 0)
         fail_msg ("%s", err.text);
     int64_t fetched_ms = clock_boot_ms ();
-    if (checkout_context (self->cache, scan_root (scan), self->out, NULL, &err) < 0)
+    if (tree_check_out (self->cache, scan_root (scan), self->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     print_message ("# %s: %llu files, %.1f MB; %llu objects, %.1f MB on the wire; sent in %.1f s, fetched in %.1f s, written in %.1f s\n",
                    folder, (unsigned long long) scan_files (scan), (double) scan_bytes (scan) / 1e6, (unsigned long long) sent.sent_objects,

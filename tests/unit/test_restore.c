@@ -16,7 +16,6 @@
 #include "common/pack.h"
 #include "transfers.h"
 #include "trees.h"
-#include "worker/checkout.h"
 #include "worker/restore.h"
 
 enum { SNIPPET = 32 };
@@ -123,7 +122,7 @@ static void assert_comes_back (farm_t *self, const char *damaged)
         give_back (self, &root);
     }
     assert_true (times > 0);
-    if (checkout_context (other, &root, self->out, NULL, &err) < 0)
+    if (tree_check_out (other, &root, self->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (self->context, self->out));
     tree_remove (self->out);

@@ -18,7 +18,6 @@
 #include "farmctl/stream.h"
 #include "transfers.h"
 #include "trees.h"
-#include "worker/checkout.h"
 #include "worker/storer.h"
 
 static void make_thousand (farm_t *self)
@@ -43,7 +42,7 @@ static void a_nasty_context_arrives_as_it_was (void **state)
     digest_t root = send_context (self, &sent);
     fetch (self, &root, &fetched);
     assert_int_equal (fetched.objects, sent.sent_objects);
-    if (checkout_context (self->cache, &root, self->out, NULL, &err) < 0)
+    if (tree_check_out (self->cache, &root, self->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (self->context, self->out));
 }
@@ -61,7 +60,7 @@ static void a_folder_of_many_names_arrives_as_it_was (void **state)
     }
     digest_t root = send_context (self, &sent);
     fetch (self, &root, &fetched);
-    if (checkout_context (self->cache, &root, self->out, NULL, &err) < 0)
+    if (tree_check_out (self->cache, &root, self->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (self->context, self->out));
 }
@@ -115,7 +114,7 @@ static void files_may_hold_what_folders_do (void **state)
     copy_listing (self, "few", "a", "z/z/a");
     digest_t root = send_context (self, &sent);
     fetch (self, &root, &fetched);
-    if (checkout_context (self->cache, &root, self->out, NULL, &err) < 0)
+    if (tree_check_out (self->cache, &root, self->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (self->context, self->out));
     copy_listing (self, "many", "b", "z/z/b");
@@ -188,7 +187,7 @@ static void a_change_is_one_question (void **state)
     assert_int_equal (sent.questions, 1);
     assert_int_equal (sent.sent_objects, 4);
     fetch (self, &root, &fetched);
-    if (checkout_context (self->cache, &root, self->out, NULL, NULL) < 0)
+    if (tree_check_out (self->cache, &root, self->out, NULL, NULL) < 0)
         fail ();
     assert_true (tree_equal (self->context, self->out));
 }
@@ -217,7 +216,7 @@ static void assert_is_there (farm_t *self, scan_t *scan)
     err_t err = { 0 };
     fetch_stats_t fetched;
     fetch (self, scan_root (scan), &fetched);
-    if (checkout_context (self->cache, scan_root (scan), self->out, NULL, &err) < 0)
+    if (tree_check_out (self->cache, scan_root (scan), self->out, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (tree_equal (self->context, self->out));
     tree_remove (self->out);
@@ -263,7 +262,7 @@ static void what_changes_behind_the_reading_is_not_missed (void **state)
     tree_file (self->context, "large", 5000000, 3, 0644);
     end_stream (self, scan, &sent);
     fetch (self, scan_root (scan), &fetched);
-    assert_int_equal (checkout_context (self->cache, scan_root (scan), self->out, NULL, &err), 0);
+    assert_int_equal (tree_check_out (self->cache, scan_root (scan), self->out, NULL, &err), 0);
     tree_file (self->context, "large", 5000000, 1, 0644);
     AUTO_FREE char *compare = mem_printf ("cmp '%s/large' '%s/large'", self->context, self->out);
     assert_int_equal (system (compare), 0);

@@ -98,6 +98,20 @@ digest_t send_context (farm_t *self, upload_stats_t *stats)
     return *scan_root (scan);
 }
 
+int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
+                   err_t *err)
+{
+    AUTO (supply) supply_t *supply = supply_new (depot);
+    return fetch_tree (objects, supply, root, is_cancelled, stats, err);
+}
+
+int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
+                   err_t *err)
+{
+    AUTO (supply) supply_t *supply = supply_new (depot);
+    return fetch_object (objects, supply, digest, is_cancelled, stats, err);
+}
+
 void fetch (farm_t *self, const digest_t *root, fetch_stats_t *stats)
 {
     err_t err = { 0 };

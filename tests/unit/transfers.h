@@ -30,6 +30,12 @@ void stop_service (farm_t *self);
 /* Send the farm's context whole; returns its root. */
 digest_t send_context (farm_t *self, upload_stats_t *stats);
 
+/* As fetch_tree and fetch_object, into a depot alone. */
+int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
+                   err_t *err);
+int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
+                   err_t *err);
+
 /* Bring a context into the worker's cache. */
 void fetch (farm_t *self, const digest_t *root, fetch_stats_t *stats);
 

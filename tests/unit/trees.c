@@ -12,6 +12,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
+#include "worker/checkout.h"
 
 char *tree_new (void)
 {
@@ -224,4 +225,13 @@ int tree_store (scan_t *scan, depot_t *depot, err_t *err)
         return -1;
     }
     return depot_commit (depot, err);
+}
+
+int tree_check_out (depot_t *depot, const digest_t *root, const char *folder, atomic_int *is_cancelled, err_t *err)
+{
+    AUTO (supply) supply_t *supply = supply_new (depot);
+    checkout_settings_t settings = {
+        .supply = supply, .root = root, .folder = folder, .before_fd = -1, .is_cancelled = is_cancelled
+    };
+    return checkout_run (&settings, NULL, err);
 }

@@ -2,6 +2,7 @@
 #ifndef FARM_TESTS_TREES_H
 #define FARM_TESTS_TREES_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "common/depot.h"
@@ -24,5 +25,8 @@ bool tree_equal (const char *a, const char *b);
 
 /* Put all objects of a scan into a depot, children first. */
 int tree_store (scan_t *scan, depot_t *depot, err_t *err);
+
+/* Write a context out of a depot into a new folder, as files. is_cancelled may be NULL. */
+int tree_check_out (depot_t *depot, const digest_t *root, const char *folder, atomic_int *is_cancelled, err_t *err);
 
 #endif
