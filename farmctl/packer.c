@@ -1,5 +1,6 @@
 /* packer.c - each thread fills a pack of its own, and puts it on a short shelf when it is full, from where the sender takes it. A
- * full shelf makes the threads wait, so memory does not grow with the context. */
+ * full shelf makes the threads wait, so memory does not grow with the context. Where the caller packs, nobody takes anything meanwhile,
+ * so the shelf grows. */
 #include "farmctl/packer.h"
 
 #include <pthread.h>
@@ -31,7 +32,7 @@ struct packer {
     crew_t *crew;                   /* NULL: the caller has packed */
     pthread_mutex_t lock;           /* for all below */
     pthread_cond_t changed;
-    pack_t shelf [SHELF_MAX];
+    pack_t *shelf;
     size_t shelved, packing;        /* packs there; threads that may bring more */
     bool is_ended, is_failed;
     err_t err;
@@ -53,10 +54,11 @@ void hand_wake (const hand_t *self)
 static bool shelve (packer_t *self, pack_t *pack)
 {
     pthread_mutex_lock (&self->lock);
-    while (self->shelved == SHELF_MAX && !self->is_ended)
+    while (self->crew && self->shelved >= SHELF_MAX && !self->is_ended)
         pthread_cond_wait (&self->changed, &self->lock);
     bool is_wanted = !self->is_ended && !self->is_failed;
     if (is_wanted) {
+        self->shelf = mem_resize (self->shelf, (self->shelved + 1) * sizeof *self->shelf);
         self->shelf [self->shelved++] = *pack;
         *pack = (pack_t) { .objects = 0 };
     }
@@ -147,6 +149,7 @@ void packer_destroy (packer_t **self_p)
     crew_destroy (&self->crew);
     for (size_t i = 0; i < self->shelved; i++)
         buffer_free (&self->shelf [i].body);
+    free (self->shelf);
     pthread_mutex_destroy (&self->lock);
     pthread_cond_destroy (&self->changed);
     auto_close (&self->fd);

@@ -19,7 +19,8 @@ bool hand_add (hand_t *self, object_kind kind, const digest_t *digest, const voi
 /* Have packer_fd become readable. */
 void hand_wake (const hand_t *self);
 
-/* Start one thread for each processor; is_little: do all of it now, in the caller's. argument is borrowed. */
+/* Start one thread for each processor; is_little: do all of it now, in the caller's, and keep it all
+ * in memory until it is taken. argument is borrowed. */
 packer_t *packer_new (packer_work *work, void *argument, bool is_little);
 /* Also before the end: then hand_add says so. Waits for the threads. */
 void packer_destroy (packer_t **self);

@@ -183,7 +183,7 @@ typedef struct {
     const scan_t *scan;
     const scan_object_t **objects;
     size_t count;
-    uint64_t bytes;
+    uint64_t bytes;             /* in packs, uncompressed */
     atomic_size_t next;
 } rest_t;
 
@@ -208,7 +208,7 @@ static void find_rest (upload_t *self, rest_t *rest)
     for (size_t i = 0; i < self->count; i++)
         if (self->items [i].is_missing && self->items [i].object.kind == OBJECT_CONTENT) {
             rest->objects [rest->count++] = &self->items [i].object;
-            rest->bytes += self->items [i].object.size_bytes;
+            rest->bytes += PACK_RECORD_HEAD + self->items [i].object.size_bytes;
             self->items [i].is_missing = false;
         }
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/pack.h"
+#include "farmctl/packer.h"
 #include "farmctl/stream.h"
 #include "transfers.h"
 #include "trees.h"
@@ -190,6 +192,38 @@ static void a_change_is_one_question (void **state)
     if (tree_check_out (self->cache, &root, self->out, NULL, NULL) < 0)
         fail ();
     assert_true (tree_equal (self->context, self->out));
+}
+
+/* -- packing ---------------------------------------------------------------------------------------------------- */
+
+enum { MANY_PACKS = 40 };
+
+static int make_packs (void *argument, hand_t *hand, err_t *err)
+{
+    (void) err;
+    const uint8_t *bytes = argument;
+    digest_t digest = digest_of (bytes, OBJECT_MAX);
+    for (int i = 0; i < MANY_PACKS; i++)
+        assert_true (hand_add (hand, OBJECT_CONTENT, &digest, bytes, OBJECT_MAX));
+    return 0;
+}
+
+/* As for 65,000 files of a few bytes: hardly any content, but more packs than a full shelf. */
+static void a_caller_that_packs_does_not_wait_for_itself (void **state)
+{
+    (void) state;
+    AUTO_FREE uint8_t *bytes = mem_alloc (OBJECT_MAX);
+    AUTO_BUFFER buffer_t pack = { 0 };
+    uint64_t objects, all = 0;
+    randombytes_buf (bytes, OBJECT_MAX);
+    alarm (20);
+    packer_t *packer = packer_new (make_packs, bytes, true);
+    alarm (0);
+    while (packer_take (packer, &pack, &objects, NULL) == 1)
+        all += objects;
+    assert_true (packer_is_done (packer));
+    assert_int_equal (all, MANY_PACKS);
+    packer_destroy (&packer);
 }
 
 /* -- sent while it is read -------------------------------------------------------------------------------------- */
@@ -553,6 +587,7 @@ int main (void)
         TEST (an_unchanged_context_is_one_question),
         TEST (one_changed_file_of_a_thousand_is_a_few_objects),
         TEST (a_change_is_one_question),
+        cmocka_unit_test (a_caller_that_packs_does_not_wait_for_itself),
         TEST (a_large_context_is_sent_while_it_is_read),
         TEST (what_changes_behind_the_reading_is_not_missed),
         TEST (a_small_context_is_read_before_it_is_sent),
