@@ -205,7 +205,16 @@ static void complete_spec (submission_t *self)
 /* What the coordinator's depot has lost meanwhile is sent again. */
 static int send_again (void *argument, err_t *err)
 {
-    return upload (argument, err);
+    submission_t *self = argument;
+    upload_stats_t before = self->stats;
+    int64_t start_ms = clock_boot_ms ();
+    if (upload (self, err) < 0)
+        return -1;
+    uint64_t objects = self->stats.sent_objects - before.sent_objects;
+    output_note ("the coordinator no longer had all of the context: sent %s object%s again, %s in %s", output_count (objects),
+                 objects == 1 ? "" : "s", output_bytes (self->stats.sent_bytes - before.sent_bytes),
+                 output_duration (clock_boot_ms () - start_ms));
+    return 0;
 }
 
 /* -- the verb ---------------------------------------------------------------------------------------------------------- */
