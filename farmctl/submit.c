@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "farmctl/ignore.h"
 #include "farmctl/interrupt.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
@@ -91,19 +92,6 @@ static int read_dockerfile (submission_t *self, err_t *err)
         return err_set (err, ERR_USAGE, "the Dockerfile %s is empty",
                         self->dockerfile_path ? self->dockerfile_path : "on standard input");
     return 0;
-}
-
-/* <Dockerfile>.dockerignore goes before the context's own. */
-static void find_ignore_file (submission_t *self)
-{
-    if (self->dockerfile_path)
-        self->ignore_path = mem_printf ("%s.dockerignore", self->dockerfile_path);
-    if (self->ignore_path && file_exists (self->ignore_path))
-        return;
-    free (self->ignore_path);
-    self->ignore_path = file_join (self->options.context, ".dockerignore");
-    if (!file_exists (self->ignore_path))
-        auto_free (&self->ignore_path);
 }
 
 /* NULL: the whole context is sent. */
@@ -224,9 +212,9 @@ static int prepare (submission_t *self, int argc, char **argv, err_t *err)
     if (submit_options_read (&self->options, argc, argv, err) < 0)
         return -1;
     output_set_quiet (self->options.after.is_quiet);
-    if (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0)
+    if (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0
+        || ignore_find (self->options.context, self->dockerfile_path, &self->ignore_path, err) < 0)
         return -1;
-    find_ignore_file (self);
     self->client = client_new (err);
     return self->client ? 0 : -1;
 }
