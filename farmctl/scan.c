@@ -48,7 +48,6 @@ int scan_names (scan_t **out, const char *folder, const char *ignore_path, const
 static void close_file (scan_t *self, node_t *node)
 {
     self->files++;
-    self->files_read += !node->is_known;
     self->bytes += node->content.size_bytes;
     if (node->chunk_count)
         lists_close (node);
@@ -131,11 +130,6 @@ uint64_t scan_files (const scan_t *self)
 uint64_t scan_bytes (const scan_t *self)
 {
     return self->bytes;
-}
-
-uint64_t scan_files_read (const scan_t *self)
-{
-    return self->files_read;
 }
 
 void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files)

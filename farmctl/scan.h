@@ -34,7 +34,6 @@ void scan_destroy (scan_t **self);
 const digest_t *scan_root (const scan_t *self);
 uint64_t scan_files (const scan_t *self);
 uint64_t scan_bytes (const scan_t *self);
-uint64_t scan_files_read (const scan_t *self);      /* of them, opened and read */
 
 /* Left out because nothing reads it: folders, not counting what is in them, and files. 0 and 0 for a context that is whole. */
 void scan_unread (const scan_t *self, uint64_t *folders, uint64_t *files);

@@ -10,7 +10,7 @@ struct scan {
     walk_t *walk;
     stat_cache_t *cache;        /* NULL for none */
     digest_t root;
-    uint64_t files, files_read, bytes;
+    uint64_t files, bytes;
     bool has_streamed;
 };
 

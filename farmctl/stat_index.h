@@ -16,7 +16,7 @@
 
 #include "farmctl/walk.h"
 
-enum { STAT_INDEX_MAX = 256 * 1024 * 1024, STAT_NO_NODE = UINT32_MAX };
+enum { STAT_INDEX_MAX = 256 * 1024 * 1024 };
 
 typedef struct {
     tree_kind kind;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "farmctl/scan_private.h"
 #include "farmctl/stat_cache.h"
 #include "farmctl/stat_index.h"
 #include "trees.h"
@@ -47,6 +48,14 @@ static void wait_a_tick (void)
     usleep (60000);
 }
 
+static uint64_t count_read (const scan_t *scan)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < scan->walk->count; i++)
+        count += scan->walk->nodes [i].kind == TREE_FILE && !scan->walk->nodes [i].is_known;
+    return count;
+}
+
 /* The root; *read gets how many files were opened. With the cache the root is the same as without. */
 static digest_t scan (const place_t *self, uint64_t *read)
 {
@@ -56,8 +65,8 @@ static digest_t scan (const place_t *self, uint64_t *read)
     ||  scan_context (&plain, self->context, NULL, &err) < 0)
         fail_msg ("%s", err.text);
     assert_true (digest_equal (scan_root (cached), scan_root (plain)));
-    assert_int_equal (scan_files_read (plain), scan_files (plain));
-    *read = scan_files_read (cached);
+    assert_int_equal (count_read (plain), scan_files (plain));
+    *read = count_read (cached);
     return *scan_root (cached);
 }
 
