@@ -11,7 +11,7 @@
 #include "coordinator/outcome.h"
 #include "coordinator/queue.h"
 
-enum { JOBS_MAX = 64, ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: something is wrong for good */
+enum { ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: something is wrong for good */
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
@@ -138,8 +138,8 @@ static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_
 
 int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err)
 {
-    AUTO_FREE job_t *jobs = mem_alloc (JOBS_MAX * sizeof *jobs);
-    int count = jobs_load_live (self, build, jobs, JOBS_MAX, err);
+    AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
+    int count = jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err);
     for (int i = 0; i < count; i++)
         if (cancel_one (self, &jobs [i], cause, err) < 0)
             return -1;

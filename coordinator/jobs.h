@@ -4,6 +4,8 @@
 
 #include "coordinator/engine_private.h"
 
+enum { JOBS_OF_BUILD_MAX = 64 };    /* schema/messages.json has 32 platforms at most */
+
 typedef struct {
     int64_t id, build, attempt;     /* attempt: the last one's number, 0 before the first */
     int64_t principal;              /* who submitted it */

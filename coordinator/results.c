@@ -7,8 +7,6 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 
-enum { JOBS_OF_BUILD_MAX = 64 };
-
 /* -- keys ------------------------------------------------------------------------------------------------------- */
 
 static void copy_field (json_t *to, const json_t *spec, const char *name)

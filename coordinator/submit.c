@@ -12,7 +12,7 @@
 #include "coordinator/spec.h"
 #include "coordinator/waiting.h"
 
-enum { QUEUE_TIMEOUT_MS = 600000, JOBS_OF_BUILD_MAX = 64 };
+enum { QUEUE_TIMEOUT_MS = 600000 };
 
 /* 0 when the principal has not asked this before. */
 static int find_request (engine_t *self, const event_t *event, int64_t *id, err_t *err)
