@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum { LONG_FOLDER_MAX = 64 * 1024 * 1024 };        /* bytes of a listing that is cut: about 700,000 entries */
-
 /* What an attempt to read bytes as something came to. */
 typedef enum { FAILED = -1, IT_IS_NOT, IT_IS_OPEN, IT_IS } finding_t;
 
@@ -128,22 +126,9 @@ static finding_t examine_list (depot_t *self, const void *data, size_t size, nat
     return IT_IS;
 }
 
-/* Append the content below a list to out; stops early, with 0, once it has at_most bytes. */
-static int assemble (depot_t *self, const void *list, size_t size, int level, size_t at_most, buffer_t *out, err_t *err)
+static int read_object (void *argument, const digest_t *digest, buffer_t *out, err_t *err)
 {
-    ssize_t count = list_count (size, err);
-    for (ssize_t i = 0; i < count && out->size < at_most; i++) {
-        list_item_t item;
-        AUTO_BUFFER buffer_t object = { 0 };
-        list_read_item (list, (size_t) i, &item);
-        if (depot_get (self, &item.digest, &object, NULL, err) < 0)
-            return -1;
-        if (level <= 1)
-            buffer_append (out, object.data, object.size);
-        else if (assemble (self, object.data, object.size, level - 1, at_most, out, err) < 0)
-            return -1;
-    }
-    return count < 0 ? -1 : 0;
+    return depot_get (argument, digest, out, NULL, err);
 }
 
 /* Is a list's content a listing? Nearly always the first entry says no, so the first chunk alone is read before the rest. */
@@ -152,15 +137,15 @@ static finding_t examine_long_folder (depot_t *self, const void *data, size_t si
     AUTO_BUFFER buffer_t listing = { 0 };
     tree_reader_t reader;
     tree_entry_t entry;
-    if (nature->content_bytes <= OBJECT_MAX || nature->content_bytes > LONG_FOLDER_MAX)
+    if (nature->content_bytes <= OBJECT_MAX || nature->content_bytes > TREE_LISTING_MAX)
         return IT_IS_NOT;
-    if (assemble (self, data, size, nature->level, 1, &listing, err) < 0)
+    if (list_assemble (data, size, nature->level, 1, read_object, self, &listing, err) < 0)
         return FAILED;
     tree_reader_init (&reader, listing.data, listing.size, 0);
     if (tree_read_entry (&reader, &entry, NULL) != 1)
         return IT_IS_NOT;
     buffer_clear (&listing);
-    if (assemble (self, data, size, nature->level, SIZE_MAX, &listing, err) < 0)
+    if (list_assemble (data, size, nature->level, SIZE_MAX, read_object, self, &listing, err) < 0)
         return FAILED;
     return examine_listing (self, listing.data, listing.size, 0, nature, err);
 }

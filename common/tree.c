@@ -192,3 +192,38 @@ void list_read_item (const void *data, size_t index, list_item_t *item)
     item->size_bytes = (uint32_t) at [0] << 24 | (uint32_t) at [1] << 16 | (uint32_t) at [2] << 8 | at [3];
     memcpy (item->digest.bytes, at + 4, DIGEST_SIZE);
 }
+
+int list_assemble (const void *list, size_t size, int level, size_t at_most, object_read_fn *read, void *argument, buffer_t *out,
+                   err_t *err)
+{
+    ssize_t count = list_count (size, err);
+    for (ssize_t i = 0; i < count && out->size < at_most; i++) {
+        list_item_t item;
+        AUTO_BUFFER buffer_t object = { 0 };
+        list_read_item (list, (size_t) i, &item);
+        if (read (argument, &item.digest, &object, err) < 0)
+            return -1;
+        if (level <= 1)
+            buffer_append (out, object.data, object.size);
+        else if (list_assemble (object.data, object.size, level - 1, at_most, read, argument, out, err) < 0)
+            return -1;
+    }
+    return count < 0 ? -1 : 0;
+}
+
+int list_assemble_listing (const void *list, size_t size, int level, object_read_fn *read, void *argument, buffer_t *out, err_t *err)
+{
+    if (list_assemble (list, size, level, (size_t) TREE_LISTING_MAX + 1, read, argument, out, err) < 0)
+        return -1;
+    return out->size > TREE_LISTING_MAX ? err_set (err, ERR_PROTOCOL, "a folder of the context has too many entries") : 0;
+}
+
+object_kind tree_object_of (const tree_entry_t *entry)
+{
+    return entry->content.level ? OBJECT_LIST : entry->kind == TREE_FOLDER ? OBJECT_FOLDER : OBJECT_CONTENT;
+}
+
+object_kind list_object_of (int level)
+{
+    return level > 1 ? OBJECT_LIST : OBJECT_CONTENT;
+}

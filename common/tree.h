@@ -25,6 +25,7 @@ enum {
     TREE_TARGET_MAX = 4095,
     TREE_DEPTH_MAX = 128,           /* folders above a file */
     TREE_LEVEL_MAX = 3,             /* 7,281 ^ 3 chunks: more than any disk */
+    TREE_LISTING_MAX = 64 * 1024 * 1024,    /* bytes of a listing that is cut: about 700,000 entries */
 };
 
 /* What an object is; a store must know to check that what it names is there too. */
@@ -79,5 +80,17 @@ void list_write_item (buffer_t *list, const list_item_t *item);
 /* The number of items, or -1 with ERR_PROTOCOL when size is no multiple of an item. */
 ssize_t list_count (size_t size, err_t *err);
 void list_read_item (const void *data, size_t index, list_item_t *item);
+
+/* Gives an object's bytes: out is empty before. */
+typedef int (object_read_fn) (void *argument, const digest_t *digest, buffer_t *out, err_t *err);
+/* Append the content below a list of this level to out; stops early, with 0, once out has at_most bytes. */
+int list_assemble (const void *list, size_t size, int level, size_t at_most, object_read_fn *read, void *argument, buffer_t *out,
+                   err_t *err);
+/* The same of a listing that is cut: ERR_PROTOCOL when it has more than TREE_LISTING_MAX bytes. */
+int list_assemble_listing (const void *list, size_t size, int level, object_read_fn *read, void *argument, buffer_t *out, err_t *err);
+
+/* What the object is that an entry (no link), or an item of a list of this level, names. */
+object_kind tree_object_of (const tree_entry_t *entry);
+object_kind list_object_of (int level);
 
 #endif

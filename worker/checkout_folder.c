@@ -12,7 +12,7 @@
 #include "common/file.h"
 #include "worker/checkout_private.h"
 
-enum { LONG_LISTING_MAX = 64 * 1024 * 1024, OPEN_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+enum { OPEN_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
 folder_t *folder_new (checkout_t *all, folder_t *parent, const item_t *item, size_t place)
 {
@@ -120,7 +120,7 @@ static void open_before (const checkout_t *all, folder_t *self)
 static int read_listing (hand_t *hand, folder_t *self, err_t *err)
 {
     const content_t *content = &self->entry.content, *before = &self->content_before;
-    if (content->size_bytes > LONG_LISTING_MAX)
+    if (content->size_bytes > TREE_LISTING_MAX)
         return err_set (err, ERR_PROTOCOL, "a folder's listing is too long");
     if (self->has_before && record_read (hand->all->settings->before, self->block_before, &self->block, err) < 0)
         return -1;

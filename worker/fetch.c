@@ -16,7 +16,7 @@
 
 enum {
     HELD_MAX = 256 * 1024 * 1024,               /* bytes of folders and lists: a few million files */
-    LISTING_MAX = 64 * 1024 * 1024, DEPTH_MAX = 1024,
+    DEPTH_MAX = 1024,
     QUEUE_OBJECTS = 8192                        /* of content, put into the queue at a time */
 };
 
@@ -114,10 +114,10 @@ static int name_entry (fetch_t *self, size_t parent, const tree_entry_t *entry, 
     bool is_folder = entry->kind == TREE_FOLDER;
     if (entry->kind == TREE_LINK)
         return 0;
-    if (is_folder && content->size_bytes > LISTING_MAX)
+    if (is_folder && content->size_bytes > TREE_LISTING_MAX)
         return err_set (err, ERR_PROTOCOL, "a folder of the context has too many entries");
     item_t item = { .digest = content->digest, .level = content->level };
-    item.kind = content->level ? OBJECT_LIST : is_folder ? OBJECT_FOLDER : OBJECT_CONTENT;
+    item.kind = tree_object_of (entry);
     uint64_t size = content->level ? content->size_bytes / 1024 : content->size_bytes;
     item.size_bytes = size < OBJECT_MAX ? (uint32_t) size : OBJECT_MAX;
     item.is_listing = content->level && is_folder;
@@ -144,7 +144,7 @@ static int name_list (fetch_t *self, size_t parent, err_t *err)
         list_item_t line;
         list_read_item (list.body->data, (size_t) i, &line);
         item_t item = { .digest = line.digest, .size_bytes = line.size_bytes, .is_listing = list.is_listing };
-        item.kind = list.level > 1 ? OBJECT_LIST : OBJECT_CONTENT;
+        item.kind = list_object_of (list.level);
         item.level = (uint8_t) (list.level - 1);
         item.is_resolved = true;        /* only the top of a listing is read whole */
         if (name_item (self, parent, &item, err) < 0)
@@ -180,33 +180,15 @@ static int take_held (fetch_t *self, size_t at, const arrival_t *object, err_t *
 }
 
 /* The bytes of an object that is held, or that the depot had all along. */
-static int read_object (fetch_t *self, const digest_t *digest, buffer_t *out, err_t *err)
+static int read_object (void *argument, const digest_t *digest, buffer_t *out, err_t *err)
 {
+    const fetch_t *self = argument;
     int64_t at = digest_map_find (&self->by_digest, digest);
     const body_t *body = at < 0 ? NULL : self->items [at].body;
     if (!body || !body->data)
         return depot_get (self->depot, digest, out, NULL, err);
     buffer_append (out, body->data, body->data_size);
     return 0;
-}
-
-static int assemble (fetch_t *self, const digest_t *digest, int level, buffer_t *out, err_t *err)
-{
-    AUTO_BUFFER buffer_t object = { 0 };
-    if (read_object (self, digest, &object, err) < 0)
-        return -1;
-    if (level == 0) {
-        buffer_append (out, object.data, object.size);
-        return out->size > LISTING_MAX ? err_set (err, ERR_PROTOCOL, "a folder of the context has too many entries") : 0;
-    }
-    ssize_t count = list_count (object.size, err);
-    for (ssize_t i = 0; i < count; i++) {
-        list_item_t line;
-        list_read_item (object.data, (size_t) i, &line);
-        if (assemble (self, &line.digest, level - 1, out, err) < 0)
-            return -1;
-    }
-    return count < 0 ? -1 : 0;
 }
 
 /* Read the long listings whose pieces are all here, which may name more. */
@@ -219,7 +201,7 @@ static int resolve_listings (fetch_t *self, err_t *err)
         if (item->kind != OBJECT_LIST || !item->is_listing || item->is_resolved || !item->body || !item->body->data)
             continue;
         item->is_resolved = true;
-        if (assemble (self, &item->digest, item->level, &listing, err) < 0
+        if (list_assemble_listing (item->body->data, item->body->data_size, item->level, read_object, self, &listing, err) < 0
         ||  name_entries (self, i, listing.data, listing.size, 0, err) < 0)
             return -1;
     }

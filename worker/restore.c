@@ -9,7 +9,7 @@
 #include "common/msg.h"
 #include "common/pack.h"
 
-enum { QUESTION_MAX = 8192, REPEAT_MS = 10000, SILENCE_MS = 60000, LOOK_MS = 100, DEPTH_MAX = 256, LISTING_MAX = 64 * 1024 * 1024 };
+enum { QUESTION_MAX = 8192, REPEAT_MS = 10000, SILENCE_MS = 60000, LOOK_MS = 100, DEPTH_MAX = 256 };
 
 typedef struct {
     depot_t *depot;
@@ -138,11 +138,10 @@ static int put (restore_t *self, const part_t *part, const buffer_t *data, err_t
 
 static void add_entry (const tree_entry_t *entry, buffer_t *out)
 {
-    part_t part = { .digest = entry->content.digest, .level = entry->content.level };
+    part_t part = { .digest = entry->content.digest, .level = entry->content.level, .kind = tree_object_of (entry) };
     if (entry->kind == TREE_LINK)
         return;
     part.is_listing = part.level && entry->kind == TREE_FOLDER;
-    part.kind = part.level ? OBJECT_LIST : entry->kind == TREE_FOLDER ? OBJECT_FOLDER : OBJECT_CONTENT;
     buffer_append (out, &part, sizeof part);
 }
 
@@ -163,29 +162,15 @@ static int add_items (const buffer_t *list, uint8_t level, buffer_t *out, err_t 
     for (ssize_t i = 0; i < count; i++) {
         list_item_t item;
         list_read_item (list->data, (size_t) i, &item);
-        part_t part = { .digest = item.digest, .kind = level > 1 ? OBJECT_LIST : OBJECT_CONTENT, .level = (uint8_t) (level > 1 ? level - 1 : 0) };
+        part_t part = { .digest = item.digest, .kind = list_object_of (level), .level = (uint8_t) (level > 1 ? level - 1 : 0) };
         buffer_append (out, &part, sizeof part);
     }
     return count < 0 ? -1 : 0;
 }
 
-/* The content below a list. */
-static int assemble (restore_t *self, const buffer_t *list, uint8_t level, buffer_t *out, err_t *err)
+static int read_object (void *argument, const digest_t *digest, buffer_t *out, err_t *err)
 {
-    ssize_t count = list_count (list->size, err);
-    for (ssize_t i = 0; i < count; i++) {
-        list_item_t item;
-        AUTO_BUFFER buffer_t object = { 0 };
-        list_read_item (list->data, (size_t) i, &item);
-        if (depot_get (self->depot, &item.digest, &object, NULL, err) < 0
-        ||  (level > 1 && assemble (self, &object, (uint8_t) (level - 1), out, err) < 0))
-            return -1;
-        if (level <= 1)
-            buffer_append (out, object.data, object.size);
-        if (out->size > LISTING_MAX)
-            return err_set (err, ERR_PROTOCOL, "a folder of the context has too many entries");
-    }
-    return count < 0 ? -1 : 0;
+    return depot_get (argument, digest, out, NULL, err);
 }
 
 static int find_children (restore_t *self, const part_t *part, const buffer_t *data, buffer_t *out, err_t *err)
@@ -199,7 +184,9 @@ static int find_children (restore_t *self, const part_t *part, const buffer_t *d
         return -1;
     if (!part->is_listing)
         return 0;
-    return assemble (self, data, part->level, &listing, err) < 0 ? -1 : add_entries (&listing, false, out, err);
+    if (list_assemble_listing (data->data, data->size, part->level, read_object, self->depot, &listing, err) < 0)
+        return -1;
+    return add_entries (&listing, false, out, err);
 }
 
 /* -- the whole -------------------------------------------------------------------------------------------------- */
