@@ -9,6 +9,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
+#include "tests/lib/chance.h"
 
 enum { FILES_MAX = 8, SECTOR = 512 };
 
@@ -178,10 +179,7 @@ void disk_leave (void)
 
 static uint64_t draw (uint64_t *random, uint64_t below)
 {
-    uint64_t z = (*random += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return (z ^ (z >> 31)) % below;
+    return chance_next (random) % below;
 }
 
 static void set_size (buffer_t *content, size_t size)

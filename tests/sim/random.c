@@ -1,12 +1,12 @@
-/* random.c - see sim.h: splitmix64, from the seed. */
+/* random.c - see sim.h: from the seed. */
 #include "sim.h"
+
+#include "tests/lib/chance.h"
 
 uint64_t draw (world_t *self, uint64_t below)
 {
-    uint64_t z = (self->random += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return below ? (z ^ (z >> 31)) % below : 0;
+    uint64_t number = chance_next (&self->random);
+    return below ? number % below : 0;
 }
 
 int64_t draw_ms (world_t *self, int64_t below)

@@ -9,6 +9,7 @@
 
 #include "common/mem.h"
 #include "disk.h"
+#include "tests/lib/chance.h"
 
 enum { CALM_MS = 2 * 3600 * 1000, STORM_MIN = 2000, STORM_MORE = 8000, TICKS_MAX = 100000 };
 
@@ -141,7 +142,7 @@ static void calm (world_t *self)
 
 void world_run (world_t *self, uint64_t seed, bool is_traced)
 {
-    *self = (world_t) { .seed = seed, .random = seed * 0x9e3779b97f4a7c15U + 1, .now = 1000000, .is_traced = is_traced,
+    *self = (world_t) { .seed = seed, .random = seed * CHANCE_STEP + 1, .now = 1000000, .is_traced = is_traced,
                         .is_strict = seed % 8 == 0, .inbox.due = INT64_MAX };
     disk_restore ();
     draw_settings (self);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "tests/lib/chance.h"
 
 int depots_setup (void **state)
 {
@@ -80,16 +81,12 @@ int put_buffer (depot_t *depot, object_kind kind, const buffer_t *data, err_t *e
     return put_one (depot, kind, data->data, data->size, err);
 }
 
-/* splitmix64 */
 void noise (buffer_t *out, size_t size, uint64_t seed)
 {
     buffer_clear (out);
     buffer_reserve (out, size);
     while (out->size < size) {
-        uint64_t z = (seed += 0x9e3779b97f4a7c15U);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-        z ^= z >> 31;
+        uint64_t z = chance_next (&seed);
         buffer_append (out, &z, size - out->size < sizeof z ? size - out->size : sizeof z);
     }
 }
