@@ -13,6 +13,7 @@ board_t *board_of_name (engine_t *self, const char *name);
 /* The entry of board->platforms, -1 where it cannot run it. */
 int board_platform (const board_t *self, const char *platform);
 
+bool board_is_quarantined (const engine_t *self, const board_t *board);
 /* It takes jobs, if not at once then when a slot is free. */
 bool board_is_open (const engine_t *self, const board_t *board);
 
@@ -24,6 +25,9 @@ void boards_clear (engine_t *self);
  * anew and its former key is not there. ERR_DENIED when the name is another's. A forgotten one is known again. *is_same: it is
  * the instance that spoke last. */
 int board_register (engine_t *self, const event_t *event, board_t **out, bool *is_same, err_t *err);
+
+/* Make memory agree with its row, which was changed. */
+int board_read_again (engine_t *self, board_t *board, err_t *err);
 
 /* It was heard of now. */
 int board_see (engine_t *self, board_t *board, err_t *err);
@@ -43,6 +47,7 @@ int board_order (engine_t *self, board_t *board, board_mode mode, const json_t *
 
 /* Names of modes: "active", "draining", "paused", "forgotten"; MODES for none of them. */
 board_mode board_mode_of (const char *name);
+const char *board_mode_name (board_mode mode);
 /* How it is, in one word: a mode that is not active, or "lost", "quarantined", "unfit", "online". */
 const char *board_state (const engine_t *self, const board_t *board);
 
