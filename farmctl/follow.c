@@ -89,9 +89,10 @@ static char *describe (const json_t *job)
     if (streq (state, "fetching"))
         return mem_printf ("fetching the context on %s%s", worker, emulated);
     if (streq (state, "done") && track_int (job, "from_build"))
-        return mem_printf ("unchanged, from build %lld: %s", (long long) track_int (job, "from_build"), track_text (job, "digest"));
+        return mem_printf ("unchanged, from build %lld%s: %s", (long long) track_int (job, "from_build"), emulated,
+                           track_text (job, "digest"));
     if (streq (state, "done"))
-        return mem_printf ("done %s", track_text (job, "digest"));
+        return mem_printf ("done%s %s", emulated, track_text (job, "digest"));
     if (streq (state, "verifying") && track_int (job, "from_build"))
         return mem_printf ("known from build %lld, looking whether it still holds", (long long) track_int (job, "from_build"));
     if (streq (state, "building") || streq (state, "pushing"))
@@ -203,15 +204,20 @@ static const json_t *first_failed (const json_t *build)
     return NULL;
 }
 
+/* A job that no builder began has no log. */
 static void show_failed_jobs (follower_t *self, const json_t *build, const char *told)
 {
     size_t i;
     json_t *job;
-    json_array_foreach (json_object_get (build, "jobs"), i, job)
+    bool has_log = false;
+    json_array_foreach (json_object_get (build, "jobs"), i, job) {
+        has_log = has_log || last_attempt (job);
         if (streq (track_text (job, "state"), "failed"))
             show_failed_job (self, job, told);
+    }
     fputc ('\n', stderr);
-    output_note ("farmctl logs %lld shows all that the builders said", (long long) track_int (build, "id"));
+    if (has_log)
+        output_note ("farmctl logs %lld shows all that the builders said", (long long) track_int (build, "id"));
 }
 
 /* A build's own reason may be missing or short: the first failed job's stands in. */

@@ -58,7 +58,7 @@ static int wait_for_end (client_t *client, const char *name, json_t **worker, er
     return 0;
 }
 
-/* mode: what the verb makes of the worker; done: how that reads. */
+/* mode: what the verb makes of the worker; done: how that reads, when it was not waited for its end. */
 static int order (int argc, char **argv, const char *mode, const char *done, err_t *err)
 {
     const char *comment = NULL;
@@ -80,7 +80,7 @@ static int order (int argc, char **argv, const char *mode, const char *done, err
     interrupt_catch ();
     if (waits && wait_for_end (client, argv [1], &worker, err) < 0)
         return -1;
-    output_note ("worker %s %s", argv [1], done);
+    output_note ("worker %s %s", argv [1], waits ? "is drained" : done);
     return output_is_json () ? output_json (json_incref (worker), err) : 0;
 }
 

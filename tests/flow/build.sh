@@ -305,7 +305,11 @@ people_can_read ()
     expect_text "$work/out" "published" "$native"
     run 0 farmctl worker ls
     expect_text "$work/out" "worker-$native_name" "$native"
-    [ ! -e "$farm/worker-$foreign_name.pid" ] || expect_text "$work/out" "emulated"
+    if [ -e "$farm/worker-$foreign_name.pid" ]; then
+        expect_text "$work/out" "emulated"
+        run 0 farmctl wait 1
+        expect_text "$work/err" "done (emulated) sha256:"
+    fi
     run 0 farmctl inspect 1
     expect_text "$work/out" "published"
     run 0 farmctl logs 1

@@ -74,6 +74,7 @@ drained ()
     wait_said "$id" "slow begins"
     expect "works on" "$(worker_field attic '.tasks[0].build')" "$id"
     run 0 farmctl worker drain attic --wait --comment "to be moved"
+    grep -qx "worker attic is drained" "$work/err"
     expect "slots taken" "$(worker_field attic .busy)" 0
     wait_state "$id" published
     background_end attic
@@ -106,6 +107,7 @@ out_of_time ()
     run 4 farmctl submit --platform linux/riscv64 --queue-timeout 2 -t "$REGISTRY/workers:waiting" "$(slow_context waiting 0)"
     expect_text "$work/err" "it will wait for 2.0 s at most: no worker for linux/riscv64"
     expect_text "$work/err" "the workers run"
+    expect_no_text "$work/err" "farmctl logs"
 }
 check "a build that no worker takes says so, and fails after its time" out_of_time
 
