@@ -915,6 +915,32 @@ static void a_build_that_ended_long_ago_is_forgotten (void **state)
     assert_true (farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app") > late);
 }
 
+static int64_t last_event (farm_t *farm, int64_t build)
+{
+    farm_say (farm, "events", 1, farm->viewer, json_pack ("{s:I}", "build", (json_int_t) build));
+    const json_t *events = json_object_get (farm_sent (farm, 1, "event-list"), "events");
+    return json_integer_value (json_object_get (json_array_get (events, json_array_size (events) - 1), "id"));
+}
+
+/* Who follows events goes on behind a number, also over a time in which all of them were forgotten. */
+static void the_number_of_an_event_is_never_given_again (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    farm->settings.build_keep_ms = 3600000;
+    farm_reopen (farm);
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    int64_t first = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    assert_true (worker_fail (farm, &amd, worker_task (farm, &amd), "build"));
+    int64_t last = last_event (farm, first);
+    farm_pass (farm, 3 * 3600000);
+    SAYS (farm, first, "state", "");
+    farm_reopen (farm);
+    int64_t second = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    farm_cancel (farm, farm->ann, second);
+    assert_true (last_event (farm, second) > last);
+}
+
 /* Ten attempts of each of 32 jobs. */
 static void a_build_of_many_attempts_is_shown_within_64_kib (void **state)
 {
@@ -1018,6 +1044,7 @@ int main (void)
         TEST (the_largest_build_is_shown_within_64_kib),
         TEST (each_change_of_state_is_told),
         TEST (a_build_that_ended_long_ago_is_forgotten),
+        TEST (the_number_of_an_event_is_never_given_again),
         TEST (a_build_of_many_attempts_is_shown_within_64_kib),
         TEST (a_build_of_many_loud_attempts_is_shown_within_64_kib),
     };

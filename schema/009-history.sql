@@ -1,0 +1,16 @@
+-- An event's number is never given again, also after the last ones were forgotten: whoever follows them goes on behind a number.
+
+CREATE TABLE numbered_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms INTEGER NOT NULL,
+    build INTEGER NOT NULL REFERENCES builds (id),
+    job INTEGER REFERENCES jobs (id),
+    attempt INTEGER,
+    from_state TEXT NOT NULL,
+    to_state TEXT NOT NULL,
+    cause TEXT NOT NULL
+) STRICT;
+INSERT INTO numbered_events SELECT id, at_ms, build, job, attempt, from_state, to_state, cause FROM events;
+DROP TABLE events;
+ALTER TABLE numbered_events RENAME TO events;
+CREATE INDEX events_build ON events (build);
