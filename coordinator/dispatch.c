@@ -6,9 +6,9 @@
 #include "coordinator/engine_private.h"
 #include "coordinator/orders.h"
 #include "coordinator/principals.h"
+#include "coordinator/published.h"
 #include "coordinator/restores.h"
 #include "coordinator/submit.h"
-#include "coordinator/tags.h"
 #include "coordinator/view.h"
 #include "coordinator/workers.h"
 
@@ -44,7 +44,7 @@ static const struct {
     { "lost", OWN, restores_on_lost },
     { "tick", OWN, workers_on_tick },
     { "verified", OWN, attempts_on_verified },
-    { "published", OWN, tags_on_published },
+    { "published", OWN, published_on_published },
 };
 
 static unsigned role_named (const char *name)

@@ -315,10 +315,10 @@ static int end_rests (engine_t *self, err_t *err)
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-/* Whatever was being published when the last run ended is done again at the first tick. */
+/* Whatever was being published when the last run ended is done again at the first tick. How far it came nobody knows. */
 static int take_up (engine_t *self, err_t *err)
 {
-    query_t reset = db_query (self->db, "UPDATE outbox SET is_handed_out = 0 WHERE is_handed_out");
+    query_t reset = db_query (self->db, "UPDATE outbox SET is_handed_out = 0, is_unsure = 1 WHERE is_handed_out");
     if (query_run (&reset, err) < 0)
         return -1;
     query_t query = db_query (self->db, "SELECT build FROM outbox");

@@ -43,7 +43,8 @@ typedef enum {
                            build, bases: [{reference, digest}], which must still hold; answer with event `verified` */
     ACTION_PUBLISH,     /* header: {build, repository, index_media_type, index_digest, index (base64 of the bytes),
                            children: [{media_type, digest, size, platform}], tags: […], was_published: bool (this index, under
-                           all these tags)}; answer with `published` */
+                           all these tags), is_unsure: bool (an earlier try may have moved tags)}; answer with `published`, which
+                           says of one that failed which tags it has moved, or may have (`moved`) */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */

@@ -60,13 +60,35 @@ static bool is_index (const publication_t *self, const manifest_t *manifest)
            && memcmp (manifest->bytes.data, self->index->bytes.data, manifest->bytes.size) == 0;
 }
 
-static int put_tag (registry_t *registry, const publication_t *self, const reference_t *tag, err_t *err)
+/* What a registry says that was asked for a tag after a PUT that nobody knows the end of: it shows the index, or gives no answer. */
+static bool may_have_moved (const publication_t *self, const registry_ask_t *ask)
 {
+    return ask->err.code == ERR_NONE ? is_index (self, &ask->found) : ask->err.code != ERR_NOT_FOUND;
+}
+
+static bool look (registry_t *registry, const publication_t *self, const reference_t *tag)
+{
+    AUTO_FREE registry_ask_t *ask = mem_alloc (sizeof *ask);
+    *ask = (registry_ask_t) { .kind = ASK_MANIFEST, .of = tag };
+    registry_ask (registry, ask, 1);
+    bool may = may_have_moved (self, ask);
+    manifest_free (&ask->found);
+    return may;
+}
+
+static int put_tag (registry_t *registry, const publication_t *self, const reference_t *tag, bool *has_moved, err_t *err)
+{
+    err_t why = { 0 };
     reference_t reference = *tag;
     manifest_t back = { .media_type = "" };
     reference.digest [0] = 0;
-    if (registry_put_manifest (registry, &reference, tag->tag, self->index, err) < 0)
+    *has_moved = registry_put_manifest (registry, &reference, tag->tag, self->index, &why) == 0;
+    if (!*has_moved) {
+        *has_moved = why.code != ERR_REGISTRY_DENIED && look (registry, self, &reference);
+        if (err)
+            *err = why;
         return -1;
+    }
     int rc = registry_get_manifest (registry, &reference, &back, err);
     if (rc == 0 && !is_index (self, &back))
         rc = err_set (err, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving "
@@ -77,18 +99,25 @@ static int put_tag (registry_t *registry, const publication_t *self, const refer
     return rc;
 }
 
+/* Their manifests are the caller's. */
+static registry_ask_t *ask_for_tags (registry_t *registry, const publication_t *self)
+{
+    registry_ask_t *asks = mem_alloc ((self->tag_count + 1) * sizeof *asks);
+    for (size_t i = 0; i < self->tag_count; i++)
+        asks [i] = (registry_ask_t) { .kind = ASK_MANIFEST, .of = &self->tags [i] };
+    registry_ask (registry, asks, self->tag_count);
+    return asks;
+}
+
 /* In another repository the children would have to be looked for as well. */
 static bool all_tags_show_it (registry_t *registry, const publication_t *self)
 {
-    AUTO_FREE registry_ask_t *asks = mem_alloc ((self->tag_count + 1) * sizeof *asks);
     bool do_they = self->tag_count > 0;
-    for (size_t i = 0; i < self->tag_count; i++) {
-        asks [i] = (registry_ask_t) { .kind = ASK_MANIFEST, .of = &self->tags [i] };
+    for (size_t i = 0; i < self->tag_count; i++)
         do_they = do_they && is_same_repository (&self->tags [i], &self->source);
-    }
     if (!do_they)
         return false;
-    registry_ask (registry, asks, self->tag_count);
+    AUTO_FREE registry_ask_t *asks = ask_for_tags (registry, self);
     for (size_t i = 0; i < self->tag_count; i++) {
         do_they = do_they && asks [i].err.code == ERR_NONE && is_index (self, &asks [i].found);
         manifest_free (&asks [i].found);
@@ -106,10 +135,8 @@ static int is_first_of_its_repository (const publication_t *self, size_t index)
 
 /* Every repository first, then the tags: a tag moves when all that stands behind it is there. The source repository gets the
  * index by digest even when no tag is left for it (a superseded build). */
-int publish_index (registry_t *registry, const publication_t *self, err_t *err)
+static int publish (registry_t *registry, const publication_t *self, err_t *err)
 {
-    if (self->was_published && all_tags_show_it (registry, self))
-        return 0;
     if (fill_repository (registry, self, &self->source, err) < 0)
         return err_wrap (err, "publish to %s/%s", self->source.host, self->source.path);
     for (size_t i = 0; i < self->tag_count; i++)
@@ -117,7 +144,29 @@ int publish_index (registry_t *registry, const publication_t *self, err_t *err)
             && fill_repository (registry, self, &self->tags [i], err) < 0)
             return err_wrap (err, "publish to %s/%s", self->tags [i].host, self->tags [i].path);
     for (size_t i = 0; i < self->tag_count; i++)
-        if (put_tag (registry, self, &self->tags [i], err) < 0)
+        if (put_tag (registry, self, &self->tags [i], &self->moved [i], err) < 0)
             return err_wrap (err, "publish %s/%s:%s", self->tags [i].host, self->tags [i].path, self->tags [i].tag);
     return 0;
+}
+
+/* Of a try before this one nobody knows how far it came. */
+static void look_at_all (registry_t *registry, const publication_t *self)
+{
+    AUTO_FREE registry_ask_t *asks = ask_for_tags (registry, self);
+    for (size_t i = 0; i < self->tag_count; i++) {
+        self->moved [i] = self->moved [i] || may_have_moved (self, &asks [i]);
+        manifest_free (&asks [i].found);
+    }
+}
+
+int publish_index (registry_t *registry, const publication_t *self, err_t *err)
+{
+    memset (self->moved, 0, self->tag_count * sizeof *self->moved);
+    if (self->was_published && all_tags_show_it (registry, self))
+        return 0;
+    if (publish (registry, self, err) == 0)
+        return 0;
+    if (self->is_unsure)
+        look_at_all (registry, self);
+    return -1;
 }

@@ -13,10 +13,12 @@ typedef struct {
     const reference_t *tags;                /* host, path and tag; borrowed; all of one registry */
     size_t tag_count;
     bool was_published;                     /* this very index, under all these tags: they may show it still */
+    bool is_unsure;                         /* an earlier try may have moved tags, and nobody knows which */
+    bool *moved;                            /* out, one for each tag: after an error: it shows the index now, or may */
 } publication_t;
 
 /* Nothing is put when all tags, of the source repository alone, show the index's bytes already. Else, for each repository among the tags: have the children there (blobs mounted or copied, manifests put as the raw bytes),
- * PUT the index by digest; then PUT each tag, GET it back and compare. */
+ * PUT the index by digest; then PUT each tag, GET it back and compare. After an error `moved` says how far it came. */
 int publish_index (registry_t *registry, const publication_t *publication, err_t *err);
 
 #endif

@@ -96,6 +96,7 @@ typedef struct {
     reference_t source;
     descriptor_t *children;
     reference_t *tags;
+    bool *moved;
     manifest_t index;
 } publish_task_t;
 
@@ -103,6 +104,7 @@ static void publish_task_free (publish_task_t *self)
 {
     free (self->children);
     free (self->tags);
+    free (self->moved);
     manifest_free (&self->index);
 }
 
@@ -140,6 +142,7 @@ static int read_publish_task (publish_task_t *self, const json_t *task, err_t *e
     const char *source = json_string_value (json_object_get (task, "repository"));
     self->children = mem_alloc ((json_array_size (children) + 1) * sizeof *self->children);
     self->tags = mem_alloc ((json_array_size (tags) + 1) * sizeof *self->tags);
+    self->moved = mem_alloc ((json_array_size (tags) + 1) * sizeof *self->moved);
     if (!source || reference_parse (&self->source, source, err) < 0)
         return err_wrap (err, "repository of a task to publish");
     for (size_t i = 0; i < json_array_size (children); i++)
@@ -151,19 +154,25 @@ static int read_publish_task (publish_task_t *self, const json_t *task, err_t *e
     return read_index (&self->index, task, err);
 }
 
-static int publish_task (registry_t *registry, const json_t *task, err_t *err)
+/* moved gets the tags that were, or may have been, moved before it failed. */
+static int publish_task (registry_t *registry, const json_t *task, json_t *moved, err_t *err)
 {
     publish_task_t read = { 0 };
+    const json_t *tags = json_object_get (task, "tags");
     int rc = read_publish_task (&read, task, err);
     if (rc == 0) {
         publication_t publication = {
             .source = read.source, .index = &read.index,
             .children = read.children, .child_count = json_array_size (json_object_get (task, "children")),
-            .tags = read.tags, .tag_count = json_array_size (json_object_get (task, "tags")),
+            .tags = read.tags, .tag_count = json_array_size (tags), .moved = read.moved,
             .was_published = json_is_true (json_object_get (task, "was_published")),
+            .is_unsure = json_is_true (json_object_get (task, "is_unsure")),
         };
         rc = publish_index (registry, &publication, err);
     }
+    for (size_t i = 0; rc < 0 && i < json_array_size (tags); i++)
+        if (read.moved [i])
+            json_array_append (moved, json_array_get (tags, i));
     publish_task_free (&read);
     return rc;
 }
@@ -172,10 +181,13 @@ static json_t *on_publish (publisher_t *self, const json_t *tasks)
 {
     const json_t *task = json_array_get (tasks, 0);
     err_t err = { 0 };
-    int rc = publish_task (self->registry, task, &err);
+    AUTO_JSON json_t *moved = json_array ();
+    int rc = publish_task (self->registry, task, moved, &err);
     json_t *event = json_pack ("{s:O, s:b}", "build", json_object_get (task, "build"), "ok", rc == 0);
-    if (rc < 0)
+    if (rc < 0) {
         add_error (event, &err);
+        json_object_set (event, "moved", moved);
+    }
     return json_pack ("[o]", event);
 }
 

@@ -1,5 +1,5 @@
 /* tags.c - see tags.h. The outbox: what stands in it is put into the registry, again after a crash, byte for byte, until the
- * publisher says that it is done or will not be. */
+ * publisher says that it is done or will not be (published.c). */
 #include "coordinator/tags.h"
 
 #include <sodium.h>
@@ -9,7 +9,6 @@
 #include "common/manifest.h"
 #include "common/mem.h"
 #include "coordinator/builds.h"
-#include "coordinator/outcome.h"
 
 enum { OUTBOX_BATCH = 64 };
 
@@ -143,10 +142,17 @@ static int add_index (engine_t *self, int64_t build, json_t *task, err_t *err)
     return query_end (&query, err);
 }
 
-static int mark_handed_out (engine_t *self, int64_t build, bool is_handed_out, err_t *err)
+static int is_unsure (engine_t *self, int64_t build, bool *out, err_t *err)
 {
-    query_t query = db_query (self->db, "UPDATE outbox SET is_handed_out = :is, tries = tries + :is WHERE build = :build");
-    query_int (&query, ":is", is_handed_out);
+    query_t query = db_query (self->db, "SELECT 1 FROM outbox WHERE build = :build AND is_unsure");
+    query_int (&query, ":build", build);
+    *out = query_step (&query);
+    return query_end (&query, err);
+}
+
+static int mark_handed_out (engine_t *self, int64_t build, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE outbox SET is_handed_out = 1, tries = tries + 1 WHERE build = :build");
     query_int (&query, ":build", build);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
@@ -157,13 +163,14 @@ static int hand_out (engine_t *self, int64_t build, err_t *err)
     json_t *tags = movable_tags (self, build, err);
     if (!tags)
         return -1;
-    bool is_again = false;
+    bool is_again = false, must_look = false;
     json_object_set_new (task, "tags", tags);
-    if (was_published (self, build, json_array_size (tags), &is_again, err) < 0)
+    if (was_published (self, build, json_array_size (tags), &is_again, err) < 0 || is_unsure (self, build, &must_look, err) < 0)
         return -1;
     json_object_set_new (task, "was_published", json_boolean (is_again));
+    json_object_set_new (task, "is_unsure", json_boolean (must_look));
     if (children_json (self, build, json_object_get (task, "children"), err) < 0 || add_index (self, build, task, err) < 0
-        || mark_handed_out (self, build, true, err) < 0)
+        || mark_handed_out (self, build, err) < 0)
         return -1;
     engine_act (self, ACTION_PUBLISH, take (&task));
     return 0;
@@ -193,129 +200,4 @@ int tags_hand_out (engine_t *self, err_t *err)
                 return -1;
         }
     return count < 0 ? -1 : 0;
-}
-
-/* -- published -------------------------------------------------------------------------------------------------- */
-
-/* "superseded by 57" when newer builds kept tags; which tags, where it is not all of them. */
-static int superseded_note (engine_t *self, int64_t build, char **note, err_t *err)
-{
-    AUTO_BUFFER buffer_t kept = { 0 };
-    int64_t newest = 0, count = 0, all = 0;
-    query_t query = db_query (self->db, "SELECT build_tags.reference, tags.build FROM build_tags LEFT JOIN tags "
-                              "ON tags.reference = build_tags.reference AND tags.build > :build "
-                              "WHERE build_tags.build = :build ORDER BY position");
-    query_int (&query, ":build", build);
-    for (; query_step (&query); all++) {
-        if (query_is_null (&query, 1))
-            continue;
-        newest = query_get_int (&query, 1) > newest ? query_get_int (&query, 1) : newest;
-        buffer_printf (&kept, "%s%s", count++ ? ", " : "", query_get_text (&query, 0));
-    }
-    if (query_end (&query, err) < 0)
-        return -1;
-    if (count == all)
-        *note = count ? mem_printf ("superseded by %lld", (long long) newest) : NULL;
-    else
-        *note = count ? mem_printf ("superseded by %lld: %.300s", (long long) newest, (const char *) kept.data) : NULL;
-    return 0;
-}
-
-/* "unchanged, from build 41" when nothing was built at all. */
-static int unchanged_note (engine_t *self, int64_t build, char **note, err_t *err)
-{
-    query_t query = db_query (self->db, "SELECT max (from_build) FROM jobs WHERE build = :build AND state = 'done' "
-                              "HAVING count (from_build) = count (*)");
-    query_int (&query, ":build", build);
-    if (query_step (&query))
-        *note = mem_printf ("unchanged, from build %lld", (long long) query_get_int (&query, 0));
-    return query_end (&query, err);
-}
-
-/* Each that there is something to say about, one after the other; NULL for nothing. */
-static int find_note (engine_t *self, int64_t build, char **note, err_t *err)
-{
-    AUTO_FREE char *unchanged = NULL, *without = NULL, *superseded = NULL;
-    AUTO_BUFFER buffer_t text = { 0 };
-    if (unchanged_note (self, build, &unchanged, err) < 0 || outcome_note (self, build, &without, err) < 0
-        || superseded_note (self, build, &superseded, err) < 0)
-        return -1;
-    const char *const parts [] = { unchanged, without, superseded };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (parts [i])
-            buffer_printf (&text, "%s%s", text.size ? "; " : "", parts [i]);
-    *note = text.size ? mem_strdup ((const char *) text.data) : NULL;
-    return 0;
-}
-
-static int move_tags (engine_t *self, int64_t build, err_t *err)
-{
-    query_t query = db_query (self->db, "INSERT INTO tags (reference, build, digest) "
-                              "SELECT reference, build, (SELECT digest FROM outbox WHERE outbox.build = :build) FROM build_tags "
-                              "WHERE build_tags.build = :build ON CONFLICT (reference) DO UPDATE "
-                              "SET build = excluded.build, digest = excluded.digest WHERE excluded.build >= tags.build");
-    query_int (&query, ":build", build);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
-static int note_published (engine_t *self, int64_t build, const char *note, err_t *err)
-{
-    query_t query = db_query (self->db, "UPDATE builds SET note = :note, "
-                              "digest = (SELECT digest FROM outbox WHERE build = :build) WHERE id = :build");
-    query_text (&query, ":note", note);
-    query_int (&query, ":build", build);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
-static int drop_index (engine_t *self, int64_t build, err_t *err)
-{
-    query_t query = db_query (self->db, "DELETE FROM outbox WHERE build = :build");
-    query_int (&query, ":build", build);
-    wait_drop (self, WAIT_PUBLISH, build);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
-static int succeed (engine_t *self, int64_t build, err_t *err)
-{
-    AUTO_FREE char *note = NULL;
-    if (find_note (self, build, &note, err) < 0 || move_tags (self, build, err) < 0
-        || note_published (self, build, note, err) < 0 || drop_index (self, build, err) < 0)
-        return -1;
-    return build_move (self, build, BUILD_PUBLISHING, BUILD_PUBLISHED, note ? note : "published", err);
-}
-
-/* The registry's trouble may pass; its final no will not. */
-static int fail (engine_t *self, const event_t *event, int64_t build, int tries, err_t *err)
-{
-    fault_t fault = { .code = err_from_name (event_text (event, "code")), .reason = event_text (event, "text"), .exit_status = -1 };
-    if (err_is_farm_fault (fault.code) && tries < engine_registry_tries (self)) {
-        wait_set (self, WAIT_PUBLISH, build, self->settings.retry_ms << (tries - 1));
-        return mark_handed_out (self, build, false, err);
-    }
-    if (drop_index (self, build, err) < 0)
-        return -1;
-    return build_fail (self, build, &fault, err);
-}
-
-/* How often it was handed out; 0 when no publisher has it. */
-static int count_tries (engine_t *self, int64_t build, int *tries, err_t *err)
-{
-    query_t query = db_query (self->db, "SELECT tries FROM outbox WHERE build = :build AND is_handed_out");
-    query_int (&query, ":build", build);
-    *tries = query_step (&query) ? (int) query_get_int (&query, 0) : 0;
-    return query_end (&query, err);
-}
-
-int tags_on_published (engine_t *self, const event_t *event, err_t *err)
-{
-    int64_t build = event_int (event, "build");
-    int tries = 0;
-    if (count_tries (self, build, &tries, err) < 0)
-        return -1;
-    if (tries == 0)
-        return 0;
-    self->must_publish = true;
-    if (json_is_true (json_object_get (event->header, "ok")))
-        return succeed (self, build, err);
-    return fail (self, event, build, tries, err);
 }

@@ -1,10 +1,8 @@
-/* tags.h - the end of a build: its index stored, handed to a publisher, published; and which tags may move. */
+/* tags.h - the end of a build: its index stored and handed to a publisher; and which tags may move. */
 #ifndef FARM_TAGS_H
 #define FARM_TAGS_H
 
 #include "coordinator/engine_private.h"
-
-handler_fn tags_on_published;
 
 /* All jobs are over: compose the index of the images that there are, in the order asked for, and store its bytes before anything is put. */
 int tags_store_index (engine_t *self, int64_t build, err_t *err);

@@ -14,3 +14,6 @@ INSERT INTO numbered_events SELECT id, at_ms, build, job, attempt, from_state, t
 DROP TABLE events;
 ALTER TABLE numbered_events RENAME TO events;
 CREATE INDEX events_build ON events (build);
+
+-- A publisher has had it and was never heard of again: it may have moved tags.
+ALTER TABLE outbox ADD COLUMN is_unsure INTEGER NOT NULL DEFAULT 0 CHECK (is_unsure IN (0, 1));

@@ -119,7 +119,6 @@ static tag_t *tag_find (world_t *self, const char *name)
     return NULL;
 }
 
-/* What a tag shows goes back only from a build that has failed half-way. */
 static void move_tag (world_t *self, const char *name, const json_t *task)
 {
     tag_t *tag = tag_find (self, name);
@@ -128,8 +127,7 @@ static void move_tag (world_t *self, const char *name, const json_t *task)
         violation (self, "tags that were asked for", "build %lld: tag %s", (long long) build, name);
         return;
     }
-    const build_entry_t *former = ledger_build (self, tag->build);
-    if (tag->build > build && (!former || former->state != BUILD_FAILED))
+    if (tag->build > build)
         violation (self, "a tag never moves to an older build", "%s goes back from build %lld to %lld", name, (long long) tag->build,
                    (long long) build);
     tag->build = build;
@@ -148,10 +146,29 @@ static bool has_children (const world_t *self, const json_t *task)
     return true;
 }
 
-static void end_publish (world_t *self, const json_t *task, const char *code)
+/* A publisher that failed tells which tags it moved, or may have: the last one it put, when nobody answers what became of it; and where
+ * nobody knows how far an earlier try came, all that show the index, or that nobody answers for. */
+static json_t *moved_tags (world_t *self, const json_t *task, int stage)
+{
+    size_t i;
+    json_t *name, *moved = json_array ();
+    bool is_unsure = json_is_true (json_object_get (task, "is_unsure"));
+    json_array_foreach (json_object_get (task, "tags"), i, name) {
+        const tag_t *tag = tag_find (self, json_string_value (name));
+        bool is_last = (int) i + 1 == stage;
+        bool shows = tag && strcmp (tag->digest, text_of (task, "index_digest")) == 0;
+        if ((int) i + 1 < stage || ((is_last || is_unsure) && (shows || is_down (self) || mishap (self, 12))))
+            json_array_append (moved, name);
+    }
+    return moved;
+}
+
+static void end_publish (world_t *self, const json_t *task, int stage, const char *code)
 {
     json_t *header = json_pack ("{s:O}", "build", json_object_get (task, "build"));
     add_outcome (header, code);
+    if (code)
+        json_object_set_new (header, "moved", moved_tags (self, task, stage));
     coordinator_hear (self, "published", 0, 0, header);
 }
 
@@ -172,7 +189,7 @@ static void publish (world_t *self, chore_t *chore)
     else if (chore->stage > 0 && is_done)
         move_tag (self, json_string_value (json_array_get (tags, (size_t) chore->stage - 1)), chore->header);
     if (code || is_last)
-        end_publish (self, chore->header, code);
+        end_publish (self, chore->header, chore->stage, code);
     else
         agenda_add (self, answer_ms (self), (chore_t) { .kind = CHORE_PUBLISHER, .stage = chore->stage + 1, .verb = "publish",
                                                         .header = json_incref (chore->header) });

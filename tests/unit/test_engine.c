@@ -571,6 +571,69 @@ static void an_older_build_waits_for_a_newer_one_in_trouble (void **state)
     assert_int_equal (json_array_size (json_object_get (last, "tags")), 0);
 }
 
+/* A publisher's word: it has failed for good, and had moved these tags. */
+static void farm_half_published (farm_t *farm, const json_t *task, const char *code, const char *moved)
+{
+    json_t *tags = moved ? json_pack ("[s]", moved) : json_array ();
+    farm_say (farm, "published", 0, 0, json_pack ("{s:O, s:b, s:s, s:s, s:o}", "build", json_object_get (task, "build"), "ok", 0, "code", code,
+                                                  "text", "the registry's reason", "moved", tags));
+}
+
+static void a_tag_stays_with_the_failed_build_that_moved_it (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    json_t *publish;
+    char note [64];
+    worker_join (farm, &amd, "amd", "linux/amd64", 4);
+    int64_t old = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1,r.lan/app:2");
+    task_t task = worker_task (farm, &amd);
+    int64_t young = ready (farm, &amd, "r.lan/app:1,r.lan/app:2", &publish);
+    assert_true (json_is_false (json_object_get (publish, "is_unsure")));
+    farm_half_published (farm, publish, "registry-denied", "r.lan/app:1");
+    json_decref (publish);
+    SAYS (farm, young, "state", "failed");
+    SAYS (farm, young, "note", "moved before it failed: r.lan/app:1");
+    farm_reopen (farm);
+    worker_hello (farm, &amd, &task, 1);
+    assert_true (worker_push (farm, &amd, task));
+    farm_verify (farm, NULL);
+    const json_t *tags = json_object_get (farm_action (farm, ACTION_PUBLISH, 0), "tags");
+    assert_int_equal (json_array_size (tags), 1);
+    assert_string_equal (json_string_value (json_array_get (tags, 0)), "r.lan/app:2");
+    farm_publish (farm, NULL);
+    SAYS (farm, old, "state", "published");
+    snprintf (note, sizeof note, "superseded by %lld: r.lan/app:1", (long long) young);
+    SAYS (farm, old, "note", note);
+}
+
+/* What the first try moved counts, though the last one came to no tag; and one that ended with the coordinator is asked after. */
+static void each_try_counts_that_moved_a_tag (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    json_t *publish;
+    worker_join (farm, &amd, "amd", "linux/amd64", 4);
+    int64_t young = ready (farm, &amd, "r.lan/app:1,r.lan/app:2", &publish);
+    farm_half_published (farm, publish, "registry", "r.lan/app:2");
+    json_decref (publish);
+    farm_pass (farm, 2000);
+    assert_true (json_is_false (json_object_get (farm_action (farm, ACTION_PUBLISH, 0), "is_unsure")));
+    farm_reopen (farm);
+    farm_pass (farm, 0);
+    publish = json_deep_copy (farm_action (farm, ACTION_PUBLISH, 0));
+    assert_true (json_is_true (json_object_get (publish, "is_unsure")));
+    farm_half_published (farm, publish, "registry", NULL);
+    json_decref (publish);
+    farm_pass (farm, 60000);
+    publish = json_deep_copy (farm_action (farm, ACTION_PUBLISH, 0));
+    assert_true (json_is_false (json_object_get (publish, "is_unsure")));
+    farm_half_published (farm, publish, "registry-denied", NULL);
+    json_decref (publish);
+    SAYS (farm, young, "state", "failed");
+    SAYS (farm, young, "note", "moved before it failed: r.lan/app:2");
+}
+
 /* -- who may do what -------------------------------------------------------------------------------------------- */
 
 static void each_role_may_do_its_own (void **state)
@@ -1030,6 +1093,8 @@ int main (void)
         TEST (builds_that_move_one_tag_go_one_after_the_other),
         TEST (a_newer_build_does_not_wait_for_an_older_one_in_trouble),
         TEST (an_older_build_waits_for_a_newer_one_in_trouble),
+        TEST (a_tag_stays_with_the_failed_build_that_moved_it),
+        TEST (each_try_counts_that_moved_a_tag),
         TEST (each_role_may_do_its_own),
         TEST (a_build_is_cancelled_by_its_user_or_an_admin),
         TEST (a_key_that_is_not_known_may_do_nothing),

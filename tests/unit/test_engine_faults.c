@@ -555,6 +555,7 @@ static void a_restart_verifies_and_publishes_again_byte_for_byte (void **state)
     assert_null (farm_action (farm, ACTION_VERIFY, 1));
     farm_verify (farm, NULL);
     AUTO_JSON json_t *publish = json_deep_copy (farm_action (farm, ACTION_PUBLISH, 0));
+    json_object_set_new (publish, "is_unsure", json_true ());
     for (int i = 0; i < 3; i++) {
         farm_reopen (farm);
         farm_pass (farm, 0);

@@ -23,6 +23,7 @@ enum { BIG = 3 * 1024 * 1024 };
 static server_t server;
 static bool has_registry;
 static registry_t *client;
+static bool moved [4];                      /* of what was published last */
 static bool is_known;                       /* what is verified */
 
 static int set_up (void **state)
@@ -329,7 +330,7 @@ static void assert_published (const built_t *built, const reference_t *tag)
 static publication_t publication_of (const built_t *built, const char *source, const reference_t *tags, size_t count)
 {
     return (publication_t) { .source = reference_of (server.host, source), .children = built->children, .child_count = 2,
-                             .index = &built->index, .tags = tags, .tag_count = count };
+                             .index = &built->index, .tags = tags, .tag_count = count, .moved = moved };
 }
 
 static void test_an_index_is_published_under_tags_of_several_repositories (void **state)
@@ -482,7 +483,7 @@ static int standing_publish (standing_t *self, size_t tags, bool was_published)
 {
     err_t err = { 0 };
     publication_t publication = { .source = reference_of (self->fake.host, "team/app"), .index = &self->index, .tags = self->tags,
-                                  .tag_count = tags, .was_published = was_published };
+                                  .tag_count = tags, .was_published = was_published, .moved = moved };
     if (publish_index (self->client, &publication, &err) < 0)
         fail_msg ("%s", err.text);
     int before = self->puts;
@@ -524,13 +525,57 @@ static void test_a_tag_that_gives_other_bytes_back_is_an_error (void **state)
     manifest_t index = { .media_type = "" };
     manifest_compose_index (NULL, 0, &index.bytes, index.media_type);
     oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
-    publication_t publication = { .source = reference_of (fake.host, "team/app"), .index = &index, .tags = &tag, .tag_count = 1 };
+    publication_t publication = { .source = reference_of (fake.host, "team/app"), .index = &index, .tags = &tag, .tag_count = 1, .moved = moved };
     assert_int_equal (publish_index (of_fake, &publication, &err), -1);
     assert_int_equal (err.code, ERR_REGISTRY);
     assert_non_null (strstr (err.text, "other bytes back"));
     manifest_free (&index);
     registry_destroy (&of_fake);
     server_stop (&fake);
+}
+
+/* Publish under three tags of a registry with these rules, which fails: which were moved, as "yes no no". tag 1 shows the index before. */
+static char *half_published (const char *rules, bool is_unsure)
+{
+    server_t fake;
+    err_t err = { 0 };
+    AUTO_FREE char *script = mem_printf ("{\"rules\":[%s]}", rules);
+    fake_start (&fake, script);
+    registry_t *of_fake = client_of (&fake, NULL);
+    manifest_t index = { .media_type = "" };
+    manifest_compose_index (NULL, 0, &index.bytes, index.media_type);
+    oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
+    const reference_t tags [3] = { reference_of (fake.host, "team/app:one"), reference_of (fake.host, "team/app:two"),
+                                   reference_of (fake.host, "team/app:three") };
+    assert_int_equal (registry_put_manifest (of_fake, &tags [0], "one", &index, &err), 0);
+    publication_t publication = { .source = reference_of (fake.host, "team/app"), .index = &index, .tags = tags, .tag_count = 3,
+                                  .moved = moved, .is_unsure = is_unsure };
+    assert_int_equal (publish_index (of_fake, &publication, &err), -1);
+    manifest_free (&index);
+    registry_destroy (&of_fake);
+    server_stop (&fake);
+    return mem_printf ("%s %s %s", moved [0] ? "yes" : "no", moved [1] ? "yes" : "no", moved [2] ? "yes" : "no");
+}
+
+static void test_a_publish_that_failed_says_what_it_moved (void **state)
+{
+    (void) state;
+    static const struct { const char *rules; bool is_unsure; const char *moved; } cases [] = {
+        { "{\"method\":\"PUT\",\"path\":\"manifests/two\",\"status\":403}", false, "yes no no" },
+        { "{\"method\":\"PUT\",\"path\":\"manifests/two\",\"status\":500}", false, "yes no no" },
+        /* nobody answers what became of it */
+        { "{\"path\":\"manifests/two\",\"status\":500}", false, "yes yes no" },
+        /* it comes to no tag: what an earlier try has moved is looked for only where nobody knows */
+        { "{\"method\":\"PUT\",\"path\":\"manifests/sha256\",\"status\":403}", false, "no no no" },
+        { "{\"method\":\"PUT\",\"path\":\"manifests/sha256\",\"status\":403}", true, "yes no no" },
+        { "{\"method\":\"PUT\",\"path\":\"manifests/sha256\",\"status\":403},{\"path\":\"manifests/three\",\"status\":500}", true,
+          "yes no yes" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        AUTO_FREE char *got = half_published (cases [i].rules, cases [i].is_unsure);
+        if (strcmp (got, cases [i].moved) != 0)
+            fail_msg ("%s: %s", cases [i].rules, got);
+    }
 }
 
 /* -- publishers ---------------------------------------------------------------------------------------------------- */
@@ -606,6 +651,7 @@ int main (void)
         cmocka_unit_test (test_a_copy_that_breaks_off_is_begun_again),
         cmocka_unit_test (test_other_bytes_are_not_copied),
         cmocka_unit_test (test_what_stands_already_is_not_put),
+        cmocka_unit_test (test_a_publish_that_failed_says_what_it_moved),
         cmocka_unit_test (test_a_tag_that_gives_other_bytes_back_is_an_error),
         cmocka_unit_test (test_a_base_registry_that_is_silent_holds_up_one_publisher_once),
     };
