@@ -41,23 +41,35 @@ static int count_up (engine_t *self, const job_t *job, int64_t number, err_t *er
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-static int send_assign (engine_t *self, const job_t *job, int64_t number, const board_t *board, bool is_emulated, err_t *err)
+/* Takes spec. */
+static void send_assign (engine_t *self, const job_t *job, int64_t number, const board_t *board, bool is_emulated, const char *repository,
+                         json_t *spec)
 {
-    char repository [512];
-    json_t *spec = build_spec (self, job->build, repository, err);
-    if (!spec)
-        return -1;
     engine_send (self, board->peer, "assign",
                  json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I}", "job", (json_int_t) job->id,
                             "attempt", (json_int_t) number, "build", (json_int_t) job->build, "platform", job->platform,
                             "emulated", is_emulated, "repository", repository, "spec", spec,
                             "timeout_ms", (json_int_t) self->settings.job_timeout_ms));
-    return 0;
+}
+
+/* The others go on. Where the read error has ended the transaction, nothing may be written. */
+static int fail_unreadable (engine_t *self, const job_t *job, const err_t *why, err_t *err)
+{
+    fault_t fault = { .code = ERR_FARM, .reason = why->text, .exit_status = -1 };
+    if (db_in_transaction (self->db))
+        return job_fail (self, job, &fault, err);
+    *err = *why;
+    return -1;
 }
 
 int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool is_emulated, err_t *err)
 {
+    err_t why = { 0 };
+    char repository [512];
     int64_t number = job->attempt + 1;
+    AUTO_JSON json_t *spec = build_spec (self, job->build, repository, &why);
+    if (!spec)
+        return fail_unreadable (self, job, &why, err);
     AUTO_FREE char *cause = mem_printf ("assigned to %s%s", board->name, is_emulated ? " (emulated)" : "");
     if (insert (self, job, number, board, is_emulated, err) < 0 || count_up (self, job, number, err) < 0
         || job_move (self, job->build, job->id, number, JOB_QUEUED, JOB_ASSIGNED, cause, err) < 0
@@ -67,7 +79,8 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
     wait_drop (self, WAIT_HOME, job->id);
     lease_add (self, job->build, job->id, number, board->id);
     attempt_open_log (self, lease_find (self, job->id));
-    return send_assign (self, job, number, board, is_emulated, err);
+    send_assign (self, job, number, board, is_emulated, repository, take (&spec));
+    return 1;
 }
 
 /* -- end -------------------------------------------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
 handler_fn attempts_on_report;
 handler_fn attempts_on_verified;
 
-/* Give a queued job to a board: a new attempt under a lease. */
+/* Give a queued job to a board: a new attempt under a lease. 1: it has it; 0: what was asked for cannot be read any more, and the job has
+ * failed; -1. */
 int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool is_emulated, err_t *err);
 
 /* The last attempt of the job is over, if it still lives: its row says how, its lease ends, nothing is added to its log. */

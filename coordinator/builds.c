@@ -66,14 +66,15 @@ json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t 
         return NULL;
     }
     if (!spec)
-        err_set (err, ERR_FARM, "the spec of build %lld cannot be read", (long long) build);
+        err_set (err, ERR_FARM, "the spec of build %lld cannot be read any more: its row in farm.db is damaged. Submit it again, and check the coordinator's disk",
+                 (long long) build);
     return spec;
 }
 
 int engine_each_root (engine_t *self, int64_t since_ms, void (*each) (void *argument, const char *digest_hex), void *argument,
                       err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT json_extract (spec, '$.context'), json_extract (spec, '$.dockerfile.digest') "
+    query_t query = db_query (self->db, "SELECT " BUILD_CONTEXT ", " BUILD_DOCKERFILE " "
                               "FROM builds WHERE state IN ('queued', 'running', 'publishing') OR ended_ms > :since");
     query_int (&query, ":since", since_ms);
     while (query_step (&query))

@@ -23,7 +23,11 @@ int build_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);
 build_state build_state_now (engine_t *self, int64_t build);
 bool builds_is_over (engine_t *self, int64_t build);
 
-/* Its spec (to the caller) and the repository that workers push to. NULL on error. */
+/* In SQL: the digests of its context and Dockerfile. A spec that is no JSON any more has none: json_extract would fail the whole query. */
+#define BUILD_CONTEXT "iif (json_valid (spec), json_extract (spec, '$.context'), NULL)"
+#define BUILD_DOCKERFILE "iif (json_valid (spec), json_extract (spec, '$.dockerfile.digest'), NULL)"
+
+/* Its spec (to the caller) and the repository that workers push to. NULL on error, also of a row that cannot be read any more. */
 json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t *err);
 
 #endif

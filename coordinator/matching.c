@@ -83,7 +83,7 @@ static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emu
 /* -- one board after the other ---------------------------------------------------------------------------------- */
 
 /* The next job for a free slot of the board. One that suits another better, which has a slot too, is left to that one's turn: else a
- * user whose jobs this board could run would take the other's slots before those who can be served nowhere else. 1: one was assigned. */
+ * user whose jobs this board could run would take the other's slots before those who can be served nowhere else. 1: one was assigned, or has failed. */
 static int serve (engine_t *self, board_t *board, err_t *err)
 {
     queue_walk_t walk;
@@ -98,15 +98,17 @@ static int serve (engine_t *self, board_t *board, err_t *err)
             return -1;
         if (best != board)
             continue;
-        if (attempt_start (self, &job, best, is_emulated, err) < 0)
+        int has_begun = attempt_start (self, &job, best, is_emulated, err);
+        if (has_begun < 0)
             return -1;
-        queue_note_turn (self, board, job.principal);
+        if (has_begun)
+            queue_note_turn (self, board, job.principal);
         return 1;
     }
     return rc;
 }
 
-/* Fill the boards' free slots, one board after the other. 1: a job was assigned. */
+/* Fill the boards' free slots, one board after the other. 1: a job left the queue. */
 static int serve_all (engine_t *self, err_t *err)
 {
     int has_assigned = 0;

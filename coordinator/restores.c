@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "coordinator/boards.h"
+#include "coordinator/builds.h"
 #include "coordinator/jobs.h"
 #include "coordinator/queue.h"
 
@@ -53,7 +54,7 @@ static int find_jobs (engine_t *self, const char *root, buffer_t *out, err_t *er
 {
     query_t query = db_query (self->db, "SELECT jobs.id FROM builds JOIN jobs ON jobs.build = builds.id "
                               "WHERE builds.state IN ('queued', 'running') AND jobs.state = 'queued' "
-                              "AND :root IN (json_extract (spec, '$.context'), json_extract (spec, '$.dockerfile.digest'))");
+                              "AND :root IN (" BUILD_CONTEXT ", " BUILD_DOCKERFILE ")");
     query_text (&query, ":root", root);
     while (query_step (&query)) {
         int64_t id = query_get_int (&query, 0);
@@ -91,7 +92,7 @@ static int find_of_job (engine_t *self, int64_t job, const restore_t **out, err_
     *out = NULL;
     if (self->restore_count == 0)
         return 0;
-    query_t query = db_query (self->db, "SELECT json_extract (spec, '$.context'), json_extract (spec, '$.dockerfile.digest') FROM jobs "
+    query_t query = db_query (self->db, "SELECT " BUILD_CONTEXT ", " BUILD_DOCKERFILE " FROM jobs "
                               "JOIN builds ON builds.id = jobs.build WHERE jobs.id = :id");
     query_int (&query, ":id", job);
     if (query_step (&query))

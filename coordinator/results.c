@@ -188,8 +188,10 @@ int results_keep (engine_t *self, const job_t *job, err_t *err)
     char key [OCI_DIGEST_SIZE], repository [512];
     if (self->settings.result_keep_ms <= 0)
         return 0;
-    AUTO_JSON json_t *spec = build_spec (self, job->build, repository, err);
-    if (!spec || forget_old (self, err) < 0)
+    AUTO_JSON json_t *spec = build_spec (self, job->build, repository, NULL);
+    if (!spec)
+        return 0;                               /* the image is as good without it */
+    if (forget_old (self, err) < 0)
         return -1;
     key_of (spec, job->platform, repository, key);
     query_t query = db_query (self->db, "INSERT OR REPLACE INTO results (key, builder, is_emulated, build, digest, bases, made_ms) "

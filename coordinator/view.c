@@ -98,9 +98,17 @@ static int add_jobs (engine_t *self, json_t *build, extent_t extent, err_t *err)
 #define BUILD_COLUMNS "builds.id, builds.state, principals.name, builds.spec, builds.created_ms, builds.ended_ms, builds.digest, " \
                       "builds.code, builds.reason, builds.note FROM builds JOIN principals ON principals.id = builds.principal "
 
+/* A spec that cannot be read any more hides nothing else. */
+static json_t *spec_of (const query_t *query)
+{
+    const char *text = query_get_text (query, 3);
+    json_t *spec = text ? json_loads (text, 0, NULL) : NULL;
+    return spec ? spec : json_pack ("{s:[], s:[], s:s}", "tags", "platforms", "context", "");
+}
+
 static json_t *build_of (const query_t *query, size_t max)
 {
-    AUTO_JSON json_t *spec = json_loads (query_get_text (query, 3), 0, NULL);
+    AUTO_JSON json_t *spec = spec_of (query);
     return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o}",
                       "id", (json_int_t) query_get_int (query, 0), "state", cell_text (query, 1, 32),
                       "user", cell_text (query, 2, 64), "tags", json_object_get (spec, "tags"),

@@ -589,6 +589,57 @@ static void what_is_not_committed_never_was (void **state)
     assert_non_null (farm_sent (farm, 1, "accepted"));
 }
 
+static void change_database (farm_t *farm, const char *sql)
+{
+    sqlite3 *db = NULL;
+    farm_close (farm);
+    assert_int_equal (sqlite3_open (farm->path, &db), SQLITE_OK);
+    assert_int_equal (sqlite3_exec (db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close (db);
+    farm_open (farm);
+}
+
+static void count_root (void *argument, const char *digest_hex)
+{
+    (void) digest_hex;
+    (*(int *) argument)++;
+}
+
+/* A row that cannot be read any more fails its own build; whoever looks, and everything else, goes on. */
+static void a_spec_that_cannot_be_read_fails_its_own_build (void **state)
+{
+    farm_t *farm = *state;
+    err_t err = { 0 };
+    worker_t amd;
+    int roots = 0;
+    int64_t builds [3];
+    for (int i = 0; i < 3; i++)
+        builds [i] = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    change_database (farm, "UPDATE builds SET spec = substr (spec, 1, 40) WHERE id = 1");
+    farm_say (farm, "lost", 0, 0, json_pack ("{s:s}", "root", "00000000000000000000000000000000000000000000000000000000000000aa"));
+    assert_int_equal (engine_each_root (farm->engine, 0, count_root, &roots, &err), 0);
+    assert_true (roots >= 2);
+    farm_say (farm, "watch", 7, farm->viewer, json_pack ("{s:I}", "build", (json_int_t) builds [0]));
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    const char *reason = farm_shows (farm, builds [0], "reason");
+    if (!strstr (reason, "the spec of build 1 cannot be read any more"))
+        fail_msg ("%s", reason);
+    assert_string_equal (farm_shows (farm, builds [0], "state"), "failed");
+    assert_string_equal (farm_shows (farm, builds [0], "code"), "farm");
+    assert_string_equal (farm_shows (farm, builds [0], "jobs/0/attempt"), "0");
+    assert_string_equal (farm_shows (farm, builds [1], "jobs/0/state"), "assigned");
+    farm_say (farm, "list", 1, farm->admin, json_object ());
+    assert_int_equal (json_array_size (json_object_get (farm_sent (farm, 1, "builds"), "builds")), 3);
+    task_t task = { atoll (farm_shows (farm, builds [1], "jobs/0/id")), 1 };
+    change_database (farm, "UPDATE builds SET spec = '' WHERE id = 2");        /* too late to matter */
+    worker_hello (farm, &amd, &task, 1);
+    assert_true (worker_push (farm, &amd, task));
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    assert_string_equal (farm_shows (farm, builds [1], "state"), "published");
+    assert_string_equal (farm_shows (farm, builds [2], "jobs/0/state"), "assigned");
+}
+
 static void a_database_of_somebody_else_is_left_alone (void **state)
 {
     farm_t *farm = *state;
@@ -883,6 +934,7 @@ int main (void)
         TEST (a_restart_waits_for_nobody_with_what_is_queued),
         TEST (a_restart_verifies_and_publishes_again_byte_for_byte),
         TEST (what_is_not_committed_never_was),
+        TEST (a_spec_that_cannot_be_read_fails_its_own_build),
         TEST (a_database_of_somebody_else_is_left_alone),
         TEST (a_key_that_was_taken_back_cannot_join_again),
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
