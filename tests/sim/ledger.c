@@ -166,7 +166,7 @@ static void judge_jobs (world_t *self, const build_entry_t *build)
 /* Of the builds that have changed. */
 static void judge_all_jobs (world_t *self, int64_t since)
 {
-    query_t query = db_query (self->engine->db, "SELECT DISTINCT build FROM events WHERE id > :since");
+    query_t query = db_query (self->engine->db, "SELECT build FROM events WHERE id > :since");
     query_int (&query, ":since", since);
     while (query_step (&query)) {
         const build_entry_t *build = ledger_build (self, query_get_int (&query, 0));
