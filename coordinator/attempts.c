@@ -216,7 +216,8 @@ static int note_end (engine_t *self, board_t *board, err_code code, err_t *err)
 }
 
 /* The user's faults end the job. So does what the registry refuses for good; the rest is tried again, on another worker
- * where there is one. A worker that is being stopped has not failed, and gets nothing more until it is heard of again. */
+ * where there is one. A worker that is being stopped has not failed, and gets nothing more until its next heartbeat says
+ * otherwise. */
 static int on_failed (engine_t *self, const event_t *event, const job_t *job, err_t *err)
 {
     const char *text = event_text (event, "text");
@@ -231,10 +232,8 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
         return -1;
     bool has_stopped = fault.code == ERR_CANCELLED || fault.code == ERR_INTERRUPTED;
     board_t *board = board_of_principal (self, event->principal);
-    if (fault.code == ERR_INTERRUPTED) {
-        board->is_online = false;
-        self->must_look = true;
-    }
+    if (fault.code == ERR_INTERRUPTED)
+        board->is_stopping = self->must_look = true;
     restore_state restore = RESTORE_NONE;
     bool had_context = job->state != JOB_ASSIGNED && job->state != JOB_FETCHING;
     if (!had_context && err_is_farm_fault (fault.code) && restores_find (self, job->id, &restore, err) < 0)

@@ -12,6 +12,7 @@ enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000 };
 void board_note_health (engine_t *self, board_t *board, const event_t *event)
 {
     const char *unfit = event_text (event, "unfit");
+    bool is_stopping = json_is_true (json_object_get (event->header, "stopping"));
     json_t *health = json_incref (json_object_get (event->header, "health"));
     json_decref (board->health);
     board->health = health;
@@ -20,6 +21,17 @@ void board_note_health (engine_t *self, board_t *board, const event_t *event)
         engine_tell (self, "worker %s %s%s", board->name, unfit ? "takes no jobs for now: " : "takes jobs again", unfit ? unfit : "");
     }
     snprintf (board->unfit, sizeof board->unfit, "%s", unfit ? unfit : "");
+    if (board->is_stopping != is_stopping)
+        self->must_match = self->must_look = true;
+    board->is_stopping = is_stopping;
+}
+
+void board_forget_health (board_t *board)
+{
+    json_decref (board->health);
+    board->health = NULL;
+    *board->unfit = 0;
+    board->is_stopping = false;
 }
 
 /* -- quarantine ------------------------------------------------------------------------------------------------- */

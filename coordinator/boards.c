@@ -60,7 +60,8 @@ bool board_is_quarantined (const engine_t *self, const board_t *board)
 
 bool board_is_open (const engine_t *self, const board_t *board)
 {
-    return board->is_online && board->peer && board->mode == MODE_ACTIVE && !board_is_quarantined (self, board) && !*board->unfit;
+    return board->is_online && board->peer && board->mode == MODE_ACTIVE && !board->is_stopping && !board_is_quarantined (self, board)
+           && !*board->unfit;
 }
 
 int board_platform (const board_t *self, const char *platform)
@@ -94,6 +95,8 @@ const char *board_state (const engine_t *self, const board_t *board)
         return mode_names [board->mode];
     if (!board->is_online || !board->peer)
         return "lost";
+    if (board->is_stopping)
+        return "stopping";
     return board_is_quarantined (self, board) ? "quarantined" : *board->unfit ? "unfit" : "online";
 }
 
@@ -192,6 +195,7 @@ static void keep (engine_t *self, const board_t *old)
     board->noted_at = old->noted_at;
     board->gone_at = old->gone_at;
     board->is_online = old->is_online;
+    board->is_stopping = old->is_stopping;
     board->turns = old->turns;
     board->turn_count = old->turn_count;
 }
@@ -291,6 +295,8 @@ int board_register (engine_t *self, const event_t *event, board_t **out, bool *i
         return -1;
     if (!*out)
         *out = add (self, db_last_id (self->db), event->principal);
+    if (!*is_same)
+        board_forget_health (*out);
     return board_read_again (self, *out, err);
 }
 

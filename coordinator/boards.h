@@ -34,8 +34,10 @@ int board_see (engine_t *self, board_t *board, err_t *err);
 /* When it was heard of last (wall clock); row_ms: when it was that, as its row has it, for one that this run has not heard of. */
 int64_t board_seen_ms (const engine_t *self, const board_t *board, int64_t row_ms);
 
-/* What a heartbeat tells of its machine. */
+/* What a heartbeat tells of its machine, and of its program. */
 void board_note_health (engine_t *self, board_t *board, const event_t *event);
+/* It is another program than the one that told it. */
+void board_forget_health (board_t *board);
 
 /* How its attempts end. After three in a row that failed through the farm's fault it gets no job for quarantine_ms, after each
  * more for twice as long, at most a day. Whatever else it brings to an end ends that row. */
@@ -48,7 +50,7 @@ int board_order (engine_t *self, board_t *board, board_mode mode, const json_t *
 /* Names of modes: "active", "draining", "paused", "forgotten"; MODES for none of them. */
 board_mode board_mode_of (const char *name);
 const char *board_mode_name (board_mode mode);
-/* How it is, in one word: a mode that is not active, or "lost", "quarantined", "unfit", "online". */
+/* How it is, in one word: a mode that is not active, or "lost", "stopping", "quarantined", "unfit", "online". */
 const char *board_state (const engine_t *self, const board_t *board);
 
 /* When a quarantine is over (boot clock, INT64_MAX for never); and to see to it then. */

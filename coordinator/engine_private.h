@@ -45,6 +45,7 @@ typedef struct {
     int64_t noted_at;           /* boot clock: when its row last said so */
     int64_t gone_at;            /* boot clock: when its connection closed; 0: it did not */
     bool is_online;
+    bool is_stopping;           /* its program was told to end: until that is heard of anew, or another one of it */
     board_mode mode;
     int faults;                 /* attempts in a row that failed through the farm's fault */
     int64_t quarantined_until_ms;           /* wall clock */

@@ -52,7 +52,7 @@ int lane_of_job (const world_t *self, const job_entry_t *job);          /* which
 typedef struct {
     uint64_t peer;
     int64_t seen_at, quarantined_until_ms, last_served [USERS];
-    bool is_there, is_unfit;
+    bool is_there, is_unfit, is_stopping;
     char instance [33];
     board_mode mode;
     json_t *labels, *given;     /* all; those of an admin */

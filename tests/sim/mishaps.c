@@ -9,24 +9,35 @@ static void plan_return (world_t *self, int who)
     agenda_add (self, ms, (chore_t) { .kind = CHORE_BACK, .who = who, .token = self->workers [who].start });
 }
 
-static void die (world_t *self, int who)
+void worker_die (world_t *self, int who)
 {
     self->deaths++;
-    self->workers [who].is_up = false;
+    self->workers [who].is_up = self->workers [who].is_stopping = false;
     self->workers [who].held_count = 0;
     network_leave (self, who, !chance (self, 4));       /* or the power went, and nobody tells */
     plan_return (self, who);
 }
 
-/* Stopped in good order: it says what it gives up. */
-static void stop (world_t *self, int who)
+/* Told to end: what it has may go on for a while, or not. */
+static void begin_stop (world_t *self, int who)
 {
     worker_t *worker = &self->workers [who];
+    worker->stop_until = self->now + (chance (self, 2) ? draw_ms (self, 60000) : 0);
+    worker->is_stopping = true;
+}
+
+/* In good order: it says what it gives up. */
+bool worker_ends (world_t *self, int who)
+{
+    worker_t *worker = &self->workers [who];
+    if (!worker->is_stopping || (worker->held_count && self->now < worker->stop_until))
+        return false;
     for (int i = 0; i < worker->held_count; i++) {
         worker_give_up (&worker->held [i], "interrupted");
         worker_post_report (self, who, &worker->held [i], ++self->last_seq);
     }
-    die (self, who);
+    worker_die (self, who);
+    return true;
 }
 
 static void lose_something (world_t *self, int who)
@@ -41,9 +52,9 @@ bool worker_has_mishap (world_t *self, int who)
 {
     worker_t *worker = &self->workers [who];
     if (mishap (self, 60))
-        die (self, who);
+        worker_die (self, who);
     else if (mishap (self, 150))
-        stop (self, who);
+        begin_stop (self, who);
     else if (mishap (self, 50)) {
         network_leave (self, who, !chance (self, 4));
         plan_return (self, who);

@@ -26,7 +26,7 @@ const board_t *board_of_worker (const world_t *self, int worker)
 bool seat_is_open (const world_t *self, int worker)
 {
     const seat_t *seat = &self->seats [worker];
-    return seat->peer && seat->is_there && seat->seen_at + self->settings.lease_ms > self->now && seat->mode == MODE_ACTIVE && !seat->is_unfit
+    return seat->peer && seat->is_there && !seat->is_stopping && seat->seen_at + self->settings.lease_ms > self->now && seat->mode == MODE_ACTIVE && !seat->is_unfit
            && seat->quarantined_until_ms <= wall_ms (self);
 }
 
@@ -118,6 +118,8 @@ static void greet (world_t *self, const heard_event_t *event)
     seat->peer = event->peer;
     seat->seen_at = self->now;
     seat->is_there = true;
+    if (!is_same)
+        seat->is_unfit = seat->is_stopping = false;
 }
 
 static void on_hello (world_t *self, const heard_event_t *event)
@@ -138,6 +140,7 @@ static void on_heartbeat (world_t *self, const heard_event_t *event)
     seat->seen_at = self->now;
     seat->is_there = true;
     seat->is_unfit = json_object_get (event->header, "unfit") != NULL;
+    seat->is_stopping = json_is_true (json_object_get (event->header, "stopping"));
     settle (self, event->who, json_object_get (event->header, "attempts"), self->now - 2 * self->settings.heartbeat_ms);
 }
 
@@ -172,7 +175,7 @@ static void on_report (world_t *self, const heard_event_t *event, const actions_
         note_told (self, event);
     bool is_pushed = job && job->attempt == attempt && (job->state == JOB_VERIFYING || job->state == JOB_DONE);
     if (strcmp (text_of (event->header, "code"), "interrupted") == 0 && !is_pushed && !is_stale (event, actions))
-        self->seats [event->who].is_there = false;
+        self->seats [event->who].is_stopping = true;
 }
 
 static void on_order (world_t *self, const heard_event_t *event)
@@ -221,7 +224,7 @@ static void glimpse_report (world_t *self, const heard_event_t *event)
 {
     const char *state = text_of (event->header, "state");
     if (says_good_bye (self, event))
-        self->seats [event->who].is_there = false;
+        self->seats [event->who].is_stopping = true;
     if (strcmp (state, "pushed") == 0 || strcmp (state, "failed") == 0)
         forget (&self->seats [event->who], number_of (event->header, "job"), number_of (event->header, "attempt"));
 }
@@ -277,7 +280,7 @@ void seats_restart (world_t *self, bool is_doubtful)
     for (int i = 0; i < WORKERS; i++) {
         seat_t *seat = &self->seats [i];
         seat->peer = 0;
-        seat->is_there = seat->is_unfit = false;
+        seat->is_there = seat->is_unfit = seat->is_stopping = false;
         seat->named_count = 0;
         memset (seat->last_served, 0, sizeof seat->last_served);
     }

@@ -121,9 +121,9 @@ typedef struct {
 
 typedef struct {
     end_t end;
-    bool is_up, is_liar, is_unfit, has_greeted;
+    bool is_up, is_liar, is_unfit, has_greeted, is_stopping;
     uint64_t start;             /* of the program; its instance */
-    int64_t silent_until;
+    int64_t silent_until, stop_until;                   /* stop_until: what it has may go on until then */
     int trait;                  /* of those in workers.c: platforms, labels, slots */
     held_t held [HELD_MAX];
     int held_count;
@@ -156,6 +156,8 @@ typedef struct {
 /* -- mishaps.c: what befalls a worker ------------------------------------------------------------------------------ */
 
 bool worker_has_mishap (world_t *self, int who);        /* true: it is gone, or its connection is */
+void worker_die (world_t *self, int who);               /* and come back some time */
+bool worker_ends (world_t *self, int who);              /* true: it was told to end, and has */
 void worker_lie (world_t *self, int who);               /* about an attempt that somebody has, or had, or will have */
 
 /* -- registry.c: images, indexes, tags; and the coordinator's publishers ----------------------------------------- */

@@ -172,7 +172,9 @@ static void on_assign (world_t *self, int who, const json_t *header)
         platform++;
     held_t *held = &worker->held [worker->held_count++];
     *held = (held_t) { .job = number_of (header, "job"), .attempt = number_of (header, "attempt"), .submission = build->submission,
-                       .platform = platform };
+                       .platform = platform, .is_stopping = worker->is_stopping };
+    if (worker->is_stopping)
+        worker_give_up (held, "interrupted");
     plan (self, who, held, draw_ms (self, 500));
 }
 
@@ -239,6 +241,8 @@ static void post_heartbeat (world_t *self, int who)
     worker->is_unfit = worker->is_unfit ? !self->is_calm && !chance (self, 4) : mishap (self, 60);
     if (worker->is_unfit)
         json_object_set_new (header, "unfit", json_string ("its disk is full"));
+    if (worker->is_stopping)
+        json_object_set_new (header, "stopping", json_true ());
     network_post (self, who, "heartbeat", header);
 }
 
@@ -246,7 +250,8 @@ static void beat (world_t *self, int who)
 {
     worker_t *worker = &self->workers [who];
     agenda_add (self, BEAT_MS, (chore_t) { .kind = CHORE_BEAT, .who = who, .token = worker->start });
-    if (!worker->is_up || !worker->end.peer || worker_has_mishap (self, who) || worker->silent_until > self->now)
+    if (!worker->is_up || !worker->end.peer || worker_has_mishap (self, who) || worker->silent_until > self->now
+        || worker_ends (self, who))
         return;
     if (worker->is_liar && mishap (self, 2))
         worker_lie (self, who);
@@ -312,6 +317,8 @@ void workers_recover (world_t *self)
 {
     for (int i = 0; i < WORKERS; i++) {
         self->workers [i].silent_until = 0;
+        if (self->workers [i].is_stopping)
+            worker_die (self, i);
         if (!self->workers [i].is_up || !self->workers [i].end.peer)
             worker_come_back (self, i);
     }

@@ -202,6 +202,32 @@ static void a_worker_that_is_unfit_gets_nothing_until_it_is_fit (void **state)
     assert_string_equal (text_of (look (farm, "pi4"), "state"), "online");
 }
 
+static void a_worker_that_stops_gets_nothing_until_it_is_started_anew (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "pi4", "linux/arm64", 2);
+    int64_t first = submit (farm, "linux/arm64", NULL, NULL);
+    task_t task = worker_task (farm, &worker);
+    farm_say (farm, "heartbeat", worker.peer, worker.principal, json_pack ("{s:[{s:I, s:I}], s:s, s:b}", "attempts", "job",
+              (json_int_t) task.job, "attempt", (json_int_t) task.attempt, "unfit", "it was told to end", "stopping", 1));
+    assert_string_equal (text_of (look (farm, "pi4"), "state"), "stopping");
+    int64_t second = submit (farm, "linux/arm64", NULL, NULL);
+    assert_int_equal (worker_task (farm, &worker).job, 0);
+    SAYS (farm, second, "jobs/0/waiting", "no worker takes jobs for linux/arm64: pi4 is stopping (it was told to end)");
+    assert_true (worker_push (farm, &worker, task));                /* what it has may end */
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    SAYS (farm, first, "state", "published");
+    worker_hello (farm, &worker, NULL, 0);                          /* on another connection it stops still */
+    assert_int_equal (worker_task (farm, &worker).job, 0);
+    assert_string_equal (text_of (look (farm, "pi4"), "state"), "stopping");
+    worker_restart (farm, &worker);
+    assert_true (worker_task (farm, &worker).job > 0);
+    assert_string_equal (text_of (look (farm, "pi4"), "state"), "online");
+    assert_string_equal (text_of (look (farm, "pi4"), "unfit"), "");
+}
+
 /* -- quarantine ------------------------------------------------------------------------------------------------- */
 
 /* A job of its own fails on the worker; its build is cancelled, so that only new ones come. */
@@ -379,6 +405,7 @@ int main (void)
         TEST (only_an_admin_gives_orders_and_only_to_workers_there_are),
         TEST (a_worker_is_forgotten_until_it_comes_back),
         TEST (a_worker_that_is_unfit_gets_nothing_until_it_is_fit),
+        TEST (a_worker_that_stops_gets_nothing_until_it_is_started_anew),
         TEST (a_worker_that_fails_three_times_is_quarantined_for_longer_and_longer),
         TEST (work_that_ends_well_or_through_the_user_ends_a_row_of_faults),
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
