@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 enum { DESCRIPTORS = 65536 };
 
@@ -30,4 +31,10 @@ int daemon_catch_signals (void)
     signal (SIGPIPE, SIG_IGN);
     pthread_sigmask (SIG_BLOCK, &set, NULL);
     return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int daemon_next_signal (int fd)
+{
+    struct signalfd_siginfo info;
+    return read (fd, &info, sizeof info) == (ssize_t) sizeof info ? (int) info.ssi_signo : 0;
 }

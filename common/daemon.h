@@ -9,4 +9,7 @@ void daemon_raise_limits (int sockets_max);
  * block (the caller closes); -1 with errno. SIGPIPE is ignored. */
 int daemon_catch_signals (void);
 
+/* The next signal that was caught; 0: none is there. */
+int daemon_next_signal (int fd);
+
 #endif

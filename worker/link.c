@@ -2,22 +2,25 @@
  *
  *     slots (actors)  --REPORT, OVER--> +------+ --hello, heartbeat, report-->  coordinator
  *                     <--STOP---------- | link | <--welcome, assign, abort, noted--
- *     stop_fd  ------------------------>+------+ <--connected, ended, refused--
+ *     signals  ------------------------>+------+ <--connected, ended, refused--
  */
 #include "worker/link.h"
 
-#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/clock.h"
+#include "common/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/held.h"
 #include "worker/restorer.h"
 #include "worker/sweeper.h"
 
-enum { HEARTBEAT_MS = 5000, LEASE_MS = 45000, STOP_MS = 15000, HIGH_WATER = 1000 };
+enum { HEARTBEAT_MS = 5000, LEASE_MS = 45000, END_MS = 15000, HIGH_WATER = 1000 };
+
+/* The way to its end: it was told to, and its attempts may still end; they are being stopped. */
+typedef enum { STAGE_WORKS, STAGE_DRAINS, STAGE_ENDS } link_stage;
 
 struct link {
     link_settings_t settings;
@@ -33,8 +36,8 @@ struct link {
     connection_change said;         /* what was logged last of the connection, so that it is said once */
     char *refusal;                  /* the coordinator's last answer to hello, if it was no */
     bool is_unfit;                  /* and was said to be */
-    bool is_stopping;
-    int64_t stop_at;
+    link_stage stage;
+    int64_t stage_until;            /* boot clock */
 };
 
 int link_new (link_t **out, const link_settings_t *settings, err_t *err)
@@ -48,7 +51,7 @@ int link_new (link_t **out, const link_settings_t *settings, err_t *err)
     self->settings = *settings;
     self->heartbeat_ms = HEARTBEAT_MS;
     self->lease_ms = LEASE_MS;
-    self->beat_at = self->stop_at = INT64_MAX;
+    self->beat_at = self->stage_until = INT64_MAX;
     self->held = zlistx_new ();
     if (connection_new (&self->connection, settings->control, settings->parts.own, settings->parts.server_key, HIGH_WATER, err) < 0)
         return err_wrap (err, "coordinator/control");
@@ -134,13 +137,10 @@ static void make_room (link_t *self, const health_t *health)
     sweeper_ask (self->sweeper);
 }
 
-/* What it works on, and how the machine is. A reason to take no new job is logged when it comes and when it goes. */
-static json_t *describe (link_t *self)
+/* How the machine is. A reason to take no new job is logged when it comes and when it goes. */
+static void describe_health (link_t *self, json_t *header)
 {
     health_t health;
-    json_t *header = json_pack ("{s:o}", "attempts", list_attempts (self));
-    if (!self->settings.health.root)
-        return header;
     health_read (&health, &self->settings.health);
     AUTO_FREE char *unfit = health_why_unfit (&health, &self->settings.health);
     json_object_set_new (header, "health", health_json (&health));
@@ -152,11 +152,29 @@ static json_t *describe (link_t *self)
         log_info ("link", "new jobs are taken again");
     self->is_unfit = unfit != NULL;
     make_room (self, &health);
+}
+
+static void describe_stop (const link_t *self, json_t *header)
+{
+    int64_t left = self->stage == STAGE_DRAINS ? self->stage_until - clock_boot_ms () : 0;
+    AUTO_FREE char *why = left > 0 ? mem_printf ("it was told to end; what it has may go on for %lld s", (long long) (left + 999) / 1000)
+                                   : mem_strdup ("it was told to end");
+    json_object_set_new (header, "unfit", json_string (why));
+    json_object_set_new (header, "stopping", json_true ());
+}
+
+/* What it works on, and how it is. */
+static json_t *describe (link_t *self)
+{
+    json_t *header = json_pack ("{s:o}", "attempts", list_attempts (self));
+    if (self->settings.health.root)
+        describe_health (self, header);
+    if (self->stage != STAGE_WORKS)
+        describe_stop (self, header);
     return header;
 }
 
-/* A worker that stops is silent, so that it gets nothing more. Nothing heard for a lease: the connection is as good as none,
- * although TCP may hold it for a quarter of an hour. */
+/* Nothing heard for a lease: the connection is as good as none, although TCP may hold it for a quarter of an hour. */
 static void beat (link_t *self)
 {
     int64_t now = clock_boot_ms ();
@@ -168,7 +186,7 @@ static void beat (link_t *self)
         connection_renew (self->connection);
     } else if (!self->is_welcome)
         say_hello (self);
-    else if (!self->is_stopping)
+    else
         say (self, "heartbeat", describe (self));
 }
 
@@ -232,7 +250,7 @@ static void on_welcome (link_t *self, const msg_t *message)
     self->is_welcome = true;
     self->heartbeat_ms = msg_int (message, "heartbeat_ms");
     self->lease_ms = msg_int (message, "lease_ms");
-    self->beat_at = clock_boot_ms () + self->heartbeat_ms;
+    self->beat_at = clock_boot_ms () + (self->stage == STAGE_WORKS ? self->heartbeat_ms : 0);
     self->said = CONNECTION_UP;
     auto_free (&self->refusal);
     log_info ("link", "coordinator %s (version %s) takes this worker as %s", self->settings.control, msg_text (message, "version"),
@@ -262,9 +280,10 @@ static void on_assign (link_t *self, const msg_t *message)
     int64_t job = msg_int (message, "job"), attempt = msg_int (message, "attempt");
     if (find (self, job, attempt))
         return;
-    if (self->is_stopping || count_busy (self) >= self->settings.slots) {
-        refuse (self, msg_header (message), self->is_stopping ? ERR_INTERRUPTED : ERR_FARM,
-                self->is_stopping ? "it is being stopped" : "all of its slots are busy");
+    bool is_stopping = self->stage != STAGE_WORKS;
+    if (is_stopping || count_busy (self) >= self->settings.slots) {
+        refuse (self, msg_header (message), is_stopping ? ERR_INTERRUPTED : ERR_FARM,
+                is_stopping ? "it is being stopped" : "all of its slots are busy");
         return;
     }
     log_info ("link", "build %lld: job %lld, attempt %lld: %s%s for %s", (long long) msg_int (message, "build"), (long long) job,
@@ -394,13 +413,48 @@ static void remove_done (link_t *self)
         }
 }
 
+/* -- the end ----------------------------------------------------------------------------------------------------- */
+
+/* The coordinator hears of it at once. */
+static void begin_drain (link_t *self)
+{
+    int busy = count_busy (self);
+    self->stage = STAGE_DRAINS;
+    self->beat_at = clock_boot_ms ();
+    self->stage_until = self->beat_at + self->settings.stop_ms;
+    if (busy > 0)
+        log_info ("link", "told to end: no new jobs; %d attempts may go on for %lld s (stop-ms); a second signal stops them at once", busy,
+                  (long long) self->settings.stop_ms / 1000);
+}
+
+static void begin_end (link_t *self)
+{
+    self->stage = STAGE_ENDS;
+    self->stage_until = clock_boot_ms () + END_MS;
+    log_info ("link", "this worker ends; %d attempts are stopped", count_busy (self));
+    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
+        held_stop (held, STOP_WORKER);
+}
+
+static void take_signals (link_t *self, int signals)
+{
+    int signal;
+    while ((signal = daemon_next_signal (signals)))
+        if (self->stage == STAGE_ENDS)
+            self->stage_until = clock_boot_ms ();
+        else if (self->stage == STAGE_WORKS && signal == SIGTERM)
+            begin_drain (self);
+        else
+            begin_end (self);
+}
+
 /* -- the loop --------------------------------------------------------------------------------------------------- */
 
 static int64_t next_due (link_t *self)
 {
     int64_t due = connection_due_ms (self->connection);
     due = self->beat_at < due ? self->beat_at : due;
-    due = self->stop_at < due ? self->stop_at : due;
+    due = self->stage_until < due ? self->stage_until : due;
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
         due = held->timeout_at < due ? held->timeout_at : due;
         if (connection_is_up (self->connection) && held_repeat_at (held) < due)
@@ -414,6 +468,8 @@ static void do_due (link_t *self)
     int64_t now = clock_boot_ms ();
     if (now >= self->beat_at)
         beat (self);
+    if (self->stage == STAGE_DRAINS && now >= self->stage_until)
+        begin_end (self);
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
         if (now >= held->timeout_at)
             held_stop (held, STOP_TIMEOUT);
@@ -422,28 +478,12 @@ static void do_due (link_t *self)
     }
 }
 
-static void begin_stop (link_t *self, int stop_fd)
-{
-    char junk [256];
-    if (read (stop_fd, junk, sizeof junk) < 0 && errno == EAGAIN)
-        return;
-    if (self->is_stopping) {            /* told twice: at once */
-        self->stop_at = clock_boot_ms ();
-        return;
-    }
-    self->is_stopping = true;
-    self->stop_at = clock_boot_ms () + (self->settings.stop_ms ? self->settings.stop_ms : STOP_MS);
-    log_info ("link", "told to end; %d attempts are stopped", count_busy (self));
-    for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
-        held_stop (held, STOP_WORKER);
-}
-
-/* Sleep until there is something to do; is stop_fd readable? */
-static bool wait_for_work (link_t *self, int stop_fd)
+/* Sleep until there is something to do. */
+static void wait_for_work (link_t *self, int signals)
 {
     size_t count = 0, capacity = 2 + CONNECTION_ITEMS + zlistx_size (self->held);
     AUTO_FREE zmq_pollitem_t *items = mem_alloc (capacity * sizeof *items);
-    items [count++] = (zmq_pollitem_t) { .fd = stop_fd, .events = ZMQ_POLLIN };
+    items [count++] = (zmq_pollitem_t) { .fd = signals, .events = ZMQ_POLLIN };
     count += (size_t) connection_poll_items (self->connection, items + count);
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
         if (held->actor)
@@ -452,33 +492,34 @@ static bool wait_for_work (link_t *self, int stop_fd)
         items [count++] = (zmq_pollitem_t) { .socket = zsock_resolve (restorer_actor (self->restorer)), .events = ZMQ_POLLIN };
     int64_t due = next_due (self), left = due == INT64_MAX ? -1 : due - clock_boot_ms ();
     zmq_poll (items, (int) count, due == INT64_MAX ? -1 : left < 0 ? 0 : (long) left);
-    return items [0].revents != 0;
 }
 
-/* Threads that still run, and reports that can still be delivered. */
-static bool is_finished (link_t *self, int *threads)
+/* No thread runs any more, and each report is noted, or cannot be delivered for now: as long as it may drain, that is waited out. */
+static bool is_finished (link_t *self)
 {
     size_t reports = 0;
-    *threads = (int) count_threads (self);
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held))
         reports += held->report != NULL;
-    return *threads == 0 && (reports == 0 || !connection_is_up (self->connection));
+    return count_threads (self) == 0 && (reports == 0 || (self->stage == STAGE_ENDS && !connection_is_up (self->connection)));
 }
 
-int link_run (link_t *self, int stop_fd, err_t *err)
+static bool is_over (link_t *self)
 {
-    int threads = 0;
-    for (;;) {
-        if (wait_for_work (self, stop_fd))
-            begin_stop (self, stop_fd);
+    return self->stage != STAGE_WORKS && (is_finished (self) || (self->stage == STAGE_ENDS && clock_boot_ms () >= self->stage_until));
+}
+
+int link_run (link_t *self, int signals, err_t *err)
+{
+    while (!is_over (self)) {
+        wait_for_work (self, signals);
+        take_signals (self, signals);
         take_changes (self);
         take_messages (self);
         take_reports (self);
         take_restored (self);
         do_due (self);
         remove_done (self);
-        if (self->is_stopping && (is_finished (self, &threads) || clock_boot_ms () >= self->stop_at))
-            break;
     }
+    int threads = (int) count_threads (self);
     return threads == 0 ? 0 : err_set (err, ERR_TIMEOUT, "%d attempts did not end in time", threads);
 }

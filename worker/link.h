@@ -15,17 +15,18 @@ typedef struct {
     const json_t *worker;           /* `worker` of `hello` */
     int slots;
     health_settings_t health;       /* root NULL: heartbeats tell nothing of this machine */
-    int stop_ms;                    /* how long a stop may take; 0: 15 s */
+    int64_t stop_ms;                /* how long attempts may go on after SIGTERM */
     attempt_parts_t parts;
 } link_settings_t;
 
 /* Settings, and what they name, are borrowed until link_destroy. ERR_USAGE for an address that is none. */
 int link_new (link_t **out, const link_settings_t *settings, err_t *err);
 
-/* Until stop_fd can be read; then running attempts are stopped and reported as interrupted. 0: all of them are over; -1 with
- * ERR_TIMEOUT: some are not, and their threads still use what the settings name: nothing may be destroyed, only the process
- * ended. */
-int link_run (link_t *self, int stop_fd, err_t *err);
+/* Until the signals (daemon.h) say to end. SIGTERM: no new jobs; running attempts may end, for stop_ms, then they are stopped and
+ * reported as interrupted. SIGINT or another SIGTERM: the latter at once; one more waits for nothing. 0: all attempts are over; -1
+ * with ERR_TIMEOUT: some did not stop within 15 s, and their threads still use what the settings name: nothing may be destroyed, only
+ * the process ended. */
+int link_run (link_t *self, int signals, err_t *err);
 
 void link_destroy (link_t **self);
 

@@ -243,7 +243,7 @@ static int open_link (worker_t *self, err_t *err)
         return -1;
     link_settings_t settings = {
         .control = text_of (self, "coordinator/control"), .worker = self->description,
-        .slots = (int) settings_number (self->options.settings, "slots"),
+        .slots = (int) settings_number (self->options.settings, "slots"), .stop_ms = settings_number (self->options.settings, "stop-ms"),
         .health = {
             .root = "", .folders = self->disks, .disk_floor_bytes = settings_number (self->options.settings, "disk/free-floor"),
             .pressure_max_percent = settings_number (self->options.settings, "memory/pressure-max"),
@@ -303,10 +303,10 @@ static void stop (worker_t *self)
     auto_close (&self->signals);
 }
 
-/* A worker that can start no builder any more would fail each job it is given: it stops in good order, and is started anew. */
+/* A worker that can start no builder any more would fail each job it has or is given: it gives them back, and is started anew. */
 static void stop_by_signal (void)
 {
-    kill (getpid (), SIGTERM);
+    kill (getpid (), SIGINT);
 }
 
 static int check_spawner (worker_t *self, err_t *err)

@@ -23,6 +23,7 @@ static const setting_def_t table [] = {
     { "coordinator/key", SETTING_TEXT, NULL, "the coordinator's public key, 64 hex digits" },
     { "name", SETTING_TEXT, NULL, "of this worker; default: this host's name" },
     { "slots", SETTING_NUMBER, "1", "how many jobs run at a time" },
+    { "stop-ms", SETTING_NUMBER, "60000", "how long they may go on after SIGTERM" },
     { "labels", SETTING_LIST, NULL, "words about this worker (ssd=yes,room=attic) that builds may require" },
     { "platforms", SETTING_LIST, NULL, "take jobs for these only (linux/amd64,…); default: all that run here" },
     { "builder/program", SETTING_TEXT, "buildah", "the builder, a name in PATH or a path" },
@@ -123,9 +124,11 @@ static int make_paths_absolute (options_t *self, err_t *err)
 static int check_numbers (const options_t *self, err_t *err)
 {
     int64_t slots = settings_number (self->settings, "slots"), port = settings_number (self->settings, "door/port");
-    int64_t timeout_ms = settings_number (self->settings, "registry/timeout-ms");
+    int64_t timeout_ms = settings_number (self->settings, "registry/timeout-ms"), stop_ms = settings_number (self->settings, "stop-ms");
     if (slots < 1 || slots > 1024)
         return err_set (err, ERR_USAGE, "slots is %lld: a worker has 1 to 1024", (long long) slots);
+    if (stop_ms < 0 || stop_ms > 86400000)
+        return err_set (err, ERR_USAGE, "stop-ms is %lld: it can be 0 to 86400000", (long long) stop_ms);
     if (port > 65535)
         return err_set (err, ERR_USAGE, "door/port is %lld: a port is 1 to 65535, or 0 for a free one", (long long) port);
     if (timeout_ms < 1 || timeout_ms > 3600000)

@@ -40,17 +40,6 @@ coordinator_killed_for_long ()
 }
 check "the coordinator, away when the build ends: the result is kept and reported" coordinator_killed_for_long
 
-coordinator_stopped ()
-{
-    local id
-    id=$(submit_detached --platform "$native" -t "$REGISTRY/killed:stopped" "$(slow_context stopped 2)")
-    wait_said "$id" "slow begins"
-    devfarm stop coordinator
-    devfarm start coordinator
-    wait_state "$id" published
-}
-check "the coordinator, stopped in good order and started" coordinator_stopped
-
 # -- a worker ----------------------------------------------------------------------------------------------------------
 
 worker_killed_alone ()
@@ -91,17 +80,6 @@ worker_killed ()
 }
 check "a worker, killed while building: the job ends on the other worker of its platform" worker_killed
 
-worker_stopped ()
-{
-    local id
-    id=$(submit_detached --platform "$native" -t "$REGISTRY/killed:drained" "$(slow_context drained 3)")
-    wait_said "$id" "slow begins"
-    [ "$(field "$id" '.jobs[0].worker')" = "worker-$native_name" ] || skip "the other worker had it"
-    devfarm stop "worker-$native_name"
-    wait_state "$id" published
-    devfarm start "worker-$native_name"
-}
-check "a worker, stopped in good order: the job ends on the other" worker_stopped
 background_end worker-second
 
 # -- farmctl -----------------------------------------------------------------------------------------------------------

@@ -6,11 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,7 +57,8 @@ typedef struct {
     zsock_t *control;
     char endpoint [256];
     zframe_t *peer;                 /* the worker's connection, as of its last message */
-    int stop_fd;
+    int signals [2];                /* a pipe in signalfd's place */
+    int64_t stop_ms;
     link_t *link;
     pthread_t thread;
     bool is_running;
@@ -134,7 +137,8 @@ static int set_up (void **state)
     keypair_make (&self->user);
     keypair_make (&self->worker);
     self->zap = zactor_new (zap_actor, NULL);
-    self->stop_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_int_equal (pipe2 (self->signals, O_CLOEXEC | O_NONBLOCK), 0);
+    self->stop_ms = 2 * PATIENCE_MS;
     start_service (self);
     start_builder (self);
     scan (self);
@@ -143,15 +147,27 @@ static int set_up (void **state)
     return 0;
 }
 
+static void signal_worker (farm_t *self, int number)
+{
+    struct signalfd_siginfo info = { .ssi_signo = (uint32_t) number };
+    assert_int_equal (write (self->signals [1], &info, sizeof info), sizeof info);
+}
+
+static void await_end (farm_t *self)
+{
+    pthread_join (self->thread, NULL);
+    self->is_running = false;
+    assert_int_equal (self->run_rc, 0);
+}
+
 /* Without a coordinator nothing is left to be noted. */
 static void stop_link (farm_t *self)
 {
     zsock_destroy (&self->control);
     if (self->is_running) {
-        eventfd_write (self->stop_fd, 1);
-        pthread_join (self->thread, NULL);
+        signal_worker (self, SIGINT);
+        await_end (self);
     }
-    self->is_running = false;
 }
 
 static int tear_down (void **state)
@@ -170,7 +186,8 @@ static int tear_down (void **state)
     shelf_destroy (&self->shelf);
     door_destroy (&self->door);
     builder_destroy (&self->builder);
-    close (self->stop_fd);
+    close (self->signals [0]);
+    close (self->signals [1]);
     tree_remove (self->top);
     free (self->top);
     free (self->state);
@@ -185,7 +202,7 @@ static void *run (void *argument)
 {
     farm_t *self = argument;
     err_t err;
-    self->run_rc = link_run (self->link, self->stop_fd, &err);
+    self->run_rc = link_run (self->link, self->signals [0], &err);
     return NULL;
 }
 
@@ -196,7 +213,7 @@ static void start_worker (farm_t *self)
                                    "linux/amd64", "emulated", 0, "slots", 1, "cpus", 2, "memory_bytes", 1000000, "builder",
                                    "buildah 9.9.9", "isolation", "chroot");
     link_settings_t settings = {
-        .control = self->endpoint, .worker = self->description, .slots = 1, .health = self->health,
+        .control = self->endpoint, .worker = self->description, .slots = 1, .health = self->health, .stop_ms = self->stop_ms,
         .parts = {
             .worker_name = "w1", .folder = self->attempts, .objects = depot_service_endpoint (self->service),
             .own = &self->worker, .server_key = self->server.public_key, .cache = self->cache, .shelf = self->shelf,
@@ -672,6 +689,13 @@ static void an_idle_worker_makes_room_on_its_full_disk (void **state)
 
 /* -- the end ---------------------------------------------------------------------------------------------------- */
 
+static void expect_interrupted (farm_t *self)
+{
+    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
+    assert_string_equal (msg_text (failed, "code"), "interrupted");
+    note (self, failed, false);
+}
+
 static void a_worker_that_is_stopped_gives_its_jobs_back (void **state)
 {
     farm_t *self = *state;
@@ -680,15 +704,112 @@ static void a_worker_that_is_stopped_gives_its_jobs_back (void **state)
     AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
     note (self, report, false);
     int64_t start = clock_boot_ms ();
-    eventfd_write (self->stop_fd, 1);
-    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
-    assert_string_equal (msg_text (failed, "code"), "interrupted");
-    note (self, failed, false);
-    pthread_join (self->thread, NULL);
-    self->is_running = false;
-    assert_int_equal (self->run_rc, 0);
+    signal_worker (self, SIGINT);
+    expect_interrupted (self);
+    await_end (self);
     assert_true (clock_boot_ms () - start < PATIENCE_MS);
     assert_false (file_exists (self->attempts) && !is_empty (self->attempts));
+}
+
+static void expect_stopping_beat (farm_t *self)
+{
+    AUTO (msg) msg_t *beat = NULL;
+    for (int i = 0; i < 3 && !(beat && msg_bool (beat, "stopping")); i++) {     /* two may have been on their way */
+        msg_destroy (&beat);
+        beat = expect (self, "heartbeat");
+    }
+    assert_true (msg_bool (beat, "stopping"));
+    assert_non_null (strstr (msg_text (beat, "unfit"), "it was told to end"));
+}
+
+/* A job whose build ends when there is the file `go`. */
+static void assign_one_that_waits (farm_t *self)
+{
+    AUTO_FREE char *dockerfile = mem_printf ("while [ ! -e '%s/go' ]; do sleep 0.02; done; exit 3", self->top);
+    greet (self);
+    assign (self, JOB, dockerfile);
+    AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
+    note (self, report, false);
+}
+
+static void let_go (farm_t *self)
+{
+    err_t err = { 0 };
+    AUTO_FREE char *path = file_join (self->top, "go");
+    assert_int_equal (file_write (path, "", 0, 0644, &err), 0);
+}
+
+static void a_worker_that_is_told_to_end_lets_its_job_end_and_takes_no_other (void **state)
+{
+    farm_t *self = *state;
+    assign_one_that_waits (self);
+    signal_worker (self, SIGTERM);
+    expect_stopping_beat (self);
+    assign (self, JOB + 1, "exec sleep 60");
+    AUTO (msg) msg_t *refused = expect_report (self, JOB + 1, "failed");
+    assert_string_equal (msg_text (refused, "code"), "interrupted");
+    note (self, refused, false);
+    let_go (self);
+    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
+    assert_string_equal (msg_text (failed, "code"), "build");
+    assert_true (self->is_running);
+    note (self, failed, false);
+    await_end (self);
+}
+
+static void a_job_that_does_not_end_in_time_is_stopped (void **state)
+{
+    farm_t *self = *state;
+    self->stop_ms = 300;
+    assign_one_that_waits (self);
+    int64_t start = clock_boot_ms ();
+    signal_worker (self, SIGTERM);
+    expect_interrupted (self);
+    assert_true (clock_boot_ms () - start >= 300);
+    await_end (self);
+}
+
+static void a_second_signal_stops_it_at_once (void **state)
+{
+    farm_t *self = *state;
+    assign_one_that_waits (self);
+    int64_t start = clock_boot_ms ();
+    signal_worker (self, SIGTERM);
+    expect_stopping_beat (self);
+    signal_worker (self, SIGTERM);
+    expect_interrupted (self);
+    await_end (self);
+    assert_true (clock_boot_ms () - start < PATIENCE_MS);
+}
+
+/* Both are restarted, as in an upgrade. */
+static void what_ended_meanwhile_is_told_to_a_coordinator_that_comes_back (void **state)
+{
+    farm_t *self = *state;
+    assign_one_that_waits (self);
+    zsock_destroy (&self->control);
+    signal_worker (self, SIGTERM);
+    let_go (self);
+    expect_cleaned (self);                      /* it has ended, and cannot be told */
+    bind_control (self, self->endpoint);
+    AUTO (msg) msg_t *hello = expect (self, "hello");
+    welcome (self, hello);
+    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
+    assert_string_equal (msg_text (failed, "code"), "build");
+    note (self, failed, false);
+    await_end (self);
+}
+
+static void a_worker_without_a_job_ends_at_once (void **state)
+{
+    farm_t *self = *state;
+    greet (self);
+    assert_int_equal (beating (self), 0);
+    int64_t start = clock_boot_ms ();
+    signal_worker (self, SIGTERM);
+    expect_stopping_beat (self);
+    await_end (self);
+    assert_true (clock_boot_ms () - start < 2000);
 }
 
 static void a_stop_waits_for_no_coordinator_that_is_away (void **state)
@@ -727,6 +848,11 @@ int main (void)
         TEST (an_idle_worker_makes_room_on_its_full_disk),
         TEST (a_worker_that_is_stopped_gives_its_jobs_back),
         TEST (a_stop_waits_for_no_coordinator_that_is_away),
+        TEST (a_worker_that_is_told_to_end_lets_its_job_end_and_takes_no_other),
+        TEST (a_job_that_does_not_end_in_time_is_stopped),
+        TEST (a_second_signal_stops_it_at_once),
+        TEST (what_ended_meanwhile_is_told_to_a_coordinator_that_comes_back),
+        TEST (a_worker_without_a_job_ends_at_once),
     };
     err_t err = { 0 };
     if (spawner_start (&spawner, &err) < 0) {
