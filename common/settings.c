@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
+#include "common/quantity.h"
 
 enum { FILE_MAX = 1024 * 1024, LIST_MAX = 1024 };
 
@@ -69,29 +70,6 @@ static int read_number (const char *text, int64_t *out)
     return errno || *end || !isdigit ((unsigned char) text [0]) ? -1 : 0;
 }
 
-static int read_bytes (const char *text, int64_t *out)
-{
-    static const char units [] = "KMGT";
-    char digits [32];
-    size_t size = strspn (text, "0123456789");
-    if (size == 0 || size >= sizeof digits)
-        return -1;
-    memcpy (digits, text, size);
-    digits [size] = 0;
-    if (read_number (digits, out) < 0)
-        return -1;
-    const char *unit = text [size] ? strchr (units, toupper ((unsigned char) text [size])) : NULL;
-    if (!text [size])
-        return 0;
-    if (!unit || text [size + 1])
-        return -1;
-    int shift = 10 * (int) (unit - units + 1);
-    if (*out > INT64_MAX >> shift)
-        return -1;
-    *out <<= shift;
-    return 0;
-}
-
 static int read_bool (const char *text, int64_t *out)
 {
     static const char *const yes [] = { "yes", "true", "1" }, *const no [] = { "no", "false", "0" };
@@ -111,7 +89,7 @@ static int interpret (const setting_def_t *def, const char *text, int64_t *numbe
                 return err_set (err, ERR_USAGE, "setting %s is \"%s\": it has to be a whole number", def->path, text);
             return 0;
         case SETTING_BYTES:
-            if (read_bytes (text, number) < 0)
+            if (quantity_read_bytes (text, number) < 0)
                 return err_set (err, ERR_USAGE, "setting %s is \"%s\": it has to be a size such as 64K, 10M or 2G",
                                 def->path, text);
             return 0;
