@@ -21,9 +21,13 @@ static action_t *add_action (engine_t *self, action_type type, json_t *header)
     return append (&self->pending, (action_t) { .type = type, .header = header ? header : json_object () });
 }
 
+/* An image that is not handed out any more (engine_wind_down) is after the next start: its job is verifying. */
 void engine_act (engine_t *self, action_type type, json_t *header)
 {
-    add_action (self, type, header);
+    if (self->winds_down && type == ACTION_VERIFY)
+        json_decref (header);
+    else
+        add_action (self, type, header);
 }
 
 void engine_tell (engine_t *self, const char *format, ...)

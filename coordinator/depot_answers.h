@@ -44,6 +44,8 @@ struct depot_service {
     zsock_t *socket;
     char endpoint [256];
     bool is_open;
+    bool shall_rest;            /* the gateway waits to hear that nobody sends anything */
+    int64_t put_at;             /* boot clock: when somebody did */
     char *folder;               /* of the depot: whose disk must keep free_floor_bytes */
     int64_t free_floor_bytes;
     int64_t log_keep_ms, log_total_bytes;       /* retention of logs */

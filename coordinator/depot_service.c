@@ -8,13 +8,14 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "coordinator/depot_answers.h"
 
 /* A peer has 8 requests on the way at most. libzmq counts a queue down in steps of half of it, so 8 would at times look
  * full with fewer, and an answer be lost. */
-enum { HIGH_WATER = 16 };
+enum { HIGH_WATER = 16, REST_MS = 1000 };
 
 /* -- new and destroy -------------------------------------------------------------------------------------------- */
 
@@ -175,6 +176,8 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
         on_close_log (self, command);
     else if (streq (verb, "OPEN"))
         self->is_open = true;
+    else if (streq (verb, "REST"))
+        self->shall_rest = true;
     else if (streq (verb, "COLLECT"))
         collection_begin (self, command, pipe);
     else if (!streq (verb, "$TERM"))
@@ -269,12 +272,38 @@ static void take_messages (depot_service_t *self)
         else if (request)
             others [other_count++] = request;
     }
-    if (put_count > 0)
+    if (put_count > 0) {
         answer_puts (self, puts, put_count);
+        self->put_at = clock_boot_ms ();
+    }
     for (size_t i = 0; i < put_count; i++)
         request_destroy (&puts [i]);
     for (size_t i = 0; i < other_count; i++)
         answer_other (self, &others [i]);
+}
+
+/* -- rest ------------------------------------------------------------------------------------------------------- */
+
+static int64_t rests_in_ms (const depot_service_t *self)
+{
+    return self->shall_rest ? self->put_at + REST_MS - clock_boot_ms () : INT64_MAX;
+}
+
+static void rest (depot_service_t *self)
+{
+    if (rests_in_ms (self) > 0)
+        return;
+    self->shall_rest = false;
+    zstr_send (self->pipe, "RESTS");
+}
+
+static int wait_ms (depot_service_t *self, bool is_idle)
+{
+    int waiters_ms = is_idle ? waiters_expire (self) : 0;
+    int64_t rest_ms = rests_in_ms (self);
+    if (rest_ms > REST_MS)
+        return waiters_ms;
+    return waiters_ms >= 0 && waiters_ms < rest_ms ? waiters_ms : rest_ms < 0 ? 0 : (int) rest_ms;
 }
 
 /* -- the loop --------------------------------------------------------------------------------------------------- */
@@ -291,7 +320,7 @@ void depot_service_actor (zsock_t *pipe, void *service)
     bool goes_on = true;
     while (goes_on) {
         bool is_idle = !(zsock_events (self->socket) & ZMQ_POLLIN) && !self->collection.is_running;
-        zpoller_wait (self->is_open ? poller : pipe_only, is_idle || !self->is_open ? waiters_expire (self) : 0);
+        zpoller_wait (self->is_open ? poller : pipe_only, wait_ms (self, is_idle || !self->is_open));
         while (goes_on && zsock_events (pipe) & ZMQ_POLLIN)     /* first: they say who may speak */
             goes_on = take_command (self, pipe);
         if (goes_on && self->is_open) {
@@ -301,6 +330,7 @@ void depot_service_actor (zsock_t *pipe, void *service)
             collection_step (self, pipe);
             lost_tell (self);
         }
+        rest (self);
     }
     zpoller_destroy (&pipe_only);
     zpoller_destroy (&poller);

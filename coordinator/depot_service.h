@@ -9,6 +9,7 @@
  *   ["CLOSE-LOG", job, attempt]                 there will be no more of it
  *   ["COLLECT", digest hex …]                   take out of the depot what these do not need; answered, once it is done, by
  *                                               ["COLLECTED", objects, bytes, error text or ""]
+ *   ["REST"]                                    answered by ["RESTS"] as soon as nobody has sent an object for a second
  *   ["$TERM"]                                   end
  * Unasked it says ["LOST", digest hex]: a context or a Dockerfile was damaged on the disk, and is not there any more. */
 #ifndef FARM_DEPOT_SERVICE_H

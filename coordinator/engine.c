@@ -203,6 +203,8 @@ static int conclude (engine_t *self, err_t *err)
 {
     if (self->must_look)
         waiting_look (self);
+    if (self->winds_down)
+        self->must_match = self->must_publish = false;
     if (self->boot_ms >= self->again_at) {
         if (self->must_match && matching_assign (self, err) < 0)
             return -1;
@@ -338,6 +340,11 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
         return -1;
     *out = take (&self);
     return 0;
+}
+
+void engine_wind_down (engine_t *self)
+{
+    self->winds_down = true;
 }
 
 /* The logs of live attempts may be gone on with. */

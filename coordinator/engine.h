@@ -86,6 +86,10 @@ void engine_handle (engine_t *self, const event_t *event);
  * down: the process has to start again. */
 int engine_commit (engine_t *self, actions_t *actions, err_t *err);
 
+/* The coordinator is about to end: from now on no job is assigned, no image given to be verified, no index to be published. All of
+ * that waits in the queue for the next start. What is said is taken down as ever. */
+void engine_wind_down (engine_t *self);
+
 /* When `tick` should come next, on the boot clock; INT64_MAX for never. */
 int64_t engine_next_tick (const engine_t *self);
 

@@ -112,6 +112,7 @@ struct engine {
     engine_settings_t settings;
     int64_t boot_ms, wall_ms;
     bool has_begun;             /* the transaction */
+    bool winds_down;            /* nothing new is begun */
     bool must_match;            /* something changed that lets a job be assigned */
     bool must_look;             /* which lanes are served may have changed */
     bool must_publish;          /* or an index be handed to a publisher */

@@ -55,10 +55,15 @@ void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int6
     engine_handle (self->parts.engine, &event);
 }
 
-static void on_prune (gateway_t *self, peer_t *peer, const principal_t *principal, int64_t seq)
+static bool may_say (const principal_t *principal, const msg_t *message)
+{
+    return msg_is (message, "prune") ? streq (principal->role, "admin") : engine_may_say (principal->role, msg_verb (message));
+}
+
+static void on_prune (gateway_t *self, peer_t *peer, bool may, int64_t seq)
 {
     err_t err;
-    if (streq (principal->role, "admin")) {
+    if (may) {
         collector_ask (self->collector, peer->number, seq);
         return;
     }
@@ -86,7 +91,9 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         gateway_send (self, peer, "who", NULL);
         return;
     }
-    bool may = engine_may_say (principal.role, msg_verb (message));      /* if not, the engine says so */
+    bool may = may_say (&principal, message);       /* if not, that is the answer of who would do it */
+    if (may && gateway_puts_off (self, peer, message))
+        return;
     if (may && is_users_hello (message, &principal))
         peer->has_said_hello = true;
     if (may && msg_is (message, "join"))
@@ -94,7 +101,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     if (may && msg_is (message, "watch"))
         peer_watch (peer, msg_int (message, "build"));
     if (msg_is (message, "prune"))
-        on_prune (self, peer, &principal, seq);
+        on_prune (self, peer, may, seq);
     else if (may && msg_is (message, "submit"))
         submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
     else
@@ -164,7 +171,7 @@ static int take_batch (gateway_t *self, err_t *err)
         return -1;
     let_joiners_in (self);
     gateway_do_actions (self);
-    return collector_begin (self->collector, self->parts.engine, self->parts.depot, err);
+    return self->is_stopping ? 0 : collector_begin (self->collector, self->parts.engine, self->parts.depot, err);
 }
 
 /* -- the loop --------------------------------------------------------------------------------------------------- */
@@ -172,7 +179,7 @@ static int take_batch (gateway_t *self, err_t *err)
 static int wait_ms (const gateway_t *self)
 {
     int64_t tick = engine_next_tick (self->parts.engine);
-    int64_t collect = collector_next (self->collector);
+    int64_t collect = self->is_stopping ? INT64_MAX : collector_next (self->collector);
     int64_t next = collect < tick ? collect : tick, left = next == INT64_MAX ? 60000 : next - clock_boot_ms ();
     return left < 0 ? 0 : left > 60000 ? 60000 : (int) left;
 }
@@ -189,8 +196,18 @@ static bool wait_for_work (gateway_t *self, zsock_t *pipe, zpoller_t *poller)
     }
     char *command = zstr_recv (pipe);
     bool goes_on = command && !streq (command, "$TERM");
+    if (goes_on && streq (command, "STOP"))
+        gateway_begin_stop (self);
     zstr_free (&command);
     return goes_on;
+}
+
+static void tell_stopped (gateway_t *self, zsock_t *pipe)
+{
+    if (!self->is_stopping || self->has_stopped || !gateway_is_idle (self))
+        return;
+    self->has_stopped = true;
+    zstr_send (pipe, "STOPPED");
 }
 
 void gateway_actor (zsock_t *pipe, void *gateway)
@@ -204,12 +221,14 @@ void gateway_actor (zsock_t *pipe, void *gateway)
     engine_resume (self->parts.engine, &self->actions);
     gateway_do_actions (self);
     err_t err = { 0 };
-    while (wait_for_work (self, pipe, poller))
+    while (wait_for_work (self, pipe, poller)) {
         if (take_batch (self, &err) < 0) {
             log_error ("gateway", "%s", err.text);
             zstr_sendx (pipe, "FATAL", err.text, NULL);
             break;
         }
+        tell_stopped (self, pipe);
+    }
     zpoller_destroy (&poller);
 }
 

@@ -1,7 +1,10 @@
 /* gateway.h - the actor that owns the control socket and the engine: messages in, actions out.
  *
  * It takes every message that is ready (at most 64 at a time), lets the engine decide on them in one transaction, and does
- * what the engine says after the commit. Pipe: ["$TERM"] ends it; it sends ["FATAL", text] when it cannot go on. */
+ * what the engine says after the commit.
+ *
+ * Pipe: ["STOP"] nothing new is begun; it sends ["STOPPED"] when the publishers, and who sends a context, have ended what they were at.
+ * ["$TERM"] ends it, then or before. It sends ["FATAL", text] when it cannot go on. */
 #ifndef FARM_GATEWAY_H
 #define FARM_GATEWAY_H
 

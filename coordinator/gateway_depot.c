@@ -58,6 +58,8 @@ void gateway_take_depot (gateway_t *self)
         int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
         if (count >= 3 && streq (verb, "HAS"))
             on_has (self, first, second);
+        else if (count >= 1 && streq (verb, "RESTS"))
+            self->is_depot_quiet = true;
         else if (count >= 2 && streq (verb, "LOST"))
             on_lost (self, first);
         else if (count >= 4 && streq (verb, "COLLECTED"))

@@ -23,6 +23,7 @@ struct gateway {
     collector_t *collector;
     zlistx_t *joining;              /* keys (hex) of `join` messages of this batch */
     actions_t actions;
+    bool is_stopping, is_depot_quiet, has_stopped;  /* gateway_stop.c; has_stopped: and has said so */
 };
 
 /* -- out (gateway_out.c) */
@@ -35,6 +36,13 @@ void gateway_do_actions (gateway_t *self);
 
 /* -- in (gateway.c): into the batch */
 void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header);
+
+/* -- the end in good order (gateway_stop.c) */
+void gateway_begin_stop (gateway_t *self);
+/* Nothing is under way any more that would have to be done again. */
+bool gateway_is_idle (const gateway_t *self);
+/* True for what asks to begin something, or for the time to come: the next coordinator will do that, and this is the answer. */
+bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message);
 
 /* What the depot service says over its pipe (gateway_depot.c). */
 void gateway_take_depot (gateway_t *self);

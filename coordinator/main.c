@@ -1,9 +1,9 @@
 /* main.c - farm-coordinator: puts the parts together, and waits for a signal to take them apart. */
 #include <czmq.h>
-#include <errno.h>
 #include <signal.h>
 #include <sodium.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/daemon.h"
@@ -22,6 +22,7 @@ typedef struct {
     setup_keys_t keys;
     int lock;
     int signals;
+    int64_t stop_until;             /* boot clock; INT64_MAX: not told to end */
     engine_t *engine;
     depot_service_t *depot_service;
     gateway_t *gateway;
@@ -123,25 +124,72 @@ static int start (coordinator_t *self, err_t *err)
     return 0;
 }
 
-/* Until a signal (0) or until the gateway says that it cannot go on (-1). */
-static int wait_for_end (coordinator_t *self, err_t *err)
+/* -- end -------------------------------------------------------------------------------------------------------- */
+
+/* It goes on; nothing is under way any more; whatever is under way is left as it is. */
+typedef enum { END_NOT, END_DONE, END_NOW } end_t;
+
+/* A second signal, and SIGINT, wait for nothing. */
+static end_t take_signal (coordinator_t *self, int signal)
+{
+    if (signal == 0)
+        return END_NOT;
+    if (signal != SIGTERM || self->stop_until != INT64_MAX) {
+        log_info ("main", "told to end at once");
+        return END_NOW;
+    }
+    int64_t stop_ms = settings_number (self->settings, "stop-ms");
+    self->stop_until = clock_boot_ms () + stop_ms;
+    log_info ("main", "told to end: nothing new is begun; what is being published, verified or sent may go on for %lld s (stop-ms)",
+              (long long) stop_ms / 1000);
+    zstr_send (self->gateway_actor, "STOP");
+    return END_NOT;
+}
+
+/* The gateway has stopped, or cannot go on (err). */
+static end_t take_word (coordinator_t *self, err_t *err)
+{
+    char *kind = NULL, *text = NULL;
+    zstr_recvx (self->gateway_actor, &kind, &text, NULL);
+    bool has_stopped = kind && streq (kind, "STOPPED");
+    if (!has_stopped)
+        err_set (err, ERR_FARM, "the gateway ended: %s", text ? text : "?");
+    zstr_free (&kind);
+    zstr_free (&text);
+    return has_stopped ? END_DONE : END_NOW;
+}
+
+static end_t wait_for_end (coordinator_t *self, err_t *err)
 {
     zmq_pollitem_t items [] = {
         { .socket = zsock_resolve (self->gateway_actor), .events = ZMQ_POLLIN },
         { .fd = self->signals, .events = ZMQ_POLLIN },
     };
-    while (zmq_poll (items, 2, -1) < 0 && errno == EINTR)
-        ;
-    if (items [1].revents & ZMQ_POLLIN) {
-        log_info ("main", "told to end");
-        return 0;
+    end_t end = END_NOT;
+    while (end == END_NOT) {
+        int64_t left = self->stop_until == INT64_MAX ? -1 : self->stop_until - clock_boot_ms ();
+        if (zmq_poll (items, 2, self->stop_until == INT64_MAX ? -1 : left < 0 ? 0 : (long) left) < 0)
+            continue;           /* EINTR */
+        if (items [1].revents & ZMQ_POLLIN)
+            end = take_signal (self, daemon_next_signal (self->signals));
+        else if (items [0].revents & ZMQ_POLLIN)
+            end = take_word (self, err);
+        else if (clock_boot_ms () >= self->stop_until) {
+            log_warn ("main", "something is still being published, verified or sent: it is taken up again at the next start");
+            end = END_NOW;
+        }
     }
-    char *kind = NULL, *text = NULL;
-    zstr_recvx (self->gateway_actor, &kind, &text, NULL);
-    err_set (err, ERR_FARM, "the gateway ended: %s", text ? text : "?");
-    zstr_free (&kind);
-    zstr_free (&text);
-    return -1;
+    return end;
+}
+
+/* A publisher may wait for a registry for long, so what it uses is left to it: the process ends. Its task stands in the queue. */
+static void leave (coordinator_t *self, int status)
+{
+    zactor_destroy (&self->gateway_actor);
+    zactor_destroy (&self->depot_actor);
+    depot_service_destroy (&self->depot_service);
+    engine_destroy (&self->engine);
+    _exit (status);
 }
 
 static void stop (coordinator_t *self)
@@ -161,7 +209,7 @@ static void stop (coordinator_t *self)
 int main (int argc, char **argv)
 {
     err_t err = { 0 };
-    coordinator_t self = { .lock = -1, .signals = -1 };
+    coordinator_t self = { .lock = -1, .signals = -1, .stop_until = INT64_MAX };
     if (sodium_init () < 0)
         return 1;
     umask (S_IRWXG | S_IRWXO);          /* the queue has build arguments, the depot the contexts: also in a folder that was there */
@@ -173,10 +221,11 @@ int main (int argc, char **argv)
         self.signals = daemon_catch_signals ();
         zsys_init ();
         zsys_handler_set (NULL);
-        if (start (&self, &err) == 0)
-            wait_for_end (&self, &err);
+        end_t end = start (&self, &err) < 0 ? END_DONE : wait_for_end (&self, &err);
         if (err.code != ERR_NONE)
             log_error ("main", "%s", err.text);
+        if (end == END_NOW)
+            leave (&self, err_exit_code (err.code));
     }
     stop (&self);
     return err_exit_code (err.code);

@@ -21,6 +21,7 @@ static const setting_def_t table [] = {
     { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with the registries' credentials" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
+    { "stop-ms", SETTING_NUMBER, "30000", "how long what is being published, verified or sent may go on after SIGTERM" },
     { "publishers", SETTING_NUMBER, "2", "how many builds are verified or published at a time" },
     { "lease/heartbeat-ms", SETTING_NUMBER, "5000", "how often a worker says that it is there" },
     { "lease/duration-ms", SETTING_NUMBER, "45000", "how long a silent worker keeps its jobs" },
@@ -96,7 +97,7 @@ static int read_all (settings_t *self, int argc, char **argv, err_t *err)
 
 /* Times that workers are told have the limits of schema/messages.json; a delay is doubled at each attempt. */
 static const struct { const char *path; int64_t least, most; } limits [] = {
-    { "registry/timeout-ms", 1, 3600000 }, { "publishers", 1, 16 }, { "lease/heartbeat-ms", 1, 3600000 },
+    { "registry/timeout-ms", 1, 3600000 }, { "stop-ms", 0, 3600000 }, { "publishers", 1, 16 }, { "lease/heartbeat-ms", 1, 3600000 },
     { "lease/duration-ms", 1, 3600000 }, { "lease/gone-grace-ms", 0, 3600000 }, { "retry/delay-ms", 0, 3600000 },
     { "retry/attempts", 1, 20 }, { "job/timeout-ms", 1, 31536000000 }, { "result/keep-ms", 0, 3153600000000 },
     { "queue/limit", 1, 1000000000 }, { "worker/quarantine-ms", 0, 86400000 }, { "queue/affinity-ms", 0, 3600000 }, { "queue/ageing-ms", 1000, 3153600000000 },

@@ -18,6 +18,7 @@ struct publishers {
     zactor_t *actors [PUBLISHERS_MAX];
     bool is_busy [PUBLISHERS_MAX];
     int count;
+    bool winds_down;
     zlistx_t *waiting;          /* of task_t */
     const char *heard;          /* the verb of */
     json_t *outcomes;           /* a list of which those before next are taken; NULL: none */
@@ -73,7 +74,7 @@ static task_t *next_for (publishers_t *self, int actor)
 /* From the last one on: the first is kept free for what only it may do. */
 void publishers_hand_out (publishers_t *self)
 {
-    for (int i = self->count - 1; i >= 0; i--) {
+    for (int i = self->winds_down ? -1 : self->count - 1; i >= 0; i--) {
         task_t *task = self->is_busy [i] ? NULL : next_for (self, i);
         if (!task)
             continue;
@@ -82,6 +83,20 @@ void publishers_hand_out (publishers_t *self)
         self->is_busy [i] = true;
         zlistx_delete (self->waiting, zlistx_cursor (self->waiting));
     }
+}
+
+void publishers_wind_down (publishers_t *self)
+{
+    self->winds_down = true;
+}
+
+/* Outcomes that were not taken yet count too. */
+bool publishers_are_idle (const publishers_t *self)
+{
+    for (int i = 0; i < self->count; i++)
+        if (self->is_busy [i])
+            return false;
+    return self->next == json_array_size (self->outcomes);
 }
 
 static bool host_of (const json_t *object, const char *field, reference_t *out)

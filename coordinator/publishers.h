@@ -22,6 +22,10 @@ void publishers_add (publishers_t *self, const char *kind, const json_t *task);
  * actor alone: a registry that does not answer holds up no more, and that actor knows which one it was. */
 void publishers_hand_out (publishers_t *self);
 
+/* What is handed out may end; the rest, and what is added from now on, is not handed out. */
+void publishers_wind_down (publishers_t *self);
+bool publishers_are_idle (const publishers_t *self);
+
 /* The next outcome: "verified" or "published" and its header (ownership to the caller); NULL when there is none now. */
 const char *publishers_next (publishers_t *self, json_t **header);
 

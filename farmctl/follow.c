@@ -124,10 +124,12 @@ static void on_build (void *argument, const json_t *build)
     }
 }
 
-static void on_contact (void *argument, bool is_back)
+static void on_contact (void *argument, contact_t contact)
 {
     (void) argument;
-    output_note (is_back ? "the coordinator is back" : "the coordinator does not answer; the build is safe, waiting for it");
+    output_note ("%s", contact == CONTACT_BACK ? "the coordinator is back"
+                 : contact == CONTACT_CLOSING ? "the coordinator is being stopped; the build is safe, waiting for the coordinator"
+                 : "the coordinator does not answer; the build is safe, waiting for it");
 }
 
 /* -- logs ---------------------------------------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 #include "farmctl/follow.h"
 #include "farmctl/output.h"
 
-enum { SUBMIT_TRY_MS = 5000, SUBMIT_MS = 60000, RESENDS_MAX = 3 };
+enum { SUBMIT_TRY_MS = 5000, SUBMIT_REST_MS = 1000, SUBMIT_MS = 60000, RESENDS_MAX = 3 };
 
 static void make_id (char id [33])
 {
@@ -27,12 +27,20 @@ static msg_t *ask (const request_t *self, client_t *client, const char *id, err_
     return client_ask (client, "submit", question, "accepted", SUBMIT_TRY_MS, err);
 }
 
+/* A coordinator that is being stopped says so at once, and the next one is not there yet. */
+static int rest (client_t *client, int64_t asked_ms, err_t *err)
+{
+    int64_t left = asked_ms + SUBMIT_REST_MS - clock_boot_ms ();
+    return left > 0 ? client_wait (client, (int) left, err) : 0;
+}
+
 int request_submit (const request_t *self, client_t *client, int64_t *build, err_t *err)
 {
     char id [33];
     make_id (id);
     int64_t deadline = clock_boot_ms () + SUBMIT_MS;
     for (int resends = 0;;) {
+        int64_t asked_ms = clock_boot_ms ();
         AUTO (msg) msg_t *answer = ask (self, client, id, err);
         if (answer) {
             *build = msg_int (answer, "build");
@@ -41,7 +49,7 @@ int request_submit (const request_t *self, client_t *client, int64_t *build, err
         if (err->code == ERR_NOT_FOUND && self->resend && resends++ < RESENDS_MAX) {
             if (self->resend (self->argument, err) < 0)
                 return -1;
-        } else if (err->code != ERR_NETWORK || clock_boot_ms () >= deadline)
+        } else if (err->code != ERR_NETWORK || clock_boot_ms () >= deadline || rest (client, asked_ms, err) < 0)
             return err->code == ERR_INTERRUPTED ? err_wrap (err, "submit (farmctl ls tells whether it was accepted)") : -1;
     }
 }

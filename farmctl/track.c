@@ -13,6 +13,7 @@ enum {
     WATCH_MS = 5000, WATCH_MAX_MS = 30000,
     FIRST_ANSWER_MS = 10000,            /* at the beginning: then the coordinator is not there */
     SILENCE_MS = 12000,                 /* later: then say so, and wait */
+    CLOSING_MS = 1000,                  /* between questions while it is restarted */
     LOG_WAIT_MS = 2000, LOG_BUSY_WAIT_MS = 200,
     QUESTIONS_MAX = 6,                  /* a peer has a credit of 8 */
     LATE_LOG_MS = 3000                  /* for the end of logs after the end of the build */
@@ -26,7 +27,8 @@ typedef struct {
     log_reader_t *readers;
     size_t count, turn;
     int64_t start_ms, heard_ms, watch_at_ms, watch_every_ms, ended_ms;
-    bool is_silent;
+    bool is_lost;                       /* and was said to be */
+    bool is_closing;                    /* it said that it will be */
 } session_t;
 
 const char *track_text (const json_t *object, const char *field)
@@ -74,17 +76,36 @@ static void add_readers (session_t *self)
     }
 }
 
-static void take_build (session_t *self, json_t *build)
+/* Each once. */
+static void tell_contact (session_t *self, contact_t contact)
+{
+    bool is_lost = contact != CONTACT_BACK;
+    if (self->is_lost != is_lost && self->wish->on_contact)
+        self->wish->on_contact (self->wish->argument, contact);
+    self->is_lost = is_lost;
+}
+
+/* Until it has gone it still tells what changes, but answers nothing. The next one knows nothing of us: so that is asked soon. */
+static void take_closing (session_t *self)
+{
+    tell_contact (self, CONTACT_CLOSING);
+    self->is_closing = true;
+    self->watch_every_ms = CLOSING_MS;
+    self->watch_at_ms = clock_boot_ms () + CLOSING_MS;
+}
+
+static void take_build (session_t *self, json_t *build, bool is_answer)
 {
     if (track_int (build, "id") != self->id)
         return;
     json_decref (self->build);
     self->build = json_incref (build);
     self->heard_ms = clock_boot_ms ();
-    self->watch_every_ms = WATCH_MS;
-    if (self->is_silent && self->wish->on_contact)
-        self->wish->on_contact (self->wish->argument, true);
-    self->is_silent = false;
+    self->watch_every_ms = self->is_closing ? CLOSING_MS : WATCH_MS;
+    if (is_answer || !self->is_closing) {
+        tell_contact (self, CONTACT_BACK);
+        self->is_closing = false;
+    }
     if (track_is_ended (build) && !self->ended_ms)
         self->ended_ms = self->heard_ms;
     add_readers (self);
@@ -111,7 +132,9 @@ static int take_control (session_t *self, err_t *err)
             return 0;
         }
         if (msg_is (message, "build"))
-            take_build (self, json_object_get (msg_header (message), "build"));
+            take_build (self, json_object_get (msg_header (message), "build"), msg_int (message, "re") > 0);
+        else if (msg_is (message, "closing"))
+            take_closing (self);
     }
 }
 
@@ -213,11 +236,8 @@ static int check_silence (session_t *self, int64_t now, err_t *err)
     if (!self->build && silent_ms > FIRST_ANSWER_MS)
         return err_set (err, ERR_NETWORK, "coordinator %s does not answer within %d s: is it running, is the address right, "
                         "and is its key still the one that was joined? farmctl join STRING joins anew", client_endpoint (self->client), FIRST_ANSWER_MS / 1000);
-    if (self->build && !self->ended_ms && silent_ms > SILENCE_MS && !self->is_silent) {
-        self->is_silent = true;
-        if (self->wish->on_contact)
-            self->wish->on_contact (self->wish->argument, false);
-    }
+    if (self->build && !self->ended_ms && silent_ms > SILENCE_MS)
+        tell_contact (self, CONTACT_LOST);
     if (self->wish->deadline_ms && now >= self->wish->deadline_ms)
         return err_set (err, ERR_TIMEOUT, "build %lld has not ended in time", (long long) self->id);
     return 0;

@@ -6,6 +6,9 @@
 #include "farmctl/client.h"
 #include "farmctl/log_reader.h"
 
+/* The coordinator does not answer; says that it is about to end; answers again. */
+typedef enum { CONTACT_LOST, CONTACT_CLOSING, CONTACT_BACK } contact_t;
+
 /* What the caller wants to hear. job and attempt are parts of a build as docs/protocol.md shows it, borrowed. */
 typedef struct {
     /* at the first sight of the build and at each later one */
@@ -13,8 +16,7 @@ typedef struct {
     /* is this attempt's log to be read? Asked once, when the attempt is first seen */
     bool (*wants_log) (void *argument, const json_t *build, const json_t *job, int64_t attempt);
     void (*on_line) (void *argument, const json_t *job, int64_t attempt, const log_line_t *line);
-    /* the coordinator does not answer (false) or does so again (true) */
-    void (*on_contact) (void *argument, bool is_back);
+    void (*on_contact) (void *argument, contact_t contact);
     void *argument;
     int64_t deadline_ms;        /* boot clock; 0: none */
     bool is_once;               /* read what is there now, do not wait for the end */

@@ -43,6 +43,7 @@ coordinator_configure ()
 {
     cat > "$dir/coordinator.conf" <<END
 state = "$dir/coordinator"
+stop-ms = 5000
 control
     bind = "tcp://127.0.0.1:*"
 objects

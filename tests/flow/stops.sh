@@ -73,4 +73,97 @@ worker_told_twice ()
 }
 check "a worker, told twice: at once" worker_told_twice
 
+# -- the coordinator ---------------------------------------------------------------------------------------------------
+
+# In the foreground of the test, so that its exit status is seen
+coordinator_start ()
+{
+    background coordinator farm-coordinator -c "$farm/coordinator.conf" "$@"
+    wait_for 20 grep -q ' main: ready$' "$work/coordinator.log"
+}
+
+follow_slow ()
+{
+    background "$1" farmctl submit --platform "$native" -t "$REGISTRY/stops:$1" "$(slow_context "$1" "$2")"
+    wait_for 20 grep -q "^build [0-9]* queued" "$work/$1.log"
+    id=$(sed -n 's/^build \([0-9]*\) queued/\1/p' "$work/$1.log")
+    wait_said "$id" "slow begins"
+}
+
+followed_on ()
+{
+    local id begun
+    coordinator_start
+    follow_slow followed 4
+    begun=$SECONDS
+    kill -TERM "$(background_pid coordinator)"
+    background_ends coordinator 0
+    [ $((SECONDS - begun)) -lt 3 ]
+    coordinator_start
+    background_ends followed 0
+    expect_text "$work/followed.log" "the coordinator is being stopped; the build is safe" "the coordinator is back"
+    expect_no_text "$work/followed.log" "does not answer"
+    expect "attempts" "$(field "$id" '.jobs[0].attempts | length')" 1
+    background_end coordinator
+}
+
+# in_verification: leaves the build $id there, for the registry says nothing. Reports wait until the registry hangs.
+in_verification ()
+{
+    follow_slow "$1" 1
+    kill -STOP "$(background_pid coordinator)"
+    wait_for 20 pushed_by_worker
+    kill -STOP "$(farm_pid registry)"
+    kill -CONT "$(background_pid coordinator)"
+    wait_for 10 is_state_of_job "$id" verifying
+}
+pushed_by_worker () { tail -n 1 "$farm/worker-$native_name.log" | grep -F ": pushed sha256:"; }
+
+verification_ends ()
+{
+    local id
+    coordinator_start --stop-ms=60000
+    in_verification verified
+    kill -TERM "$(background_pid coordinator)"
+    wait_for 5 grep -q "told to end" "$work/coordinator.log"
+    background meanwhile farmctl submit --platform "$native" -t "$REGISTRY/stops:meanwhile" "$(slow_context meanwhile 0)"
+    sleep 1
+    expect_no_text "$work/meanwhile.log" "queued"
+    kill -CONT "$(farm_pid registry)"
+    background_ends coordinator 0
+    coordinator_start
+    background_ends meanwhile 0
+    background_ends verified 0
+    expect "tags" "$(registry_tags | tr ' ' '\n' | grep -cE 'stops:(verified|meanwhile)')" 2
+    farmctl inspect "$id" --json | jq -e '.jobs[0].attempts | length == 1'
+    background_end coordinator
+}
+
+time_is_over ()
+{
+    local id begun
+    coordinator_start --stop-ms=1000
+    in_verification hanging
+    begun=$SECONDS
+    kill -TERM "$(background_pid coordinator)"
+    background_ends coordinator 0
+    [ $((SECONDS - begun)) -lt 4 ]
+    coordinator_start --stop-ms=60000           # it is verified again
+    begun=$SECONDS
+    kill -TERM "$(background_pid coordinator)"
+    wait_for 5 grep -q "told to end" "$work/coordinator.log"
+    kill -TERM "$(background_pid coordinator)"
+    background_ends coordinator 0
+    [ $((SECONDS - begun)) -lt 4 ]
+    kill -CONT "$(farm_pid registry)"
+    coordinator_start
+    background_ends hanging 0
+    background_end coordinator
+}
+
+devfarm stop coordinator > "$work/stop.log" 2>&1
+check "the coordinator, told to end: who follows a build is told, and goes on" followed_on
+check "what is being verified ends first; a submit meanwhile waits for the next coordinator" verification_ends
+check "a registry that hangs, and a second signal: it is not waited for, and nothing is lost" time_is_over
+
 farm_end

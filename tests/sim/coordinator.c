@@ -88,7 +88,7 @@ static void stop (world_t *self)
     disk_set (DISK_BROKEN, 0);
     engine_destroy (&self->engine);
     disk_set (DISK_FINE, 0);
-    self->disk_bad_until = 0;
+    self->disk_bad_until = self->winds_down_until = 0;
     clear_inbox (self);
     actions_clear (&self->actions);
 }
@@ -107,6 +107,16 @@ void coordinator_kill (world_t *self)
     agenda_drop (&self->agenda, is_publisher);
     network_restart (self);
     coordinator_start (self);
+}
+
+/* What its publishers are at may end. */
+void coordinator_wind_down (world_t *self, int64_t ms)
+{
+    if (self->winds_down_until)
+        return;
+    world_trace (self, "stop", 0, "coordinator", NULL);
+    engine_wind_down (self->engine);
+    self->winds_down_until = self->now + ms;
 }
 
 void coordinator_end (world_t *self)

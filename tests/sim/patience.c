@@ -113,7 +113,7 @@ static int find_free (const world_t *self, const job_entry_t *job)
 static void judge_idle (world_t *self, job_entry_t *job)
 {
     int worker = find_free (self, job);
-    if (worker < 0 || self->now <= self->ledger.paused_until) {
+    if (worker < 0 || self->winds_down_until || self->now <= self->ledger.paused_until) {
         job->free_since = 0;
         return;
     }

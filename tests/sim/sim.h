@@ -100,6 +100,7 @@ void coordinator_hear (world_t *self, const char *verb, uint64_t peer, int who, 
 void coordinator_work (world_t *self);                  /* one batch */
 int64_t coordinator_due (const world_t *self);
 void coordinator_kill (world_t *self);                  /* and start anew */
+void coordinator_wind_down (world_t *self, int64_t ms); /* told to end: that long it begins nothing, then it is killed */
 void coordinator_end (world_t *self);
 extern int64_t coordinator_workers [WORKERS], coordinator_users [USERS];               /* principals */
 
@@ -228,7 +229,7 @@ struct world {
     actions_t actions;
     agenda_t agenda;
     inbox_t inbox;
-    int64_t disk_bad_until;
+    int64_t disk_bad_until, winds_down_until;           /* 0: it does not */
     connection_t connections [64];
     int connection_count;
     uint64_t last_peer, last_token;

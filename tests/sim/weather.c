@@ -46,6 +46,10 @@ void weather_on_chore (world_t *self)
         part_all (self);
     if (chance (self, 150))
         coordinator_kill (self);
+    if (self->winds_down_until && self->now >= self->winds_down_until)
+        coordinator_kill (self);
+    else if (chance (self, 150))
+        coordinator_wind_down (self, draw_ms (self, 30000));
 }
 
 void weather_clear (world_t *self)
@@ -53,4 +57,6 @@ void weather_clear (world_t *self)
     self->registry.down_until = self->registry.slow_until = 0;
     self->disk_bad_until = 0;
     disk_set (DISK_FINE, 0);
+    if (self->winds_down_until)
+        coordinator_kill (self);
 }

@@ -1066,6 +1066,42 @@ static void a_build_of_many_loud_attempts_is_shown_within_64_kib (void **state)
     assert_null (strchr (farm_shows (farm, build, "jobs/0/reason"), 1));
 }
 
+/* -- the end in good order -------------------------------------------------------------------------------------- */
+
+static void a_queue_that_winds_down_begins_nothing_and_loses_nothing (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    int64_t first = farm_submit (farm, farm->ann, "linux/arm64", "r.lan/app:1");
+    task_t task = worker_task (farm, &worker);
+    int64_t second = farm_submit (farm, farm->ann, "linux/arm64", "r.lan/app:2");
+    engine_wind_down (farm->engine);
+    assert_true (worker_push (farm, &worker, task));
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    assert_int_equal (worker_task (farm, &worker).job, 0);
+    farm_pass (farm, 10000);
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    assert_true (engine_next_tick (farm->engine) > farm->now);      /* nor does it ask for ticks meanwhile */
+    farm_reopen (farm);
+    farm_pass (farm, 0);
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    assert_string_equal (farm_shows (farm, first, "state"), "published");
+    worker_hello (farm, &worker, NULL, 0);
+    task = worker_task (farm, &worker);
+    assert_true (worker_push (farm, &worker, task));
+    const json_t *verify = farm_action (farm, ACTION_VERIFY, 0);
+    engine_wind_down (farm->engine);
+    farm_verified (farm, verify, NULL);                             /* what was handed out may end */
+    assert_null (farm_action (farm, ACTION_PUBLISH, 0));
+    assert_string_equal (farm_shows (farm, second, "state"), "publishing");
+    farm_reopen (farm);
+    farm_pass (farm, 0);
+    farm_publish (farm, NULL);
+    assert_string_equal (farm_shows (farm, second, "state"), "published");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
 
 int main (void)
@@ -1110,6 +1146,7 @@ int main (void)
         TEST (each_change_of_state_is_told),
         TEST (a_build_that_ended_long_ago_is_forgotten),
         TEST (the_number_of_an_event_is_never_given_again),
+        TEST (a_queue_that_winds_down_begins_nothing_and_loses_nothing),
         TEST (a_build_of_many_attempts_is_shown_within_64_kib),
         TEST (a_build_of_many_loud_attempts_is_shown_within_64_kib),
     };

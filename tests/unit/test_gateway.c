@@ -294,6 +294,43 @@ static void only_an_admin_prunes (void **state)
     zsock_destroy (&worker);
 }
 
+/* -- the end ------------------------------------------------------------------------------------------------------- */
+
+/* What the gateway says over its pipe; NULL: nothing for a while. Borrowed until the next call. */
+static const char *word (farm_t *self, int patience_ms)
+{
+    static char heard [16];
+    zsock_set_rcvtimeo (self->actor, patience_ms);
+    char *text = zstr_recv (self->actor);
+    snprintf (heard, sizeof heard, "%s", text ? text : "");
+    zstr_free (&text);
+    return *heard ? heard : NULL;
+}
+
+static void a_coordinator_that_stops_begins_nothing_new (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *admin = somebody (self, "admin"), *worker = somebody (self, "worker");
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (ask (self, admin, "submit", submit_of (self->object)), "accepted");
+    assert_string_equal (ask (self, admin, "watch", of_build (1)), "build");
+    zstr_send (self->actor, "STOP");
+    assert_string_equal (hear (admin), "closing");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, worker, "heartbeat", json_pack ("{s:[]}", "attempts")), "alive");      /* and no assign before it */
+    assert_string_equal (ask (self, admin, "submit", submit_again (self->object, 'b')), "network");
+    assert_string_equal (ask (self, admin, "prune", json_object ()), "network");
+    assert_string_equal (ask (self, admin, "watch", of_build (1)), "closing");
+    assert_string_equal (ask (self, admin, "inspect", of_build (1)), "build");
+    assert_string_equal (ask (self, admin, "cancel", of_build (1)), "build");
+    assert_string_equal (hear (admin), "build");                   /* and who watches it hears of it still */
+    assert_string_equal (word (self, PATIENCE_MS), "STOPPED");
+    assert_null (word (self, 200));                                 /* once */
+    zsock_destroy (&admin);
+    zsock_destroy (&worker);
+}
+
 static json_t *join_of (const char *digit)
 {
     char key [KEY_HEX_SIZE + 1];
@@ -474,6 +511,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_worker_that_watches_hears_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown (only_an_admin_prunes, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_coordinator_that_stops_begins_nothing_new, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
