@@ -1,4 +1,4 @@
-/* pattern.c - a pattern becomes a row of tokens; a path is matched against them by trying. What Docker does is what
+/* pattern.c - a pattern becomes a row of tokens; a path is matched against them in all ways at once. What Docker does is what
  * moby/patternmatcher's translation to a regular expression does, odd corners included: `**` also eats the slash behind
  * it, a class may match a slash, and `**name` without other signs is a plain suffix. */
 #include "farmctl/pattern.h"
@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "common/mem.h"
+
+enum { FEW = 256 };
 
 typedef enum { LITERAL, ONE, STAR, FOLDERS, ANYTHING, CLASS } token_kind;
 
@@ -43,9 +45,13 @@ static size_t read_rune (const char *text, size_t size, uint32_t *rune)
 
 /* -- reading a pattern ------------------------------------------------------------------------------------------ */
 
+/* Two stars of a kind are one. */
 static void add (pattern_t *self, token_kind kind, const char *text, size_t size)
 {
     token_t token = { kind, text, size };
+    const token_t *end = (const token_t *) (self->tokens.data + self->tokens.size);
+    if ((kind == STAR || kind == FOLDERS) && self->tokens.size && end [-1].kind == kind)
+        return;
     buffer_append (&self->tokens, &token, sizeof token);
 }
 
@@ -161,53 +167,100 @@ static bool class_has (const token_t *token, uint32_t rune)
     return is_in != is_negated;
 }
 
-static bool match (const token_t *token, const token_t *end, const char *path, size_t size);
-
-/* Nothing, or everything up to and with any of the slashes. */
-static bool match_folders (const token_t *token, const token_t *end, const char *path, size_t size)
+/* How long what the token takes at the path's beginning is; 0 where it takes nothing. Not for stars. */
+static size_t step_size (const token_t *token, const char *path, size_t size)
 {
-    if (match (token + 1, end, path, size))
-        return true;
-    for (size_t i = 0; i < size && path [i] != '\n'; i++)
-        if (path [i] == '/' && match (token + 1, end, path + i + 1, size - i - 1))
-            return true;
-    return false;
+    uint32_t rune = 0;
+    if (token->kind == LITERAL)
+        return size >= token->size && memcmp (path, token->text, token->size) == 0 ? token->size : 0;
+    size_t length = size ? read_rune (path, size, &rune) : 0;
+    bool is_fit = length && (token->kind == ONE ? rune != '/' : class_has (token, rune));
+    return is_fit ? length : 0;
 }
 
-static bool match_star (const token_t *token, const token_t *end, const char *path, size_t size)
+/* at [i]: the tokens so far may have taken the first i bytes of the path. Each of these moves all of them over one token; from the
+ * end, so that what was moved is not moved again. False when none is left. */
+static bool move_step (const token_t *token, bool *at, const char *path, size_t size)
 {
-    for (size_t i = 0; ; i++) {
-        if (match (token + 1, end, path + i, size - i))
-            return true;
-        if (i == size || path [i] == '/')
-            return false;
+    bool is_any = false;
+    for (size_t i = size + 1; i-- > 0;) {
+        size_t length = at [i] ? step_size (token, path + i, size - i) : 0;
+        at [i] = false;
+        at [i + length] |= length > 0;
+        is_any |= length > 0;
+    }
+    return is_any;
+}
+
+/* On to the next slash. */
+static void move_star (bool *at, const char *path, size_t size)
+{
+    bool is_on = false;
+    for (size_t i = 0; i <= size; i++) {
+        at [i] = is_on |= at [i];
+        is_on &= i < size && path [i] != '/';
     }
 }
 
+/* Nothing, or everything up to and with any of the slashes. */
+static void move_folders (bool *at, const char *path, size_t size)
+{
+    bool is_on = false;
+    for (size_t i = 0; i <= size; i++) {
+        at [i] |= is_on && path [i - 1] == '/';
+        is_on |= at [i];
+        is_on &= i < size && path [i] != '\n';
+    }
+}
+
+static void move_anything (bool *at, const char *path, size_t size)
+{
+    bool is_on = false;
+    for (size_t i = 0; i < size; i++) {
+        is_on |= at [i];
+        is_on &= path [i] != '\n';
+    }
+    at [size] |= is_on;
+}
+
+/* All ways at once: a pattern of many stars has more of them than anyone could try one by one. */
+static bool match_all_ways (const token_t *token, const token_t *end, bool *at, const char *path, size_t size)
+{
+    at [0] = true;
+    for (; token < end; token++)
+        if (token->kind == STAR)
+            move_star (at, path, size);
+        else if (token->kind == FOLDERS)
+            move_folders (at, path, size);
+        else if (token->kind == ANYTHING)
+            move_anything (at, path, size);
+        else if (!move_step (token, at, path, size))
+            return false;
+    return at [size];
+}
+
+static bool is_star (token_kind kind)
+{
+    return kind == STAR || kind == FOLDERS || kind == ANYTHING;
+}
+
+/* Up to the first star there is one way only; what a path ends with is soon seen too. */
 static bool match (const token_t *token, const token_t *end, const char *path, size_t size)
 {
-    for (; token < end; token++) {
-        uint32_t rune = 0;
-        size_t length = token->size;
-        if (token->kind == STAR)
-            return match_star (token, end, path, size);
-        if (token->kind == FOLDERS)
-            return match_folders (token, end, path, size);
-        if (token->kind == ANYTHING)
-            return !memchr (path, '\n', size);
-        if (token->kind == LITERAL && (size < length || memcmp (path, token->text, length) != 0))
+    bool few [FEW] = { false };
+    for (; token < end && !is_star (token->kind); token++) {
+        size_t length = step_size (token, path, size);
+        if (length == 0)
             return false;
-        if (token->kind != LITERAL) {
-            if (size == 0)
-                return false;
-            length = read_rune (path, size, &rune);
-            if (token->kind == ONE ? rune == '/' : !class_has (token, rune))
-                return false;
-        }
         path += length;
         size -= length;
     }
-    return size == 0;
+    if (token == end)
+        return size == 0;
+    if (end [-1].kind == LITERAL && (size < end [-1].size || memcmp (path + size - end [-1].size, end [-1].text, end [-1].size) != 0))
+        return false;
+    AUTO_FREE bool *many = size < FEW ? NULL : mem_alloc (size + 1);
+    return match_all_ways (token, end, many ? many : few, path, size);
 }
 
 bool pattern_matches (const pattern_t *self, const char *path, size_t size)
