@@ -6,31 +6,45 @@
 It serves on 127.0.0.1, prints its port on standard output, and ends when its standard input does. Blobs and manifests
 live in memory; a blob can be in a repository without having been pushed, by "blobs" of the script.
 
-The script is JSON:
-    {"auth": {"kind": "bearer" | "basic", "user": "u", "password": "p", "expires_in": 300, "realm": "http://…/token"},
+The script is JSON; PUT /script with another one makes it begin anew, with an empty log:
+    {"auth": {"kind": "bearer" | "basic", "user": "u", "password": "p", "expires_in": 300, "realm": "http://…/token",
+              "token_name": "access_token", "challenges": ["…"]},
      "blobs": {"team/app": ["text", …]},
+     "manifests": {"team/app": {"tag": "text", …}},
      "mounts": false,                       refuse to mount blobs
      "rules": [ … ]}
-`user` absent: tokens without a login. `expires_in` absent: none is said. `realm` absent: its own /token.
+`user` absent: tokens without a login. `expires_in` absent: none is said. `realm` absent: its own /token. `challenges`: the values
+of WWW-Authenticate in place of the one that fits. @HOST in a script is 127.0.0.1:PORT, @OTHER localhost:PORT, the same server by
+another name.
 
 A rule is taken for the first `times` requests that match it (absent: for all), before anything honest:
     {"method": "GET", "path": "regex of the path with its query", "authorized": true (only requests that carry Authorization),
      "skip": 1 (let so many pass before), "times": 2,
-     "status": 503, "headers": {"Retry-After": "1"}, "body": "text", "length": 100 (Content-Length, when it is to be a lie),
+     "status": 503, "headers": {"Retry-After": "1"} (a list of values: the header repeated), "body": "text",
+     "length": 100 (Content-Length, when it is to be a lie; null: none), "chunks": true (the body in chunks, without a length),
+     "drip_ms": 100 (so long before each of its headers), "close": true (and then close, without having said so),
      "pause": true (accept, and never answer), "hang_up": true (close without an answer), "raw": "bytes of the whole answer",
      "digest": "what Docker-Content-Digest says beside the honest answer",
      "together": 3 (an honest answer, but only once so many requests wait for one at the same time; after 10 s status 504)}
 
-Each request is a line of JSON in the log: {"method", "path", "authorization", "accept", "length", "first": true on a new connection}."""
+With --tls PEM, a file with key and certificate, it speaks TLS.
+
+Each request is a line of JSON in the log: {"method", "path", "host", "authorization", "accept", "length", "first": true on a new
+connection}."""
 import argparse
 import base64
 import hashlib
 import json
 import re
+import ssl
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def digest_of(data):
@@ -73,6 +87,10 @@ class State:
         for repository, texts in script.get("blobs", {}).items():
             for text in texts:
                 self.blobs[repository, digest_of(text.encode())] = text.encode()
+        for repository, tags in script.get("manifests", {}).items():
+            for tag, text in tags.items():
+                for key in (tag, digest_of(text.encode())):
+                    self.manifests[repository, key] = (OCI_MANIFEST, text.encode())
 
     def note(self, **entry):
         if self.log:
@@ -107,11 +125,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body) if length is None else length))
-        for name, value in {**headers, **self.more_headers}.items():
-            self.send_header(name.replace("_", "-"), value)
+        self.send_headers({**headers, **self.more_headers})
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def send_headers(self, headers):
+        for name, value in headers.items():
+            for one in value if isinstance(value, list) else [value]:
+                self.send_header(name.replace("_", "-"), one)
 
     def fail(self, status, code, message="", **headers):
         self.answer(status, json.dumps({"errors": [{"code": code, "message": message}]}).encode(), **headers)
@@ -127,12 +149,30 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(rule["raw"].encode("latin-1"))
             self.close_connection = True
         else:
-            body = rule.get("body", "").encode()
-            headers = dict(rule.get("headers", {}))
-            kind = headers.pop("Content-Type", "application/json")
-            self.answer(rule["status"], body, kind, rule.get("length"), **headers)
-            if "length" in rule:
-                self.close_connection = True
+            self.obey_in_parts(rule)
+
+    def obey_in_parts(self, rule):
+        body = rule.get("body", "").encode()
+        self.send_response(rule["status"])
+        headers = {"Content-Type": "application/json", **rule.get("headers", {})}
+        if rule.get("chunks"):
+            headers["Transfer-Encoding"] = "chunked"
+        elif rule.get("length", 0) is not None:
+            headers["Content-Length"] = str(rule.get("length", len(body)))
+        for name, value in headers.items():
+            self.flush_headers()
+            time.sleep(rule.get("drip_ms", 0) / 1000)
+            self.send_headers({name: value})
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(self.in_chunks(body) if rule.get("chunks") else body)
+        if "length" in rule or rule.get("close"):
+            self.close_connection = True
+
+    @staticmethod
+    def in_chunks(body):
+        parts = [body[at:at + 7] for at in range(0, len(body), 7)]
+        return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
     # -- who asks ---------------------------------------------------------------------------------------------------
 
@@ -146,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.fail(401, "UNAUTHORIZED")
         token = f"token-{len(self.state.tokens)}"
         self.state.tokens[token] = query.get("scope", [])
-        document = {"token": token}
+        document = {self.state.auth.get("token_name", "token"): token}
         if "expires_in" in self.state.auth:
             document["expires_in"] = self.state.auth["expires_in"]
         self.answer(200, json.dumps(document).encode())
@@ -160,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
         if auth["kind"] == "basic":
             if self.is_login():
                 return True
-            self.fail(401, "UNAUTHORIZED", "login, please", WWW_Authenticate='Basic realm="fake"')
+            self.challenge("login, please", 'Basic realm="fake"')
             return False
         given = self.headers.get("Authorization", "")
         scopes = self.state.tokens.get(given.removeprefix("Bearer ")) if given.startswith("Bearer ") else None
@@ -170,17 +210,29 @@ class Handler(BaseHTTPRequestHandler):
         if scopes is not None and (not match or any(s.startswith(wanted) and action in s for s in scopes)):
             return True
         realm = auth.get("realm", f"http://{here}/token")
-        self.fail(401, "UNAUTHORIZED", "a token, please",
-                  WWW_Authenticate=f'Bearer realm="{realm}",service="fake, registry",scope="{wanted}{action}"')
+        self.challenge("a token, please", f'Bearer realm="{realm}",service="fake, registry",scope="{wanted}{action}"')
         return False
+
+    def challenge(self, message, value):
+        self.fail(401, "UNAUTHORIZED", message, WWW_Authenticate=self.state.auth.get("challenges", value))
 
     # -- the API ----------------------------------------------------------------------------------------------------
 
+    def take_script(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        log = self.state.log
+        log.truncate(0)
+        Handler.state = State(read_script(self.rfile.read(length).decode(), self.server.server_port), log)
+        self.more_headers = {}
+        self.answer(200)
+
     def serve(self):
+        if (self.command, self.path) == ("PUT", "/script"):
+            return self.take_script()
         self.more_headers = {}
         length = int(self.headers.get("Content-Length") or 0)
         authorization = self.headers.get("Authorization")
-        self.state.note(method=self.command, path=self.path, authorization=authorization,
+        self.state.note(method=self.command, path=self.path, host=self.headers.get("Host"), authorization=authorization,
                         accept=self.headers.get("Accept"), length=length, first=self.is_new)
         self.is_new = False
         rule = self.state.rule_for(self.command, self.path, authorization)
@@ -262,18 +314,29 @@ class Server(ThreadingHTTPServer):
         pass
 
 
+def read_script(text, port):
+    for name, host in (("@HOST", "127.0.0.1"), ("@OTHER", "localhost")):
+        text = text.replace(name, f"{host}:{port}")
+    return json.loads(text)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--script")
     parser.add_argument("--log")
+    parser.add_argument("--tls")
     options = parser.parse_args()
-    script = {}
+    text = "{}"
     if options.script:
         with open(options.script, encoding="utf-8") as file:
-            script = json.load(file)
+            text = file.read()
     log = open(options.log, "a", encoding="utf-8") if options.log else None
-    Handler.state = State(script, log)
     server = Server(("127.0.0.1", 0), Handler)
+    Handler.state = State(read_script(text, server.server_port), log)
+    if options.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

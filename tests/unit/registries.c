@@ -91,13 +91,18 @@ static void set_names (server_t *self, int port)
 
 void fake_start (server_t *self, const char *script)
 {
+    fake_start_tls (self, script, NULL);
+}
+
+void fake_start_tls (server_t *self, const char *script, const char *pem)
+{
     make_folder (self);
     write_file (self, "script.json", script);
     AUTO_FREE char *script_path = file_join (self->folder, "script.json");
     AUTO_FREE char *log = file_join (self->folder, "log");
     char program [] = SOURCE_DIR "/tests/lib/fake_registry.py";
-    char python [] = "python3", script_option [] = "--script", log_option [] = "--log";
-    char *const argv [] = { python, program, script_option, script_path, log_option, log, NULL };
+    char python [] = "python3", script_option [] = "--script", log_option [] = "--log", tls_option [] = "--tls";
+    char *const argv [] = { python, program, script_option, script_path, log_option, log, pem ? tls_option : NULL, (char *) pem, NULL };
     start (self, argv, false);
     int port = read_port (self, "");
     if (port <= 0)
@@ -129,6 +134,13 @@ bool real_start (server_t *self, const char *login)
     return true;
 }
 
+void without_proxies (void)
+{
+    static const char *const proxies [] = { "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY" };
+    for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
+        unsetenv (proxies [i]);
+}
+
 void server_stop (server_t *self)
 {
     if (self->pid > 0) {
@@ -144,10 +156,21 @@ void server_stop (server_t *self)
     self->input = self->output = -1;
 }
 
+int fake_script (const server_t *self, const char *script, err_t *err)
+{
+    http_t *http = http_new ();
+    AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
+    AUTO_FREE char *url = mem_printf ("http://%s/script", self->host);
+    http_request_t put = { .method = "PUT", .url = url, .body = script, .body_size = strlen (script), .timeout_ms = PATIENCE_MS };
+    int rc = http_open (http, &put, answer, err);
+    http_destroy (&http);
+    return rc == 0 && answer->status != 200 ? err_set (err, ERR_FARM, "the fake registry takes no such script") : rc;
+}
+
 /* -- what the fake one was asked ----------------------------------------------------------------------------------- */
 
-/* field: what an entry must have, NULL for any. */
-static int count (const server_t *self, const char *method, const char *path, const char *field)
+/* field: what an entry must have, NULL for any; host: to whom, NULL for any. */
+static int count (const server_t *self, const char *method, const char *path, const char *field, const char *host)
 {
     AUTO_BUFFER buffer_t log = { 0 };
     AUTO_FREE char *log_path = file_join (self->folder, "log");
@@ -162,6 +185,9 @@ static int count (const server_t *self, const char *method, const char *path, co
             continue;
         if (*method && strcmp (json_string_value (json_object_get (entry, "method")), method) != 0)
             continue;
+        const char *named = json_string_value (json_object_get (entry, "host"));
+        if (host && (!named || strcmp (named, host) != 0))
+            continue;
         const json_t *value = field ? json_object_get (entry, field) : json_true ();
         found += json_is_string (value) || json_is_true (value);
     }
@@ -170,17 +196,27 @@ static int count (const server_t *self, const char *method, const char *path, co
 
 int fake_requests (const server_t *self, const char *method, const char *path)
 {
-    return count (self, method, path, NULL);
+    return count (self, method, path, NULL, NULL);
 }
 
 int fake_authorized (const server_t *self, const char *method, const char *path)
 {
-    return count (self, method, path, "authorization");
+    return count (self, method, path, "authorization", NULL);
 }
 
 int fake_connections (const server_t *self)
 {
-    return count (self, "", "", "first");
+    return count (self, "", "", "first", NULL);
+}
+
+int fake_requests_to (const server_t *self, const char *host)
+{
+    return count (self, "", "", NULL, host);
+}
+
+int fake_shown_to (const server_t *self, const char *host)
+{
+    return count (self, "", "", "authorization", host);
 }
 
 /* -- clients ------------------------------------------------------------------------------------------------------- */

@@ -18,9 +18,16 @@ typedef struct {
 
 /* script: see fake_registry.py. Fails the test where it does not start. */
 void fake_start (server_t *self, const char *script);
+/* The same over TLS, with a file that has key and certificate. */
+void fake_start_tls (server_t *self, const char *script, const char *pem);
+/* Let it begin anew with another script. From any thread, so without failing the test. */
+int fake_script (const server_t *self, const char *script, err_t *err);
 /* How many requests with this method ("" any) and this in their path it has had; of them with an Authorization. */
 int fake_requests (const server_t *self, const char *method, const char *path);
 int fake_authorized (const server_t *self, const char *method, const char *path);
+/* How many came to it under this name, its host or its name; of them with an Authorization. */
+int fake_requests_to (const server_t *self, const char *host);
+int fake_shown_to (const server_t *self, const char *host);
 /* How many connections they came over. */
 int fake_connections (const server_t *self);
 
@@ -28,6 +35,9 @@ int fake_connections (const server_t *self);
 bool real_start (server_t *self, const char *login);
 
 void server_stop (server_t *self);
+
+/* What the environment says of proxies is not for tests. */
+void without_proxies (void);
 
 /* A client that may speak plain http with it; auth_file may be NULL. The caller destroys. */
 registry_t *client_of (const server_t *self, const char *auth_file);

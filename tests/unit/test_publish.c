@@ -30,9 +30,7 @@ static int set_up (void **state)
 {
     (void) state;
     signal (SIGPIPE, SIG_IGN);
-    static const char *const proxies [] = { "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY" };
-    for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
-        unsetenv (proxies [i]);
+    without_proxies ();
     has_registry = real_start (&server, NULL);
     if (has_registry)
         client = client_of (&server, NULL);

@@ -477,9 +477,7 @@ static int set_up (void **state)
 {
     (void) state;
     signal (SIGPIPE, SIG_IGN);
-    static const char *const proxies [] = { "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY" };
-    for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
-        unsetenv (proxies [i]);
+    without_proxies ();
     return 0;
 }
 
