@@ -67,6 +67,12 @@ static int tls_error (const http_t *self, err_code code, const char *why, err_t 
                     "of %s", self->host, why, self->host, self->host, program_invocation_short_name);
 }
 
+/* TLS 1.3 says so only when the first answer is read, so it comes as a broken connection. */
+static bool wants_certificate (const char *why)
+{
+    return strstr (why, "alert bad certificate") || strstr (why, "alert certificate required");
+}
+
 static int outcome_error (const http_t *self, err_t *err)
 {
     const char *why = self->error [0] ? self->error : curl_easy_strerror (self->outcome);
@@ -74,6 +80,9 @@ static int outcome_error (const http_t *self, err_t *err)
         return err_set (err, ERR_PROTOCOL, "%s does not answer as a registry does: %s", self->host, self->flaw);
     if (http_is_without_tls (self->outcome, why))
         return http_without_tls (self->host, err);
+    if (wants_certificate (why))
+        return err_set (err, ERR_PROTOCOL, "%s wants a certificate of ours, and has got none that it takes: put client.cert and "
+                        "client.key into certs.d/%s", self->host, self->host);
     switch (self->outcome) {
         case CURLE_COULDNT_RESOLVE_HOST:
         case CURLE_COULDNT_RESOLVE_PROXY:

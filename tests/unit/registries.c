@@ -110,16 +110,12 @@ void fake_start_tls (server_t *self, const char *script, const char *pem)
     set_names (self, port);
 }
 
-bool real_start (server_t *self, const char *login)
+bool real_start_as (server_t *self, const char *more, const char *more_http)
 {
     make_folder (self);
-    AUTO_FREE char *auth = login ? mem_printf ("auth: {htpasswd: {realm: here, path: %s/htpasswd}}\n", self->folder)
-                                 : mem_strdup ("");
     AUTO_FREE char *settings = mem_printf ("version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: %s/data}}\n"
-                                           "http: {addr: \"127.0.0.1:0\"}\n%s", self->folder, auth);
+                                           "http: {addr: \"127.0.0.1:0\"%s}\n%s", self->folder, more_http, more);
     write_file (self, "settings.yml", settings);
-    if (login)
-        write_file (self, "htpasswd", login);
     AUTO_FREE char *path = file_join (self->folder, "settings.yml");
     char program [] = "docker-registry", verb [] = "serve";
     char *const argv [] = { program, verb, path, NULL };
@@ -131,6 +127,26 @@ bool real_start (server_t *self, const char *login)
     }
     set_names (self, port);
     fcntl (self->output, F_SETPIPE_SZ, 1024 * 1024);        /* the rest of its log is not read */
+    return true;
+}
+
+bool real_start (server_t *self)
+{
+    return real_start_as (self, "", "");
+}
+
+bool token_service_start (server_t *self)
+{
+    make_folder (self);
+    char program [] = SOURCE_DIR "/tests/lib/token_service.py", python [] = "python3";
+    char *const argv [] = { python, program, self->folder, NULL };
+    start (self, argv, false);
+    int port = read_port (self, "");
+    if (port <= 0) {
+        server_stop (self);
+        return false;
+    }
+    set_names (self, port);
     return true;
 }
 

@@ -31,8 +31,13 @@ int fake_shown_to (const server_t *self, const char *host);
 /* How many connections they came over. */
 int fake_connections (const server_t *self);
 
-/* Debian's docker-registry; login: a line of an htpasswd file (bcrypt), or NULL. False where it is not installed. */
-bool real_start (server_t *self, const char *login);
+/* Debian's docker-registry; with more of its settings, and more of their section http (", tls: {…}"). False where it is not
+ * installed. */
+bool real_start (server_t *self);
+bool real_start_as (server_t *self, const char *more, const char *more_http);
+
+/* lib/token_service.py with its folder. False where openssl is not installed. */
+bool token_service_start (server_t *self);
 
 void server_stop (server_t *self);
 

@@ -31,7 +31,7 @@ static int set_up (void **state)
     (void) state;
     signal (SIGPIPE, SIG_IGN);
     without_proxies ();
-    has_registry = real_start (&server, NULL);
+    has_registry = real_start (&server);
     if (has_registry)
         client = client_of (&server, NULL);
     return 0;

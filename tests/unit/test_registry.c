@@ -1,5 +1,4 @@
-/* test_registry.c - the registry client against registries that are busy, broken, secretive or lying, and a real one that wants
- * a login. */
+/* test_registry.c - the registry client against registries that are busy, broken, secretive or lying. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -423,35 +422,6 @@ static void test_a_redirect_to_another_host_shows_nothing_there (void **state)
     server_stop (&store);
 }
 
-/* bcrypt of "s3cret:with colon", as htpasswd -B writes it. */
-static const char login [] = "ann:$2y$05$abcdefghijklmnopqrstuuOb/B27OpVc3Bt3QXIepIr2DUn/DCZNi\n";
-
-static void test_debians_registry_takes_a_login (void **state)
-{
-    (void) state;
-    server_t server;
-    if (!real_start (&server, login))
-        skip ();
-    err_t err = { 0 };
-    char digest [OCI_DIGEST_SIZE];
-    int64_t size = 0;
-    reference_t app = reference_of (server.host, "team/app:1");
-    registry_t *client = client_of (&server, NULL);
-    assert_int_equal (registry_ping (client, server.host, &err), 0);
-    push_blob (&server, "team/app", "Basic YW5uOnMzY3JldDp3aXRoIGNvbG9u", "layer", 5, digest);
-    assert_int_equal (registry_head_blob (client, &app, digest, &size, &err), -1);
-    assert_int_equal (err.code, ERR_REGISTRY_DENIED);
-    registry_set_credential (client, server.host, "Basic YW5uOnMzY3JldDp3aXRoIGNvbG9u");
-    if (registry_head_blob (client, &app, digest, &size, &err) < 0)
-        fail_msg ("%s", err.text);
-    assert_int_equal (size, 5);
-    registry_set_credential (client, server.host, "Basic YW5uOndyb25n");
-    assert_int_equal (registry_head_blob (client, &app, digest, &size, &err), -1);
-    assert_int_equal (err.code, ERR_REGISTRY_DENIED);
-    registry_destroy (&client);
-    server_stop (&server);
-}
-
 /* For the worker's door: what it is given to show. */
 static void test_an_authorization_is_had_for_a_challenge (void **state)
 {
@@ -506,7 +476,6 @@ int main (void)
         cmocka_unit_test (test_a_given_credential_goes_first),
         cmocka_unit_test (test_a_password_does_not_go_to_a_realm_elsewhere),
         cmocka_unit_test (test_a_redirect_to_another_host_shows_nothing_there),
-        cmocka_unit_test (test_debians_registry_takes_a_login),
         cmocka_unit_test (test_an_authorization_is_had_for_a_challenge),
     };
     return cmocka_run_group_tests (tests, set_up, NULL);

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""A token service for Debian's docker-registry, for tests: signs what its users may do.
+
+    token_service.py FOLDER
+
+It writes FOLDER/token.crt, which the registry is to trust (rootcertbundle; issuer "tester", service "farm-test"), prints its port on
+standard output, and ends when its standard input does. ann (password s3) may do everything, bob (password b0) only pull."""
+import base64
+import json
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+USERS = {"ann:s3": {"pull", "push"}, "bob:b0": {"pull"}}
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def openssl(*arguments, data=b""):
+    return subprocess.run(["openssl", *arguments], input=data, capture_output=True, check=True).stdout
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    folder = ""
+    certificate = ""
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, document):
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def sign(self, claims):
+        header = {"typ": "JWT", "alg": "RS256", "x5c": [self.certificate]}
+        text = encode(json.dumps(header).encode()) + b"." + encode(json.dumps(claims).encode())
+        signature = openssl("dgst", "-sha256", "-sign", f"{self.folder}/token.key", data=text)
+        return (text + b"." + encode(signature)).decode()
+
+    def do_GET(self):
+        query = parse_qs(urlsplit(self.path).query)
+        given = self.headers.get("Authorization", "").removeprefix("Basic ")
+        rights = USERS.get(base64.b64decode(given).decode())
+        if rights is None:
+            return self.answer(401, {"errors": [{"code": "UNAUTHORIZED"}]})
+        access = []
+        for scope in query.get("scope", []):
+            kind, name, actions = scope.split(":")
+            access.append({"type": kind, "name": name, "actions": sorted(rights & set(actions.split(",")))})
+        now = int(time.time())
+        claims = {"iss": "tester", "sub": "someone", "aud": query["service"][0], "exp": now + 300, "nbf": now - 10, "iat": now,
+                  "jti": "1", "access": access}
+        self.answer(200, {"token": self.sign(claims), "expires_in": 300})
+
+
+def main():
+    folder = sys.argv[1]
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=token service",
+            "-keyout", f"{folder}/token.key", "-out", f"{folder}/token.crt")
+    Handler.folder = folder
+    Handler.certificate = base64.b64encode(openssl("x509", "-in", f"{folder}/token.crt", "-outform", "DER")).decode()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_port, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
