@@ -75,7 +75,7 @@ int engine_each_root (engine_t *self, int64_t since_ms, void (*each) (void *argu
                       err_t *err)
 {
     query_t query = db_query (self->db, "SELECT " BUILD_CONTEXT ", " BUILD_DOCKERFILE " "
-                              "FROM builds WHERE state IN ('queued', 'running', 'publishing') OR ended_ms > :since");
+                              "FROM builds WHERE ended_ms IS NULL OR ended_ms > :since");
     query_int (&query, ":since", since_ms);
     while (query_step (&query))
         for (int column = 0; column < 2; column++)

@@ -49,7 +49,7 @@ int jobs_load_live (engine_t *self, int64_t build, job_t *out, int max, err_t *e
 {
     int count = 0;
     query_t query = db_query (self->db, "SELECT " COLUMNS " FROM jobs WHERE build = :build "
-                              "AND state NOT IN ('done', 'failed', 'cancelled') ORDER BY position");
+                              "AND state <> 'done' AND state <> 'failed' AND state <> 'cancelled' ORDER BY position");
     query_int (&query, ":build", build);
     while (count < max && query_step (&query))
         read_row (&query, &out [count++]);

@@ -186,9 +186,9 @@ static int load_leases (engine_t *self, err_t *err)
     lease_t *old = take (&self->leases);
     size_t count = self->lease_count;
     self->lease_count = 0;
-    query_t query = db_query (self->db, "SELECT jobs.build, attempts.job, attempts.number, attempts.worker FROM jobs "
-                              "JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
-                              "WHERE jobs.state IN ('assigned', 'fetching', 'building', 'pushing')");
+    query_t query = db_query (self->db, "SELECT jobs.build, attempts.job, attempts.number, attempts.worker FROM attempts "
+                              "JOIN jobs ON jobs.id = attempts.job AND jobs.attempt = attempts.number WHERE attempts.ended_ms IS NULL "
+                              "AND jobs.state IN ('assigned', 'fetching', 'building', 'pushing')");
     while (query_step (&query)) {
         halt_drop (self, query_get_int (&query, 3), query_get_int (&query, 1), query_get_int (&query, 2));  /* its end was undone */
         lease_add (self, query_get_int (&query, 0), query_get_int (&query, 1), query_get_int (&query, 2),
@@ -203,7 +203,7 @@ static int load_leases (engine_t *self, err_t *err)
 
 static int count_builds (engine_t *self, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT count (*) FROM builds WHERE state IN ('queued', 'running', 'publishing')");
+    query_t query = db_query (self->db, "SELECT count (*) FROM builds WHERE ended_ms IS NULL");
     if (query_step (&query))
         self->live_builds = (int) query_get_int (&query, 0);
     return query_end (&query, err);

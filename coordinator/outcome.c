@@ -9,7 +9,7 @@ typedef struct { int64_t live, done, failed_required; } tally_t;
 
 static int count (engine_t *self, int64_t build, tally_t *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT coalesce (sum (state NOT IN ('done', 'failed', 'cancelled')), 0), "
+    query_t query = db_query (self->db, "SELECT coalesce (sum (state <> 'done' AND state <> 'failed' AND state <> 'cancelled'), 0), "
                               "coalesce (sum (state = 'done'), 0), coalesce (sum (state = 'failed' AND is_required), 0) "
                               "FROM jobs WHERE build = :build");
     query_int (&query, ":build", build);

@@ -668,6 +668,25 @@ static void a_database_of_somebody_else_is_left_alone (void **state)
     assert_int_equal (err.code, ERR_FARM);
 }
 
+/* The words stand in the schema as well: a second fence behind the tables of states.c. */
+static void a_state_that_there_is_not_cannot_be_stored (void **state)
+{
+    farm_t *farm = *state;
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    farm_close (farm);
+    sqlite3 *db = NULL;
+    assert_int_equal (sqlite3_open (farm->path, &db), SQLITE_OK);
+    assert_int_equal (sqlite3_exec (db, "UPDATE jobs SET state = 'lost'", NULL, NULL, NULL), SQLITE_CONSTRAINT);
+    assert_int_equal (sqlite3_exec (db, "UPDATE builds SET state = 'assigned'", NULL, NULL, NULL), SQLITE_CONSTRAINT);
+    for (int i = 0; i < JOB_STATES + BUILD_STATES; i++) {
+        AUTO_FREE char *sql = i < JOB_STATES ? mem_printf ("UPDATE jobs SET state = '%s'", job_state_name (i))
+                                             : mem_printf ("UPDATE builds SET state = '%s'", build_state_name (i - JOB_STATES));
+        assert_int_equal (sqlite3_exec (db, sql, NULL, NULL, NULL), SQLITE_OK);
+    }
+    sqlite3_close (db);
+    farm_open (farm);
+}
+
 static void a_key_that_was_taken_back_cannot_join_again (void **state)
 {
     farm_t *farm = *state;
@@ -936,6 +955,7 @@ int main (void)
         TEST (what_is_not_committed_never_was),
         TEST (a_spec_that_cannot_be_read_fails_its_own_build),
         TEST (a_database_of_somebody_else_is_left_alone),
+        TEST (a_state_that_there_is_not_cannot_be_stored),
         TEST (a_key_that_was_taken_back_cannot_join_again),
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
         TEST (a_publisher_s_word_survives_a_full_disk),
