@@ -10,6 +10,10 @@ UPDATE sqlite_schema SET sql = replace (sql, 'state IN (''queued'', ''assigned''
 UPDATE sqlite_schema SET sql = replace (sql, 'state IN (''queued'', ''running'', ''publishing'', ''published'', ''failed'', ''cancelled'')',
     'state = ''queued'' OR state = ''running'' OR state = ''publishing'' OR state = ''published'' OR state = ''failed'' OR state = ''cancelled''')
     WHERE type = 'table' AND name = 'builds';
+
+-- With this reference SQLite looked through all events for each job that is forgotten, for there is no index by job, and an event of a
+-- job is one of its build, which refers too.
+UPDATE sqlite_schema SET sql = replace (sql, 'job INTEGER REFERENCES jobs (id)', 'job INTEGER') WHERE type = 'table' AND name = 'events';
 PRAGMA writable_schema = RESET;
 
 -- Live builds are those without an end; of live jobs only those that wait for a publisher are looked for.
