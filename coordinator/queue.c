@@ -203,14 +203,19 @@ static int64_t next_rise_ms (engine_t *self, err_t *err)
     return query_end (&query, err) < 0 ? -1 : next;
 }
 
+/* How many, -1. */
 static int raise_some (engine_t *self, err_t *err)
 {
+    int raised = 0;
     query_t query = db_query (self->db, "UPDATE jobs SET class = class - 1, rises_ms = :now + :ageing WHERE id IN (SELECT id FROM jobs "
-                              "WHERE state = 'queued' AND class > 0 AND rises_ms <= :now ORDER BY rises_ms LIMIT :limit)");
+                              "WHERE state = 'queued' AND class > 0 AND rises_ms <= :now ORDER BY rises_ms LIMIT :limit) "
+                              "RETURNING lane, class, principal");
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":ageing", self->settings.ageing_ms);
     query_int (&query, ":limit", AGE_BATCH);
-    return query_run (&query, err);
+    for (; query_step (&query); raised++)
+        add_hint (self, query_get_int (&query, 0), (int) query_get_int (&query, 1), query_get_int (&query, 2));
+    return query_end (&query, err) < 0 ? -1 : raised;
 }
 
 int queue_age (engine_t *self, err_t *err)
@@ -223,7 +228,8 @@ int queue_age (engine_t *self, err_t *err)
         return -1;
     int64_t wait_ms = next - self->wall_ms > 1 ? next - self->wall_ms : 1;
     self->age_at = next == INT64_MAX ? INT64_MAX : self->boot_ms + wait_ms;
-    return raised > 0 ? queue_load (self, err) : 0;
+    self->must_match |= raised > 0;
+    return 0;
 }
 
 /* -- from the database ------------------------------------------------------------------------------------------ */
