@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "coordinator/boards.h"
 #include "coordinator/lanes.h"
+#include "coordinator/waiting.h"
 
 enum { LOOK_AHEAD = 16, AGE_BATCH = 1000 };
 
@@ -55,14 +56,16 @@ static int next_part (engine_t *self, hint_t *part, err_t *err)
 
 int queue_enter (engine_t *self, int64_t job, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT lane, class, principal FROM jobs WHERE id = :id");
+    query_t query = db_query (self->db, "SELECT lane, class, principal, queued_ms, timeout_ms FROM jobs WHERE id = :id");
     query_int (&query, ":id", job);
     if (query_step (&query)) {
         add_hint (self, query_get_int (&query, 0), (int) query_get_int (&query, 1), query_get_int (&query, 2));
         self->must_match = true;
         const lane_t *lane = lane_find (self, query_get_int (&query, 0));
-        if (lane && lane->unserved_since_ms && self->patience_at > self->boot_ms)
-            self->patience_at = self->boot_ms;
+        if (lane && lane->unserved_since_ms) {
+            int64_t queued = query_get_int (&query, 3), since = lane->unserved_since_ms;
+            waiting_expect (self, (queued > since ? queued : since) + query_get_int (&query, 4));
+        }
         if (query_get_int (&query, 1) > CLASS_HIGH && self->age_at == INT64_MAX)
             self->age_at = self->boot_ms + self->settings.ageing_ms;
     }

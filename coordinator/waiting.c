@@ -7,7 +7,7 @@
 #include "coordinator/boards.h"
 #include "coordinator/jobs.h"
 
-enum { NAMES_MAX = 4, END_BATCH = 100 };
+enum { NAMES_MAX = 4, END_BATCH = 100, LOOK_MS = 1000 };
 
 /* -- words ------------------------------------------------------------------------------------------------------ */
 
@@ -131,7 +131,7 @@ static int find_overdue (engine_t *self, const lane_t *lane, int64_t *jobs, err_
 {
     int count = 0;
     query_t query = db_query (self->db, "SELECT id FROM jobs WHERE state = 'queued' AND NOT is_resting AND lane = :lane "
-                              "AND max (queued_ms, :since) + timeout_ms <= :now ORDER BY id LIMIT :limit");
+                              "AND max (queued_ms, :since) + timeout_ms <= :now LIMIT :limit");
     query_int (&query, ":lane", lane->id);
     query_int (&query, ":since", lane->unserved_since_ms);
     query_int (&query, ":now", self->wall_ms);
@@ -163,6 +163,7 @@ static int end_one (engine_t *self, int64_t id, const char *reason, err_t *err)
     return job.state == JOB_QUEUED ? job_fail (self, &job, &fault, err) : 0;
 }
 
+/* How many, -1. */
 static int end_overdue (engine_t *self, const lane_t *lane, err_t *err)
 {
     int64_t jobs [END_BATCH];
@@ -171,7 +172,27 @@ static int end_overdue (engine_t *self, const lane_t *lane, err_t *err)
     for (int i = 0; i < count; i++)
         if (end_one (self, jobs [i], reason, err) < 0)
             return -1;
-    return count < 0 ? -1 : 0;
+    return count;
+}
+
+void waiting_expect (engine_t *self, int64_t due_ms)
+{
+    int64_t wait = due_ms - self->wall_ms;
+    if (due_ms != INT64_MAX && self->boot_ms + (wait > 1 ? wait : 1) < self->patience_at)
+        self->patience_at = self->boot_ms + (wait > 1 ? wait : 1);
+}
+
+/* When the next job's time is over costs a look at the whole lane: once a second, however close they follow each other. */
+static int end_lane (engine_t *self, const lane_t *lane, err_t *err)
+{
+    int count = end_overdue (self, lane, err);
+    if (count < 0 || count == END_BATCH) {
+        waiting_expect (self, self->wall_ms);
+        return count < 0 ? -1 : 0;
+    }
+    int64_t due = next_overdue (self, lane, err), soon = self->wall_ms + LOOK_MS;
+    waiting_expect (self, due < soon ? soon : due);
+    return due < 0 ? -1 : 0;
 }
 
 int waiting_end (engine_t *self, err_t *err)
@@ -179,17 +200,8 @@ int waiting_end (engine_t *self, err_t *err)
     if (self->boot_ms < self->patience_at)
         return 0;
     self->patience_at = INT64_MAX;
-    for (size_t i = 0; i < self->lane_count; i++) {
-        if (self->lanes [i].unserved_since_ms == 0)
-            continue;
-        if (end_overdue (self, &self->lanes [i], err) < 0)
+    for (size_t i = 0; i < self->lane_count; i++)
+        if (self->lanes [i].unserved_since_ms && end_lane (self, &self->lanes [i], err) < 0)
             return -1;
-        int64_t due = next_overdue (self, &self->lanes [i], err);
-        if (due < 0)
-            return -1;
-        int64_t wait = due == INT64_MAX ? INT64_MAX : due - self->wall_ms;
-        if (wait != INT64_MAX && self->boot_ms + (wait > 1 ? wait : 1) < self->patience_at)
-            self->patience_at = self->boot_ms + (wait > 1 ? wait : 1);
-    }
     return 0;
 }

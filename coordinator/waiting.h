@@ -13,7 +13,10 @@ bool waiting_is_served (const engine_t *self, const lane_t *lane);
 /* Something changed at the workers: which lanes are served by none of them, and since when? */
 void waiting_look (engine_t *self);
 
-/* Fail the jobs of such lanes that have waited for their time; when the next is due stands in engine->patience_at. */
+/* A job's time is over then (wall clock), if nobody takes it. */
+void waiting_expect (engine_t *self, int64_t due_ms);
+
+/* Fail the jobs of such lanes that have waited for their time, some of them up to a second longer; when the next is due stands in engine->patience_at. */
 int waiting_end (engine_t *self, err_t *err);
 
 #endif
