@@ -123,6 +123,8 @@ static connection_change on_event (connection_t *self, int event)
             return was_up ? CONNECTION_SAME : CONNECTION_AWAY;
         default:
             self->is_up = false;
+            if (was_up)
+                connection_renew (self);        /* libzmq would wait for one to two seconds first */
             return was_up ? CONNECTION_DOWN : CONNECTION_STRANGE;
     }
 }
