@@ -167,10 +167,11 @@ static char *squeeze (const char *text)
     return out;
 }
 
+/* It may be in another encoding than UTF-8. */
 void reach_add_own (reach_t *self, const char *instruction)
 {
     AUTO_FREE char *text = squeeze (instruction);
-    json_object_set_new (self->own, text, json_true ());
+    json_object_set_new_nocheck (self->own, text, json_true ());
 }
 
 /* Named by an instruction of the Dockerfile too: what lies in a folder that is read would not do, for a link there is not followed. */

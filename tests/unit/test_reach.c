@@ -250,6 +250,16 @@ static void triggers_of_a_base_image_are_seen (void **state)
             fail_msg ("%s is covered", others [i]);
 }
 
+/* Else a build with Latin-1 in its Dockerfile would fail, as if its own step were a trigger. */
+static void own_steps_need_not_be_utf_8 (void **state)
+{
+    (void) state;
+    const char text [] = "FROM scratch\nARG A=src\nCOPY $A/gr\xfc\xdf" "e /\n";
+    AUTO (reach) reach_t *reach = reach_of (text, strlen (text));
+    assert_non_null (reach);
+    assert_true (reach_covers (reach, "COPY $A/gr\xfc\xdf" "e /"));
+}
+
 static void the_same_reach_is_the_same_bytes (void **state)
 {
     (void) state;
@@ -314,6 +324,7 @@ int main (void)
         cmocka_unit_test (the_table_holds),
         cmocka_unit_test (links_on_the_way_are_followed),
         cmocka_unit_test (triggers_of_a_base_image_are_seen),
+        cmocka_unit_test (own_steps_need_not_be_utf_8),
         cmocka_unit_test (the_same_reach_is_the_same_bytes),
         cmocka_unit_test (a_text_that_breaks_off_does_no_harm),
         cmocka_unit_test (anything_does_no_harm),
