@@ -78,6 +78,8 @@ static int outcome_error (const http_t *self, err_t *err)
     const char *why = self->error [0] ? self->error : curl_easy_strerror (self->outcome);
     if (self->flaw)
         return err_set (err, ERR_PROTOCOL, "%s does not answer as a registry does: %s", self->host, self->flaw);
+    if (guard_error (&self->guard, self->host, err) < 0)
+        return -1;
     if (http_is_without_tls (self->outcome, why))
         return http_without_tls (self->host, err);
     if (wants_certificate (why))
@@ -162,6 +164,7 @@ void http_begin (http_t *self, const http_request_t *request, http_answer_t *ans
     self->answer = answer;
     self->has_answer = self->is_done = self->is_paused = false;
     self->flaw = NULL;
+    self->guard = (guard_t) { .may_reach = request->may_reach };
     self->outcome = CURLE_OK;
     self->header_bytes = self->body_at = 0;
     self->sent = 0;
@@ -185,6 +188,7 @@ static void complete_answer (http_t *self)
     value = 0;
     if (curl_easy_getinfo (self->easy, CURLINFO_RETRY_AFTER, &value) == CURLE_OK && value > 0)
         self->answer->retry_after_s = value < INT32_MAX ? (int) value : INT32_MAX;
+    self->answer->place = guard_place (self->easy);
 }
 
 int http_wait (http_t *self, err_t *err)

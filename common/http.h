@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "common/inside.h"
 #include "common/mem.h"
 
 enum { HTTP_HEADERS_MAX = 64 * 1024, HTTP_VALUE_MAX = 8192, HTTP_HOST_MAX = 272 };
@@ -35,6 +36,8 @@ typedef struct {
     void *read_argument;
     int64_t body_bytes;
     const http_certs_t *certs;              /* NULL: the system's authorities */
+    bool is_guarded;                        /* somebody else has named this URL: it may lie outside, */
+    place_t may_reach;                      /* or in this place */
     int timeout_ms;                         /* without progress; required */
     int total_ms;                           /* in all; 0: no limit */
 } http_request_t;
@@ -44,6 +47,7 @@ typedef struct {
     int status;
     int64_t content_length;                 /* -1: not said */
     int retry_after_s;                      /* -1: not said */
+    place_t place;                          /* where it came from */
     char content_type [256];                /* without parameters */
     char digest [256];                      /* Docker-Content-Digest */
     char location [HTTP_VALUE_MAX];
@@ -59,7 +63,8 @@ void http_destroy (http_t **self);
 
 /* Send a request with its body and wait for the answer's headers, of any status; an answer not yet read is dropped.
  * ERR_NETWORK for what may pass (refused, no progress, connection lost), ERR_PROTOCOL for what would be the same again
- * (a certificate that is not trusted, nonsense for HTTP, headers too long), ERR_REGISTRY_DENIED where TLS is not spoken.
+ * (a certificate that is not trusted, nonsense for HTTP, headers too long), ERR_REGISTRY_DENIED where TLS is not spoken, or the
+ * guard has refused (common/inside.h).
  * Texts say the host and what to look at. */
 int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err);
 

@@ -18,6 +18,7 @@ struct http {
     http_answer_t *answer;              /* while headers arrive */
     bool has_answer, is_done, is_paused;
     const char *flaw;                   /* why our own callbacks have given up */
+    guard_t guard;
     CURLcode outcome;
     size_t header_bytes, body_at;       /* body_at: of what was sent */
     curl_off_t sent;

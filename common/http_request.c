@@ -181,4 +181,6 @@ void http_request_set (http_t *self, const http_request_t *request)
     set_body (self, request);
     set_headers (self, request);
     set_callbacks (self);
+    if (request->is_guarded)
+        guard_set (&self->guard, self->easy, request->url, request->may_reach);
 }

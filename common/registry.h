@@ -2,7 +2,8 @@
  *
  * One client serves one thread. It keeps connections and bearer tokens per registry and repository. Plain http is used
  * only for hosts listed as such; redirects are followed by hand, never with Authorization to another origin; a token
- * realm gets credentials only when it is pinned or shares the registry's site; Retry-After is honoured within the time
+ * realm gets credentials only when it shares the registry's site; neither may lead to addresses inside, unless the registry is
+ * there itself (common/inside.h); Retry-After is honoured within the time
  * limit. 5xx, 429 and connection errors are tried three times; then ERR_REGISTRY. 400, 401, 403, 404, 405 are ERR_REGISTRY_DENIED
  * (404 of a manifest or blob: ERR_NOT_FOUND). Bytes from a registry are bounded and never trusted. */
 #ifndef FARM_REGISTRY_H
@@ -20,6 +21,7 @@ enum { MANIFEST_BYTES_MAX = 4 * 1024 * 1024, CONFIG_BYTES_MAX = 8 * 1024 * 1024 
 
 typedef struct {
     const char *const *plain_http_hosts;    /* NULL-ended list of "host[:port]"; borrowed */
+    const char *const *inside_hosts;        /* the same, of those inside that registries elsewhere may send us to (common/inside.h) */
     const char *auth_file;                  /* docker's config.json; NULL: none. Read at each need, so it may change */
     const char *certs_folder;               /* certs.d: <host>/{ca.crt,client.cert,client.key}; NULL: /etc/docker/certs.d */
     int timeout_ms;                         /* of one request without progress; 0: 30 s */

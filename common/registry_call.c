@@ -61,24 +61,13 @@ void call_scope (char scope [TOKEN_SCOPE_MAX], const reference_t *repository, co
     snprintf (scope, TOKEN_SCOPE_MAX, "repository:%s:%s", repository->path, actions);
 }
 
-int registry_authorization (registry_t *self, const reference_t *repository, const char *actions, const char *challenge,
-                            char **header, err_t *err)
-{
-    char scope [TOKEN_SCOPE_MAX];
-    call_scope (scope, repository, actions);
-    *header = NULL;
-    if (challenge && tokens_meet (self->tokens, repository->host, scope, challenge, err) < 0)
-        return -1;
-    *header = mem_strdup (tokens_known (self->tokens, repository->host, scope));
-    return 0;
-}
-
 /* -- one request --------------------------------------------------------------------------------------------------- */
 
-/* Where a call goes next. Whether that is the registry itself decides what it is shown. */
+/* Where a call goes next. Whether that is the registry itself decides what it is shown, and where it may be. */
 typedef struct {
     char *url;
-    bool is_home;
+    bool is_home, is_guarded;
+    place_t from;                       /* of who has named it */
     http_certs_t certs;
 } target_t;
 
@@ -91,7 +80,7 @@ static void target_clear (target_t *self)
 #define AUTO_TARGET __attribute__ ((cleanup (target_clear)))
 
 /* Takes the URL. Each host has certificates of its own; the registry's are found under its name in references. */
-static int target_set (target_t *self, const registry_t *registry, const char *host, char *url, err_t *err)
+static int target_set (target_t *self, const registry_t *registry, const char *host, char *url, place_t from, err_t *err)
 {
     origin_t origin, home;
     AUTO_FREE char *base = url_of_registry (host, registry->settings.plain_http_hosts);
@@ -103,8 +92,9 @@ static int target_set (target_t *self, const registry_t *registry, const char *h
         return err_set (err, ERR_REGISTRY_DENIED, "it sends us on to %s, which is not encrypted; list that host under "
                         "registry/plain-http if it is meant, or correct the registry's own idea of its address", url);
     self->is_home = origin_equal (&origin, &home);
-    bool has_port = origin.port != (origin.is_https ? 443 : 80);
-    AUTO_FREE char *other = has_port ? mem_printf ("%s:%d", origin.host, origin.port) : mem_strdup (origin.host);
+    self->is_guarded = !self->is_home && !origin_is_listed (&origin, registry->settings.inside_hosts);
+    self->from = from;
+    AUTO_FREE char *other = origin_name (&origin);
     http_certs_find (&self->certs, registry->settings.certs_folder, self->is_home ? host : other);
     return 0;
 }
@@ -124,6 +114,7 @@ static call_progress send_call (registry_t *self, http_t *http, const call_t *ca
     http_request_t request = {
         .method = call->method, .url = target->url, .headers = headers, .body = call->body, .body_size = call->body_size,
         .read = call->read, .read_argument = call->read_argument, .body_bytes = call->body_bytes, .certs = &target->certs,
+        .is_guarded = target->is_guarded, .may_reach = target->from,
         .timeout_ms = self->settings.timeout_ms, .total_ms = is_long ? 0 : (self->settings.is_brief ? 1 : TOTAL_FACTOR) * self->settings.timeout_ms,
     };
     http_begin (http, &request, answer);
@@ -152,7 +143,7 @@ static int set_first_target (target_t *self, const registry_t *registry, const c
 {
     AUTO_FREE char *home = url_of_registry (call->host, registry->settings.plain_http_hosts);
     char *first = *call->url == '/' ? mem_printf ("%s%s", home, call->url) : mem_strdup (call->url);
-    return target_set (self, registry, call->host, first, err);
+    return target_set (self, registry, call->host, first, call->from, err);
 }
 
 /* A challenge and redirects on the way to an answer. When the first request has begun already, another one may have met the
@@ -174,11 +165,11 @@ static int follow (registry_t *self, http_t *http, const call_t *call, call_prog
             if (has_met)
                 return tokens_refused (self->tokens, call->host, err);
             has_met = true;
-            if (tokens_meet (self->tokens, call->host, call->scope, answer->challenge, err) < 0)
+            if (tokens_meet (self->tokens, call->host, call->scope, answer->challenge, answer->place, err) < 0)
                 return -1;
         } else if (is_redirect (answer->status) && may_follow (call)) {
             char *next = url_resolve (target.url, answer->location, err);
-            if (!next || target_set (&target, self, call->host, next, err) < 0)
+            if (!next || target_set (&target, self, call->host, next, answer->place, err) < 0)
                 return -1;
             hops++;
         } else

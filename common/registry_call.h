@@ -23,6 +23,7 @@ typedef struct {
     const char *method;
     const char *host;                   /* of the reference: whose credential and certificates */
     const char *url;                    /* "/v2/…", or an absolute one that the registry gave */
+    place_t from;                       /* who stood there */
     const char *scope;                  /* for tokens; "" for none */
     const char *const *headers;         /* beside Authorization; NULL: none */
     const void *body;                   /* or by read, then it is sent once and never again */

@@ -17,11 +17,12 @@ typedef struct {
     const char *digest;
     int64_t size_bytes;
     char scope [TOKEN_SCOPE_MAX];           /* of what is written */
+    place_t from_place;                     /* of who has said where to send it */
 } copy_t;
 
 /* -- the start of an upload ---------------------------------------------------------------------------------------- */
 
-static int post (const copy_t *self, const char *url, const char *scope, http_answer_t *answer, char **upload, err_t *err)
+static int post (copy_t *self, const char *url, const char *scope, http_answer_t *answer, char **upload, err_t *err)
 {
     AUTO_BUFFER buffer_t body = { 0 };
     call_t call = { .method = "POST", .host = self->to->host, .url = url, .scope = scope };
@@ -32,6 +33,7 @@ static int post (const copy_t *self, const char *url, const char *scope, http_an
     if (answer->status != 202)
         return call_failed (&call, answer, &body, err);
     *upload = call_location (self->registry, &call, answer, err);
+    self->from_place = answer->place;
     return *upload ? 0 : -1;
 }
 
@@ -109,7 +111,7 @@ static int put_blob (const copy_t *self, const char *upload, stream_t *stream, e
     buffer_text (&url, upload);
     url_add_query (&url, "digest", self->digest);
     call_t call = { .method = "PUT", .host = self->to->host, .url = (const char *) url.data, .scope = self->scope,
-                    .headers = headers, .read = read_stream, .read_argument = stream, .body_bytes = self->size_bytes };
+                    .from = self->from_place, .headers = headers, .read = read_stream, .read_argument = stream, .body_bytes = self->size_bytes };
     int rc = call_whole (self->registry, &call, ERROR_BODY_MAX, answer, &body, err);
     if (stream->err.code != ERR_NONE) {
         if (err)

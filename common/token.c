@@ -1,7 +1,6 @@
 /* token.c - see token.h. What is kept lies in a small table; the oldest entry makes room. */
 #include "common/token.h"
 
-#include <jansson.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +8,9 @@
 #include "common/challenge.h"
 #include "common/clock.h"
 #include "common/docker_config.h"
-#include "common/url.h"
+#include "common/realm.h"
 
-enum { ENTRIES_MAX = 32, TOKEN_BYTES_MAX = 64 * 1024, DEFAULT_SECONDS = 60, SECONDS_MAX = 86400, BASIC_KEEP_MS = 60000 };
+enum { ENTRIES_MAX = 32, BASIC_KEEP_MS = 60000 };
 
 #define AUTO_SECRET __attribute__ ((cleanup (docker_config_wipe)))
 
@@ -161,59 +160,6 @@ int tokens_refused (const tokens_t *self, const char *host, err_t *err)
 
 /* -- tokens -------------------------------------------------------------------------------------------------------- */
 
-static char *token_url (const challenge_t *challenge, const char *scope)
-{
-    AUTO_BUFFER buffer_t url = { 0 };
-    AUTO_FREE char *scopes = mem_strdup (*scope ? scope : challenge->scope);
-    char *rest = scopes;
-    buffer_text (&url, challenge->realm);
-    if (*challenge->service)
-        url_add_query (&url, "service", challenge->service);
-    for (char *one; (one = strsep (&rest, " "));)
-        if (*one)
-            url_add_query (&url, "scope", one);
-    return mem_strdup ((const char *) url.data);
-}
-
-/* RFC 6750: printable ASCII without spaces. */
-static bool is_token (const char *token)
-{
-    if (!token || !*token)
-        return false;
-    for (const char *c = token; *c; c++)
-        if (*c <= ' ' || *c >= 0x7f)
-            return false;
-    return true;
-}
-
-static int read_token (const buffer_t *body, char **authorization, int64_t *keep_ms, err_t *err)
-{
-    AUTO_JSON json_t *answer = json_loadb ((const char *) body->data, body->size, 0, NULL);
-    const char *token = json_string_value (json_object_get (answer, "token"));
-    if (!token || !*token)
-        token = json_string_value (json_object_get (answer, "access_token"));
-    if (!is_token (token))
-        return err_set (err, ERR_REGISTRY, "its answer has no token");
-    json_int_t seconds = json_integer_value (json_object_get (answer, "expires_in"));
-    if (seconds <= 0 || seconds > SECONDS_MAX)
-        seconds = DEFAULT_SECONDS;
-    *authorization = mem_printf ("Bearer %s", token);
-    *keep_ms = seconds * 1000 / 2;
-    return 0;
-}
-
-static int judge_status (int status, const char *shown, err_t *err)
-{
-    if (status == 200)
-        return 0;
-    if (status >= 500 || status == 429 || status == 408)
-        return err_set (err, ERR_NETWORK, "status %d; it may be busy, or down", status);
-    if (status == 401 || status == 403)
-        return err_set (err, ERR_REGISTRY_DENIED, "%s", shown ? "it refuses the user and password; log in again (docker login)"
-                        : "it gives none without a login");
-    return err_set (err, ERR_REGISTRY_DENIED, "status %d: this is no token service", status);
-}
-
 static void wipe_buffer (buffer_t *buffer)
 {
     if (buffer->data)
@@ -221,69 +167,55 @@ static void wipe_buffer (buffer_t *buffer)
     buffer_free (buffer);
 }
 
-static int ask_realm (const tokens_t *self, const char *url, const http_certs_t *certs, const char *shown, buffer_t *body,
-                      err_t *err)
+/* from: the place of who has sent us there. */
+static int ask_realm (const tokens_t *self, const realm_t *realm, place_t from, const char *shown, buffer_t *body, err_t *err)
 {
     AUTO_SECRET char *header = shown ? mem_printf ("Authorization: %s", shown) : NULL;
     const char *const headers [] = { "Accept: application/json", header, NULL };
     AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
     int timeout_ms = self->settings->timeout_ms;
-    http_request_t request = { .method = "GET", .url = url, .headers = headers, .certs = certs, .timeout_ms = timeout_ms,
-                               .total_ms = timeout_ms };
-    if (http_open (self->http, &request, answer, err) < 0 || judge_status (answer->status, shown, err) < 0)
+    http_request_t request = { .method = "GET", .url = realm->url, .headers = headers, .certs = &realm->certs, .timeout_ms = timeout_ms,
+                               .total_ms = timeout_ms, .is_guarded = realm->is_guarded, .may_reach = from };
+    if (http_open (self->http, &request, answer, err) < 0 || realm_judge_status (answer->status, shown != NULL, err) < 0)
         return -1;
     return http_read_all (self->http, TOKEN_BYTES_MAX, body, err);
 }
 
-/* Where the realm is, and whether the registry's credential may be shown there. */
-static int judge_realm (const tokens_t *self, const char *host, const char *realm, bool *is_trusted, char **name, err_t *err)
+static int fetch_token (tokens_t *self, const char *host, const char *scope, const realm_t *realm, place_t from, err_t *err)
 {
-    origin_t origin, home;
-    AUTO_FREE char *registry = url_of_registry (host, self->settings->plain_http_hosts);
-    if (url_origin (realm, &origin, err) < 0 || url_origin (registry, &home, err) < 0)
-        return -1;
-    bool has_port = origin.port != (origin.is_https ? 443 : 80);
-    *name = has_port ? mem_printf ("%s:%d", origin.host, origin.port) : mem_strdup (origin.host);
-    if (!origin_is_allowed (&origin, self->settings->plain_http_hosts))
-        return err_set (err, ERR_REGISTRY_DENIED, "the token service %s is not encrypted; list it under registry/plain-http if "
-                        "that is meant", *name);
-    *is_trusted = origin_is_same_site (&origin, &home) && (origin.is_https || !home.is_https);
-    return 0;
-}
-
-static int fetch_token (tokens_t *self, const char *host, const char *scope, const challenge_t *challenge, err_t *err)
-{
-    bool is_trusted = false;
     int64_t keep_ms = 0;
-    AUTO_FREE char *name = NULL;
     AUTO_SECRET char *credential = NULL;
     char *authorization = NULL;
-    if (judge_realm (self, host, challenge->realm, &is_trusted, &name, err) < 0)
-        return -1;
-    if (is_trusted && find_credential (self, host, &credential, err) < 0)
-        return -1;
-    AUTO_FREE char *url = token_url (challenge, scope);
-    http_certs_t certs = { 0 };
     buffer_t body = { 0 };
-    http_certs_find (&certs, self->settings->certs_folder, name);
-    int rc = ask_realm (self, url, &certs, credential, &body, err);
+    if (realm->is_trusted && find_credential (self, host, &credential, err) < 0)
+        return -1;
+    int rc = ask_realm (self, realm, from, credential, &body, err);
     if (rc == 0)
-        rc = read_token (&body, &authorization, &keep_ms, err);
-    http_certs_free (&certs);
+        rc = realm_read_token (&body, &authorization, &keep_ms, err);
     wipe_buffer (&body);
     if (rc < 0)
-        return err_wrap (err, "token for %s from %s", host, name);
+        return err_wrap (err, "token for %s from %s", host, realm->name);
     keep (self, host, scope, authorization, keep_ms);
     return 0;
 }
 
-int tokens_meet (tokens_t *self, const char *host, const char *scope, const char *challenge, err_t *err)
+static int meet_bearer (tokens_t *self, const char *host, const char *scope, const challenge_t *challenge, place_t from, err_t *err)
+{
+    realm_t realm;
+    int rc = realm_find (&realm, self->settings, host, challenge, scope, err);
+    if (rc == 0)
+        rc = fetch_token (self, host, scope, &realm, from, err);
+    realm_clear (&realm);
+    return rc;
+}
+
+int tokens_meet (tokens_t *self, const char *host, const char *scope, const char *challenge, place_t from, err_t *err)
 {
     AUTO_FREE challenge_t *parsed = mem_alloc (sizeof *parsed);
     if (challenge_parse (parsed, challenge, err) < 0)
         return err_wrap (err, "%s", host);
     if (parsed->scheme == CHALLENGE_BEARER)
-        return fetch_token (self, host, scope, parsed, err);
+        return meet_bearer (self, host, scope, parsed, from, err);
     char *credential = NULL;
     if (find_credential (self, host, &credential, err) < 0)
         return -1;

@@ -14,15 +14,6 @@
 
 enum { TOKEN_SCOPE_MAX = 1200 };
 
-/* For who sends requests to a registry by himself (the worker's door): the Authorization value that answers a 401.
- * actions: "pull" or "pull,push"; challenge: the value of WWW-Authenticate, or NULL for what is known already. *header is
- * NULL without an error when nothing is known (challenge NULL), else the caller frees and wipes it (docker_config_wipe).
- * ERR_REGISTRY_DENIED when there is nothing to show or the token service refuses it. */
-int registry_authorization (registry_t *self, const reference_t *repository, const char *actions, const char *challenge,
-                            char **header, err_t *err);
-
-/* -- the registry client's own ----------------------------------------------------------------------------------- */
-
 typedef struct tokens tokens_t;
 
 /* http and settings are borrowed. */
@@ -36,9 +27,9 @@ void tokens_set_credential (tokens_t *self, const char *host, const char *author
  * until the next call; NULL where nothing is. */
 const char *tokens_known (const tokens_t *self, const char *host, const char *scope);
 
-/* Answer a challenge of host's registry. Afterwards tokens_known has it. Errors as http_open's, ERR_REGISTRY for a token
+/* Answer a challenge of host's registry, which stands at `from`. Afterwards tokens_known has it. Errors as http_open's, ERR_REGISTRY for a token
  * service that answers nonsense, and ERR_REGISTRY_DENIED. */
-int tokens_meet (tokens_t *self, const char *host, const char *scope, const char *challenge, err_t *err);
+int tokens_meet (tokens_t *self, const char *host, const char *scope, const char *challenge, place_t from, err_t *err);
 
 /* The registry has refused what was shown: words for a person. Fills err (ERR_REGISTRY_DENIED), returns -1. */
 int tokens_refused (const tokens_t *self, const char *host, err_t *err);

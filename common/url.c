@@ -110,23 +110,37 @@ bool origin_is_same_site (const origin_t *a, const origin_t *b)
 
 /* -- registries ---------------------------------------------------------------------------------------------------- */
 
+static int own_port (const origin_t *self)
+{
+    return self->is_https ? 443 : 80;
+}
+
 /* Is `entry`, "host[:port]" of the list, this host and port? */
-static bool is_entry (const char *entry, const char *host, int port)
+static bool is_entry (const char *entry, const origin_t *self)
 {
     const char *colon = strrchr (entry, ':');
     bool has_port = colon && strspn (colon + 1, "0123456789") == strlen (colon + 1) && colon [1];
     size_t size = has_port ? (size_t) (colon - entry) : strlen (entry);
-    return (has_port ? atoi (colon + 1) : 80) == port && strlen (host) == size && strncasecmp (entry, host, size) == 0;
+    return (has_port ? atoi (colon + 1) : own_port (self)) == self->port && strlen (self->host) == size
+           && strncasecmp (entry, self->host, size) == 0;
+}
+
+bool origin_is_listed (const origin_t *self, const char *const *hosts)
+{
+    for (; hosts && *hosts; hosts++)
+        if (is_entry (*hosts, self))
+            return true;
+    return false;
 }
 
 bool origin_is_allowed (const origin_t *self, const char *const *plain_http_hosts)
 {
-    if (self->is_https)
-        return true;
-    for (; plain_http_hosts && *plain_http_hosts; plain_http_hosts++)
-        if (is_entry (*plain_http_hosts, self->host, self->port))
-            return true;
-    return false;
+    return self->is_https || origin_is_listed (self, plain_http_hosts);
+}
+
+char *origin_name (const origin_t *self)
+{
+    return self->port == own_port (self) ? mem_strdup (self->host) : mem_printf ("%s:%d", self->host, self->port);
 }
 
 char *url_of_registry (const char *host, const char *const *plain_http_hosts)

@@ -27,8 +27,13 @@ bool origin_equal (const origin_t *a, const origin_t *b);
  * Never through a domain of one part ("lan", "com") or one like "co.uk"; an address is of its own site alone. */
 bool origin_is_same_site (const origin_t *a, const origin_t *b);
 
+/* Is it in a NULL-ended list (or NULL) of "host[:port]"? Without a port the scheme's own is meant. */
+bool origin_is_listed (const origin_t *self, const char *const *hosts);
 /* https, or a host that stands in the list. */
 bool origin_is_allowed (const origin_t *self, const char *const *plain_http_hosts);
+
+/* "auth.lan:5001"; without a port that is the scheme's own. The caller frees. */
+char *origin_name (const origin_t *self);
 
 /* Where the registry of references to host is: "https://registry.lan:5000", "https://registry-1.docker.io" for docker.io;
  * http for a host of the list (NULL-ended, "host[:port]"; may be NULL). The caller frees. */

@@ -87,6 +87,7 @@ static int start_gateway (coordinator_t *self, err_t *err)
 {
     self->registry = (registry_settings_t) {
         .plain_http_hosts = settings_list (self->settings, "registry/plain-http"),
+        .inside_hosts = settings_list (self->settings, "registry/inside"),
         .auth_file = settings_text (self->settings, "registry/auth-file"),
         .certs_folder = settings_text (self->settings, "registry/certs"),
         .timeout_ms = (int) settings_number (self->settings, "registry/timeout-ms"),

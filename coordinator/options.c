@@ -19,6 +19,7 @@ static const setting_def_t table [] = {
     { "advertise/objects", SETTING_TEXT, NULL, "how others reach objects/bind" },
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
     { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with the registries' credentials" },
+    { "registry/inside", SETTING_LIST, NULL, "hosts (host:port) inside that registries elsewhere may send us to" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
     { "stop-ms", SETTING_NUMBER, "30000", "how long what is being published, verified or sent may go on after SIGTERM" },

@@ -172,6 +172,7 @@ int verb_imagetools (int argc, char **argv, err_t *err)
     const char *auth_file = settings_text (settings, "registry/auth-file");
     registry_settings_t registry_settings = {
         .plain_http_hosts = settings_list (settings, "registry/plain-http"),
+        .inside_hosts = settings_list (settings, "registry/inside"),
         .auth_file = auth_file ? auth_file : fallback, .certs_folder = settings_text (settings, "registry/certs"),
     };
     AUTO (registry) registry_t *registry = registry_new (&registry_settings);

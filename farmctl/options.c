@@ -18,6 +18,7 @@ static const setting_def_t table [] = {
     { "identity/key", SETTING_TEXT, NULL, "the file with this user's key pair" },
     { "registry/plain-http", SETTING_LIST, NULL, "registries to speak plain http with, HOST:PORT,…" },
     { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with credentials; default ~/.docker/config.json" },
+    { "registry/inside", SETTING_LIST, NULL, "hosts inside that registries elsewhere may send us to" },
     { "registry/certs", SETTING_TEXT, "/etc/docker/certs.d", "folder with HOST/{ca.crt,client.cert,client.key}" },
     { "cache/stat", SETTING_BOOL, "yes", "remember what files held, so that unchanged ones are not read again" },
     { "cache/folder", SETTING_TEXT, NULL, "where; default $XDG_CACHE_HOME/archfarm or ~/.cache/archfarm" },

@@ -21,7 +21,7 @@ void options_keep_given (int argc, char **argv);
 char **options_given (void);
 
 /* The settings (borrowed): coordinator/control, coordinator/objects, coordinator/key, identity/key,
- * registry/plain-http (LIST), registry/auth-file, registry/certs, cache/stat (BOOL), cache/folder, context/prune (BOOL), log/level. */
+ * registry/plain-http (LIST), registry/inside (LIST), registry/auth-file, registry/certs, cache/stat (BOOL), cache/folder, context/prune (BOOL), log/level. */
 settings_t *options_settings (void);
 /* The table of the settings, for --help. */
 const setting_def_t *options_table (void);

@@ -195,7 +195,7 @@ static enum MHD_Result answer_upload (call_t *self, const answer_t *answer, cons
     }
     AUTO_FREE char *url = exchange_location (self->exchange, answer);
     if (url)
-        pass_add_upload (self->pass, url, id);
+        pass_add_upload (self->pass, url, answer->place, id);
     else if (self->route.kind == ROUTE_UPLOAD)
         strcpy (id, self->route.name);          /* as before */
     else {
@@ -213,13 +213,13 @@ static const char *digest_of_query (const call_t *self)
 }
 
 /* The address of an upload, with the digest that completes it. NULL when the attempt has none of this name. */
-static char *upload_url (const call_t *self)
+static char *upload_url (const call_t *self, place_t *from)
 {
     const char *digest = digest_of_query (self);
     if (self->route.kind == ROUTE_START_UPLOAD)
         return digest ? mem_printf ("/v2/%s/blobs/uploads/?digest=%s", self->route.repository.path, digest)
                       : mem_printf ("/v2/%s/blobs/uploads/", self->route.repository.path);
-    AUTO_FREE char *url = pass_find_upload (self->pass, self->route.name);
+    AUTO_FREE char *url = pass_find_upload (self->pass, self->route.name, from);
     if (!url || !digest)
         return take (&url);
     return mem_printf ("%s%cdigest=%s", url, strchr (url, '?') ? '&' : '?', digest);
@@ -251,12 +251,14 @@ static enum MHD_Result ask_upload (call_t *self, const char *method)
     err_t err;
     if (self->route.kind == ROUTE_START_UPLOAD && mount (self, &answer))
         return answer_upload (self, &answer, query (self, "mount"));
-    AUTO_FREE char *url = upload_url (self);
+    place_t from = PLACE_OUTSIDE;
+    AUTO_FREE char *url = upload_url (self, &from);
     if (!url) {
         err_set (&err, ERR_NOT_FOUND, "this attempt has no upload %.32s", self->route.name);
         return answer_failure (self, &err);
     }
     ask_t ask = ask_of (self, method, url);
+    ask.from = from;
     if (exchange_ask (open_exchange (self), &ask, &answer, &err) < 0)
         return answer_failure (self, &err);
     return answer_upload (self, &answer, digest_of_query (self));
@@ -266,7 +268,8 @@ static enum MHD_Result ask_upload (call_t *self, const char *method)
 
 static void begin_stream (call_t *self, const char *method)
 {
-    AUTO_FREE char *url = upload_url (self);
+    place_t from = PLACE_OUTSIDE;
+    AUTO_FREE char *url = upload_url (self, &from);
     const char *length = header (self, "Transfer-Encoding") ? NULL : header (self, "Content-Length");     /* chunks say more */
     char *end = NULL;
     int64_t size = length ? strtoll (length, &end, 10) : -1;
@@ -276,6 +279,7 @@ static void begin_stream (call_t *self, const char *method)
         return;
     }
     ask_t ask = ask_of (self, method, url);
+    ask.from = from;
     exchange_begin (open_exchange (self), &ask, end && !*end && size >= 0 ? size : -1, &self->failure);
 }
 

@@ -17,6 +17,7 @@ struct exchange {
     upstream_t upstream;
     transfer_t *transfer;               /* the last one */
     char *url;                          /* where it went */
+    place_t from;                       /* who has sent it there */
 };
 
 exchange_t *exchange_new (CURLM *multi, const registry_settings_t *settings, pass_t *pass, const char *host)
@@ -41,17 +42,26 @@ void exchange_destroy (exchange_t **self_p)
     *self_p = NULL;
 }
 
+/* Is it the registry itself? Then it is shown what the attempt has for it; else it may only be where the registry may send us. */
 static bool is_home (const exchange_t *self, const char *url)
 {
-    char origin [REFERENCE_HOST_MAX + 16], home [REFERENCE_HOST_MAX + 16];
-    return upstream_origin_of (url, origin) && upstream_origin_of (self->upstream.origin, home) && strcmp (origin, home) == 0;
+    origin_t origin;
+    return url_origin (url, &origin, NULL) == 0 && origin_equal (&origin, &self->upstream.origin);
 }
 
-static void set_url (exchange_t *self, const char *url)
+static bool is_listed_inside (const exchange_t *self, const char *url)
 {
-    char *absolute = *url == '/' ? mem_printf ("%s%s", self->upstream.origin, url) : mem_strdup (url);
+    origin_t origin;
+    return url_origin (url, &origin, NULL) == 0 && origin_is_listed (&origin, self->settings->inside_hosts);
+}
+
+/* from: the place of who has named it. */
+static void set_url (exchange_t *self, const char *url, place_t from)
+{
+    char *absolute = *url == '/' ? mem_printf ("%s%s", self->upstream.base, url) : mem_strdup (url);
     free (self->url);
     self->url = absolute;
+    self->from = from;
 }
 
 /* Start a request to self->url. The credential and the client's certificate are for the upstream's origin alone. */
@@ -69,12 +79,8 @@ static void start (exchange_t *self, const ask_t *ask, bool has_body, int64_t bo
     headers [count] = NULL;
     request_t request = { .method = ask->method, .url = self->url, .headers = headers, .has_body = has_body,
                           .body_bytes = body_bytes, .timeout_ms = upstream_timeout_ms (self->settings),
-                          .is_stopped = &self->pass->is_closed };
-    if (is_ours) {
-        request.ca_file = self->upstream.ca_file;
-        request.client_certificate = self->upstream.client_certificate;
-        request.client_key = self->upstream.client_key;
-    }
+                          .certs = is_ours ? &self->upstream.certs : NULL, .may_reach = self->from,
+                          .is_guarded = !is_ours && !is_listed_inside (self, self->url), .is_stopped = &self->pass->is_closed };
     transfer_destroy (&self->transfer);
     self->transfer = transfer_new (self->multi, &request);
     pass_wipe (&known);
@@ -93,24 +99,17 @@ static int try_once (exchange_t *self, const ask_t *ask, answer_t *answer, err_t
 /* A refused token is fetched anew; one that has just been fetched for this request is not. */
 static int meet_challenge (exchange_t *self, const char *scope, const answer_t *answer, err_t *err)
 {
-    char challenge [TRANSFER_LINE_MAX];
-    strcpy (challenge, answer->challenge);
     transfer_destroy (&self->transfer);
-    return upstream_meet (self->pass, &self->upstream, self->multi, scope, challenge, self->settings, err);
+    return upstream_meet (self->pass, &self->upstream, self->multi, scope, answer, self->settings, err);
 }
 
 char *exchange_location (const exchange_t *self, const answer_t *answer)
 {
-    char origin [REFERENCE_HOST_MAX + 16], *found = NULL, *url = NULL;
-    CURLU *parts = answer->location [0] ? curl_url () : NULL;
-    if (parts && curl_url_set (parts, CURLUPART_URL, self->url, 0) == CURLUE_OK
-        && curl_url_set (parts, CURLUPART_URL, answer->location, 0) == CURLUE_OK
-        && curl_url_get (parts, CURLUPART_URL, &found, 0) == CURLUE_OK && upstream_origin_of (found, origin)
-        && upstream_may_plain (origin, self->settings))
-        url = mem_strdup (found);
-    curl_free (found);
-    curl_url_cleanup (parts);
-    return url;
+    origin_t origin;
+    AUTO_FREE char *url = url_resolve (self->url, answer->location, NULL);
+    if (!url || url_origin (url, &origin, NULL) < 0 || !origin_is_allowed (&origin, self->settings->plain_http_hosts))
+        return NULL;
+    return take (&url);
 }
 
 static bool is_redirect (int status)
@@ -122,7 +121,7 @@ static bool is_redirect (int status)
 static int follow (exchange_t *self, const ask_t *ask, answer_t *answer, err_t *err)
 {
     bool has_met = false;
-    set_url (self, ask->url);
+    set_url (self, ask->url, ask->from);
     for (int hops = 0; hops <= REDIRECTS_MAX; hops++) {
         if (try_once (self, ask, answer, err) < 0)
             return -1;
@@ -137,7 +136,7 @@ static int follow (exchange_t *self, const ask_t *ask, answer_t *answer, err_t *
         AUTO_FREE char *next = ask->may_follow ? exchange_location (self, answer) : NULL;
         if (!next)
             return err_set (err, ERR_REGISTRY, "it sends us to \"%.200s\", which is not followed", answer->location);
-        set_url (self, next);
+        set_url (self, next, answer->place);
     }
     return err_set (err, ERR_REGISTRY, "more than %d redirects", REDIRECTS_MAX);
 }
@@ -202,7 +201,7 @@ int exchange_begin (exchange_t *self, const ask_t *ask, int64_t body_bytes, err_
 {
     if (know_authorization (self, ask, err) < 0)
         return -1;
-    set_url (self, ask->url);
+    set_url (self, ask->url, ask->from);
     start (self, ask, true, body_bytes);
     return 0;
 }

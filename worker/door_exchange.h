@@ -12,6 +12,7 @@ typedef struct exchange exchange_t;
 typedef struct {
     const char *method;
     const char *url;                    /* absolute, or a path on the upstream ("/v2/…") */
+    place_t from;                       /* of an absolute one: where who gave it stood */
     const char *const *headers;         /* NULL-ended; without Authorization */
     const char *scope;                  /* upstream_scope() */
     const void *body;                   /* sent whole, again at each try; NULL for none */

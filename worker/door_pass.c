@@ -213,7 +213,7 @@ bool pass_count (pass_t *self, size_t bytes)
     return atomic_fetch_add (&self->bytes, (long long) bytes) + (long long) bytes <= bytes_max;
 }
 
-void pass_add_upload (pass_t *self, const char *url, char id [UPLOAD_ID_SIZE])
+void pass_add_upload (pass_t *self, const char *url, place_t from, char id [UPLOAD_ID_SIZE])
 {
     unsigned char random [8];
     randombytes_buf (random, sizeof random);
@@ -222,18 +222,21 @@ void pass_add_upload (pass_t *self, const char *url, char id [UPLOAD_ID_SIZE])
     upload_t *upload = &self->uploads [self->next_upload++ % PASS_UPLOADS_MAX];
     free (upload->url);
     upload->url = mem_strdup (url);
+    upload->from = from;
     strcpy (upload->id, id);
     pthread_mutex_unlock (&self->lock);
 }
 
 /* It stays known: the registry answers a part with the next place, but a failed request may be sent again. */
-char *pass_find_upload (pass_t *self, const char *id)
+char *pass_find_upload (pass_t *self, const char *id, place_t *from)
 {
     char *url = NULL;
     pthread_mutex_lock (&self->lock);
     for (size_t i = 0; i < PASS_UPLOADS_MAX && !url; i++)
-        if (self->uploads [i].url && strcmp (self->uploads [i].id, id) == 0)
+        if (self->uploads [i].url && strcmp (self->uploads [i].id, id) == 0) {
             url = mem_strdup (self->uploads [i].url);
+            *from = self->uploads [i].from;
+        }
     pthread_mutex_unlock (&self->lock);
     return url;
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "common/inside.h"
 #include "worker/door.h"
 
 enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32, PASS_BASES_MAX = 32,
@@ -14,6 +15,7 @@ enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_T
 typedef struct {
     char id [UPLOAD_ID_SIZE];
     char *url;                      /* where the registry wants the next part */
+    place_t from;                   /* where the registry stood when it said so */
 } upload_t;
 
 typedef struct {
@@ -79,8 +81,8 @@ void pass_note_base (pass_t *self, const reference_t *repository, const char *ta
 bool pass_count (pass_t *self, size_t bytes);
 
 /* Remember where an upload goes on, under a name of the door's own; and look it up (the caller frees; NULL unknown). */
-void pass_add_upload (pass_t *self, const char *url, char id [UPLOAD_ID_SIZE]);
-char *pass_find_upload (pass_t *self, const char *id);
+void pass_add_upload (pass_t *self, const char *url, place_t from, char id [UPLOAD_ID_SIZE]);
+char *pass_find_upload (pass_t *self, const char *id, place_t *from);
 
 /* A header for a key that need not be renewed yet (the caller frees, and wipes; NULL none), and keep one. */
 char *pass_token (pass_t *self, const char *key);

@@ -5,12 +5,12 @@
 #include "worker/door_transfer.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/clock.h"
-#include "common/http.h"
 
 enum { BODY_ROOM = 256 * 1024, RECEIVE_SIZE = 64 * 1024, WAIT_MS = 200, CONNECT_MS = 10000 };
 
@@ -22,6 +22,7 @@ struct transfer {
     atomic_bool *is_stopped;
     int64_t progress_ms;
     char error [CURL_ERROR_SIZE];
+    guard_t guard;
 
     const char *to_send;
     size_t to_send_size;
@@ -45,6 +46,14 @@ static void copy_value (char *out, size_t size, const char *value, size_t value_
     out [value_size] = 0;
 }
 
+/* There may be several, a header each. */
+static void add_challenge (answer_t *answer, const char *value, size_t value_size)
+{
+    size_t used = strlen (answer->challenge);
+    if (used + value_size + 3 <= sizeof answer->challenge)
+        sprintf (answer->challenge + used, "%s%.*s", used ? ", " : "", (int) value_size, value);
+}
+
 static void on_header_line (answer_t *answer, const char *name, size_t name_size, const char *value, size_t value_size)
 {
     const struct {
@@ -58,11 +67,12 @@ static void on_header_line (answer_t *answer, const char *name, size_t name_size
         { "content-range", answer->content_range, sizeof answer->content_range },
         { "etag", answer->etag, sizeof answer->etag },
         { "location", answer->location, sizeof answer->location },
-        { "www-authenticate", answer->challenge, sizeof answer->challenge },
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strlen (texts [i].name) == name_size && strncasecmp (name, texts [i].name, name_size) == 0)
             copy_value (texts [i].out, texts [i].size, value, value_size);
+    if (name_size == 16 && strncasecmp (name, "www-authenticate", 16) == 0)
+        add_challenge (answer, value, value_size);
     char number [24];
     copy_value (number, sizeof number, value, value_size);
     bool is_number = number [0] && number [strspn (number, "0123456789")] == 0 && strlen (number) < 19;
@@ -160,7 +170,6 @@ static void set_headers (transfer_t *self, const request_t *request)
     for (const char *const *header = request->headers; header && *header; header++)
         self->headers = curl_slist_append (self->headers, *header);
     curl_easy_setopt (self->easy, CURLOPT_HTTPHEADER, self->headers);
-    curl_easy_setopt (self->easy, CURLOPT_USERAGENT, "archfarm");
     curl_easy_setopt (self->easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt (self->easy, CURLOPT_HEADERDATA, self);
     curl_easy_setopt (self->easy, CURLOPT_WRITEFUNCTION, on_receive);
@@ -169,20 +178,12 @@ static void set_headers (transfer_t *self, const request_t *request)
 
 static void set_connection (transfer_t *self, const request_t *request)
 {
-    curl_easy_setopt (self->easy, CURLOPT_URL, request->url);
-    curl_easy_setopt (self->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt (self->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt (self->easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt (self->easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt (self->easy, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_MS);
+    http_prepare (self->easy, request->url, request->certs, CONNECT_MS);
     curl_easy_setopt (self->easy, CURLOPT_BUFFERSIZE, (long) RECEIVE_SIZE);
     curl_easy_setopt (self->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long) RECEIVE_SIZE);
     curl_easy_setopt (self->easy, CURLOPT_ERRORBUFFER, self->error);
-    curl_easy_setopt (self->easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
-    if (request->ca_file)           /* beside the system's folder of certificates */
-        curl_easy_setopt (self->easy, CURLOPT_CAINFO, request->ca_file);
-    curl_easy_setopt (self->easy, CURLOPT_SSLCERT, request->client_certificate);
-    curl_easy_setopt (self->easy, CURLOPT_SSLKEY, request->client_key);
+    if (request->is_guarded)
+        guard_set (&self->guard, self->easy, request->url, request->may_reach);
 }
 
 transfer_t *transfer_new (CURLM *multi, const request_t *request)
@@ -284,14 +285,14 @@ static int check (const transfer_t *self, err_t *err)
 {
     if (!self->is_done || self->result == CURLE_OK)
         return 0;
-    const char *text = self->error [0] ? self->error : curl_easy_strerror (self->result);
-    if (http_is_without_tls (self->result, text)) {
-        char host [HTTP_HOST_MAX];
-        const char *url = NULL;
-        curl_easy_getinfo (self->easy, CURLINFO_EFFECTIVE_URL, &url);
-        http_name_host (host, url ? url : "");
+    const char *text = self->error [0] ? self->error : curl_easy_strerror (self->result), *url = NULL;
+    char host [HTTP_HOST_MAX];
+    curl_easy_getinfo (self->easy, CURLINFO_EFFECTIVE_URL, &url);
+    http_name_host (host, url ? url : "");
+    if (guard_error (&self->guard, host, err) < 0)
+        return -1;
+    if (http_is_without_tls (self->result, text))
         return http_without_tls (host, err);
-    }
     return err_set (err, self->result == CURLE_ABORTED_BY_CALLBACK ? ERR_CANCELLED : ERR_REGISTRY, "%s", text);
 }
 
@@ -319,6 +320,7 @@ int transfer_answer (transfer_t *self, answer_t *answer, err_t *err)
         return -1;
     if (!self->has_answer)
         return err_set (err, ERR_REGISTRY, "the registry closed the connection without an answer");
+    self->answer.place = guard_place (self->easy);
     *answer = self->answer;
     return 0;
 }

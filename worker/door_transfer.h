@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/http.h"
 #include "common/mem.h"
 
 enum { TRANSFER_LINE_MAX = 8192 };
@@ -19,6 +20,7 @@ typedef struct {
     char content_type [256], digest [128], range [64], content_range [128], etag [256];
     char location [TRANSFER_LINE_MAX], challenge [TRANSFER_LINE_MAX];
     int retry_after_s;              /* -1 none */
+    place_t place;                  /* where it came from */
 } answer_t;
 
 typedef struct {
@@ -26,7 +28,9 @@ typedef struct {
     const char *const *headers;     /* NULL-ended "Name: value"; borrowed for the call */
     bool has_body;
     int64_t body_bytes;             /* -1: unknown, sent in chunks */
-    const char *ca_file, *client_certificate, *client_key;      /* NULL: the system's, none */
+    const http_certs_t *certs;      /* NULL: the system's */
+    bool is_guarded;                /* the registry has named this URL: it may lie outside, or in this place (common/inside.h) */
+    place_t may_reach;
     int timeout_ms;                 /* without progress while we wait for the registry */
     atomic_bool *is_stopped;        /* looked at often */
 } request_t;

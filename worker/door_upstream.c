@@ -5,56 +5,30 @@
  *     realm is of the registry's own site) -> {"token": "…", "expires_in": 300}: used until half its time is over */
 #include "worker/door_upstream.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/clock.h"
-#include "common/file.h"
+#include "common/realm.h"
 
-enum { TOKEN_BYTES_MAX = 64 * 1024, PARAMETER_MAX = 1024, DEFAULT_SECONDS = 60, SECONDS_MAX = 86400, TIMEOUT_MS = 30000,
-       NONE_MS = 300000 };
+enum { TIMEOUT_MS = 30000, NONE_MS = 300000 };
 
 /* Addresses ---------------------------------------------------------------------------------------------------------- */
 
-static bool is_plain (const char *host, const registry_settings_t *settings)
-{
-    for (const char *const *name = settings->plain_http_hosts; name && *name; name++)
-        if (strcasecmp (*name, host) == 0)
-            return true;
-    return false;
-}
-
-bool upstream_may_plain (const char *origin, const registry_settings_t *settings)
-{
-    return strncmp (origin, "https://", 8) == 0 || is_plain (origin + 7, settings);
-}
-
-static char *certificate (const char *folder, const char *host, const char *name)
-{
-    AUTO_FREE char *path = mem_printf ("%s/%s/%s", folder, host, name);
-    return file_exists (path) ? take (&path) : NULL;
-}
-
 void upstream_find (upstream_t *self, const char *host, const registry_settings_t *settings)
 {
-    const char *folder = settings->certs_folder ? settings->certs_folder : "/etc/docker/certs.d";
-    const char *address = strcmp (host, "docker.io") == 0 ? "registry-1.docker.io" : host;
     memset (self, 0, sizeof *self);
     snprintf (self->host, sizeof self->host, "%s", host);
-    snprintf (self->origin, sizeof self->origin, "%s://%s", is_plain (host, settings) ? "http" : "https", address);
-    self->ca_file = certificate (folder, host, "ca.crt");
-    self->client_certificate = certificate (folder, host, "client.cert");
-    self->client_key = certificate (folder, host, "client.key");
+    self->base = url_of_registry (host, settings->plain_http_hosts);
+    url_origin (self->base, &self->origin, NULL);       /* one that is none is nobody's home */
+    http_certs_find (&self->certs, settings->certs_folder, host);
 }
 
 void upstream_clear (upstream_t *self)
 {
-    free (self->ca_file);
-    free (self->client_certificate);
-    free (self->client_key);
+    free (self->base);
+    http_certs_free (&self->certs);
     memset (self, 0, sizeof *self);
 }
 
@@ -63,31 +37,7 @@ int upstream_timeout_ms (const registry_settings_t *settings)
     return settings->timeout_ms > 0 ? settings->timeout_ms : TIMEOUT_MS;
 }
 
-/* No user and password, no control characters: what libcurl connects to is what we have compared. */
-bool upstream_origin_of (const char *url, char origin [REFERENCE_HOST_MAX + 16])
-{
-    size_t scheme = strncasecmp (url, "https://", 8) == 0 ? 8 : strncasecmp (url, "http://", 7) == 0 ? 7 : 0;
-    size_t size = scheme ? strcspn (url + scheme, "/?#") : 0;
-    if (size == 0 || size >= REFERENCE_HOST_MAX)
-        return false;
-    for (const char *at = url; *at; at++)
-        if ((unsigned char) *at <= ' ' || (unsigned char) *at == 0x7f)
-            return false;
-    if (memchr (url + scheme, '@', size) || memchr (url + scheme, '\\', size))
-        return false;
-    snprintf (origin, REFERENCE_HOST_MAX + 16, "%s%.*s", scheme == 8 ? "https://" : "http://", (int) size, url + scheme);
-    for (char *at = origin; *at; at++)
-        if (*at >= 'A' && *at <= 'Z')
-            *at = (char) (*at - 'A' + 'a');
-    size_t length = strlen (origin);        /* a port that goes without saying */
-    if (scheme == 8 && length > 4 && strcmp (origin + length - 4, ":443") == 0)
-        origin [length - 4] = 0;
-    if (scheme == 7 && length > 3 && strcmp (origin + length - 3, ":80") == 0)
-        origin [length - 3] = 0;
-    return true;
-}
-
-/* Tokens ------------------------------------------------------------------------------------------------------------- */
+/* What is known ------------------------------------------------------------------------------------------------------ */
 
 void upstream_scope (char scope [UPSTREAM_SCOPE_MAX], const char *path, bool is_write, const char *from)
 {
@@ -104,7 +54,7 @@ static const char *credential (const pass_t *pass, const upstream_t *self)
 
 static char *key_of (const upstream_t *self, const char *scope)
 {
-    return mem_printf ("%s %s", self->origin, scope);
+    return mem_printf ("%s %s", self->base, scope);
 }
 
 char *upstream_known (pass_t *pass, const upstream_t *self, const char *scope)
@@ -119,62 +69,7 @@ void upstream_need_none (pass_t *pass, const upstream_t *self, const char *scope
     pass_keep_token (pass, key, "", clock_boot_ms () + NONE_MS);
 }
 
-/* A parameter of a challenge: name="value" or name=value. False where it is not there, or too long. */
-static bool parameter (const char *challenge, const char *name, char out [PARAMETER_MAX])
-{
-    size_t length = strlen (name);
-    for (const char *at = challenge; (at = strcasestr (at, name)); at += length) {
-        bool is_start = at == challenge || at [-1] == ' ' || at [-1] == ',' || at [-1] == '\t';
-        if (!is_start || at [length] != '=')
-            continue;
-        const char *value = at + length + 1;
-        bool is_quoted = *value == '"';
-        value += is_quoted;
-        size_t size = strcspn (value, is_quoted ? "\"" : ", \t");
-        if (size == 0 || size >= PARAMETER_MAX)
-            return false;
-        memcpy (out, value, size);
-        out [size] = 0;
-        return true;
-    }
-    return false;
-}
-
-/* auth.docker.io and registry-1.docker.io are of one site; addresses and single names only of their own. */
-static bool is_same_site (const char *a, const char *b)
-{
-    char first [REFERENCE_HOST_MAX], second [REFERENCE_HOST_MAX];
-    snprintf (first, sizeof first, "%s", strstr (a, "://") + 3);
-    snprintf (second, sizeof second, "%s", strstr (b, "://") + 3);
-    first [strcspn (first, ":")] = 0;
-    second [strcspn (second, ":")] = 0;
-    if (strcmp (first, second) == 0)
-        return true;
-    const char *last = strrchr (first, '.');
-    if (!last || last [1 + strspn (last + 1, "0123456789")] == 0)
-        return false;               /* an address, or a name of one part */
-    const char *site = strchr (first, '.') + 1, *other = strchr (second, '.');
-    return strchr (site, '.') && other && strcmp (site, other + 1) == 0;
-}
-
-/* The realm's URL with service and scopes in its query. */
-static char *token_url (const char *realm, const char *service, const char *scope)
-{
-    AUTO_BUFFER buffer_t url = { 0 };
-    AUTO_FREE char *scopes = mem_strdup (scope);
-    buffer_printf (&url, "%s%c", realm, strchr (realm, '?') ? '&' : '?');
-    char *escaped = curl_easy_escape (NULL, service, 0);
-    if (*service)
-        buffer_printf (&url, "service=%s", escaped);
-    curl_free (escaped);
-    char *rest = scopes;
-    for (char *one; (one = strsep (&rest, " "));) {
-        escaped = curl_easy_escape (NULL, one, 0);
-        buffer_printf (&url, "&scope=%s", escaped);
-        curl_free (escaped);
-    }
-    return mem_strdup ((const char *) url.data);
-}
+/* Tokens ------------------------------------------------------------------------------------------------------------- */
 
 static int read_all (transfer_t *transfer, buffer_t *out, err_t *err)
 {
@@ -188,70 +83,67 @@ static int read_all (transfer_t *transfer, buffer_t *out, err_t *err)
     return (int) size;
 }
 
-static int ask_realm (pass_t *pass, CURLM *multi, const char *url, const char *shown, const registry_settings_t *settings,
-                      buffer_t *body, err_t *err)
+/* place: of the registry, which has sent us there. */
+static int ask_realm (pass_t *pass, CURLM *multi, const realm_t *realm, place_t place, const char *shown,
+                      const registry_settings_t *settings, buffer_t *body, err_t *err)
 {
-    AUTO_FREE char *header = shown ? mem_printf ("Authorization: %s", shown) : NULL;
+    char *header = shown ? mem_printf ("Authorization: %s", shown) : NULL;
     const char *const headers [] = { header, NULL };
     answer_t answer;
-    request_t request = { .method = "GET", .url = url, .headers = headers, .timeout_ms = upstream_timeout_ms (settings),
+    request_t request = { .method = "GET", .url = realm->url, .headers = headers, .certs = &realm->certs,
+                          .timeout_ms = upstream_timeout_ms (settings), .is_guarded = realm->is_guarded, .may_reach = place,
                           .is_stopped = &pass->is_closed };
     transfer_t *transfer = transfer_new (multi, &request);
     int rc = transfer_answer (transfer, &answer, err);
-    if (rc == 0 && answer.status != 200)
-        rc = err_set (err, answer.status >= 500 || answer.status == 429 ? ERR_REGISTRY : ERR_REGISTRY_DENIED,
-                      "status %d; check the registry's user and password on the coordinator", answer.status);
+    if (rc == 0)
+        rc = realm_judge_status (answer.status, shown != NULL, err);
     if (rc == 0)
         rc = read_all (transfer, body, err);
     transfer_destroy (&transfer);
-    char *secret = take (&header);
-    pass_wipe (&secret);
+    pass_wipe (&header);
     return rc;
 }
 
-static int keep_token (pass_t *pass, const char *key, const buffer_t *body, err_t *err)
-{
-    AUTO_JSON json_t *answer = json_loadb ((const char *) body->data, body->size, 0, NULL);
-    const char *token = json_string_value (json_object_get (answer, "token"));
-    if (!token || !*token)
-        token = json_string_value (json_object_get (answer, "access_token"));
-    if (!token || !*token || token [strcspn (token, "\r\n")])
-        return err_set (err, ERR_REGISTRY, "the answer has no token");
-    int64_t seconds = json_integer_value (json_object_get (answer, "expires_in"));
-    if (seconds <= 0 || seconds > SECONDS_MAX)
-        seconds = DEFAULT_SECONDS;
-    char *header = mem_printf ("Bearer %s", token);
-    pass_keep_token (pass, key, header, clock_boot_ms () + seconds * 500);
-    pass_wipe (&header);
-    return 0;
-}
-
-static int fetch_token (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const char *challenge,
+static int fetch_token (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const realm_t *realm, place_t place,
                         const registry_settings_t *settings, err_t *err)
 {
-    char realm [PARAMETER_MAX], service [PARAMETER_MAX] = "", origin [REFERENCE_HOST_MAX + 16];
     AUTO_BUFFER buffer_t body = { 0 };
-    if (!parameter (challenge, "realm", realm) || !upstream_origin_of (realm, origin))
-        return err_set (err, ERR_REGISTRY, "%s asks for a token without saying where it is to be had", self->host);
-    if (!upstream_may_plain (origin, settings))
-        return err_set (err, ERR_REGISTRY_DENIED, "%s sends for a token to %s, which is not encrypted", self->host, origin);
-    parameter (challenge, "service", service);
-    AUTO_FREE char *url = token_url (realm, service, scope);
     AUTO_FREE char *key = key_of (self, scope);
-    const char *shown = is_same_site (origin, self->origin) ? credential (pass, self) : NULL;
-    int rc = ask_realm (pass, multi, url, shown, settings, &body, err);
+    char *authorization = NULL;
+    int64_t keep_ms = 0;
+    err_t why = { 0 };
+    int rc = ask_realm (pass, multi, realm, place, realm->is_trusted ? credential (pass, self) : NULL, settings, &body, &why);
     if (rc == 0)
-        rc = keep_token (pass, key, &body, err);
-    if (rc < 0)
-        err_wrap (err, "token from %s for %s", origin, self->host);
+        rc = realm_read_token (&body, &authorization, &keep_ms, &why);
+    if (rc == 0)
+        pass_keep_token (pass, key, authorization, clock_boot_ms () + keep_ms);
+    pass_wipe (&authorization);
+    if (rc == 0)
+        return 0;
+    if (why.code == ERR_NETWORK)
+        why.code = ERR_REGISTRY;        /* the network between is the registry's */
+    return err_set (err, why.code, "token from %s for %s: %s", realm->name, self->host, why.text);
+}
+
+static int meet_bearer (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const challenge_t *challenge,
+                        place_t place, const registry_settings_t *settings, err_t *err)
+{
+    realm_t realm;
+    int rc = realm_find (&realm, settings, self->host, challenge, scope, err);
+    if (rc == 0)
+        rc = fetch_token (pass, self, multi, scope, &realm, place, settings, err);
+    realm_clear (&realm);
     return rc;
 }
 
-int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const char *challenge,
+int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const answer_t *answer,
                    const registry_settings_t *settings, err_t *err)
 {
-    if (strncasecmp (challenge, "Bearer", 6) == 0)
-        return fetch_token (pass, self, multi, scope, challenge, settings, err);
+    AUTO_FREE challenge_t *challenge = mem_alloc (sizeof *challenge);
+    if (challenge_parse (challenge, answer->challenge, err) < 0)
+        return err_wrap (err, "%s", self->host);
+    if (challenge->scheme == CHALLENGE_BEARER)
+        return meet_bearer (pass, self, multi, scope, challenge, answer->place, settings, err);
     const char *shown = credential (pass, self);
     if (!shown)
         return err_set (err, ERR_REGISTRY_DENIED, "%s wants a user and password, and there is none for it; add it to the "

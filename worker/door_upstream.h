@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 
 #include "common/registry.h"
+#include "common/url.h"
 #include "worker/door_pass.h"
 #include "worker/door_transfer.h"
 
@@ -12,8 +13,9 @@ enum { UPSTREAM_SCOPE_MAX = 1200 };
 
 typedef struct {
     char host [REFERENCE_HOST_MAX];             /* as in references: "docker.io" */
-    char origin [REFERENCE_HOST_MAX + 16];      /* "https://registry-1.docker.io" */
-    char *ca_file, *client_certificate, *client_key;        /* NULL where there is none */
+    char *base;                                 /* "https://registry-1.docker.io" */
+    origin_t origin;
+    http_certs_t certs;
 } upstream_t;
 
 void upstream_find (upstream_t *self, const char *host, const registry_settings_t *settings);
@@ -29,16 +31,10 @@ char *upstream_known (pass_t *pass, const upstream_t *self, const char *scope);
 /* Remember for some minutes that nothing is needed. */
 void upstream_need_none (pass_t *pass, const upstream_t *self, const char *scope);
 
-/* Answer a 401: fill in a token or the credential, by its challenge. ERR_REGISTRY_DENIED when there is nothing to show, or
- * the registry has refused it. */
-int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const char *challenge,
+/* Answer a 401 (its challenge, and the place that it came from): fill in a token or the credential. ERR_REGISTRY_DENIED when
+ * there is nothing to show, or the token service has refused it. */
+int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const answer_t *answer,
                    const registry_settings_t *settings, err_t *err);
-
-/* "http://registry.lan:5000/…" -> http://registry.lan:5000; false for what is neither http nor https. */
-bool upstream_origin_of (const char *url, char origin [REFERENCE_HOST_MAX + 16]);
-
-/* May plain http be spoken with the host of this origin? */
-bool upstream_may_plain (const char *origin, const registry_settings_t *settings);
 
 int upstream_timeout_ms (const registry_settings_t *settings);
 

@@ -156,6 +156,7 @@ static int open_door (worker_t *self, err_t *err)
     AUTO_FREE char *path = file_join (text_of (self, "state"), "door.port");
     self->registry = (registry_settings_t) {
         .plain_http_hosts = settings_list (self->options.settings, "registry/plain-http"),
+        .inside_hosts = settings_list (self->options.settings, "registry/inside"),
         .certs_folder = text_of (self, "registry/certs"),
         .timeout_ms = (int) settings_number (self->options.settings, "registry/timeout-ms"),
     };

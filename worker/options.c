@@ -35,6 +35,7 @@ static const setting_def_t table [] = {
     { "disk/free-floor", SETTING_BYTES, "1G", "with less free disk space this worker takes no new job" },
     { "memory/pressure-max", SETTING_NUMBER, "20", "nor when programs wait for memory for a larger part of the time, in percent" },
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
+    { "registry/inside", SETTING_LIST, NULL, "hosts (host:port) inside that registries elsewhere may send us to" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
     { "log/level", SETTING_TEXT, "info", "error, warn, info or debug" },

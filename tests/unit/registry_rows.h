@@ -126,6 +126,16 @@ static const row_t rows [] = {
     { "a manifest put and sent on", RULES ("{'method':'PUT','status':307,'headers':{'Location':'http://@OTHER/'}}"), DO_PUT, ERR_REGISTRY,
       "status 307, which makes no sense here", .requests = 1 },
 
+    /* inside: this registry may name what is on this machine, and nothing else inside */
+    { "to a private address", SENT_ON ("307", "http://10.11.12.13/store"), DO_BLOB, ERR_REGISTRY_DENIED, "whose address 10.11.12.13 is not one", .requests = 2 },
+    { "to one that is a number", SENT_ON ("307", "http://168496141/store"), DO_BLOB, ERR_REGISTRY_DENIED, "whose address 10.11.12.13 is not one", .requests = 2 },
+    { "to one in hexadecimal", SENT_ON ("307", "http://0xa.0xb.3085/store"), DO_BLOB, ERR_REGISTRY_DENIED, "whose address 10.11.12.13 is not one", .requests = 2 },
+    { "to one that is wrapped", SENT_ON ("307", "http://[::ffff:10.11.12.13]/store"), DO_BLOB, ERR_REGISTRY_DENIED, "is not one that it may name", .requests = 2 },
+    { "to the link's", SENT_ON ("307", "http://169.254.169.254/latest/meta-data/"), DO_BLOB, ERR_REGISTRY_DENIED, "list 169.254.169.254 under registry/inside",
+      .requests = 2 },
+    { "a realm there", BEARER (",'realm':'http://10.11.12.13/token'"), DO_GET, ERR_REGISTRY_DENIED, "whose address 10.11.12.13 is not one", .requests = 1 },
+    { "an upload there", UPLOAD_AT ("http://10.11.12.13/store"), DO_COPY, ERR_REGISTRY_DENIED, "whose address 10.11.12.13 is not one", .requests = 0 },
+
     /* bodies */
     { "an honest one", "{}", DO_GET_DIGEST, ERR_NONE, "", .requests = 1 },
     { "cut short once", RULES ("{'times':1,'length':500," GOOD "}"), DO_GET, ERR_NONE, "", .requests = 2 },

@@ -531,10 +531,16 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
         return say (connection, 429, "Retry-After", "3600", "");
     if (strcmp (fake_kind, "loop") == 0)
         return say (connection, 307, "Location", url, "");
+    if (strcmp (fake_kind, "inside") == 0 && strstr (url, "/uploads/"))
+        return say (connection, 202, "Location", "http://10.11.12.13/store", "");
+    if (strcmp (fake_kind, "realm inside") == 0)
+        return say (connection, 401, "WWW-Authenticate", "Basic realm=\"fake\", Bearer realm=\"http://10.11.12.13/token\"", "");
     if (strstr (url, "/uploads/"))
         return say (connection, 202, "Location", text_of ("http://%s/store/part1", elsewhere_host), "");
     if (strcmp (fake_kind, "redirect") == 0)
         return say (connection, 307, "Location", text_of ("http://%s/data", elsewhere_host), "");
+    if (strcmp (fake_kind, "inside") == 0)
+        return say (connection, 307, "Location", "http://10.11.12.13/store", "");
     if (strcmp (fake_kind, "file") == 0)
         return say (connection, 307, "Location", "file:///etc/passwd", "");
     if (strcmp (fake_kind, "base") == 0)
@@ -611,6 +617,28 @@ static void a_redirect_is_followed_without_the_credential (void **state)
     AUTO_REPLY reply_t loop = send_call ((call_t) { .method = "GET", .path = path });
     assert_int_equal (loop.status, 502);
     assert_int_equal (last_error ().code, ERR_REGISTRY);
+    door_close_pass (door, 7, 1);
+}
+
+/* The fake one is on this machine, and may name nothing else inside. */
+static void nobody_is_sent_to_an_address_inside (void **state)
+{
+    (void) state;
+    static const char words [] = "whose address 10.11.12.13 is not one that it may name";
+    be ("inside", "Basic c2VjcmV0");
+    AUTO_REPLY reply_t redirect = send_call ((call_t) { .method = "GET", .path = text_of ("/v2/%s/team/app/blobs/sha256:%064d", fake_host, 0) });
+    assert_int_equal (redirect.status, 403);
+    assert_non_null (strstr (last_error ().text, words));
+    AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = fake_at ("team/app/blobs/uploads/") });
+    assert_int_equal (begun.status, 202);
+    AUTO_REPLY reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .data = "layer", .size = 5 });
+    assert_int_equal (sent.status, 403);
+    assert_non_null (strstr (last_error ().text, words));
+    be ("realm inside", "Basic c2VjcmV0");
+    AUTO_REPLY reply_t realm = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (realm.status, 403);
+    assert_non_null (strstr (last_error ().text, words));
+    assert_int_equal (last_error ().code, ERR_REGISTRY_DENIED);
     door_close_pass (door, 7, 1);
 }
 
@@ -779,7 +807,7 @@ static void a_base_with_too_long_a_name_is_an_unknown_one (void **state)
 
 static int set_up (void **state)
 {
-    static const char *plain [5];
+    static const char *plain [6];
     static registry_settings_t settings = { .plain_http_hosts = plain };
     (void) state;
     err_t err;
@@ -791,7 +819,8 @@ static int set_up (void **state)
     plain [0] = fake_host;
     plain [1] = elsewhere_host;
     plain [2] = "127.0.0.1:1";
-    plain [3] = registry_host [0] ? registry_host : NULL;
+    plain [3] = "10.11.12.13";
+    plain [4] = registry_host [0] ? registry_host : NULL;
     return fake && elsewhere && door_new (&door, 0, &settings, &err) == 0 ? 0 : -1;
 }
 
@@ -824,6 +853,7 @@ int main (void)
         cmocka_unit_test (a_token_is_fetched_once_with_the_credential),
         cmocka_unit_test (the_credential_is_shown_where_it_is_asked_for),
         cmocka_unit_test (a_redirect_is_followed_without_the_credential),
+        cmocka_unit_test (nobody_is_sent_to_an_address_inside),
         cmocka_unit_test (an_upload_goes_where_the_registry_says_without_the_credential),
         cmocka_unit_test (what_may_pass_is_tried_again),
         cmocka_unit_test (a_broken_registry_is_the_farms_fault_in_its_own_words),

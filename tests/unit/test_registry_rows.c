@@ -171,7 +171,9 @@ static void judge (bench_t *self, const row_t *row, int rc, const err_t *err)
 static void run_row (bench_t *self, const row_t *row)
 {
     AUTO_FREE char *script = script_of (row), *auth = file_join (self->server.folder, "config.json");
-    registry_settings_t settings = { .plain_http_hosts = self->server.plain, .auth_file = auth, .certs_folder = self->server.folder,
+    const char *const plain [] = { self->server.host, self->server.name, "10.11.12.13", "169.254.169.254",
+                                   "[::ffff:10.11.12.13]", NULL };
+    registry_settings_t settings = { .plain_http_hosts = plain, .auth_file = auth, .certs_folder = self->server.folder,
                                      .timeout_ms = row->timeout_ms ? row->timeout_ms : TIMEOUT_MS };
     registry_t *client = registry_new (&settings);
     err_t err = { 0 };
