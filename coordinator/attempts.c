@@ -142,7 +142,7 @@ int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char
         attempt_abort (self, &job, why);
     if (has_begun && board && board_note_fault (self, board, err) < 0)
         return -1;
-    return job_retry (self, &job, &fault, has_begun, err);
+    return job_retry (self, &job, &fault, has_begun ? RETRY_AT_ONCE : RETRY_FREE, err);
 }
 
 int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t attempt, bool *is_wanted, err_t *err)
@@ -243,7 +243,7 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
     if (!has_stopped && note_end (self, board, fault.code, err) < 0)
         return -1;
     if (has_stopped || err_is_farm_fault (fault.code))
-        return job_retry (self, job, &fault, !has_stopped, err);
+        return job_retry (self, job, &fault, has_stopped ? RETRY_FREE : RETRY_LATER, err);
     return job_fail (self, job, &fault, err);
 }
 

@@ -193,7 +193,7 @@ static void keep (engine_t *self, const board_t *old)
     board->peer = old->peer;
     board->seen_at = old->seen_at;
     board->noted_at = old->noted_at;
-    board->gone_at = old->gone_at;
+    board->back_until = old->back_until;
     board->is_online = old->is_online;
     board->is_stopping = old->is_stopping;
     board->turns = old->turns;
@@ -309,7 +309,7 @@ int64_t board_seen_ms (const engine_t *self, const board_t *board, int64_t row_m
 int board_see (engine_t *self, board_t *board, err_t *err)
 {
     board->seen_at = self->boot_ms;
-    board->gone_at = 0;
+    board->back_until = 0;
     board->is_online = true;
     if (board->noted_at && self->boot_ms - board->noted_at < NOTE_MS)
         return 0;

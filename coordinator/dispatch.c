@@ -41,6 +41,7 @@ static const struct {
     { "worker", LOOKS, view_on_worker },
     { "order", ADMIN, orders_on_order },
     { "gone", OWN, workers_on_gone },
+    { "ended", OWN, workers_on_ended },
     { "lost", OWN, restores_on_lost },
     { "tick", OWN, workers_on_tick },
     { "verified", OWN, attempts_on_verified },

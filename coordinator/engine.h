@@ -8,7 +8,8 @@
  * engine_commit. If the commit fails nothing happened, and each event that wanted an answer gets an `error`.
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
- * connection) that speaks for a principal; or one of the engine's own: `gone`, `lost`, `verified`, `published`, `tick` (below). */
+ * connection) that speaks for a principal; or one of the engine's own: `gone` (the peer's connection has ended), `ended` (the same, and
+ * as it seems so has its program), `lost`, `verified`, `published`, `tick` (below). */
 #ifndef FARM_ENGINE_H
 #define FARM_ENGINE_H
 
@@ -25,7 +26,8 @@ typedef struct engine engine_t;
 typedef struct {
     int64_t heartbeat_ms;           /* 5,000: told to workers */
     int64_t lease_ms;               /* 45,000 */
-    int64_t gone_grace_ms;          /* 3,000: how long a worker whose connection was closed may take to come back */
+    int64_t gone_grace_ms;          /* 3,000: how long a worker whose connection was lost may take to come back */
+    int64_t ended_grace_ms;         /* 200: the same, when it was closed by the worker's end */
     int64_t retry_ms;               /* 2,000: before the second attempt; doubles */
     int64_t job_timeout_ms;         /* 3,600,000: given to the worker with a job */
     int64_t quarantine_ms;          /* 300,000: how long a worker that fails gets no jobs; doubles; 0: it gets them */
@@ -70,7 +72,7 @@ typedef struct {
     const char *verb;
     uint64_t peer;              /* 0: nobody waits for an answer */
     int64_t principal;          /* 0: the coordinator itself */
-    const json_t *header;       /* borrowed; NULL for `gone` and `tick` */
+    const json_t *header;       /* borrowed; NULL for `gone`, `ended` and `tick` */
 } event_t;
 
 /* Open or make farm.db at path (":memory:" for the simulator), migrate it, check it, and take up what was under way:

@@ -43,7 +43,7 @@ typedef struct {
     uint64_t peer;              /* 0: not connected */
     int64_t seen_at;            /* boot clock: last heartbeat or hello */
     int64_t noted_at;           /* boot clock: when its row last said so */
-    int64_t gone_at;            /* boot clock: when its connection closed; 0: it did not */
+    int64_t back_until;         /* boot clock: its connection has ended, and until then it may come back; 0: it has not */
     bool is_online;
     bool is_stopping;           /* its program was told to end: until that is heard of anew, or another one of it */
     board_mode mode;

@@ -138,7 +138,8 @@ static void take_ends (gateway_t *self)
         uint64_t gone [16];
         size_t count = peers_of_fd (self->peers, fd, gone, 16);
         for (size_t i = 0; i < count; i++) {
-            gateway_give_engine (self, "gone", gone [i], 0, NULL);
+            bool was_closed = peer_was_closed (peers_find (self->peers, gone [i]));
+            gateway_give_engine (self, was_closed ? "ended" : "gone", gone [i], 0, NULL);
             peers_remove (self->peers, gone [i]);
         }
     }

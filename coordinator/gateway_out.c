@@ -20,6 +20,14 @@ void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t 
     gateway_send (self, peer, "error", header);
 }
 
+/* How a worker's connection ends says whether its jobs are to be given to others at once. */
+static void note_welcome (peer_t *peer, const json_t *welcome)
+{
+    peer->has_said_hello = true;
+    if (streq (json_string_value (json_object_get (welcome, "role")), "worker"))
+        peer_keep_line (peer);
+}
+
 /* An assignment's credential travels in the message alone: the engine, its database and the log never see it. It may have to be
  * waited for (gateway_send_kept). */
 static void do_send (gateway_t *self, action_t *action)
@@ -28,7 +36,7 @@ static void do_send (gateway_t *self, action_t *action)
     if (!peer)
         return;
     if (streq (action->verb, "welcome"))
-        peer->has_said_hello = true;
+        note_welcome (peer, action->header);
     if (streq (action->verb, "abort"))
         credentials_forget (self->credentials, json_integer_value (json_object_get (action->header, "job")),
                             json_integer_value (json_object_get (action->header, "attempt")));

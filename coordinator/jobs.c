@@ -108,9 +108,9 @@ int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err
     return outcome_of_failure (self, job, fault, err);
 }
 
-int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_counted, err_t *err)
+int job_retry (engine_t *self, const job_t *job, const fault_t *fault, retry_t retry, err_t *err)
 {
-    is_counted = is_counted || job->attempt >= ATTEMPTS_FREE;
+    bool is_counted = retry != RETRY_FREE || job->attempt >= ATTEMPTS_FREE;
     int failures = job->failures + is_counted;
     if (failures >= self->settings.attempts_max)
         return job_fail (self, job, fault, err);
@@ -122,7 +122,7 @@ int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_c
     query_int (&query, ":id", job->id);
     if (query_run (&query, err) < 0)
         return -1;
-    return is_counted ? queue_rest (self, job->id, self->settings.retry_ms << (failures - 1), err) : 0;
+    return is_counted && retry != RETRY_AT_ONCE ? queue_rest (self, job->id, self->settings.retry_ms << (failures - 1), err) : 0;
 }
 
 static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_t *err)

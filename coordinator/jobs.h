@@ -43,9 +43,11 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
 /* The job failed for good, and its build hears of it (outcome.h). A live attempt is ended first. */
 int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err);
 
-/* Its attempt ended through the farm's fault: another try after a while, or, after attempts_max of them, job_fail.
- * is_counted false: the attempt had not really begun, it costs no try and no wait, unless there were too many of these. */
-int job_retry (engine_t *self, const job_t *job, const fault_t *fault, bool is_counted, err_t *err);
+/* Its attempt ended through the farm's fault: another try, or, after attempts_max that count, job_fail. FREE: it had not really
+ * begun, and costs no try, unless there were too many of these. AT_ONCE: what was wrong went with its worker. LATER: whatever was
+ * wrong has some time to pass. */
+typedef enum { RETRY_FREE, RETRY_AT_ONCE, RETRY_LATER } retry_t;
+int job_retry (engine_t *self, const job_t *job, const fault_t *fault, retry_t retry, err_t *err);
 
 /* Cancel all jobs of a build that are not over; a worker that has one is told. */
 int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);

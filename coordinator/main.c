@@ -35,6 +35,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .heartbeat_ms = settings_number (settings, "lease/heartbeat-ms"),
         .lease_ms = settings_number (settings, "lease/duration-ms"),
         .gone_grace_ms = settings_number (settings, "lease/gone-grace-ms"),
+        .ended_grace_ms = settings_number (settings, "lease/ended-grace-ms"),
         .retry_ms = settings_number (settings, "retry/delay-ms"),
         .quarantine_ms = settings_number (settings, "worker/quarantine-ms"),
         .affinity_ms = settings_number (settings, "queue/affinity-ms"),

@@ -26,7 +26,8 @@ static const setting_def_t table [] = {
     { "publishers", SETTING_NUMBER, "2", "how many builds are verified or published at a time" },
     { "lease/heartbeat-ms", SETTING_NUMBER, "5000", "how often a worker says that it is there" },
     { "lease/duration-ms", SETTING_NUMBER, "45000", "how long a silent worker keeps its jobs" },
-    { "lease/gone-grace-ms", SETTING_NUMBER, "3000", "how long a worker whose connection closed may take to come back" },
+    { "lease/gone-grace-ms", SETTING_NUMBER, "3000", "how long a worker whose connection was lost may take to come back" },
+    { "lease/ended-grace-ms", SETTING_NUMBER, "200", "the same, when the worker's machine closed it, as it does when the worker ends" },
     { "retry/delay-ms", SETTING_NUMBER, "2000", "before the second attempt of a job; doubles" },
     { "retry/attempts", SETTING_NUMBER, "3", "attempts of a job that fails through the farm's fault" },
     { "job/timeout-ms", SETTING_NUMBER, "3600000", "how long a build may take" },
@@ -99,7 +100,7 @@ static int read_all (settings_t *self, int argc, char **argv, err_t *err)
 /* Times that workers are told have the limits of schema/messages.json; a delay is doubled at each attempt. */
 static const struct { const char *path; int64_t least, most; } limits [] = {
     { "registry/timeout-ms", 1, 3600000 }, { "stop-ms", 0, 3600000 }, { "publishers", 1, 16 }, { "lease/heartbeat-ms", 1, 3600000 },
-    { "lease/duration-ms", 1, 3600000 }, { "lease/gone-grace-ms", 0, 3600000 }, { "retry/delay-ms", 0, 3600000 },
+    { "lease/duration-ms", 1, 3600000 }, { "lease/gone-grace-ms", 0, 3600000 }, { "lease/ended-grace-ms", 0, 3600000 }, { "retry/delay-ms", 0, 3600000 },
     { "retry/attempts", 1, 20 }, { "job/timeout-ms", 1, 31536000000 }, { "result/keep-ms", 0, 3153600000000 },
     { "queue/limit", 1, 1000000000 }, { "worker/quarantine-ms", 0, 86400000 }, { "queue/affinity-ms", 0, 3600000 }, { "queue/ageing-ms", 1000, 3153600000000 },
     { "depot/collect-ms", 0, 3153600000000 }, { "depot/grace-ms", 0, 3153600000000 },

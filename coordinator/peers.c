@@ -1,7 +1,11 @@
 /* peers.c - see peers.h. */
 #include "coordinator/peers.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/mem.h"
 
@@ -15,6 +19,7 @@ static void peer_free (void **item)
 {
     peer_t *self = *item;
     zframe_destroy (&self->routing_id);
+    auto_close (&self->line);
     free (self);
     *item = NULL;
 }
@@ -66,6 +71,7 @@ peer_t *peers_find_or_add (peers_t *self, zframe_t **routing_id, const char *key
         char name [24];
         peer = mem_alloc (sizeof *peer);
         peer->number = number;
+        peer->line = -1;
         peer->routing_id = take (routing_id);
         zhashx_insert (self->by_number, name_of (number, name), peer);
     }
@@ -90,6 +96,21 @@ size_t peers_of_fd (peers_t *self, int fd, uint64_t *out, size_t max)
         if (peer->fd == fd)
             out [count++] = peer->number;
     return count;
+}
+
+/* libzmq closes its descriptor, and with it what the kernel knows; a second one keeps that. */
+void peer_keep_line (peer_t *self)
+{
+    if (self->line < 0)
+        self->line = fcntl (self->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* CLOSE_WAIT: its FIN has come, and nothing behind it. A reset leaves CLOSE, for it may come from anywhere on the way. */
+bool peer_was_closed (const peer_t *self)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    return self->line >= 0 && getsockopt (self->line, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_CLOSE_WAIT;
 }
 
 void peer_watch (peer_t *self, int64_t build)

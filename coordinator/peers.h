@@ -14,7 +14,8 @@ typedef struct {
     uint64_t number;
     zframe_t *routing_id;
     char key_hex [KEY_HEX_SIZE + 1];
-    int fd;                                     /* of the connection: how its end is noticed */
+    int fd;                                     /* of the connection, libzmq's: how its end is noticed */
+    int line;                                   /* the same connection, ours: how it ended; -1: nobody wants to know */
     bool has_said_hello;
     int64_t watches [PEER_WATCHES_MAX];         /* build ids */
     size_t watch_count;
@@ -33,6 +34,11 @@ void peers_remove (peers_t *self, uint64_t number);
 
 /* The peers whose connection this descriptor was; up to max numbers go to out. */
 size_t peers_of_fd (peers_t *self, int fd, uint64_t *out, size_t max);
+
+/* From now on it can be told, when the connection has ended, whether the far end closed it. A kernel does that for a process that is no
+ * more, however it ended; a cable that is cut, a router that gives up and a machine without power do not. */
+void peer_keep_line (peer_t *self);
+bool peer_was_closed (const peer_t *self);
 
 /* Remember that the peer wants to hear of a build; beyond PEER_WATCHES_MAX the oldest is forgotten. */
 void peer_watch (peer_t *self, int64_t build);

@@ -140,7 +140,7 @@ int restores_take (engine_t *self, const job_t *job, restore_state state, const 
 {
     if (state == RESTORE_GONE)
         return fail_gone (self, job, err);
-    if (job_retry (self, job, fault, false, err) < 0)
+    if (job_retry (self, job, fault, RETRY_FREE, err) < 0)
         return -1;
     return state == RESTORE_ASKED ? rest (self, job->id, err) : 0;
 }

@@ -146,27 +146,39 @@ int workers_on_heartbeat (engine_t *self, const event_t *event, err_t *err)
     return 0;
 }
 
+/* Its leases are no longer than it is waited for. */
+static void part (engine_t *self, uint64_t peer, int64_t grace_ms)
+{
+    board_t *board = board_of_peer (self, peer);
+    if (!board)
+        return;
+    board->peer = 0;
+    board->back_until = self->boot_ms + grace_ms;
+    self->must_look = true;
+    for (size_t i = 0; i < self->lease_count; i++)
+        if (self->leases [i].worker == board->id && self->leases [i].lease_until > board->back_until)
+            self->leases [i].lease_until = board->back_until;
+}
+
 int workers_on_gone (engine_t *self, const event_t *event, err_t *err)
 {
     (void) err;
-    board_t *board = board_of_peer (self, event->peer);
-    if (!board)
-        return 0;
-    int64_t until = self->boot_ms + self->settings.gone_grace_ms;
-    board->peer = 0;
-    board->gone_at = self->boot_ms;
-    self->must_look = true;
-    for (size_t i = 0; i < self->lease_count; i++)
-        if (self->leases [i].worker == board->id && self->leases [i].lease_until > until)
-            self->leases [i].lease_until = until;
+    part (self, event->peer, self->settings.gone_grace_ms);
+    return 0;
+}
+
+int workers_on_ended (engine_t *self, const event_t *event, err_t *err)
+{
+    (void) err;
+    part (self, event->peer, self->settings.ended_grace_ms);
     return 0;
 }
 
 /* When a board that is silent counts as lost. */
 static int64_t lost_at (const engine_t *self, const board_t *board)
 {
-    int64_t silent = board->seen_at + self->settings.lease_ms, gone = board->gone_at + self->settings.gone_grace_ms;
-    return board->gone_at && gone < silent ? gone : silent;
+    int64_t silent = board->seen_at + self->settings.lease_ms;
+    return board->back_until && board->back_until < silent ? board->back_until : silent;
 }
 
 /* The worker ends an attempt at its time limit; one that it goes on naming long after is stuck there. */

@@ -6,7 +6,8 @@
 
 handler_fn workers_on_hello;            /* farmctl's too: only the answer differs */
 handler_fn workers_on_heartbeat;
-handler_fn workers_on_gone;             /* a connection ended */
+handler_fn workers_on_gone;             /* a connection ended; or by the end of the program, as it seems */
+handler_fn workers_on_ended;
 handler_fn workers_on_tick;             /* what is due: lost workers, ended leases, waits */
 
 /* When workers_on_tick has something to do for them, on the boot clock; INT64_MAX for never. */

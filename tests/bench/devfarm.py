@@ -33,9 +33,9 @@ class Devfarm:
         self.devfarm("down")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def devfarm(self, verb):
+    def devfarm(self, verb, *words):
         # its own cache holds the base image
-        done = subprocess.run([os.path.join(TOP, "contrib/devfarm"), verb, self.farm], check=False, capture_output=True, text=True,
+        done = subprocess.run([os.path.join(TOP, "contrib/devfarm"), verb, self.farm, *words], check=False, capture_output=True, text=True,
                               env=dict(os.environ, FARM_BUILD=BUILD))
         if done.returncode:
             sys.exit(f"bench: devfarm {verb}: {done.stderr}")

@@ -193,9 +193,14 @@ static bool was_refused (const world_t *self, const heard_event_t *event, size_t
     return last && last->type == ACTION_SEND && last->peer == event->peer && strcmp (last->verb, "error") == 0;
 }
 
+bool is_end (const heard_event_t *event)
+{
+    return strcmp (event->verb, "gone") == 0 || strcmp (event->verb, "ended") == 0;
+}
+
 static void handle (world_t *self, heard_event_t *item)
 {
-    bool is_own = !item->peer || strcmp (item->verb, "gone") == 0;
+    bool is_own = !item->peer || is_end (item);
     event_t event = { .verb = item->verb, .peer = item->peer, .principal = is_own ? 0 : network_principal (self, item->who),
                       .header = item->header };
     size_t before = self->engine->pending.count;

@@ -14,7 +14,7 @@ void worker_die (world_t *self, int who)
     self->deaths++;
     self->workers [who].is_up = self->workers [who].is_stopping = false;
     self->workers [who].held_count = 0;
-    network_leave (self, who, !chance (self, 4));       /* or the power went, and nobody tells */
+    network_leave (self, who, chance (self, 4) ? NULL : chance (self, 8) ? "gone" : "ended");      /* NULL: the power went */
     plan_return (self, who);
 }
 
@@ -56,7 +56,7 @@ bool worker_has_mishap (world_t *self, int who)
     else if (mishap (self, 150))
         begin_stop (self, who);
     else if (mishap (self, 50)) {
-        network_leave (self, who, !chance (self, 4));
+        network_leave (self, who, chance (self, 4) ? NULL : chance (self, 8) ? "ended" : "gone");
         plan_return (self, who);
     } else if (mishap (self, 80))
         worker->silent_until = self->now + draw_ms (self, 90000);

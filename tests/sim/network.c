@@ -30,7 +30,7 @@ static connection_t *connection_find (world_t *self, uint64_t peer)
 static void make_room (world_t *self)
 {
     while (self->connection_count == (int) (sizeof self->connections / sizeof *self->connections))
-        network_gone (self, self->connections [0].peer);
+        network_gone (self, self->connections [0].peer, "gone");
 }
 
 void network_connect (world_t *self, int who)
@@ -40,21 +40,23 @@ void network_connect (world_t *self, int who)
     self->connections [self->connection_count++] = (connection_t) { .peer = self->last_peer, .who = who };
 }
 
-void network_leave (world_t *self, int who, bool is_told)
+void network_leave (world_t *self, int who, const char *told)
 {
     end_t *end = network_end (self, who);
     int64_t delay = mishap (self, 4) ? draw_ms (self, 60000) : draw_ms (self, 50);
-    if (end->peer && is_told)
-        agenda_add (self, delay, (chore_t) { .kind = CHORE_GONE, .token = end->peer });
+    chore_t chore = { .kind = CHORE_GONE, .token = end->peer };
+    snprintf (chore.verb, sizeof chore.verb, "%s", told ? told : "");
+    if (end->peer && told)
+        agenda_add (self, delay, chore);
     end->peer = 0;
 }
 
-void network_gone (world_t *self, uint64_t peer)
+void network_gone (world_t *self, uint64_t peer, const char *told)
 {
     connection_t *connection = connection_find (self, peer);
     if (!connection)
         return;
-    coordinator_hear (self, "gone", peer, connection->who, NULL);
+    coordinator_hear (self, told, peer, connection->who, NULL);
     memmove (connection, connection + 1, (size_t) (&self->connections [--self->connection_count] - connection) * sizeof *connection);
 }
 

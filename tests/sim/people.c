@@ -156,7 +156,7 @@ static void act (world_t *self, int user)
     if (user == ADMIN && chance (self, 3))
         order (self);
     if (mishap (self, 40)) {
-        network_leave (self, PEOPLE + user, true);
+        network_leave (self, PEOPLE + user, "gone");
         network_connect (self, PEOPLE + user);
     }
 }

@@ -205,7 +205,7 @@ void seats_hear (world_t *self, const heard_event_t *events, size_t count, const
             on_heartbeat (self, event);
         else if (is_worker && strcmp (event->verb, "report") == 0)
             on_report (self, event, actions);
-        else if (is_worker && strcmp (event->verb, "gone") == 0 && self->seats [event->who].peer == event->peer)
+        else if (is_worker && is_end (event) && self->seats [event->who].peer == event->peer)
             self->seats [event->who].peer = 0;
         else if (strcmp (event->verb, "order") == 0)
             on_order (self, event);
@@ -246,7 +246,7 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count)
             greet (self, event);
         else if (strcmp (event->verb, "heartbeat") == 0)
             on_heartbeat (self, event);
-        else if (strcmp (event->verb, "gone") == 0 && self->seats [event->who].peer == event->peer)
+        else if (is_end (event) && self->seats [event->who].peer == event->peer)
             self->seats [event->who].peer = 0;
         else if (strcmp (event->verb, "report") == 0)
             glimpse_report (self, event);

@@ -35,7 +35,7 @@ bool mishap (world_t *self, uint64_t one_in);           /* never while all is ca
 typedef enum {
     CHORE_ARRIVE,               /* a message of `peer` at the coordinator */
     CHORE_REACH,                /* a message of the coordinator at whoever has `peer` */
-    CHORE_GONE,                 /* the coordinator learns that `peer` has ended */
+    CHORE_GONE,                 /* the coordinator learns that the connection of `peer` has ended; verb: how */
     CHORE_BEAT, CHORE_SAY, CHORE_BACK,                  /* of a worker; token: of its start, of what it holds */
     CHORE_PUBLISHER,            /* the next stage of a task */
     CHORE_PERSON, CHORE_ASK,    /* a person acts; asks again (token: the submission) */
@@ -72,12 +72,13 @@ typedef struct {
 typedef struct { uint64_t peer; int who; bool has_greeted; } connection_t;
 
 void network_connect (world_t *self, int who);
-void network_leave (world_t *self, int who, bool is_told);              /* told: the coordinator hears of it, soon or late */
+/* The coordinator hears of it, soon or late: "gone", "ended"; or never: NULL. */
+void network_leave (world_t *self, int who, const char *told);
 void network_post (world_t *self, int who, const char *verb, json_t *header);           /* takes header */
 void network_send (world_t *self, uint64_t peer, const char *verb, const json_t *header);
 void network_arrive (world_t *self, chore_t *chore);
 void network_reach (world_t *self, chore_t *chore);
-void network_gone (world_t *self, uint64_t peer);
+void network_gone (world_t *self, uint64_t peer, const char *told);
 void network_restart (world_t *self);                                   /* the coordinator's: everybody connects again */
 void network_mend (world_t *self);
 end_t *network_end (world_t *self, int who);
@@ -87,6 +88,7 @@ int64_t network_principal (const world_t *self, int who);
 
 /* Something for the engine, and how it was taken. */
 typedef struct { char verb [16]; uint64_t peer; int who; json_t *header; bool is_refused; } heard_event_t;
+bool is_end (const heard_event_t *event);               /* of a connection */
 
 typedef struct {
     heard_event_t *items;

@@ -271,7 +271,7 @@ void worker_come_back (world_t *self, int who)
         worker->held_count = 0;
         agenda_add (self, BEAT_MS, (chore_t) { .kind = CHORE_BEAT, .who = who, .token = worker->start });
     }
-    network_leave (self, who, chance (self, 2));
+    network_leave (self, who, chance (self, 2) ? "gone" : NULL);
     network_connect (self, who);
     say_hello (self, who);
 }

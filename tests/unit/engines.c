@@ -55,7 +55,7 @@ int farm_setup (void **state)
 {
     farm_t *self = mem_alloc (sizeof *self);
     self->settings = (engine_settings_t) {
-        .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .retry_ms = 2000, .job_timeout_ms = 3600000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 0, .build_keep_ms = 7776000000,
+        .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .ended_grace_ms = 200, .retry_ms = 2000, .job_timeout_ms = 3600000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 0, .build_keep_ms = 7776000000,
         .attempts_max = 3, .queue_max = 100000,
     };
     self->now = 1000000;
@@ -104,7 +104,7 @@ static void hold_against_schema (const char *verb, const json_t *header)
 void farm_add (farm_t *self, const char *verb, uint64_t peer, int64_t principal, json_t *given)
 {
     AUTO_JSON json_t *header = given;
-    if (peer && strcmp (verb, "gone") != 0) {
+    if (peer && strcmp (verb, "gone") != 0 && strcmp (verb, "ended") != 0) {
         if (strcmp (verb, "heartbeat") != 0 && strcmp (verb, "restored") != 0 && !json_object_get (header, "seq"))
             json_object_set_new (header, "seq", json_integer (++self->seq));
         hold_against_schema (verb, header);

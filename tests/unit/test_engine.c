@@ -645,7 +645,7 @@ static void each_role_may_do_its_own (void **state)
     static const struct { const char *verb, *allowed; } rows [] = {      /* of admin, submitter, viewer, worker, invitation */
         { "list", "yyynn" }, { "inspect", "yyynn" }, { "watch", "yyynn" }, { "workers", "yyynn" }, { "submit", "yynnn" },
         { "heartbeat", "nnnyn" }, { "report", "nnnyn" }, { "join", "nnnny" }, { "hello", "yyynn" },
-        { "gone", "nnnnn" }, { "tick", "nnnnn" }, { "verified", "nnnnn" }, { "published", "nnnnn" }, { "put", "nnnnn" }, { "", "nnnnn" },
+        { "gone", "nnnnn" }, { "ended", "nnnnn" }, { "tick", "nnnnn" }, { "verified", "nnnnn" }, { "published", "nnnnn" }, { "put", "nnnnn" }, { "", "nnnnn" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int role = 0; role < 5; role++) {

@@ -128,11 +128,9 @@ static void a_silent_worker_s_job_goes_to_another_when_the_lease_ends (void **st
     SAYS (farm, one.build, "jobs/0/state", "building");
     worker_beat (farm, &other, NULL, 0);
     farm_pass (farm, 1);
-    SAYS (farm, one.build, "jobs/0/state", "queued");
-    SAYS (farm, one.build, "jobs/0/attempts/0/code", "network");
-    farm_pass (farm, 2000);
     task_t task = worker_task (farm, &other);
     assert_int_equal (task.attempt, 2);
+    SAYS (farm, one.build, "jobs/0/attempts/0/code", "network");
     /* the silent one is heard again: what it says of the old attempt changes nothing, and it is told to stop */
     assert_false (worker_push (farm, &one.worker, one.task));
     worker_beat (farm, &one.worker, &one.task, 1);
@@ -176,9 +174,8 @@ static void an_attempt_that_outlives_its_time_limit_goes_to_another (void **stat
     worker_beat (farm, &one.worker, &one.task, 1);
     farm_pass (farm, 4 * farm->settings.heartbeat_ms);
     assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
-    SAYS (farm, one.build, "jobs/0/state", "queued");
+    SAYS (farm, one.build, "jobs/0/state", "queued");           /* the slot is still taken */
     worker_join (farm, &other, "two", "linux/amd64", 1);
-    farm_pass (farm, 5000);
     assert_int_equal (worker_task (farm, &other).attempt, 2);
 }
 
@@ -208,18 +205,13 @@ static void an_assignment_that_never_arrived_does_not_count (void **state)
         worker_restart (farm, &one.worker);
         assert_int_equal (worker_task (farm, &one.worker).attempt, i);
     }
-    task_t task = worker_task (farm, &one.worker);
     for (int i = 0; i < 3; i++) {
+        task_t task = worker_task (farm, &one.worker);
+        assert_int_equal (task.attempt, 11 + i);
         assert_true (worker_report (farm, &one.worker, task, "fetching", NULL));
         worker_restart (farm, &one.worker);
-        assert_int_equal (worker_task (farm, &one.worker).job, 0);          /* a moment first */
-        farm_pass (farm, 8000);
-        worker_beat (farm, &one.worker, NULL, 0);
-        task = worker_task (farm, &one.worker).job ? worker_task (farm, &one.worker) : task;
-        if (i < 2)
-            SAYS (farm, one.build, "jobs/0/state", "assigned");
-        task.attempt = 12 + i;
     }
+    assert_int_equal (worker_task (farm, &one.worker).job, 0);
     SAYS (farm, one.build, "state", "failed");
     SAYS (farm, one.build, "code", "network");
 }
@@ -304,9 +296,34 @@ static void a_new_instance_holds_nothing_of_the_former_one_s (void **state)
     strcpy (one.worker.instance, "ffffffffffffffffffffffffffffffff");
     worker_hello (farm, &one.worker, &one.task, 1);         /* it may name it, and is not believed */
     assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
-    SAYS (farm, one.build, "jobs/0/state", "queued");
-    farm_pass (farm, 2000);
     assert_int_equal (worker_task (farm, &one.worker).attempt, 2);
+}
+
+/* Its kernel has closed the connection: in all likelihood there is no such process any more. */
+static void a_worker_that_has_ended_is_replaced_almost_at_once (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    worker_t other;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    worker_join (farm, &other, "two", "linux/amd64", 1);
+    farm_say (farm, "ended", one.worker.peer, 0, NULL);
+    farm_pass (farm, 199);
+    SAYS (farm, one.build, "jobs/0/state", "building");
+    farm_pass (farm, 1);
+    assert_int_equal (worker_task (farm, &other).attempt, 2);
+    worker_hello (farm, &one.worker, &one.task, 1);         /* it has not: then its work was for nothing, and no more */
+    assert_int_equal (json_integer_value (json_object_get (farm_sent (farm, one.worker.peer, "abort"), "attempt")), 1);
+    assert_false (worker_push (farm, &one.worker, one.task));
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+    farm_say (farm, "ended", other.peer, 0, NULL);          /* it has not, and says so in time */
+    farm_pass (farm, 199);
+    task_t task = { one.task.job, 2 };
+    worker_hello (farm, &other, &task, 1);
+    farm_pass (farm, 10000);
+    SAYS (farm, one.build, "jobs/0/attempt", "2");
+    assert_true (worker_push (farm, &other, task));
 }
 
 /* A machine's disk was copied, key and all: the first keeps its work, the second hears what to do. */
@@ -941,6 +958,7 @@ int main (void)
         TEST (a_hello_that_comes_twice_takes_nothing_back),
         TEST (a_key_is_for_one_worker_at_a_time),
         TEST (a_new_instance_holds_nothing_of_the_former_one_s),
+        TEST (a_worker_that_has_ended_is_replaced_almost_at_once),
         TEST (a_new_instance_gives_up_all_its_leases_at_once),
         TEST (what_is_not_the_worker_s_own_attempt_is_stale),
         TEST (reports_may_come_twice_and_overtake_each_other),

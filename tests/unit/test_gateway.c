@@ -8,9 +8,12 @@
 
 #include <czmq.h>
 #include <sodium.h>
+#include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/depot.h"
 #include "common/file.h"
+#include "common/monitor.h"
 #include "common/msg.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/gateway.h"
@@ -59,7 +62,7 @@ static void fill_depot (farm_t *self)
 static void open_parts (farm_t *self, err_t *err)
 {
     AUTO_FREE char *database = file_join (self->folder, "farm.db");
-    engine_settings_t times = { .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .retry_ms = 2000,
+    engine_settings_t times = { .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .ended_grace_ms = 200, .retry_ms = 2000,
                                 .job_timeout_ms = 3600000, .ageing_ms = 1800000, .attempts_max = 3, .queue_max = 1000 };
     depot_service_settings_t depot = { .state_folder = self->folder, .endpoint = "tcp://127.0.0.1:*", .server = &self->server,
                                        .log_limit_bytes = 1 << 20, .collect_grace_ms = 1 };
@@ -294,6 +297,63 @@ static void only_an_admin_prunes (void **state)
     zsock_destroy (&worker);
 }
 
+/* -- the end of a worker --------------------------------------------------------------------------------------------- */
+
+/* A worker that has a job, and another that could have it. */
+static void give_job (farm_t *self, zsock_t *first, zsock_t *second)
+{
+    zsock_t *admin = somebody (self, "admin");
+    json_t *other = hello_of (true);
+    json_object_set_new (json_object_get (other, "worker"), "name", json_string ("other"));
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (hello (self, first, true), "welcome");
+    assert_string_equal (ask (self, admin, "submit", submit_of (self->object)), "accepted");
+    assert_string_equal (hear (first), "assign");
+    assert_string_equal (ask (self, second, "hello", other), "welcome");
+    zsock_destroy (&admin);
+}
+
+/* As the kernel closes it, whatever became of the process. */
+static void a_job_of_a_worker_that_has_ended_is_another_s_at_once (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *first = somebody (self, "worker"), *second = somebody (self, "worker");
+    give_job (self, first, second);
+    int64_t start = clock_boot_ms ();
+    zsock_destroy (&first);
+    assert_string_equal (hear (second), "assign");
+    assert_in_range (clock_boot_ms () - start, 199, 2500);
+    zsock_destroy (&second);
+}
+
+/* A reset may come from anywhere on the way: the worker has time to come back. */
+static void a_job_of_a_worker_whose_connection_was_reset_waits_for_it (void **state)
+{
+    farm_t *self = *state;
+    static const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+    int fd = -1;
+    keypair_t key;
+    err_t err = { 0 };
+    enrol (self, "worker", &key);
+    zsock_t *first = msg_dealer (&key, self->server.public_key, 10, &err), *second = somebody (self, "worker");
+    AUTO (monitor) monitor_t *monitor = monitor_new (first, ZMQ_EVENT_CONNECTED);
+    zsock_set_rcvtimeo (first, PATIENCE_MS);
+    zsock_set_reconnect_ivl (first, -1);
+    assert_int_equal (zsock_connect (first, "%s", gateway_endpoint (self->gateway)), 0);
+    give_job (self, first, second);
+    assert_int_equal (monitor_next (monitor, &fd), ZMQ_EVENT_CONNECTED);
+    assert_int_equal (connect (fd, &nowhere, sizeof nowhere), 0);           /* the kernel sends a reset */
+    zsock_set_rcvtimeo (second, 1000);
+    err_t why = { 0 };
+    assert_null (msg_recv (second, NULL, NULL, NULL, &why));
+    zsock_set_rcvtimeo (second, PATIENCE_MS);
+    assert_string_equal (hear (second), "assign");
+    monitor_destroy (&monitor);
+    zsock_destroy (&first);
+    zsock_destroy (&second);
+}
+
 /* -- the end ------------------------------------------------------------------------------------------------------- */
 
 /* What the gateway says over its pipe; NULL: nothing for a while. Borrowed until the next call. */
@@ -511,6 +571,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_worker_that_watches_hears_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown (only_an_admin_prunes, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_job_of_a_worker_that_has_ended_is_another_s_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_job_of_a_worker_whose_connection_was_reset_waits_for_it, setup, teardown),
         cmocka_unit_test_setup_teardown (a_coordinator_that_stops_begins_nothing_new, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
