@@ -76,13 +76,30 @@ bool depot_next_lost (depot_t *self, depot_lost_t *lost);
  * contexts, then what only they named; until at most limit_bytes are held. Returns how many objects went, -1 on error. */
 int64_t depot_trim (depot_t *self, uint64_t limit_bytes, err_t *err);
 
-/* A durable depot: forget each object that no other names, that is none of the roots and was not used since `before` (a
- * depot_mark of earlier), and then what only it named. begin looks for them; step takes some hundred away at a time, so that
- * others are served in between: returns more than 0 while there may be more, adds their stored bytes to *bytes; 0: that was
- * all; -1. */
-int depot_collect_begin (depot_t *self, const digest_t *roots, size_t count, int64_t before, err_t *err);
-int64_t depot_collect_step (depot_t *self, uint64_t *bytes, err_t *err);
-/* A mark in the order of use: what is used from now on is not before it. Marks grow while the depot is open; after it
+/* What a collection has to keep. */
+typedef struct {
+    digest_t digest;
+    int64_t used_ms;                /* any clock: of those that may go for their size the least goes first; INT64_MAX: it may not */
+} depot_root_t;
+
+typedef struct {
+    int64_t before;                 /* a depot_mark of earlier: what was used since stays */
+    uint64_t limit_bytes;           /* as long as more is stored, roots go too; 0: no limit */
+    bool is_dry;                    /* nothing goes, but it is told what would */
+    bool counts_young;              /* and what would go besides, had it not been used since */
+} depot_wish_t;
+
+typedef struct {
+    uint64_t objects, bytes, contexts;          /* that went: stored bytes; whole contexts */
+    uint64_t young_objects, young_bytes;
+} depot_gone_t;
+
+/* A durable depot: forget each object that no other names, that is none of the roots and was not used lately, and then what
+ * only it named. begin looks for them; step takes some hundred away at a time, so that
+ * others are served in between: returns more than 0 while there may be more, adds to *gone; 0: that was all; -1. */
+int depot_collect_begin (depot_t *self, const depot_root_t *roots, size_t count, const depot_wish_t *wish, err_t *err);
+int64_t depot_collect_step (depot_t *self, depot_gone_t *gone, err_t *err);
+/* A mark in the order of use: what was used so far is before it, what is used from now on is not. Marks grow while the depot is open; after it
  * was opened they are set anew: one from before says nothing. */
 int64_t depot_mark (depot_t *self);
 

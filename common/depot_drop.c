@@ -20,17 +20,24 @@ static int read_children (depot_t *self, int64_t id, buffer_t *children, err_t *
     return rc;
 }
 
-/* The object goes; of what it named, that which nobody names now may go next. */
-int depot_forget (depot_t *self, int64_t id, const place_t *place, err_t *err)
+static int take_out (depot_t *self, int64_t id, err_t *err)
+{
+    return sql_run_id (self, SQL_DELETE_EDGES, id, err) < 0 ? -1 : sql_run_id (self, SQL_DELETE_OBJECT, id, err);
+}
+
+/* The object goes, or is only noted as seen; of what it named, that which nobody else names may go next. */
+int depot_forget (depot_t *self, int64_t id, const place_t *place, bool is_dry, err_t *err)
 {
     AUTO_BUFFER buffer_t children = { 0 };
     if (read_children (self, id, &children, err) < 0 || sql_run_id (self, SQL_TAKE_FREE, id, err) < 0
-    ||  sql_run_id (self, SQL_DELETE_EDGES, id, err) < 0 || sql_run_id (self, SQL_DELETE_OBJECT, id, err) < 0)
+    ||  (is_dry ? sql_run_id (self, SQL_ADD_SEEN, id, err) : take_out (self, id, err)) < 0)
         return -1;
     const int64_t *ids = (const int64_t *) children.data;
     for (size_t i = 0; i < children.size / sizeof *ids; i++)
         if (sql_run_id (self, SQL_FREE_CHILD, ids [i], err) < 0)
             return -1;
+    if (is_dry)
+        return 0;
     space_note (self, place);
     self->stats.objects--;
     self->stats.bytes -= (uint64_t) place->size;
@@ -47,7 +54,7 @@ static int forget_next (depot_t *self, err_t *err)
     int64_t id = sqlite3_column_int64 (next, 0);
     place_t place = { sqlite3_column_int64 (next, 1), sqlite3_column_int64 (next, 2), sqlite3_column_int64 (next, 3) };
     sqlite3_reset (next);
-    return depot_forget (self, id, &place, err) < 0 ? -1 : 1;
+    return depot_forget (self, id, &place, false, err) < 0 ? -1 : 1;
 }
 
 static int64_t trim_batch (depot_t *self, uint64_t limit_bytes, err_t *err)

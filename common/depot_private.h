@@ -22,7 +22,7 @@ typedef enum {
     SQL_DOOM, SQL_DOOM_BEHIND, SQL_DOOM_ABOVE, SQL_DOOMED, SQL_DROP_EDGES, SQL_DROP_OBJECTS, SQL_CLEAR_DOOMED,
     SQL_CLEAR_FREE, SQL_FILL_FREE, SQL_NEXT_FREE, SQL_TAKE_FREE, SQL_CHILDREN, SQL_FREE_CHILD,
     SQL_DELETE_EDGES, SQL_DELETE_OBJECT,
-    SQL_CLEAR_ROOTS, SQL_ADD_ROOT, SQL_SPARE, SQL_NEXT_GARBAGE,
+    SQL_CLEAR_ROOTS, SQL_ADD_ROOT, SQL_OLDEST_ROOT, SQL_DROP_ROOT, SQL_SPARE, SQL_NEXT_GARBAGE, SQL_ADD_SEEN, SQL_CLEAR_SEEN,
     SQL_FREED, SQL_ADD_FREED, SQL_CLEAR_FREED, SQL_LIVE_BEFORE, SQL_LIVE_BEHIND, SQL_SEGMENTS, SQL_NEXT_IN_SEGMENT, SQL_MOVE, SQL_END,
     SQL_STATEMENTS
 } sql_name;
@@ -80,7 +80,8 @@ struct depot {
     bool is_suspect;            /* a COMMIT ended in an I/O error: nobody knows what holds until the file is read again */
     int64_t damaged_id;         /* found in a transaction: dropped once that is rolled back */
     int64_t now;                /* counts commits: the time of "least lately used" */
-    int64_t collect_before;     /* of the collection under way: what was used since stays */
+    depot_wish_t collect;       /* of the collection under way */
+    bool is_counting_young;     /* it is over but for that */
     bool is_tidied;             /* it looked for wasteful segments */
     buffer_t touched;           /* int64_t ids, used since the last commit */
     size_t touched_written;     /* so many of them, in the open transaction */
@@ -159,8 +160,8 @@ int depot_drop (depot_t *self, int64_t id, err_t *err);
 void depot_drop_cut_off (depot_t *self);
 
 /* depot_drop.c */
-/* Forget an object that no other names; what only it named becomes free. In an open transaction. */
-int depot_forget (depot_t *self, int64_t id, const place_t *place, err_t *err);
+/* Forget an object that no other names, or with is_dry only note it as seen; what only it named becomes free. In an open transaction. */
+int depot_forget (depot_t *self, int64_t id, const place_t *place, bool is_dry, err_t *err);
 /* To the file system: at most so many free pages, 0: all. When it fails, then next time. */
 void depot_give_pages_back (depot_t *self, int pages);
 

@@ -6,7 +6,9 @@
 
 static const char temp_sql [] =
     "CREATE TEMP TABLE doomed (id INTEGER PRIMARY KEY, is_damaged INTEGER);"
-    "CREATE TEMP TABLE root (id INTEGER PRIMARY KEY);"
+    "CREATE TEMP TABLE root (id INTEGER PRIMARY KEY, used_ms INTEGER);"
+    "CREATE INDEX temp.root_used ON root (used_ms, id);"
+    "CREATE TEMP TABLE seen (id INTEGER PRIMARY KEY);"
     "CREATE TEMP TABLE free (used INTEGER, id INTEGER, PRIMARY KEY (used, id)) WITHOUT ROWID;";
 
 static const char *const texts [SQL_STATEMENTS] = {
@@ -40,15 +42,21 @@ static const char *const texts [SQL_STATEMENTS] = {
     [SQL_TAKE_FREE] = "DELETE FROM free WHERE id = :id AND used = (SELECT used FROM object WHERE id = :id)",
     [SQL_CHILDREN] = "SELECT child FROM edge WHERE parent = :id",
     [SQL_FREE_CHILD] = "INSERT OR IGNORE INTO free (used, id) SELECT used, id FROM object WHERE id = :id AND NOT EXISTS"
-                       " (SELECT 1 FROM edge WHERE child = :id)",
+                       " (SELECT 1 FROM edge WHERE child = :id AND NOT EXISTS (SELECT 1 FROM seen WHERE seen.id = parent))",
     [SQL_DELETE_EDGES] = "DELETE FROM edge WHERE parent = :id",
     [SQL_DELETE_OBJECT] = "DELETE FROM object WHERE id = :id",
     [SQL_CLEAR_ROOTS] = "DELETE FROM root",
-    [SQL_ADD_ROOT] = "INSERT OR IGNORE INTO root (id) VALUES (:id)",
-    [SQL_SPARE] = "DELETE FROM free WHERE used >= :before OR id IN (SELECT id FROM root)",
-    [SQL_NEXT_GARBAGE] = "SELECT free.id, segment, offset, stored_bytes FROM free JOIN object USING (id) WHERE free.used < :before"
+    [SQL_ADD_ROOT] = "INSERT INTO root (id, used_ms) VALUES (:id, :used_ms) ON CONFLICT DO UPDATE SET used_ms = max (used_ms, :used_ms)",
+    [SQL_OLDEST_ROOT] = "SELECT id FROM root WHERE used_ms < :never ORDER BY used_ms, id LIMIT 1",
+    [SQL_DROP_ROOT] = "DELETE FROM root WHERE id = :id",
+    [SQL_SPARE] = "DELETE FROM free WHERE id IN (SELECT id FROM root)",
+    [SQL_NEXT_GARBAGE] = "SELECT free.id, segment, offset, stored_bytes, kinds FROM free JOIN object USING (id) WHERE free.used < :before"
                          " AND object.used < :before AND NOT EXISTS (SELECT 1 FROM root WHERE root.id = free.id)"
-                         " AND NOT EXISTS (SELECT 1 FROM edge WHERE child = free.id) ORDER BY free.used, free.id LIMIT 1",
+                         " AND NOT EXISTS (SELECT 1 FROM seen WHERE seen.id = free.id)"
+                         " AND NOT EXISTS (SELECT 1 FROM edge WHERE child = free.id AND NOT EXISTS (SELECT 1 FROM seen WHERE seen.id = parent))"
+                         " ORDER BY free.used, free.id LIMIT 1",
+    [SQL_ADD_SEEN] = "INSERT OR IGNORE INTO seen (id) VALUES (:id)",
+    [SQL_CLEAR_SEEN] = "DELETE FROM seen",
     [SQL_FREED] = "SELECT segment, offset, size FROM freed",
     [SQL_ADD_FREED] = "INSERT OR REPLACE INTO freed (segment, offset, size) VALUES (:segment, :offset, :size)",
     [SQL_CLEAR_FREED] = "DELETE FROM freed",

@@ -2,7 +2,6 @@
 #include "coordinator/build_log.h"
 
 #include <czmq.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -52,12 +51,17 @@ static char *log_name (int64_t job, int64_t attempt)
     return mem_printf ("%lld-%lld", (long long) job, (long long) attempt);
 }
 
+static char *log_path (const build_logs_t *self, int64_t job, int64_t attempt)
+{
+    return mem_printf ("%s/%lld-%lld.log", self->folder, (long long) job, (long long) attempt);
+}
+
 static int open_file (const build_logs_t *self, int64_t job, int64_t attempt, int flags, err_t *err)
 {
-    AUTO_FREE char *path = mem_printf ("%s/%lld-%lld.log", self->folder, (long long) job, (long long) attempt);
+    AUTO_FREE char *path = log_path (self, job, attempt);
     int fd = open (path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 && errno == ENOENT)
-        return err_set (err, ERR_NOT_FOUND, "there is no log of job %lld, attempt %lld", (long long) job, (long long) attempt);
+        return err_set (err, ERR_NOT_FOUND, "there is no log of job %lld, attempt %lld (any more)", (long long) job, (long long) attempt);
     if (fd < 0)
         return err_sys (err, errno, "open the log %s", path);
     return fd;
@@ -180,69 +184,26 @@ int build_logs_read (build_logs_t *self, int64_t job, int64_t attempt, int64_t o
     return 0;
 }
 
-/* -- forgetting ------------------------------------------------------------------------------------------------- */
+/* -- removing ----------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    char name [64];
-    int64_t written_ms, size_bytes;
-} kept_t;
-
-static int compare_kept (const void *a, const void *b)
-{
-    const kept_t *one = a, *other = b;
-    return (one->written_ms > other->written_ms) - (one->written_ms < other->written_ms);
-}
-
-/* A file that is a log, and not open. */
-static bool is_over (build_logs_t *self, const char *name)
-{
-    long long job, attempt;
-    int end = 0;
-    if (sscanf (name, "%lld-%lld.log%n", &job, &attempt, &end) != 2 || end == 0 || name [end])
-        return false;
-    AUTO_FREE char *key = log_name (job, attempt);
-    return !zhashx_lookup (self->writers, key);
-}
-
-static void add_kept (build_logs_t *self, DIR *folder, const char *name, buffer_t *all)
+int64_t build_logs_remove (build_logs_t *self, int64_t job, int64_t attempt)
 {
     struct stat status;
-    kept_t kept;
-    if (strlen (name) >= sizeof kept.name || !is_over (self, name)
-        || fstatat (dirfd (folder), name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG (status.st_mode))
-        return;
-    memset (&kept, 0, sizeof kept);
-    strcpy (kept.name, name);
-    kept.written_ms = (int64_t) status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1000000;
-    kept.size_bytes = status.st_size;
-    buffer_append (all, &kept, sizeof kept);
+    AUTO_FREE char *path = log_path (self, job, attempt);
+    if (build_logs_is_open (self, job, attempt) || lstat (path, &status) < 0 || unlink (path) < 0)
+        return -1;
+    return status.st_size;
 }
 
-int64_t build_logs_trim (build_logs_t *self, int64_t before_ms, int64_t total_bytes, uint64_t *bytes, err_t *err)
+bool build_logs_is_open (const build_logs_t *self, int64_t job, int64_t attempt)
 {
-    AUTO_BUFFER buffer_t all = { 0 };
-    int64_t left = 0, gone = 0;
-    DIR *folder = opendir (self->folder);
-    *bytes = 0;
-    if (!folder)
-        return err_sys (err, errno, "list the logs in %s", self->folder);
-    for (struct dirent *entry; (entry = readdir (folder));)
-        add_kept (self, folder, entry->d_name, &all);
-    kept_t *kept = (kept_t *) all.data;
-    size_t count = all.size / sizeof *kept;
-    for (size_t i = 0; i < count; i++)
-        left += kept [i].size_bytes;
-    if (count > 0)
-        qsort (kept, count, sizeof *kept, compare_kept);
-    for (size_t i = 0; i < count && (kept [i].written_ms < before_ms || (total_bytes > 0 && left > total_bytes)); i++) {
-        if (unlinkat (dirfd (folder), kept [i].name, 0) < 0)
-            continue;
-        left -= kept [i].size_bytes;
-        *bytes += (uint64_t) kept [i].size_bytes;
-        gone++;
-    }
-    closedir (folder);
-    return gone;
+    AUTO_FREE char *name = log_name (job, attempt);
+    return zhashx_lookup (self->writers, name) != NULL;
+}
+
+const char *build_logs_folder (const build_logs_t *self)
+{
+    return self->folder;
 }
 
 uint64_t build_logs_received (const build_logs_t *self)

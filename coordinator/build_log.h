@@ -33,9 +33,12 @@ int build_logs_append (build_logs_t *self, int64_t job, int64_t attempt, int64_t
 int build_logs_read (build_logs_t *self, int64_t job, int64_t attempt, int64_t offset, size_t max_bytes, buffer_t *out,
                      bool *is_ended, err_t *err);
 
-/* Remove logs that are not open: those written last before before_ms (wall clock), and the oldest until all have total_bytes at
- * most (0: no limit). How many, and their bytes. */
-int64_t build_logs_trim (build_logs_t *self, int64_t before_ms, int64_t total_bytes, uint64_t *bytes, err_t *err);
+/* Its bytes; -1 when there is none. It must not be open. */
+int64_t build_logs_remove (build_logs_t *self, int64_t job, int64_t attempt);
+
+/* It may be written to still. */
+bool build_logs_is_open (const build_logs_t *self, int64_t job, int64_t attempt);
+const char *build_logs_folder (const build_logs_t *self);       /* borrowed */
 
 /* Bytes received since the start. */
 uint64_t build_logs_received (const build_logs_t *self);

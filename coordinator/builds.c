@@ -71,19 +71,6 @@ json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t 
     return spec;
 }
 
-int engine_each_root (engine_t *self, int64_t since_ms, void (*each) (void *argument, const char *digest_hex), void *argument,
-                      err_t *err)
-{
-    query_t query = db_query (self->db, "SELECT " BUILD_CONTEXT ", " BUILD_DOCKERFILE " "
-                              "FROM builds WHERE ended_ms IS NULL OR ended_ms > :since");
-    query_int (&query, ":since", since_ms);
-    while (query_step (&query))
-        for (int column = 0; column < 2; column++)
-            if (query_get_text (&query, column))
-                each (argument, query_get_text (&query, column));
-    return query_end (&query, err);
-}
-
 /* -- cancel ----------------------------------------------------------------------------------------------------- */
 
 static int owner_of (engine_t *self, int64_t build, int64_t *owner, err_t *err)

@@ -29,12 +29,21 @@ typedef struct {
 } request_t;
 void request_destroy (request_t **self);
 
-/* What is being collected, and the marks that were set in the depot's order of use (collection.c). */
+/* In the depot's order of use. 0: none. */
 typedef struct {
-    bool is_running;
-    uint64_t objects, bytes;
+    int64_t set_ms;             /* boot clock */
+    int64_t mark;
+} collection_mark_t;
+enum { MARKS = 9 };
+
+/* What is being collected (collection.c). */
+typedef struct {
+    bool is_running, is_dry;
+    depot_gone_t gone;          /* so far */
+    uint64_t logs, log_bytes;
+    uint64_t dropped_logs, dropped_bytes;       /* with their builds, since a collection was announced */
     int64_t grace_ms;
-    int64_t older_ms, older_mark, newer_ms, newer_mark;         /* boot clock; mark 0: none yet */
+    collection_mark_t marks [MARKS];            /* oldest first, the last is the latest */
 } collection_t;
 
 struct depot_service {
@@ -49,6 +58,7 @@ struct depot_service {
     char *folder;               /* of the depot: whose disk must keep free_floor_bytes */
     int64_t free_floor_bytes;
     int64_t log_keep_ms, log_total_bytes;       /* retention of logs */
+    int64_t context_total_bytes;                /* and of contexts */
     collection_t collection;
     buffer_t lost;              /* what workers may bring back (lost.c) */
     digest_map_t lost_by_digest;                /* its places */
@@ -66,9 +76,12 @@ void answer_stats (depot_service_t *self, request_t *request);
 /* One transaction for all where all are good, else one each. */
 void answer_puts (depot_service_t *self, request_t **requests, size_t count);
 
-/* collection.c: set a mark; begin with what the builds still need; do a part, and say over the pipe when it is over. */
+/* collection.c: set a mark; one will come, once builds have been forgotten; a log goes with its build; begin with what the builds still
+ * need; do a part, and say over the pipe when it is over. */
 void collection_tick (depot_service_t *self);
-void collection_begin (depot_service_t *self, zmsg_t *roots, zsock_t *pipe);
+void collection_announce (depot_service_t *self);
+void collection_drop_log (depot_service_t *self, int64_t job, int64_t attempt);
+void collection_begin (depot_service_t *self, zmsg_t *command, zsock_t *pipe);
 void collection_step (depot_service_t *self, zsock_t *pipe);
 
 /* lost.c: note what the depot has lost meanwhile, forget what is back, and tell the gateway of the roots; hear of an object that is put;

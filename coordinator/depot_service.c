@@ -47,6 +47,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     self->collection.grace_ms = settings->collect_grace_ms;
     self->log_keep_ms = settings->log_keep_ms;
     self->log_total_bytes = settings->log_total_bytes;
+    self->context_total_bytes = settings->context_total_bytes;
     self->speakers = zhashx_new ();
     zhashx_set_destructor (self->speakers, free_speaker);
     self->waiters = zlistx_new ();
@@ -157,6 +158,12 @@ static void on_close_log (depot_service_t *self, zmsg_t *command)
     waiters_wake (self, job, attempt);
 }
 
+static void on_drop_log (depot_service_t *self, zmsg_t *command)
+{
+    int64_t job = next_number (command), attempt = next_number (command);
+    collection_drop_log (self, job, attempt);
+}
+
 /* False when the service shall end. */
 static bool take_command (depot_service_t *self, zsock_t *pipe)
 {
@@ -178,6 +185,10 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
         self->is_open = true;
     else if (streq (verb, "REST"))
         self->shall_rest = true;
+    else if (streq (verb, "ANNOUNCE"))
+        collection_announce (self);
+    else if (streq (verb, "DROP-LOG"))
+        on_drop_log (self, command);
     else if (streq (verb, "COLLECT"))
         collection_begin (self, command, pipe);
     else if (!streq (verb, "$TERM"))

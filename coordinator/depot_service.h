@@ -7,11 +7,17 @@
  *   ["HAS", token, digest hex, digest hex …]    answered by ["HAS", token, first missing digest or ""]
  *   ["OPEN-LOG", job, attempt, principal id]    this worker may write this log
  *   ["CLOSE-LOG", job, attempt]                 there will be no more of it
- *   ["COLLECT", digest hex …]                   take out of the depot what these do not need; answered, once it is done, by
- *                                               ["COLLECTED", objects, bytes, error text or ""]
+ *   ["ANNOUNCE"]                                builds are forgotten now, and a COLLECT follows
+ *   ["DROP-LOG", job, attempt]                  this log goes with its build
+ *   ["COLLECT", "dry" or "", "young" or "", roots, logs]
+ *                                               remove old logs, and take out of the depot what the roots (depot_root_t, one behind the
+ *                                               other) do not need; or with "dry" tell what would go, also of these logs (log_name_t);
+ *                                               "young": count what is only too young. Answered, once it is done, by
+ *                                               ["COLLECTED", JSON as in `pruned`, error text or ""]
  *   ["REST"]                                    answered by ["RESTS"] as soon as nobody has sent an object for a second
  *   ["$TERM"]                                   end
- * Unasked it says ["LOST", digest hex]: a context or a Dockerfile was damaged on the disk, and is not there any more. */
+ * Unasked it says ["LOST", digest hex]: a context or a Dockerfile was damaged on the disk, and is not there any more; and
+ * ["LOGS-GONE", JSON]: these logs ([[job, attempt] …]) were removed. */
 #ifndef FARM_DEPOT_SERVICE_H
 #define FARM_DEPOT_SERVICE_H
 
@@ -29,6 +35,7 @@ typedef struct {
     int64_t log_limit_bytes;        /* of one attempt's log */
     int64_t log_keep_ms;            /* how long a log is kept after its end; 0: for ever */
     int64_t log_total_bytes;        /* of all logs; 0: no limit */
+    int64_t context_total_bytes;    /* of the depot; 0: no limit */
     int64_t collect_grace_ms;       /* what was used within this time is not collected */
     int64_t free_floor_bytes;       /* a put that would leave less than this free is refused with ERR_FULL and the figure */
 } depot_service_settings_t;

@@ -8,6 +8,7 @@
 #include "coordinator/principals.h"
 #include "coordinator/published.h"
 #include "coordinator/restores.h"
+#include "coordinator/retention.h"
 #include "coordinator/submit.h"
 #include "coordinator/view.h"
 #include "coordinator/workers.h"
@@ -43,6 +44,7 @@ static const struct {
     { "gone", OWN, workers_on_gone },
     { "ended", OWN, workers_on_ended },
     { "lost", OWN, restores_on_lost },
+    { "logs-gone", OWN, retention_on_logs_gone },
     { "tick", OWN, workers_on_tick },
     { "verified", OWN, attempts_on_verified },
     { "published", OWN, published_on_published },

@@ -296,8 +296,8 @@ int64_t engine_next_tick (const engine_t *self)
         next = restores;
     if (self->age_at < next)
         next = self->age_at;
-    if (self->forget_at < next)
-        next = self->forget_at;
+    if (self->forgetting.at < next)
+        next = self->forgetting.at;
     if (self->patience_at < next)
         next = self->patience_at;
     for (size_t i = 0; i < self->wait_count; i++)
@@ -333,7 +333,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
 {
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
-    self->boot_ms = self->age_at = self->patience_at = self->forget_at = now_ms;
+    self->boot_ms = self->age_at = self->patience_at = self->forgetting.at = self->tidy_at = now_ms;
     self->settled_at = now_ms + settings->lease_ms;
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
         || lanes_tidy (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)

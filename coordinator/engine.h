@@ -9,7 +9,7 @@
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
  * connection) that speaks for a principal; or one of the engine's own: `gone` (the peer's connection has ended), `ended` (the same, and
- * as it seems so has its program), `lost`, `verified`, `published`, `tick` (below). */
+ * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `tick` (below). */
 #ifndef FARM_ENGINE_H
 #define FARM_ENGINE_H
 
@@ -34,6 +34,7 @@ typedef struct {
     int64_t affinity_ms;            /* 3,000: how long a job waits for the worker that built the same before, when another is free */
     int64_t ageing_ms;              /* 1,800,000: how long a job waits in its class before it rises into the next */
     int64_t build_keep_ms;          /* 90 days: how long a build is remembered after its end; 0: for ever */
+    int64_t builds_max;             /* 100,000: so many that have ended are remembered; 0: all */
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
     int attempts_max;               /* 3 */
     int queue_max;                  /* 100,000 builds queued or running; more are refused */
@@ -50,6 +51,7 @@ typedef enum {
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */
+    ACTION_DROP_LOG,    /* header: {job, attempt}: it goes with its build, which is forgotten */
     ACTION_TELL         /* header: {text}: a line for the coordinator's own log */
 } action_type;
 
@@ -99,10 +101,19 @@ int64_t engine_next_tick (const engine_t *self);
  * is handed out at the first commit.) */
 void engine_resume (engine_t *self, actions_t *actions);
 
-/* The contexts and Dockerfiles (hex digests) of builds that are not over, or ended after `since` (wall clock): what the depot must
- * keep. Calls back once for each, some more than once. */
-int engine_each_root (engine_t *self, int64_t since_ms, void (*each) (void *argument, const char *digest_hex), void *argument,
-                      err_t *err);
+/* Have all builds forgotten that retention does not keep, from the next tick on; and whether that is done, and how many they were. */
+void engine_forget_now (engine_t *self);
+bool engine_has_forgotten (const engine_t *self, int64_t *builds);
+
+/* What the depot must keep: contexts and Dockerfiles (hex digests) of builds that are not over (used_ms INT64_MAX), or ended, at used_ms,
+ * after `since` (wall clock). Calls back once for each, some more than once. is_dry: as if all that retention does not keep were
+ * forgotten, with a call for each log that would go with its build. *builds: how many those are; else how many were forgotten last. */
+typedef struct {
+    void (*root) (void *argument, const char *digest_hex, int64_t used_ms);
+    void (*log) (void *argument, int64_t job, int64_t attempt);
+    void *argument;
+} engine_plan_t;
+int engine_plan (engine_t *self, int64_t since_ms, bool is_dry, const engine_plan_t *plan, int64_t *builds, err_t *err);
 
 /* Principals: who may connect. */
 typedef struct { int64_t id; char role [16]; char name [64]; } principal_t;

@@ -107,6 +107,19 @@ typedef struct {
     size_t count;
 } heard_list_t;
 
+/* Through the builds that have ended, oldest end first. */
+typedef struct {
+    bool is_under_way;
+    int64_t after_ms, after_id; /* the last one looked at */
+    int64_t surplus;            /* so many of the oldest are too many */
+} forget_walk_t;
+typedef struct {
+    int64_t at;                 /* boot clock: when to go on, or to begin anew */
+    forget_walk_t walk;
+    int64_t builds;             /* forgotten in this walk, or the last */
+    bool is_done;               /* since it was asked for */
+} forgetting_t;
+
 struct engine {
     db_t *db;
     engine_settings_t settings;
@@ -127,7 +140,8 @@ struct engine {
     hint_t *hints;
     size_t hint_count;
     int64_t last_turn;
-    int64_t forget_at;          /* boot clock: when to see whether a build can be forgotten */
+    forgetting_t forgetting;    /* of builds that are not kept (retention.h) */
+    int64_t tidy_at;            /* boot clock: when lanes without jobs are to go */
     int64_t settled_at;         /* boot clock: until then workers may still come back from before the start */
     int64_t patience_at;        /* boot clock: when to see whether a job has waited for its time */
     int64_t age_at;             /* boot clock: when to see whether a queued job rises a class */

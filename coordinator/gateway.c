@@ -60,15 +60,17 @@ static bool may_say (const principal_t *principal, const msg_t *message)
     return msg_is (message, "prune") ? streq (principal->role, "admin") : engine_may_say (principal->role, msg_verb (message));
 }
 
-static void on_prune (gateway_t *self, peer_t *peer, bool may, int64_t seq)
+static void on_prune (gateway_t *self, peer_t *peer, bool may, const msg_t *message)
 {
-    err_t err;
-    if (may) {
-        collector_ask (self->collector, peer->number, seq);
-        return;
-    }
-    err_set (&err, ERR_DENIED, "prune: only an admin may do that");
-    gateway_send_error (self, peer, seq, &err);
+    err_t err = { 0 };
+    int64_t seq = msg_int (message, "seq");
+    bool is_dry = msg_bool (message, "dry_run");
+    if (!may)
+        err_set (&err, ERR_DENIED, "prune: only an admin may do that");
+    else if (!collector_ask (self->collector, peer->number, seq, is_dry))
+        err_set (&err, ERR_FULL, "prune: too many wait for one: ask again later");
+    if (err.code != ERR_NONE)
+        gateway_send_error (self, peer, seq, &err);
 }
 
 /* A user's is always welcome, so what comes right behind it need not wait until that was said. */
@@ -101,7 +103,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     if (may && msg_is (message, "watch"))
         peer_watch (peer, msg_int (message, "build"));
     if (msg_is (message, "prune"))
-        on_prune (self, peer, may, seq);
+        on_prune (self, peer, may, message);
     else if (may && msg_is (message, "submit"))
         submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
     else
@@ -172,7 +174,7 @@ static int take_batch (gateway_t *self, err_t *err)
         return -1;
     let_joiners_in (self);
     gateway_do_actions (self);
-    return self->is_stopping ? 0 : collector_begin (self->collector, self->parts.engine, self->parts.depot, err);
+    return self->is_stopping ? 0 : collector_go_on (self->collector, self->parts.engine, self->parts.depot, err);
 }
 
 /* -- the loop --------------------------------------------------------------------------------------------------- */

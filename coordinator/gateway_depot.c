@@ -1,4 +1,5 @@
-/* gateway_depot.c - what the depot service says: the objects of a submit are there, a collection is over, something was damaged. */
+/* gateway_depot.c - what the depot service says: the objects of a submit are there, logs were removed, a collection is over, something
+ * was damaged. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,27 +22,51 @@ static void on_has (gateway_t *self, const char *token, const char *missing)
     json_decref (submission.header);
 }
 
-static void on_collected (gateway_t *self, const char *objects, const char *bytes, const char *error)
+static void tell_collected (const json_t *told, bool is_dry)
+{
+    long long objects = json_integer_value (json_object_get (told, "objects")), bytes = json_integer_value (json_object_get (told, "bytes"));
+    if (objects > 0 && !is_dry)
+        log_info ("depot", "took away %lld objects that no build needs, %lld bytes", objects, bytes);
+}
+
+/* told: the figures, or NULL and the error. */
+static void answer_prunes (gateway_t *self, const json_t *told, const char *error)
 {
     uint64_t number;
     int64_t seq;
     err_t err;
-    if (*error)
-        log_warn ("depot", "what no build needs could not be taken away: %s", error);
-    else if (!streq (objects, "0"))
-        log_info ("depot", "took away %s objects that no build needs, %s bytes", objects, bytes);
-    collector_end (self->collector);
     while (collector_next_waiter (self->collector, &number, &seq)) {
         peer_t *peer = peers_find (self->peers, number);
-        if (peer && *error) {
+        if (peer && !told) {
             err_set (&err, ERR_FARM, "prune: %s", error);
             gateway_send_error (self, peer, seq, &err);
         }
-        else if (peer)
-            gateway_send (self, peer, "pruned", json_pack ("{s:I, s:I, s:I}", "re", (json_int_t) seq, "objects",
-                                                      (json_int_t) strtoll (objects, NULL, 10), "bytes",
-                                                      (json_int_t) strtoll (bytes, NULL, 10)));
+        else if (peer) {
+            json_t *header = json_copy ((json_t *) told);
+            json_object_set_new (header, "re", json_integer (seq));
+            gateway_send (self, peer, "pruned", header);
+        }
     }
+}
+
+static void on_collected (gateway_t *self, const char *text, const char *error)
+{
+    int64_t builds;
+    AUTO_JSON json_t *told = json_loads (text, 0, NULL);
+    bool is_dry = collector_end (self->collector, &builds);
+    json_object_set_new (told, "dry_run", json_boolean (is_dry));
+    json_object_set_new (told, "builds", json_integer (builds));
+    tell_collected (told, is_dry);
+    if (*error)
+        log_warn ("depot", "what no build needs could not be taken away: %s", error);
+    answer_prunes (self, *error ? NULL : told, error);
+}
+
+static void on_logs_gone (gateway_t *self, const char *text)
+{
+    json_t *logs = json_loads (text, 0, NULL);
+    AUTO_JSON json_t *header = json_pack ("{s:o}", "logs", logs ? logs : json_array ());
+    gateway_give_engine (self, "logs-gone", 0, 0, header);
 }
 
 static void on_lost (gateway_t *self, const char *root)
@@ -54,19 +79,20 @@ static void on_lost (gateway_t *self, const char *root)
 void gateway_take_depot (gateway_t *self)
 {
     while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
-        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
-        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
+        char *verb = NULL, *first = NULL, *second = NULL;
+        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, NULL);
         if (count >= 3 && streq (verb, "HAS"))
             on_has (self, first, second);
         else if (count >= 1 && streq (verb, "RESTS"))
             self->is_depot_quiet = true;
         else if (count >= 2 && streq (verb, "LOST"))
             on_lost (self, first);
-        else if (count >= 4 && streq (verb, "COLLECTED"))
-            on_collected (self, first, second, third);
+        else if (count >= 2 && streq (verb, "LOGS-GONE"))
+            on_logs_gone (self, first);
+        else if (count >= 3 && streq (verb, "COLLECTED"))
+            on_collected (self, first, second);
         zstr_free (&verb);
         zstr_free (&first);
         zstr_free (&second);
-        zstr_free (&third);
     }
 }

@@ -76,7 +76,7 @@ static void do_log (gateway_t *self, const action_t *action)
     if (action->type == ACTION_OPEN_LOG)
         zstr_sendx (self->parts.depot, "OPEN-LOG", job, attempt, principal, NULL);
     else
-        zstr_sendx (self->parts.depot, "CLOSE-LOG", job, attempt, NULL);
+        zstr_sendx (self->parts.depot, action->type == ACTION_DROP_LOG ? "DROP-LOG" : "CLOSE-LOG", job, attempt, NULL);
 }
 
 void gateway_do_actions (gateway_t *self)
@@ -87,7 +87,8 @@ void gateway_do_actions (gateway_t *self)
             case ACTION_SEND:      do_send (self, action); break;
             case ACTION_CHANGED:   do_changed (self, action); break;
             case ACTION_OPEN_LOG:
-            case ACTION_CLOSE_LOG: do_log (self, action); break;
+            case ACTION_CLOSE_LOG:
+            case ACTION_DROP_LOG:  do_log (self, action); break;
             case ACTION_VERIFY:    publishers_add (self->publishers, "verify", action->header); break;
             case ACTION_TELL:      log_info ("builds", "%s", json_string_value (json_object_get (action->header, "text"))); break;
             case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;

@@ -41,6 +41,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .affinity_ms = settings_number (settings, "queue/affinity-ms"),
         .ageing_ms = settings_number (settings, "queue/ageing-ms"),
         .build_keep_ms = settings_number (settings, "retention/build-ms"),
+        .builds_max = settings_number (settings, "retention/builds"),
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
         .attempts_max = (int) settings_number (settings, "retry/attempts"),
         .job_timeout_ms = settings_number (settings, "job/timeout-ms"),
@@ -75,6 +76,7 @@ static int start_depot (coordinator_t *self, err_t *err)
         .log_limit_bytes = settings_number (self->settings, "log/limit"),
         .log_keep_ms = settings_number (self->settings, "retention/log-ms"),
         .log_total_bytes = settings_number (self->settings, "retention/log-total"),
+        .context_total_bytes = settings_number (self->settings, "retention/context-total"),
         .collect_grace_ms = settings_number (self->settings, "depot/grace-ms"),
         .free_floor_bytes = settings_number (self->settings, "depot/free-floor"),
     };

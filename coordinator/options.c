@@ -41,9 +41,11 @@ static const setting_def_t table [] = {
     { "depot/collect-ms", SETTING_NUMBER, "3600000", "how often what no build needs is taken out of the depot; 0: only by prune" },
     { "depot/grace-ms", SETTING_NUMBER, "3600000", "what was sent or asked for within this time stays" },
     { "retention/build-ms", SETTING_NUMBER, "7776000000", "how long a build is remembered after its end; 0: for ever" },
+    { "retention/builds", SETTING_NUMBER, "100000", "how many builds that have ended are remembered; the oldest go first; 0: all" },
     { "retention/log-ms", SETTING_NUMBER, "2592000000", "how long an attempt's log is kept after its end; 0: for ever" },
-    { "retention/log-total", SETTING_BYTES, "10G", "disk space for logs; the oldest go first" },
+    { "retention/log-total", SETTING_BYTES, "10G", "disk space for logs; the oldest go first; 0: no limit" },
     { "retention/context-ms", SETTING_NUMBER, "604800000", "how long the context of a build is kept after its end" },
+    { "retention/context-total", SETTING_BYTES, "50G", "disk space for contexts; the oldest that no live build needs go first; 0: no limit" },
     { "log/level", SETTING_TEXT, "info", "error, warn, info or debug" },
     { NULL, SETTING_TEXT, NULL, NULL }
 };
@@ -104,7 +106,7 @@ static const struct { const char *path; int64_t least, most; } limits [] = {
     { "retry/attempts", 1, 20 }, { "job/timeout-ms", 1, 31536000000 }, { "result/keep-ms", 0, 3153600000000 },
     { "queue/limit", 1, 1000000000 }, { "worker/quarantine-ms", 0, 86400000 }, { "queue/affinity-ms", 0, 3600000 }, { "queue/ageing-ms", 1000, 3153600000000 },
     { "depot/collect-ms", 0, 3153600000000 }, { "depot/grace-ms", 0, 3153600000000 },
-    { "retention/build-ms", 0, 3153600000000 }, { "retention/log-ms", 0, 3153600000000 }, { "retention/context-ms", 0, 3153600000000 },
+    { "retention/build-ms", 0, 3153600000000 }, { "retention/builds", 0, 1000000000 }, { "retention/log-ms", 0, 3153600000000 }, { "retention/context-ms", 0, 3153600000000 },
 };
 
 static int check (const settings_t *self, err_t *err)

@@ -19,14 +19,15 @@ typedef struct { size_t text; int attempts; } extent_t;
 
 static json_t *attempt_of (const query_t *query, size_t max)
 {
-    return json_pack ("{s:I, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack ("{s:I, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                       "attempt", (json_int_t) query_get_int (query, 0), "worker", cell_text (query, 1, 64),
                       "state", cell_text (query, 2, 32), "emulated", (int) query_get_int (query, 3),
                       "code", cell_text (query, 4, 32), "reason", cell_text (query, 5, max),
                       "assigned_ms", cell_int (query, 6), "building_ms", cell_int (query, 7),
                       "pushing_ms", cell_int (query, 8), "verifying_ms", cell_int (query, 9),
                       "ended_ms", cell_int (query, 10), "builder_ms", cell_int (query, 11), "fetching_ms", cell_int (query, 12),
-                      "exit_status", cell_int (query, 13), "digest", cell_text (query, 14, 80), "fetched_bytes", cell_int (query, 15));
+                      "exit_status", cell_int (query, 13), "digest", cell_text (query, 14, 80), "fetched_bytes", cell_int (query, 15),
+                      "log_removed_ms", cell_int (query, 16));
 }
 
 /* Oldest first; of many the last ones. */
@@ -34,7 +35,7 @@ static int add_attempts (engine_t *self, json_t *job, extent_t extent, err_t *er
 {
     json_t *all = json_array ();
     query_t query = db_query (self->db, "SELECT number, workers.name, state, is_emulated, code, reason, assigned_ms, building_ms, "
-                              "pushing_ms, verifying_ms, ended_ms, builder_ms, fetching_ms, exit_status, digest, fetched_bytes FROM attempts JOIN workers "
+                              "pushing_ms, verifying_ms, ended_ms, builder_ms, fetching_ms, exit_status, digest, fetched_bytes, log_removed_ms FROM attempts JOIN workers "
                               "ON workers.id = attempts.worker WHERE job = :job ORDER BY number DESC LIMIT :limit");
     query_int (&query, ":job", json_integer_value (json_object_get (job, "id")));
     query_int (&query, ":limit", extent.attempts);

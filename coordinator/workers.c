@@ -254,7 +254,7 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
         }
     boards_tick (self);
     if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || restores_tick (self, err) < 0 || waiting_end (self, err) < 0
-        || retention_forget (self, err) < 0)
+        || queue_age (self, err) < 0)
         return -1;
-    return queue_age (self, err);
+    return retention_forget (self, err);
 }

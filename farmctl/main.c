@@ -67,7 +67,8 @@ static const verb_t verbs [] = {
       "  forget NAME              one that is gone\n"
       "  --comment TEXT           why, for the others; with all but ls and inspect\n" },
     { "du", verb_du, "du", "show what the coordinator's depot holds", "" },
-    { "prune", verb_prune, "prune", "take out of the coordinator's depot what no build needs (admin)", "" },
+    { "prune", verb_prune, "prune [--dry-run]", "take away what the coordinator's retention does not keep (admin)",
+      "  -n, --dry-run        say what would go: builds, logs, contexts, objects\n" },
     { "imagetools", verb_imagetools, "imagetools inspect REF [--raw]", "show an image index of a registry",
       "  --raw                print the manifest as the registry has it, byte by byte\n" },
     { "join", verb_join, "join STRING [--name N]", "enrol this user with a join string of the coordinator",

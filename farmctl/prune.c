@@ -1,5 +1,6 @@
-/* prune.c - farmctl prune: has the coordinator's depot collected now. */
+/* prune.c - farmctl prune: has the coordinator take away now what its retention does not keep, or says what that would be. */
 #include <czmq.h>
+#include <time.h>
 
 #include "farmctl/client.h"
 #include "farmctl/options.h"
@@ -8,20 +9,63 @@
 
 enum { PATIENCE_MS = 600000 };
 
+/* "3 logs (1.2 MB)", behind what stands there; nothing for none. */
+static void add_part (buffer_t *text, const msg_t *answer, const char *field, const char *one, const char *many, const char *bytes_field)
+{
+    int64_t count = msg_int (answer, field);
+    if (count == 0)
+        return;
+    buffer_printf (text, "%s%s %s", text->size ? ", " : "", output_count ((uint64_t) count), count == 1 ? one : many);
+    if (bytes_field)
+        buffer_printf (text, " (%s)", output_bytes ((uint64_t) msg_int (answer, bytes_field)));
+}
+
+static void print_gone (const msg_t *answer, bool is_dry)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    add_part (&text, answer, "builds", "build", "builds", NULL);
+    add_part (&text, answer, "logs", "log", "logs", "log_bytes");
+    add_part (&text, answer, "contexts", "context", "contexts", NULL);
+    add_part (&text, answer, "objects", "object", "objects", "bytes");
+    if (text.size == 0)
+        printf ("nothing %s taken away\n", is_dry ? "would be" : "was");
+    else
+        printf ("%s: %s\n", is_dry ? "would be taken away" : "taken away", (const char *) text.data);
+}
+
+/* Why it is less than one might expect. */
+static void print_young (const msg_t *answer)
+{
+    char when [32] = "";
+    int64_t objects = msg_int (answer, "young_objects");
+    time_t until = (time_t) (msg_int (answer, "young_until_ms") / 1000);
+    struct tm parts;
+    if (objects == 0)
+        return;
+    if (localtime_r (&until, &parts))
+        strftime (when, sizeof when, "%Y-%m-%d %H:%M", &parts);
+    printf ("%s more that no build needs (%s) stay for now: sent or asked for within depot/grace-ms, or since the coordinator started; prune again"
+            " after %s\n", output_count ((uint64_t) objects), output_bytes ((uint64_t) msg_int (answer, "young_bytes")), when);
+}
+
 int verb_prune (int argc, char **argv, err_t *err)
 {
-    const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
-    if (options_parse (none, &argc, argv, err) < 0 || options_words (argc, argv, 0, 0, "prune", err) < 0)
+    bool is_dry = false;
+    const option_t options [] = { { "dry-run", 'n', OPTION_FLAG, &is_dry }, { NULL, 0, OPTION_FLAG, NULL } };
+    if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 0, 0, "prune [--dry-run]", err) < 0)
         return -1;
     AUTO (client) client_t *client = client_new (err);
     if (!client)
         return -1;
-    AUTO (msg) msg_t *answer = client_ask (client, "prune", NULL, "pruned", PATIENCE_MS, err);
+    AUTO (msg) msg_t *answer = client_ask (client, "prune", json_pack ("{s:b}", "dry_run", is_dry), "pruned", PATIENCE_MS, err);
     if (!answer)
-        return err_wrap (err, "prune the depot");
-    int64_t objects = msg_int (answer, "objects"), bytes = msg_int (answer, "bytes");
-    if (output_is_json ())
-        return output_json (json_pack ("{s:I, s:I}", "objects", (json_int_t) objects, "bytes", (json_int_t) bytes), err);
-    printf ("%s in %s objects taken away\n", output_bytes ((uint64_t) bytes), output_count ((uint64_t) objects));
+        return err_wrap (err, "prune");
+    if (output_is_json ()) {
+        json_t *shown = json_copy ((json_t *) msg_header (answer));
+        json_object_del (shown, "re");
+        return output_json (shown, err);
+    }
+    print_gone (answer, is_dry);
+    print_young (answer);
     return 0;
 }

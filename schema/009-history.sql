@@ -17,3 +17,5 @@ CREATE INDEX events_build ON events (build);
 
 -- A publisher has had it and was never heard of again: it may have moved tags.
 ALTER TABLE outbox ADD COLUMN is_unsure INTEGER NOT NULL DEFAULT 0 CHECK (is_unsure IN (0, 1));
+-- When the log was taken away; NULL: nobody has, or it is not known.
+ALTER TABLE attempts ADD COLUMN log_removed_ms INTEGER;

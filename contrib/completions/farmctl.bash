@@ -56,6 +56,7 @@ _farmctl ()
         imagetools) options="--raw" ;;
         join) options="--name" ;;
         inspect) options="--events" ;;
+        prune) options="--dry-run" ;;
         retry) options="--failed-only --quiet --detach --cancel-on-interrupt --timeout" ;;
         worker) options="--comment --wait" ;;
     esac

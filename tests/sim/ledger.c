@@ -200,8 +200,6 @@ void ledger_read (world_t *self)
     query_end (&query, NULL);
     if (ledger->has_read)
         judge_all_jobs (self, before);
-    else if (self->settings.build_keep_ms)      /* the last ones may have been forgotten, and their numbers come again */
-        ledger->last_event = rows_count (self, "SELECT coalesce (max (id), 0) FROM events");
 }
 
 static int user_of (int64_t principal)

@@ -185,7 +185,7 @@ void people_on_message (world_t *self, int user, const char *verb, const json_t 
 static void on_ask (world_t *self, int index)
 {
     submission_t *submission = &self->submissions [index];
-    if (submission->is_answered && !(submission->build && self->settings.build_keep_ms == 0 && mishap (self, 10)))
+    if (submission->is_answered && !(submission->build && self->settings.build_keep_ms == 0 && self->settings.builds_max == 0 && mishap (self, 10)))
         return;
     ask (self, index);
 }

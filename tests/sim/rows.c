@@ -52,7 +52,8 @@ static void judge_jobs (world_t *self)
 
 static bool may_be_forgotten (const world_t *self, const build_entry_t *build)
 {
-    return self->settings.build_keep_ms && build->ended_ms && build->ended_ms + self->settings.build_keep_ms <= wall_ms (self);
+    bool is_old = self->settings.build_keep_ms && build->ended_ms + self->settings.build_keep_ms <= wall_ms (self);
+    return build->ended_ms && (is_old || self->settings.builds_max);
 }
 
 /* Those that were acknowledged are there. */

@@ -1,4 +1,5 @@
-/* test_build_log.c - which logs are kept: the young ones, as many as there is room for, and those that are still written. */
+/* test_build_log.c - which logs are kept: the young ones, as many as there is room for, and those that are still written. Each time it is
+ * told before what would go. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "coordinator/build_log.h"
+#include "coordinator/log_retention.h"
 
 typedef struct {
     char folder [64];
@@ -65,13 +66,26 @@ static bool is_there (state_t *self, int64_t job, int64_t attempt)
     return file_exists (path);
 }
 
-static int64_t trim (state_t *self, int64_t before_ms, int64_t total_bytes, uint64_t bytes)
+static int64_t apply (state_t *self, log_limits_t limits, uint64_t bytes)
 {
     err_t err = { 0 };
-    uint64_t gone_bytes;
-    int64_t gone = build_logs_trim (self->logs, before_ms, total_bytes, &gone_bytes, &err);
+    AUTO_BUFFER buffer_t told = { 0 }, gone = { 0 };
+    uint64_t told_bytes = 0, gone_bytes = 0;
+    limits.is_dry = true;
+    assert_int_equal (log_retention_apply (self->logs, &limits, &told, &told_bytes, &err), 0);
+    limits.is_dry = false;
+    assert_int_equal (log_retention_apply (self->logs, &limits, &gone, &gone_bytes, &err), 0);
     assert_int_equal (gone_bytes, bytes);
-    return gone;
+    assert_int_equal (told_bytes, bytes);
+    assert_int_equal (told.size, gone.size);
+    if (gone.size > 0)
+        assert_memory_equal (told.data, gone.data, gone.size);
+    return (int64_t) (gone.size / sizeof (log_name_t));
+}
+
+static int64_t trim (state_t *self, int64_t before_ms, int64_t total_bytes, uint64_t bytes)
+{
+    return apply (self, (log_limits_t) { .before_ms = before_ms, .total_bytes = total_bytes }, bytes);
 }
 
 static void old_ones_go (void **state)
@@ -99,6 +113,24 @@ static void the_oldest_make_room (void **state)
     assert_true (is_there (self, 10, 1));
 }
 
+/* They do not count among those that have to go for their size. */
+static void those_of_forgotten_builds_go (void **state)
+{
+    state_t *self = *state;
+    for (int job = 1; job <= 5; job++)
+        end_log (self, job, 1, 100 * job);
+    write_log (self, 6, 1, 50);
+    const log_name_t doomed [] = { { 6, 1 }, { 99, 1 }, { 4, 1 }, { 5, 2 } };
+    log_limits_t limits = { .doomed = doomed, .doomed_count = 4, .total_bytes = 3000 };
+    assert_int_equal (apply (self, limits, 2000), 2);
+    assert_false (is_there (self, 1, 1) || is_there (self, 4, 1));
+    assert_true (is_there (self, 2, 1) && is_there (self, 3, 1) && is_there (self, 5, 1) && is_there (self, 6, 1));
+    assert_int_equal (build_logs_remove (self->logs, 5, 1), 1000);
+    assert_int_equal (build_logs_remove (self->logs, 5, 1), -1);
+    assert_int_equal (build_logs_remove (self->logs, 6, 1), -1);
+    assert_true (is_there (self, 6, 1) && !is_there (self, 5, 1));
+}
+
 static void nothing_else_is_touched (void **state)
 {
     state_t *self = *state;
@@ -124,6 +156,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (old_ones_go),
         TEST (the_oldest_make_room),
+        TEST (those_of_forgotten_builds_go),
         TEST (nothing_else_is_touched),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

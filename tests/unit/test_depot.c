@@ -438,20 +438,52 @@ static void make_context (depot_t *depot, small_context_t *context, uint64_t see
     assert_int_equal (depot_commit (depot, NULL), 0);
 }
 
+static depot_gone_t collect_all (depot_t *depot, const depot_root_t *roots, size_t count, const depot_wish_t *wish)
+{
+    depot_gone_t gone = { 0 };
+    int64_t more;
+    assert_int_equal (depot_collect_begin (depot, roots, count, wish, NULL), 0);
+    while ((more = depot_collect_step (depot, &gone, NULL)) > 0)
+        ;
+    assert_int_equal (more, 0);
+    return gone;
+}
+
+static void assert_same_gone (const depot_gone_t *a, const depot_gone_t *b)
+{
+    assert_int_equal (a->objects, b->objects);
+    assert_int_equal (a->bytes, b->bytes);
+    assert_int_equal (a->contexts, b->contexts);
+    assert_int_equal (a->young_objects, b->young_objects);
+    assert_int_equal (a->young_bytes, b->young_bytes);
+}
+
+/* First dry: nothing goes, and what is told then is what goes. */
+static depot_gone_t collect_wish (depot_t *depot, const depot_root_t *roots, size_t count, depot_wish_t wish)
+{
+    depot_stats_t earlier, later;
+    depot_stats (depot, &earlier);
+    wish.is_dry = true;
+    depot_gone_t told = collect_all (depot, roots, count, &wish);
+    depot_stats (depot, &later);
+    assert_int_equal (earlier.objects, later.objects);
+    assert_int_equal (earlier.bytes, later.bytes);
+    wish.is_dry = false;
+    depot_gone_t gone = collect_all (depot, roots, count, &wish);
+    depot_stats (depot, &later);
+    assert_same_gone (&told, &gone);
+    assert_int_equal (earlier.bytes - later.bytes, gone.bytes);
+    assert_int_equal (earlier.objects - later.objects, gone.objects);
+    return gone;
+}
+
 /* All of it; how many objects went. */
 static int64_t collect (depot_t *depot, const digest_t *roots, size_t count, int64_t before)
 {
-    uint64_t bytes = 0;
-    int64_t gone;
-    depot_stats_t earlier, later;
-    depot_stats (depot, &earlier);
-    assert_int_equal (depot_collect_begin (depot, roots, count, before, NULL), 0);
-    while ((gone = depot_collect_step (depot, &bytes, NULL)) > 0)
-        ;
-    assert_int_equal (gone, 0);
-    depot_stats (depot, &later);
-    assert_int_equal (earlier.bytes - later.bytes, bytes);
-    return (int64_t) (earlier.objects - later.objects);
+    depot_root_t kept [4];
+    for (size_t i = 0; i < count; i++)
+        kept [i] = (depot_root_t) { roots [i], INT64_MAX };
+    return (int64_t) collect_wish (depot, kept, count, (depot_wish_t) { .before = before, .counts_young = true }).objects;
 }
 
 static void collecting_keeps_roots_and_what_was_just_used (void **state)
@@ -555,25 +587,62 @@ static void a_mark_outlives_a_failed_commit (void **state)
 static void what_is_named_meanwhile_stays (void **state)
 {
     depots_t *self = *state;
-    uint64_t bytes = 0;
+    depot_gone_t gone = { 0 };
     AUTO_BUFFER buffer_t file = { 0 }, folder = { 0 };
     noise (&file, 1000, 1);
     content_t content = content_of (file.data, file.size);
     add_entry (&folder, TREE_FILE, "file", &content);
     takes (self->depot, OBJECT_CONTENT, &file);
     int64_t before = depot_mark (self->depot);
-    assert_int_equal (depot_collect_begin (self->depot, NULL, 0, before, NULL), 0);
+    assert_int_equal (depot_collect_begin (self->depot, NULL, 0, &(depot_wish_t) { .before = before }, NULL), 0);
     takes (self->depot, OBJECT_FOLDER, &folder);
-    assert_int_equal (depot_collect_step (self->depot, &bytes, NULL), 0);
+    assert_int_equal (depot_collect_step (self->depot, &gone, NULL), 0);
     assert_true (holds (self->depot, &folder) && holds (self->depot, &file));
-    assert_int_equal (bytes, 0);
+    assert_int_equal (gone.objects, 0);
+}
+
+/* A context of each, oldest first: as many go as have to, with what only they name; those that a live build needs stay, and what was just
+ * used, though all of them are not little enough. */
+static void above_its_limit_a_depot_forgets_the_oldest_roots (void **state)
+{
+    depots_t *self = *state;
+    small_context_t contexts [6];
+    depot_root_t roots [5];
+    depot_stats_t stats;
+    for (int i = 0; i < 5; i++) {
+        make_context (self->depot, &contexts [i], (uint64_t) i);
+        roots [i] = (depot_root_t) { small_context_root (&contexts [i]), i == 1 ? INT64_MAX : 1000 - i };
+    }
+    depot_stats (self->depot, &stats);
+    uint64_t one = stats.bytes / 5;
+    depot_wish_t wish = { .before = depot_mark (self->depot), .limit_bytes = stats.bytes, .counts_young = true };
+    assert_int_equal (collect_wish (self->depot, roots, 5, wish).objects, 0);
+    wish.limit_bytes = stats.bytes - one - one / 2;
+    depot_gone_t gone = collect_wish (self->depot, roots, 5, wish);
+    assert_int_equal (gone.objects, 6);
+    assert_int_equal (gone.contexts, 2);
+    assert_int_equal (gone.young_objects, 0);
+    assert_false (has (self->depot, &contexts [4].root) || has (self->depot, &contexts [3].root));
+    assert_true (holds (self->depot, &contexts [0].root) && holds (self->depot, &contexts [2].root));
+    wish.before = depot_mark (self->depot);
+    make_context (self->depot, &contexts [5], 5);
+    assert_true (has (self->depot, &contexts [2].root));
+    wish.limit_bytes = 1;
+    gone = collect_wish (self->depot, roots, 5, wish);
+    assert_int_equal (gone.contexts, 1);
+    assert_int_equal (gone.young_objects, 6);
+    assert_int_equal (gone.young_bytes, 2 * one);
+    assert_true (holds (self->depot, &contexts [1].root) && holds (self->depot, &contexts [1].file));
+    assert_true (holds (self->depot, &contexts [2].root) && holds (self->depot, &contexts [5].root));
+    for (int i = 0; i < 6; i++)
+        small_context_free (&contexts [i]);
 }
 
 static void collecting_many_objects_takes_several_steps (void **state)
 {
     depots_t *self = *state;
-    uint64_t bytes = 0;
-    int64_t gone;
+    depot_gone_t gone = { 0 };
+    int64_t more;
     int steps = 0;
     assert_int_equal (depot_begin (self->depot, NULL), 0);
     for (int i = 0; i < 2500; i++) {
@@ -581,10 +650,11 @@ static void collecting_many_objects_takes_several_steps (void **state)
         assert_int_equal (depot_put (self->depot, OBJECT_CONTENT, &digest, &i, sizeof i, NULL), 0);
     }
     assert_int_equal (depot_commit (self->depot, NULL), 0);
-    assert_int_equal (depot_collect_begin (self->depot, NULL, 0, INT64_MAX, NULL), 0);
-    while ((gone = depot_collect_step (self->depot, &bytes, NULL)) > 0)
+    assert_int_equal (depot_collect_begin (self->depot, NULL, 0, &(depot_wish_t) { .before = INT64_MAX }, NULL), 0);
+    while ((more = depot_collect_step (self->depot, &gone, NULL)) > 0)
         steps++;
-    assert_int_equal (gone, 0);
+    assert_int_equal (more, 0);
+    assert_int_equal (gone.objects, 2500);
     assert_true (steps >= 4);
     assert_int_equal (stored_objects (self->depot), 0);
 }
@@ -618,6 +688,7 @@ int main (void)
         TEST (reads_of_many_objects_are_written_down),
         TEST (a_mark_outlives_a_failed_commit),
         TEST (what_is_named_meanwhile_stays),
+        TEST (above_its_limit_a_depot_forgets_the_oldest_roots),
         TEST (collecting_many_objects_takes_several_steps),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

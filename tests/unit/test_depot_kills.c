@@ -110,14 +110,14 @@ static int *done;
 static int collect_all_but (depot_t *depot, uint64_t seed, err_t *err)
 {
     small_context_t context;
-    uint64_t bytes = 0;
+    depot_gone_t gone = { 0 };
     int64_t rc;
     small_context_make (&context, SIZE, seed);
-    digest_t root = small_context_root (&context);
+    depot_root_t root = { small_context_root (&context), INT64_MAX };
     small_context_free (&context);
-    if (depot_collect_begin (depot, &root, 1, INT64_MAX, err) < 0)
+    if (depot_collect_begin (depot, &root, 1, &(depot_wish_t) { .before = INT64_MAX }, err) < 0)
         return -1;
-    while ((rc = depot_collect_step (depot, &bytes, err)) > 0)
+    while ((rc = depot_collect_step (depot, &gone, err)) > 0)
         ;
     return (int) rc;
 }

@@ -223,11 +223,11 @@ static void a_segment_of_slack_is_emptied (void **state)
     assert_int_equal (depot_put (self->depot, OBJECT_FOLDER, &root, listing.data, listing.size, NULL), 0);
     assert_int_equal (depot_commit (self->depot, NULL), 0);
     int64_t full = occupied (self);
-    uint64_t bytes = 0;
-    assert_int_equal (depot_collect_begin (self->depot, &root, 1, INT64_MAX, NULL), 0);
-    while (depot_collect_step (self->depot, &bytes, NULL) > 0)
+    depot_gone_t gone = { 0 };
+    assert_int_equal (depot_collect_begin (self->depot, &(depot_root_t) { root, INT64_MAX }, 1, &(depot_wish_t) { .before = INT64_MAX }, NULL), 0);
+    while (depot_collect_step (self->depot, &gone, NULL) > 0)
         ;
-    assert_int_equal (bytes, 28000 * 300);
+    assert_int_equal (gone.bytes, 28000 * 300);
     int64_t left = occupied (self);
     if (left > full / 5)
         fail_msg ("%lld of %lld bytes are still occupied", (long long) left, (long long) full);

@@ -245,35 +245,6 @@ static void platforms_are_checked_before_anything_is_sent (void **state)
     assert_string_equal (farm_error (farm, peer_of (farm->viewer)), "denied");
 }
 
-/* -- what the depot must keep ------------------------------------------------------------------------------------- */
-
-static void count_root (void *argument, const char *digest_hex)
-{
-    assert_int_equal (strlen (digest_hex), 64);
-    (*(int *) argument)++;
-}
-
-static int roots (farm_t *farm, int64_t since_ms)
-{
-    int count = 0;
-    err_t err;
-    assert_int_equal (engine_each_root (farm->engine, since_ms, count_root, &count, &err), 0);
-    return count;
-}
-
-static void contexts_are_kept_for_live_builds_and_for_a_while (void **state)
-{
-    farm_t *farm = *state;
-    worker_t amd;
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    assert_int_equal (roots (farm, 0), 0);
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
-    assert_int_equal (roots (farm, INT64_MAX), 2);          /* its context and its Dockerfile */
-    farm_cancel (farm, farm->ann, build);
-    assert_int_equal (roots (farm, INT64_MAX), 0);
-    assert_int_equal (roots (farm, 0), 2);
-}
-
 /* -- matching --------------------------------------------------------------------------------------------------- */
 
 static void jobs_start_in_order_and_slots_are_never_over_full (void **state)
@@ -945,65 +916,6 @@ static void each_change_of_state_is_told (void **state)
     assert_string_equal (farm_error (farm, 1), "not-found");
 }
 
-static void a_build_that_ended_long_ago_is_forgotten (void **state)
-{
-    farm_t *farm = *state;
-    worker_t amd;
-    const int64_t day = 86400000;
-    int64_t builds [3];
-    farm->settings.build_keep_ms = 10 * day;
-    farm_reopen (farm);
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    for (int i = 0; i < 3; i++) {                   /* the first is no tag's last, the second is, the third fails */
-        builds [i] = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
-        task_t task = worker_task (farm, &amd);
-        if (i < 2) {
-            assert_true (worker_push (farm, &amd, task));
-            farm_verify (farm, NULL);
-            farm_publish (farm, NULL);
-        } else
-            assert_true (worker_fail (farm, &amd, task, "build"));
-    }
-    int64_t queued = farm_submit (farm, farm->ann, "linux/arm64", "r.lan/app");
-    farm_cancel (farm, farm->ann, queued);
-    farm_pass (farm, 10 * day - 3600000);
-    int64_t late = farm_submit (farm, farm->ann, "linux/riscv64", "r.lan/app");
-    SAYS (farm, builds [0], "state", "published");
-    farm_pass (farm, 2 * 3600000);
-    SAYS (farm, builds [0], "state", "");
-    SAYS (farm, builds [1], "state", "published");
-    SAYS (farm, builds [2], "state", "");
-    SAYS (farm, queued, "state", "");
-    SAYS (farm, late, "state", "failed");
-    assert_true (farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app") > late);
-}
-
-static int64_t last_event (farm_t *farm, int64_t build)
-{
-    farm_say (farm, "events", 1, farm->viewer, json_pack ("{s:I}", "build", (json_int_t) build));
-    const json_t *events = json_object_get (farm_sent (farm, 1, "event-list"), "events");
-    return json_integer_value (json_object_get (json_array_get (events, json_array_size (events) - 1), "id"));
-}
-
-/* Who follows events goes on behind a number, also over a time in which all of them were forgotten. */
-static void the_number_of_an_event_is_never_given_again (void **state)
-{
-    farm_t *farm = *state;
-    worker_t amd;
-    farm->settings.build_keep_ms = 3600000;
-    farm_reopen (farm);
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    int64_t first = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
-    assert_true (worker_fail (farm, &amd, worker_task (farm, &amd), "build"));
-    int64_t last = last_event (farm, first);
-    farm_pass (farm, 3 * 3600000);
-    SAYS (farm, first, "state", "");
-    farm_reopen (farm);
-    int64_t second = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
-    farm_cancel (farm, farm->ann, second);
-    assert_true (last_event (farm, second) > last);
-}
-
 /* Ten attempts of each of 32 jobs. */
 static void a_build_of_many_attempts_is_shown_within_64_kib (void **state)
 {
@@ -1117,7 +1029,6 @@ int main (void)
         TEST (the_queue_has_an_end),
         TEST (a_build_waits_for_a_worker_that_is_away_and_says_so),
         TEST (platforms_are_checked_before_anything_is_sent),
-        TEST (contexts_are_kept_for_live_builds_and_for_a_while),
         TEST (jobs_start_in_order_and_slots_are_never_over_full),
         TEST (the_least_busy_worker_gets_the_job),
         TEST (nothing_is_emulated_unasked_and_natives_come_first),
@@ -1144,8 +1055,6 @@ int main (void)
         TEST (lists_come_newest_first_in_pages),
         TEST (the_largest_build_is_shown_within_64_kib),
         TEST (each_change_of_state_is_told),
-        TEST (a_build_that_ended_long_ago_is_forgotten),
-        TEST (the_number_of_an_event_is_never_given_again),
         TEST (a_queue_that_winds_down_begins_nothing_and_loses_nothing),
         TEST (a_build_of_many_attempts_is_shown_within_64_kib),
         TEST (a_build_of_many_loud_attempts_is_shown_within_64_kib),

@@ -616,9 +616,10 @@ static void change_database (farm_t *farm, const char *sql)
     farm_open (farm);
 }
 
-static void count_root (void *argument, const char *digest_hex)
+static void count_root (void *argument, const char *digest_hex, int64_t used_ms)
 {
     (void) digest_hex;
+    (void) used_ms;
     (*(int *) argument)++;
 }
 
@@ -629,12 +630,13 @@ static void a_spec_that_cannot_be_read_fails_its_own_build (void **state)
     err_t err = { 0 };
     worker_t amd;
     int roots = 0;
-    int64_t builds [3];
+    int64_t forgotten, builds [3];
     for (int i = 0; i < 3; i++)
         builds [i] = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
     change_database (farm, "UPDATE builds SET spec = substr (spec, 1, 40) WHERE id = 1");
     farm_say (farm, "lost", 0, 0, json_pack ("{s:s}", "root", "00000000000000000000000000000000000000000000000000000000000000aa"));
-    assert_int_equal (engine_each_root (farm->engine, 0, count_root, &roots, &err), 0);
+    engine_plan_t plan = { .root = count_root, .argument = &roots };
+    assert_int_equal (engine_plan (farm->engine, 0, false, &plan, &forgotten, &err), 0);
     assert_true (roots >= 2);
     farm_say (farm, "watch", 7, farm->viewer, json_pack ("{s:I}", "build", (json_int_t) builds [0]));
     worker_join (farm, &amd, "amd", "linux/amd64", 1);

@@ -135,21 +135,23 @@ static void what_is_there_may_be_put_again (void **state)
 /* With this root; how many objects went. Everything so far was used before the mark, which is old enough. */
 static int collect (scene_t *self, const digest_t *root, int64_t grace_ms)
 {
-    char hex [DIGEST_HEX_SIZE + 1];
+    depot_root_t kept = { *root, INT64_MAX };
     collection_t *collection = &self->service.collection;
     zmsg_t *command = zmsg_new ();
-    digest_to_hex (root, hex);
-    zmsg_addstr (command, hex);
-    *collection = (collection_t) { .grace_ms = grace_ms, .newer_ms = clock_boot_ms () - grace_ms };
-    collection->newer_mark = depot_mark (self->depots->depot);
+    zmsg_addstr (command, "");
+    zmsg_addstr (command, "");
+    zmsg_addmem (command, &kept, sizeof kept);
+    *collection = (collection_t) { .grace_ms = grace_ms };
+    collection->marks [MARKS - 1] = (collection_mark_t) { clock_boot_ms () - grace_ms, depot_mark (self->depots->depot) };
     collection_begin (&self->service, command, self->service.pipe);
     zmsg_destroy (&command);
     while (collection->is_running)
         collection_step (&self->service, self->service.pipe);
-    AUTO_FREE char *verb = NULL, *objects = NULL, *bytes = NULL, *text = NULL;
-    assert_int_equal (zstr_recvx (self->gateway, &verb, &objects, &bytes, &text, NULL), 4);
+    AUTO_FREE char *verb = NULL, *told = NULL, *text = NULL;
+    assert_int_equal (zstr_recvx (self->gateway, &verb, &told, &text, NULL), 3);
     assert_string_equal (verb, "COLLECTED");
-    return *text ? -1 : atoi (objects);
+    AUTO_JSON json_t *figures = json_loads (told, 0, NULL);
+    return *text ? -1 : (int) json_integer_value (json_object_get (figures, "objects"));
 }
 
 /* The other object stands for it. */
