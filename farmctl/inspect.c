@@ -167,6 +167,8 @@ static int show_events (client_t *client, int64_t id, err_t *err)
         return output_json (json_pack ("{s:I, s:O}", "build", (json_int_t) id, "events", all), err);
     json_array_foreach (all, i, event)
         print_event (event, id);
+    if (json_array_size (all) == 0)
+        output_note ("there are no events of build %lld: it has not begun, or they were forgotten (retention/build-ms of the coordinator)", (long long) id);
     return 0;
 }
 

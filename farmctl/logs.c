@@ -15,6 +15,8 @@ typedef struct {
     bool has_platform;              /* of the build */
     int width;
     json_t *lines;                  /* for --json */
+    int64_t line_count;
+    err_t missing;                  /* that a log is not there: the last one, which is not told yet */
 } logs_t;
 
 static void on_build (void *argument, const json_t *build)
@@ -48,10 +50,37 @@ static void print_time (int64_t time_ms)
     printf ("%s.%03dZ ", text, (int) (time_ms % 1000));
 }
 
+/* When it was removed, where that is known: 0. */
+static int64_t removed_ms (const json_t *job, int64_t number)
+{
+    size_t i;
+    json_t *attempt;
+    json_array_foreach (json_object_get (job, "attempts"), i, attempt)
+        if (track_int (attempt, "attempt") == number)
+            return track_int (attempt, "log_removed_ms");
+    return 0;
+}
+
+static void on_missing (void *argument, const json_t *job, int64_t attempt)
+{
+    logs_t *self = argument;
+    char when [32] = "";
+    int64_t removed = removed_ms (job, attempt);
+    time_t seconds = (time_t) (removed / 1000);
+    struct tm parts;
+    if (self->missing.code != ERR_NONE)
+        output_note ("%s", self->missing.text);
+    if (removed && localtime_r (&seconds, &parts))
+        strftime (when, sizeof when, " on %Y-%m-%d %H:%M", &parts);
+    err_set (&self->missing, ERR_NOT_FOUND, "the log of %s, attempt %lld, %s%s%s", track_text (job, "platform"), (long long) attempt,
+             removed ? "was removed" : "is not there any more", when, removed ? " (retention/log-ms and retention/log-total of the coordinator)" : "");
+}
+
 static void on_line (void *argument, const json_t *job, int64_t attempt, const log_line_t *line)
 {
     logs_t *self = argument;
     const char *platform = track_text (job, "platform");
+    self->line_count++;
     if (output_is_json ()) {
         json_array_append_new (self->lines, json_pack ("{s:s, s:I, s:I, s:s%, s:s}", "platform", platform, "attempt",
                                                        (json_int_t) attempt, "time_ms", (json_int_t) line->time_ms,
@@ -68,11 +97,17 @@ static void on_line (void *argument, const json_t *job, int64_t attempt, const l
 
 static int show (logs_t *self, client_t *client, int64_t id, bool is_following, err_t *err)
 {
-    track_t wish = { .on_build = on_build, .wants_log = wants_log, .on_line = on_line, .argument = self,
-                     .is_once = !is_following };
+    track_t wish = { .on_build = on_build, .wants_log = wants_log, .on_line = on_line, .on_missing = on_missing,
+                     .argument = self, .is_once = !is_following };
     AUTO_JSON json_t *build = track_build (&wish, client, id, err);
     if (!build)
         return err_wrap (err, "logs of build %lld", (long long) id);
+    if (self->missing.code != ERR_NONE && self->line_count > 0)
+        output_note ("%s", self->missing.text);
+    else if (self->missing.code != ERR_NONE) {
+        *err = self->missing;
+        return err_wrap (err, "logs of build %lld", (long long) id);
+    }
     if (*self->platform && !self->has_platform)
         return err_set (err, ERR_NOT_FOUND, "build %lld is not for %s; farmctl inspect %lld shows its platforms", (long long) id,
                         self->platform, (long long) id);

@@ -165,8 +165,12 @@ static void end_if_empty (session_t *self, log_reader_t *reader, const msg_t *an
     size_t size;
     msg_body (answer, &size);
     bool is_refused = msg_is (answer, "error");
-    if (size == 0 && (self->wish->is_once || (is_refused && self->ended_ms)))
-        reader->is_ended = true;
+    if (reader->is_ended || size > 0 || !(self->wish->is_once || (is_refused && self->ended_ms)))
+        return;
+    reader->is_ended = true;
+    const json_t *job = is_refused && self->wish->on_missing ? find_job (self, reader->job) : NULL;
+    if (job && strcmp (msg_text (answer, "code"), "not-found") == 0)
+        self->wish->on_missing (self->wish->argument, job, reader->attempt);
 }
 
 static int take_objects (session_t *self, err_t *err)

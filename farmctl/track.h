@@ -16,6 +16,8 @@ typedef struct {
     /* is this attempt's log to be read? Asked once, when the attempt is first seen */
     bool (*wants_log) (void *argument, const json_t *build, const json_t *job, int64_t attempt);
     void (*on_line) (void *argument, const json_t *job, int64_t attempt, const log_line_t *line);
+    /* there is no log of this attempt, and there will be none: it was removed */
+    void (*on_missing) (void *argument, const json_t *job, int64_t attempt);
     void (*on_contact) (void *argument, contact_t contact);
     void *argument;
     int64_t deadline_ms;        /* boot clock; 0: none */
