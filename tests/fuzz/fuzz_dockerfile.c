@@ -1,0 +1,57 @@
+/* fuzz_dockerfile.c - Dockerfiles as the worker reads them: instructions, words, values, registries.
+ *
+ * covers: common/dockerfile.c worker/hosts.c */
+#include <string.h>
+
+#include "common/dockerfile.h"
+#include "fuzz.h"
+#include "worker/hosts.h"
+
+static void read_words (const dockerfile_t *file, const json_t *variables, const char *instruction)
+{
+    char word [DOCKERFILE_WORD_MAX];
+    const char *at = instruction, *end = instruction + strlen (instruction);
+    while (dockerfile_next_word (&at, word)) {
+        AUTO_BUFFER buffer_t value = { 0 };
+        MUST (at <= end && strlen (word) < sizeof word);
+        dockerfile_expand (file, variables, word, &value);
+        MUST (strlen ((const char *) value.data) == value.size);
+    }
+    MUST (at == end);
+}
+
+/* No instruction is made of more than there is, and all of them come to an end. */
+static void read_file (const char *text, size_t size)
+{
+    dockerfile_t file;
+    size_t total = 0;
+    AUTO_JSON json_t *variables = json_pack ("{s:s, s:s, s:s}", "A", "one", "B", "", "C", "$A ${A}");
+    dockerfile_begin (&file, text, size);
+    for (const char *instruction; (instruction = dockerfile_next (&file));) {
+        total += file.instruction.size;
+        MUST ((*instruction || file.is_doubtful) && total <= size);     /* a NUL makes it doubtful */
+        read_words (&file, variables, instruction);
+    }
+    dockerfile_end (&file);
+}
+
+static void find_hosts (const char *text, size_t size)
+{
+    static hosts_t hosts;
+    reference_t reference;
+    AUTO_JSON json_t *build_args = json_pack ("{s:s}", "BASE", "registry.lan:5000/base");
+    hosts_find (text, size, build_args, &hosts);
+    MUST (hosts.count <= HOSTS_MAX && hosts.short_name_count <= SHORT_NAMES_MAX);
+    for (int i = 0; i < hosts.count; i++) {
+        AUTO_FREE char *image = mem_printf ("%s/a/b", hosts.names [i]);
+        MUST (reference_parse (&reference, image, NULL) == 0 && strcmp (reference.host, hosts.names [i]) == 0);
+    }
+    for (int i = 0; i < hosts.short_name_count; i++)
+        MUST (reference_parse (&reference, hosts.short_names [i], NULL) == 0 && strcmp (reference.host, "docker.io") == 0);
+}
+
+FUZZ_TARGET (dockerfile)
+{
+    read_file ((const char *) data, size);
+    find_hosts ((const char *) data, size);
+}
