@@ -25,6 +25,7 @@ static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
     const char *folder = settings->state_folder;
     pthread_condattr_t monotonic;
     self->spawner = spawner;
+    self->free_floor_bytes = settings->free_floor_bytes;
     self->program = mem_strdup (settings->program && *settings->program ? settings->program : "buildah");
     self->state_folder = mem_strdup (folder);
     self->run_folder = file_join (folder, "run");

@@ -25,6 +25,7 @@ struct builder {
     char *storage_folder, *run_folder;
     char *policy_file, *push_policy_file, *storage_file, *empty_file;
     char *version;
+    int64_t free_floor_bytes;
     const char *driver;             /* "overlay", "vfs" */
     const char *isolation;          /* "oci", "chroot" */
     const char *network;            /* "private", "host" */
@@ -33,7 +34,7 @@ struct builder {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     active_t *active;               /* attempts between builder_build and builder_clean: their images are not pruned */
-    bool is_prune_due;
+    bool is_prune_due, is_pruning;
 };
 
 /* Command ------------------------------------------------------------------------------------------------------------ */

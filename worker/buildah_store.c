@@ -1,9 +1,9 @@
 /* buildah_store.c - keeps the store of images and layers in order: mounts, working containers, and its size.
  *
  * All attempts share one store, so that one finds the layers of another. Built images have no name there (they are pushed
- * by their id) and stay as the layer cache. After an attempt the store is pruned when the disk has less than 5 GiB and
- * less than 10 % free, or the layers hold more than 40 GiB: first what was built, then, if it does not help, base images
- * too. Images of running attempts must not go: pruning waits until none runs, and new ones wait while it is due.
+ * by their id) and stay as the layer cache. After an attempt, and when an idle worker needs room, the store is pruned when the disk has
+ * less than 5 GiB and less than 10 % free, or less than its floor, or the layers hold more than 40 GiB: first what was built, then, if it
+ * does not help, base images too. Images of running attempts must not go: pruning waits until none runs, and new ones wait while it is due.
  *
  * buildah gives its containers no name of ours. But it remembers the --secret options with each container, and an unused
  * secret changes nothing in a build: an empty one, named after the attempt, marks its containers. */
@@ -114,9 +114,12 @@ static int64_t layers_bytes (const builder_t *self)
     return sum;
 }
 
+/* Where there is nothing to prune somebody else has filled the disk. */
 static bool is_too_large (const builder_t *self)
 {
-    return file_is_nearly_full (self->storage_folder) || layers_bytes (self) > store_limit_bytes;
+    int64_t held = layers_bytes (self), free_bytes = file_free_bytes (self->storage_folder);
+    bool is_below_floor = free_bytes >= 0 && free_bytes < self->free_floor_bytes;
+    return held > store_limit_bytes || (held > 0 && (is_below_floor || file_is_nearly_full (self->storage_folder)));
 }
 
 static void prune (builder_t *self)
@@ -176,6 +179,21 @@ int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err)
     return rc;
 }
 
+/* Under the lock, which is released. Of two the first does it. */
+static void prune_if_due (builder_t *self)
+{
+    bool is_ours = self->is_prune_due && !self->active && !self->is_pruning;
+    self->is_pruning |= is_ours;
+    pthread_mutex_unlock (&self->lock);
+    if (!is_ours)
+        return;
+    prune (self);               /* nobody enters meanwhile: it is still due */
+    pthread_mutex_lock (&self->lock);
+    self->is_prune_due = self->is_pruning = false;
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+}
+
 void buildah_leave (builder_t *self, const builder_task_t *task)
 {
     bool is_large = is_too_large (self);
@@ -185,15 +203,14 @@ void buildah_leave (builder_t *self, const builder_task_t *task)
         *at = gone->next;
         free (gone);
     }
-    if (is_large)
-        self->is_prune_due = true;
-    bool is_ours_to_prune = self->is_prune_due && !self->active;
-    pthread_mutex_unlock (&self->lock);
-    if (!is_ours_to_prune)
-        return;
-    prune (self);               /* nobody enters meanwhile: it is still due */
+    self->is_prune_due |= is_large;
+    prune_if_due (self);
+}
+
+void builder_make_room (builder_t *self)
+{
+    bool is_large = is_too_large (self);
     pthread_mutex_lock (&self->lock);
-    self->is_prune_due = false;
-    pthread_cond_broadcast (&self->changed);
-    pthread_mutex_unlock (&self->lock);
+    self->is_prune_due |= is_large;
+    prune_if_due (self);
 }

@@ -17,6 +17,7 @@ typedef struct {
     const char *state_folder;           /* images, layers and scratch files of the builder live below it */
     const char *isolation;              /* "auto", "oci", "chroot" */
     const char *program;                /* "buildah" */
+    int64_t free_floor_bytes;           /* with less free disk space what it keeps is pruned */
 } builder_settings_t;
 
 /* Finds the program, its version, the storage driver and the isolation that work here, by trying them. */
@@ -64,6 +65,9 @@ int builder_push (builder_t *self, const builder_task_t *task, err_t *err);
 /* Remove the attempt's working containers, also after a kill; the image stays as cache, which is pruned when the store is too
  * large or its disk nearly full (buildah_store.c). Never fails: logs. */
 void builder_clean (builder_t *self, const builder_task_t *task);
+
+/* Prune what it keeps where its disk has too little free space; at once when no attempt needs it, else as the last of them ends. */
+void builder_make_room (builder_t *self);
 
 /* At start: remove what an earlier run of the worker left behind. */
 void builder_clean_all (builder_t *self);

@@ -179,6 +179,7 @@ static int open_builder (worker_t *self, err_t *err)
     AUTO_FREE char *folder = file_join (text_of (self, "state"), "builder");
     builder_settings_t settings = {
         .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .program = text_of (self, "builder/program"),
+        .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"),
     };
     if (builder_new (&self->builder, &settings, self->spawner, err) < 0)
         return -1;

@@ -21,6 +21,7 @@ static void run (zsock_t *pipe, void *sweeper)
             return;
         shelf_trim (self->parts->shelf);
         cache_trim (self->parts->cache);
+        builder_make_room (self->parts->builder);
         atomic_store (&self->is_asked, false);
     }
 }

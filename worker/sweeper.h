@@ -1,5 +1,5 @@
-/* sweeper.h - a thread that makes room on a full disk as an attempt does at its end, where none runs: kept checkouts and then
- * contexts of the cache go until the disk is above its floor, or none is left. */
+/* sweeper.h - a thread that makes room on a full disk as an attempt does at its end, where none runs: kept checkouts, then
+ * contexts of the cache, then the builder's images go until the disk is above its floor, or none is left. */
 #ifndef FARM_SWEEPER_H
 #define FARM_SWEEPER_H
 

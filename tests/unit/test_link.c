@@ -33,7 +33,8 @@ static const char script [] =
     "    --version) echo 'buildah version 9.9.9'; exit ;;\n"
     "    from) echo container-1; exit ;;\n"
     "    rm) while [ -e \"$XDG_DATA_HOME.hold\" ]; do sleep 0.02; done; exit ;;\n"
-    "    run|rmi) exit ;;\n"
+    "    rmi) echo \"$*\" >> \"$XDG_DATA_HOME.calls\"; case $* in *--all*) rm \"${XDG_DATA_HOME%/*}\"/storage-*/*-layers/layers.json ;; esac; exit ;;\n"
+    "    run) exit ;;\n"
     "    --file=*) echo build >> \"$XDG_DATA_HOME.calls\"; exec sh \"${word#--file=}\" ;;\n"
     "    --iidfile=*) echo 0123456789abcdef > \"${word#--iidfile=}\" ;;\n"
     "    push) echo push >> \"$XDG_DATA_HOME.calls\"; echo 'Error: the registry stumbled'; exit 1 ;;\n"
@@ -91,18 +92,27 @@ static void start_service (farm_t *self)
                                   &self->user);
 }
 
+static void make_builder (farm_t *self, int64_t free_floor_bytes)
+{
+    err_t err = { 0 };
+    AUTO_FREE char *program = file_join (self->top, "buildah");
+    AUTO_FREE char *folder = file_join (self->top, "builder");
+    builder_settings_t settings = { .state_folder = folder, .isolation = "chroot", .program = program, .free_floor_bytes = free_floor_bytes };
+    if (builder_new (&self->builder, &settings, spawner, &err) < 0)
+        fail_msg ("%s", err.text);
+}
+
 static void start_builder (farm_t *self)
 {
     err_t err = { 0 };
     static const registry_settings_t registry = { .timeout_ms = 1000 };
     AUTO_FREE char *program = file_join (self->top, "buildah");
-    AUTO_FREE char *folder = file_join (self->top, "builder");
     AUTO_FREE char *cache = file_join (self->top, "cache");
     AUTO_FREE char *checkouts = file_join (self->top, "checkouts");
     shelf_settings_t kept = { .folder = checkouts, .keep = 4, .limit_bytes = 1000000 };
-    builder_settings_t settings = { .state_folder = folder, .isolation = "chroot", .program = program };
     assert_int_equal (file_write (program, script, strlen (script), 0755, &err), 0);
-    if (builder_new (&self->builder, &settings, spawner, &err) < 0 || door_new (&self->door, 0, &registry, &err) < 0
+    make_builder (self, 0);
+    if (door_new (&self->door, 0, &registry, &err) < 0
         || cache_new (&self->cache, cache, 1000000, 0, &err) < 0 || shelf_new (&self->shelf, &kept, &err) < 0)
         fail_msg ("%s", err.text);
 }
@@ -687,6 +697,46 @@ static void an_idle_worker_makes_room_on_its_full_disk (void **state)
     stop_link (self);                           /* before its disks go */
 }
 
+static size_t count_said (farm_t *self, const char *word)
+{
+    AUTO_FREE char *path = file_join (self->top, "builder/data.calls");
+    AUTO_BUFFER buffer_t calls = { 0 };
+    size_t count = 0;
+    if (file_read (path, 65536, &calls, NULL) < 0)
+        return 0;
+    buffer_append (&calls, "", 1);
+    for (const char *at = (const char *) calls.data; (at = strstr (at, word)); at++)
+        count++;
+    return count;
+}
+
+/* What was built goes first, then, as that is not enough, base images; and when nothing is left it is not tried again. */
+static void an_idle_worker_prunes_its_builder_on_a_full_disk (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    static const char layers [] = "[{\"diff-size\": 1000}]";
+    const char *const disks [] = { self->top, NULL };
+    AUTO_FREE char *folder = file_join (self->top, "builder/storage-overlay/overlay-layers");
+    AUTO_FREE char *file = file_join (folder, "layers.json");
+    builder_destroy (&self->builder);
+    make_builder (self, INT64_MAX);
+    if (file_make_folders (folder, 0700, &err) < 0 || file_write (file, layers, sizeof layers - 1, 0600, &err) < 0)
+        fail_msg ("%s", err.text);
+    self->health = (health_settings_t) { .root = self->top, .folders = disks, .disk_floor_bytes = INT64_MAX };
+    greet (self);
+    for (int i = 0; i < PATIENCE_MS / 20 && file_exists (file); i++)
+        zclock_sleep (20);
+    assert_false (file_exists (file));
+    for (int i = 0; i < 4; i++) {
+        AUTO (msg) msg_t *beat = expect (self, "heartbeat");
+        assert_non_null (beat);
+    }
+    assert_int_equal (count_said (self, "rmi --prune"), 1);
+    assert_int_equal (count_said (self, "rmi --all"), 1);
+    stop_link (self);
+}
+
 /* -- the end ---------------------------------------------------------------------------------------------------- */
 
 static void expect_interrupted (farm_t *self)
@@ -846,6 +896,7 @@ int main (void)
         TEST (what_the_coordinator_lost_is_answered_for),
         TEST (what_names_no_platform_is_given_back),
         TEST (an_idle_worker_makes_room_on_its_full_disk),
+        TEST (an_idle_worker_prunes_its_builder_on_a_full_disk),
         TEST (a_worker_that_is_stopped_gives_its_jobs_back),
         TEST (a_stop_waits_for_no_coordinator_that_is_away),
         TEST (a_worker_that_is_told_to_end_lets_its_job_end_and_takes_no_other),
