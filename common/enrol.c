@@ -93,25 +93,35 @@ char *enrol_folder_of (const char *path)
     return slash ? mem_strndup (path, (size_t) (slash - path)) : mem_strdup (".");
 }
 
-/* A section that was read has the value "", which would be written as `registry = ""`. */
-static void clear_sections (zconfig_t *self)
+/* zconfig writes each value between double quotes, also one that has some: then it could not be read any more. In which there are
+ * both kinds, that was read without. */
+static void write_value (buffer_t *out, const char *value)
 {
-    for (zconfig_t *child = zconfig_child (self); child; child = zconfig_next (child))
-        if (zconfig_child (child)) {
-            zconfig_set_value (child, NULL);
-            clear_sections (child);
-        }
+    const char *quote = !strchr (value, '"') ? "\"" : !strchr (value, '\'') ? "'" : "";
+    buffer_printf (out, " = %s%s%s", quote, value, quote);
+}
+
+/* The settings below a section; a section that was read has the value "". */
+static void write_settings (buffer_t *out, zconfig_t *section, int depth)
+{
+    for (zconfig_t *child = zconfig_child (section); child; child = zconfig_next (child)) {
+        const char *value = zconfig_value (child);
+        buffer_printf (out, "%*s%s", 4 * depth, "", zconfig_name (child));
+        if (value && *value)
+            write_value (out, value);
+        buffer_text (out, "\n");
+        write_settings (out, child, depth + 1);
+    }
 }
 
 int enrol_save_settings (zconfig_t **settings, const char *path, err_t *err)
 {
     AUTO_FREE char *folder = enrol_folder_of (path);
-    clear_sections (*settings);
-    char *text = zconfig_str_save (*settings);
+    AUTO_BUFFER buffer_t text = { 0 };
+    write_settings (&text, *settings, 0);
     zconfig_destroy (settings);
     int rc = file_make_folders (folder, 0755, err);
     if (rc == 0)
-        rc = file_write (path, text, strlen (text), 0600, err);
-    zstr_free (&text);
+        rc = file_write (path, text.data, text.size, 0600, err);
     return rc < 0 ? err_wrap (err, "write the settings %s", path) : 0;
 }

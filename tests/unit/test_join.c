@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/enrol.h"
 #include "common/file.h"
 #include "common/msg.h"
 #include "coordinator/zap.h"
@@ -262,6 +263,22 @@ static void a_second_join_is_the_same_and_keeps_other_settings (void **state)
     options_free (&options);
 }
 
+static void values_with_quotes_stay_as_they_are (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    static const char before [] = "name = a\"b\nstate = 'c \"d\"'\nbuilder\n    program = e\"f'g\n";
+    AUTO_FREE char *path = file_join (self->top, "quotes.conf");
+    assert_int_equal (file_write (path, before, strlen (before), 0600, &err), 0);
+    zconfig_t *settings = enrol_open_settings (path);
+    assert_int_equal (enrol_save_settings (&settings, path, &err), 0);
+    settings = enrol_open_settings (path);
+    assert_string_equal (zconfig_get (settings, "name", ""), "a\"b");
+    assert_string_equal (zconfig_get (settings, "state", ""), "c \"d\"");
+    assert_string_equal (zconfig_get (settings, "builder/program", ""), "e\"f'g");
+    zconfig_destroy (&settings);
+}
+
 static void a_refusal_is_told_and_writes_no_settings (void **state)
 {
     farm_t *self = *state;
@@ -298,6 +315,7 @@ int main (void)
         cmocka_unit_test (paths_are_from_where_it_is_started),
         TEST (a_join_makes_a_key_and_the_settings),
         TEST (a_second_join_is_the_same_and_keeps_other_settings),
+        TEST (values_with_quotes_stay_as_they_are),
         TEST (a_refusal_is_told_and_writes_no_settings),
         TEST (what_is_no_name_and_no_string_is_refused),
     };
