@@ -45,12 +45,17 @@ static size_t read_rune (const char *text, size_t size, uint32_t *rune)
 
 /* -- reading a pattern ------------------------------------------------------------------------------------------ */
 
+static bool is_star (token_kind kind)
+{
+    return kind == STAR || kind == FOLDERS || kind == ANYTHING;
+}
+
 /* Two stars of a kind are one. */
 static void add (pattern_t *self, token_kind kind, const char *text, size_t size)
 {
     token_t token = { kind, text, size };
-    const token_t *end = (const token_t *) (self->tokens.data + self->tokens.size);
-    if ((kind == STAR || kind == FOLDERS) && self->tokens.size && end [-1].kind == kind)
+    const token_t *last = self->tokens.size ? (const token_t *) (self->tokens.data + self->tokens.size) - 1 : NULL;
+    if (last && last->kind == kind && is_star (kind))
         return;
     buffer_append (&self->tokens, &token, sizeof token);
 }
@@ -237,11 +242,6 @@ static bool match_all_ways (const token_t *token, const token_t *end, bool *at, 
         else if (!move_step (token, at, path, size))
             return false;
     return at [size];
-}
-
-static bool is_star (token_kind kind)
-{
-    return kind == STAR || kind == FOLDERS || kind == ANYTHING;
 }
 
 /* Up to the first star there is one way only; what a path ends with is soon seen too. */
