@@ -32,10 +32,10 @@ objects_of = $(patsubst $(top_srcdir)/%.c,$(tree)/%.o,$(filter-out $(addprefix $
 archives := $(patsubst %,$(tree)/%.a,$(parts))
 
 fuzz: $(patsubst %,$(tree)/fuzz_%,$(FUZZ))
-	sh $(source)/run $(FUZZ_CC) $(tree) $(source) $(FUZZ_SECONDS) $(FUZZ)
+	@sh $(source)/run $(FUZZ_CC) $(tree) $(source) $(FUZZ_SECONDS) $(FUZZ)
 
 coverage: $(tree)/replay
-	sh $(source)/coverage $(tree)/replay $(top_srcdir) $(FUZZ)
+	@sh $(source)/coverage $(tree)/replay $(top_srcdir) $(FUZZ)
 
 $(tree)/%.o: $(top_srcdir)/%.c
 	@mkdir -p $(@D)

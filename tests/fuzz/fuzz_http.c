@@ -42,6 +42,7 @@ static void use (const http_answer_t *answer, const char *method, const char *ur
     check_value (answer->challenge);
     challenge_parse (&challenge, answer->challenge, NULL);
     AUTO_FREE char *location = url_resolve (url, answer->location, NULL);
+    MUST (!location || answer->location [0]);
     MUST (call_failed (&call, answer, body, &err) == -1 && (err.code == ERR_REGISTRY || err.code == ERR_REGISTRY_DENIED));
 }
 

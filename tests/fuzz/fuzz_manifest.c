@@ -1,11 +1,20 @@
 /* fuzz_manifest.c - manifests, indexes and configs: the media type in a first line, "config" for a config.
  *
  * covers: common/manifest.c */
+#include <jansson.h>
 #include <string.h>
 
 #include "common/manifest.h"
 #include "common/reference.h"
 #include "fuzz.h"
+
+/* Two readers of it find the same. */
+static void check_document (const char *text, size_t size)
+{
+    AUTO_JSON json_t *document = json_loadb (text, size, JSON_REJECT_DUPLICATES, NULL);
+    MUST (json_is_object (document));
+    MUST (!json_object_get (document, "manifests") || !json_object_get (document, "layers"));
+}
 
 static void check_descriptor (const descriptor_t *descriptor)
 {
@@ -20,6 +29,7 @@ static void read_image (const char *type, const char *text, size_t size)
         MUST (err.code == ERR_VERIFY);
         return;
     }
+    check_document (text, size);
     MUST (image.layer_count <= MANIFEST_LAYERS_MAX);
     check_descriptor (&image.config);
     for (size_t i = 0; i < image.layer_count; i++)
@@ -57,6 +67,7 @@ static void read_index (const char *type, const char *text, size_t size)
         MUST (err.code == ERR_VERIFY);
         return;
     }
+    check_document (text, size);
     MUST (index.child_count <= INDEX_CHILDREN_MAX && strcmp (index.media_type, type) == 0);
     for (size_t i = 0; i < index.child_count; i++)
         check_descriptor (&index.children [i]);
@@ -72,6 +83,7 @@ static void read_config (const char *text, size_t size)
         MUST (err.code == ERR_VERIFY);
         return;
     }
+    check_document (text, size);
     MUST (diff_ids <= size / 71 && platform.os [0] && platform.architecture [0]);
     MUST (platform_from_parts (&again, platform.os, platform.architecture, platform.variant, &err) == 0);
     MUST (platform_equal (&platform, &again));

@@ -87,11 +87,24 @@ static void check (const msg_t *message)
     MUST (again_size == size && memcmp (again_body, body, size) == 0);
 }
 
+/* Two readers of the header find the same. */
+static void check_header (const uint8_t *data, size_t size)
+{
+    size_t length;
+    fuzz_input_t input = { data, size };
+    AUTO_FREE char *verb = fuzz_line (&input, NULL);
+    AUTO_FREE char *header = fuzz_line (&input, &length);
+    AUTO_JSON json_t *same = json_loadb (header, length, JSON_REJECT_DUPLICATES, NULL);
+    MUST (json_is_object (same) && *verb);
+}
+
 FUZZ_TARGET (messages)
 {
     open_sockets ();
     send_input (data, size);
     AUTO (msg) msg_t *message = receive ();
-    if (message)
-        check (message);
+    if (!message)
+        return;
+    check_header (data, size);
+    check (message);
 }

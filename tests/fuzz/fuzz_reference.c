@@ -26,6 +26,7 @@ FUZZ_TARGET (reference)
         return;
     }
     MUST (found.host [0] && found.path [0] && !strstr (found.path, "..") && !strstr (found.path, "//"));
+    MUST (strcmp (found.host, "docker.io") != 0 || strchr (found.path, '/'));
     MUST (!found.digest [0] || reference_is_digest (found.digest));
     reference_format (&found, whole);
     MUST (!strpbrk (whole, " \t\r\n\"'\\?#%"));             /* it goes into paths of URLs, and into files for the builder */

@@ -1,7 +1,7 @@
 /* fuzz_segments.c - a depot of five objects whose rows a disk has damaged. Each 11 bytes change one number: the row, the column, a
  * sign or a shift, and eight bytes of value; a row above 4 is a note of bytes that were given back.
  *
- * covers: common/depot.c common/depot_sql.c common/depot_tables.c common/depot_bodies.c common/depot_space.c common/depot_damage.c common/depot_drop.c common/depot_collect.c */
+ * covers: common/depot.c common/depot_bodies.c common/depot_space.c common/depot_damage.c common/depot_drop.c common/depot_collect.c */
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>

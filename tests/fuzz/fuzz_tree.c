@@ -18,6 +18,14 @@ static void check_entry (const tree_entry_t *entry, bool is_root)
     MUST (entry->kind == TREE_LINK || entry->content.size_bytes <= INT64_MAX);
 }
 
+/* Strictly ascending: no name stands twice. */
+static bool is_behind (const tree_entry_t *entry, const tree_entry_t *last)
+{
+    size_t least = entry->name_size < last->name_size ? entry->name_size : last->name_size;
+    int order = memcmp (last->name, entry->name, least);
+    return order < 0 || (order == 0 && last->name_size < entry->name_size);
+}
+
 /* There is one encoding: what is read is written as it was. */
 FUZZ_TARGET (tree)
 {
@@ -26,7 +34,7 @@ FUZZ_TARGET (tree)
     int rc;
     err_t err = { 0 };
     tree_reader_t reader;
-    tree_entry_t entry;
+    tree_entry_t entry, last = { .name = "" };
     AUTO_BUFFER buffer_t again = { 0 };
     bool is_root = data [0] == 'r';
     data++;
@@ -34,6 +42,8 @@ FUZZ_TARGET (tree)
     tree_reader_init (&reader, data, size, is_root);
     while ((rc = tree_read_entry (&reader, &entry, &err)) == 1) {
         check_entry (&entry, is_root);
+        MUST (is_behind (&entry, &last));
+        last = entry;
         tree_write_entry (&again, &entry);
         MUST (again.size == reader.at && memcmp (again.data, data, again.size) == 0);
     }

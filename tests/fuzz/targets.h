@@ -1,5 +1,6 @@
 /* targets.h - the names of all targets. */
 TARGET (messages)
+TARGET (error)
 TARGET (spec)
 TARGET (join)
 TARGET (keyfile)
