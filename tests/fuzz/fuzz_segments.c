@@ -133,10 +133,12 @@ static void put_objects (depot_t *depot)
 
 static void give_back (depot_t *depot)
 {
-    uint64_t bytes = 0;
+    depot_gone_t gone = { 0 };
     depot_lost_t lost;
-    if (depot_collect_begin (depot, digests, 1, depot_mark (depot), NULL) == 0)
-        for (int i = 0; i < 100 && depot_collect_step (depot, &bytes, NULL) > 0; i++)
+    depot_root_t root = { .digest = digests [0], .used_ms = INT64_MAX };
+    depot_wish_t wish = { .before = depot_mark (depot) };
+    if (depot_collect_begin (depot, &root, 1, &wish, NULL) == 0)
+        for (int i = 0; i < 100 && depot_collect_step (depot, &gone, NULL) > 0; i++)
             ;
     depot_trim (depot, 100, NULL);
     while (depot_next_lost (depot, &lost))
