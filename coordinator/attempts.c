@@ -45,11 +45,12 @@ static int count_up (engine_t *self, const job_t *job, int64_t number, err_t *er
 static void send_assign (engine_t *self, const job_t *job, int64_t number, const board_t *board, bool is_emulated, const char *repository,
                          json_t *spec)
 {
+    json_object_del (spec, "timeout_ms");           /* stands beside it, also where nobody asked for one */
     engine_send (self, board->peer, "assign",
                  json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I}", "job", (json_int_t) job->id,
                             "attempt", (json_int_t) number, "build", (json_int_t) job->build, "platform", job->platform,
                             "emulated", is_emulated, "repository", repository, "spec", spec,
-                            "timeout_ms", (json_int_t) self->settings.job_timeout_ms));
+                            "timeout_ms", (json_int_t) job->limit_ms));
 }
 
 /* The others go on. Where the read error has ended the transaction, nothing may be written. */
@@ -77,7 +78,7 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
         return -1;
     wait_drop (self, WAIT_MATCH, job->id);
     wait_drop (self, WAIT_HOME, job->id);
-    lease_add (self, job->build, job->id, number, board->id);
+    lease_add (self, job->build, job->id, number, board->id, job->limit_ms);
     attempt_open_log (self, lease_find (self, job->id));
     send_assign (self, job, number, board, is_emulated, repository, take (&spec));
     return 1;

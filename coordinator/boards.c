@@ -142,11 +142,11 @@ static void set_labels (board_t *board, const char *own, const char *given)
     board->labels = all;
 }
 
-#define COLUMNS "id, principal, name, instance, platforms, slots, own_labels, labels, mode, faults, quarantined_until_ms"
+#define COLUMNS "id, principal, name, instance, platforms, slots, own_labels, labels, mode, faults, quarantined_until_ms, limits"
 
 static int read_row (board_t *board, const query_t *query, err_t *err)
 {
-    AUTO_JSON json_t *platforms = json_loads (query_get_text (query, 4), 0, NULL);
+    AUTO_JSON json_t *platforms = json_loads (query_get_text (query, 4), 0, NULL), *limits = json_loads (query_get_text (query, 11), 0, NULL);
     board->principal = query_get_int (query, 1);
     snprintf (board->name, sizeof board->name, "%s", query_get_text (query, 2));
     snprintf (board->instance, sizeof board->instance, "%s", query_get_text (query, 3));
@@ -155,6 +155,8 @@ static int read_row (board_t *board, const query_t *query, err_t *err)
     board->mode = board_mode_of (query_get_text (query, 8));
     board->faults = (int) query_get_int (query, 9);
     board->quarantined_until_ms = query_get_int (query, 10);
+    board->memory_bytes = json_integer_value (json_object_get (limits, "memory_bytes"));
+    board->cpu_percent = json_integer_value (json_object_get (limits, "cpu_percent"));
     return read_platforms (board, platforms, err);
 }
 
@@ -242,21 +244,23 @@ static void bind_description (query_t *query, const event_t *event, const json_t
 /* id 0: a new one. */
 static int write_row (engine_t *self, int64_t id, const event_t *event, const json_t *worker, err_t *err)
 {
-    const json_t *labels = json_object_get (worker, "labels");
+    const json_t *labels = json_object_get (worker, "labels"), *given = json_object_get (worker, "limits");
     AUTO_FREE char *platforms = json_dumps (json_object_get (worker, "platforms"), JSON_COMPACT);
     AUTO_FREE char *own_labels = labels ? json_dumps (labels, JSON_COMPACT) : mem_strdup ("{}");
+    AUTO_FREE char *limits = given ? json_dumps (given, JSON_COMPACT) : mem_strdup ("{}");
     query_t query = id
         ? db_query (self->db, "UPDATE workers SET principal = :principal, name = :name, instance = :instance, "
                     "platforms = :platforms, slots = :slots, cpus = :cpus, memory_bytes = :memory, builder = :builder, "
-                    "isolation = :isolation, isolation_reason = :reason, version = :version, own_labels = :labels, "
+                    "isolation = :isolation, isolation_reason = :reason, version = :version, own_labels = :labels, limits = :limits, "
                     "mode = CASE mode WHEN 'forgotten' THEN 'active' ELSE mode END, seen_ms = :now WHERE id = :id")
         : db_query (self->db, "INSERT INTO workers (principal, name, instance, platforms, slots, cpus, memory_bytes, builder, "
-                    "isolation, isolation_reason, version, own_labels, seen_ms) VALUES (:principal, :name, :instance, "
-                    ":platforms, :slots, :cpus, :memory, :builder, :isolation, :reason, :version, :labels, :now)");
+                    "isolation, isolation_reason, version, own_labels, limits, seen_ms) VALUES (:principal, :name, :instance, "
+                    ":platforms, :slots, :cpus, :memory, :builder, :isolation, :reason, :version, :labels, :limits, :now)");
     bind_description (&query, event, worker);
     query_int (&query, ":principal", event->principal);
     query_text (&query, ":platforms", platforms);
     query_text (&query, ":labels", own_labels);
+    query_text (&query, ":limits", limits);
     query_int (&query, ":now", self->wall_ms);
     if (id)
         query_int (&query, ":id", id);

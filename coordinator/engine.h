@@ -29,7 +29,8 @@ typedef struct {
     int64_t gone_grace_ms;          /* 3,000: how long a worker whose connection was lost may take to come back */
     int64_t ended_grace_ms;         /* 200: the same, when it was closed by the worker's end */
     int64_t retry_ms;               /* 2,000: before the second attempt; doubles */
-    int64_t job_timeout_ms;         /* 3,600,000: given to the worker with a job */
+    int64_t job_timeout_ms;         /* 3,600,000: how long an attempt of a job may take that asked for no other time */
+    int64_t job_timeout_max_ms;     /* 86,400,000: the most that one may ask for */
     int64_t quarantine_ms;          /* 300,000: how long a worker that fails gets no jobs; doubles; 0: it gets them */
     int64_t affinity_ms;            /* 3,000: how long a job waits for the worker that built the same before, when another is free */
     int64_t ageing_ms;              /* 1,800,000: how long a job waits in its class before it rises into the next */

@@ -20,6 +20,7 @@ typedef struct {
     char platform [PLATFORM_MAX];
     bool may_emulate;
     json_t *requires;           /* requirements of its labels; owned */
+    int64_t memory_bytes, cpu_percent;      /* that a job is to have; 0: none in particular */
     int64_t unserved_since_ms;  /* wall clock: no worker takes such jobs; 0: one does, or nobody has looked yet */
 } lane_t;
 
@@ -38,6 +39,7 @@ typedef struct {
     char name [64];
     char instance [33];
     int slots;
+    int64_t memory_bytes, cpu_percent;      /* the most that it gives one job; 0: it enforces no limits */
     size_t platform_count;
     struct { char name [PLATFORM_MAX]; bool is_emulated; } platforms [BOARD_PLATFORMS_MAX];
     uint64_t peer;              /* 0: not connected */
@@ -61,6 +63,7 @@ typedef struct {
 typedef struct {
     int64_t build, job, attempt, worker;
     int64_t assigned_at, lease_until;       /* boot clock */
+    int64_t limit_ms;           /* how long it may take */
 } lease_t;
 
 /* An attempt that its worker was told to stop. It takes a slot until the worker says that it has, or does not name it any more. */
@@ -192,7 +195,7 @@ const char *event_text (const event_t *self, const char *field);
 /* Does [{job, attempt}] name it? NULL names nothing. */
 bool attempts_name (const json_t *attempts, int64_t job, int64_t attempt);
 lease_t *lease_find (engine_t *self, int64_t job);
-void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker);
+void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker, int64_t limit_ms);
 void lease_drop (engine_t *self, int64_t job);
 void halt_add (engine_t *self, int64_t worker, int64_t job, int64_t attempt);        /* once */
 void halt_drop (engine_t *self, int64_t worker, int64_t job, int64_t attempt);

@@ -15,9 +15,9 @@ enum { ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: somethi
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal, lane, queued_ms"
+#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal, lane, queued_ms, limit_ms"
 
-static void read_row (const query_t *query, job_t *out)
+static void read_row (const engine_t *self, const query_t *query, job_t *out)
 {
     out->id = query_get_int (query, 0);
     out->build = query_get_int (query, 1);
@@ -31,6 +31,7 @@ static void read_row (const query_t *query, job_t *out)
     out->principal = query_get_int (query, 9);
     out->lane = query_get_int (query, 10);
     out->queued_ms = query_get_int (query, 11);
+    out->limit_ms = query_get_int (query, 12) ? query_get_int (query, 12) : self->settings.job_timeout_ms;
 }
 
 int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
@@ -39,7 +40,7 @@ int job_load (engine_t *self, int64_t id, job_t *out, err_t *err)
     query_int (&query, ":id", id);
     bool is_found = query_step (&query);
     if (is_found)
-        read_row (&query, out);
+        read_row (self, &query, out);
     if (query_end (&query, err) < 0)
         return -1;
     return is_found ? 0 : err_set (err, ERR_NOT_FOUND, "there is no job %lld", (long long) id);
@@ -52,7 +53,7 @@ int jobs_load_live (engine_t *self, int64_t build, job_t *out, int max, err_t *e
                               "AND state <> 'done' AND state <> 'failed' AND state <> 'cancelled' ORDER BY position");
     query_int (&query, ":build", build);
     while (count < max && query_step (&query))
-        read_row (&query, &out [count++]);
+        read_row (self, &query, &out [count++]);
     return query_end (&query, err) < 0 ? -1 : count;
 }
 
@@ -61,10 +62,13 @@ int jobs_load_live (engine_t *self, int64_t build, job_t *out, int max, err_t *e
 int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err)
 {
     int64_t lane;
-    if (lane_of (self, plan->platform, plan->may_emulate, plan->requires, &lane, err) < 0)
+    lane_t wish = { .may_emulate = plan->may_emulate, .requires = (json_t *) plan->requires, .memory_bytes = plan->memory_bytes,
+                    .cpu_percent = plan->cpu_percent };
+    snprintf (wish.platform, sizeof wish.platform, "%s", plan->platform);
+    if (lane_of (self, &wish, &lane, err) < 0)
         return -1;
-    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required) "
-                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required)");
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required, limit_ms) "
+                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required, :limit)");
     query_int (&query, ":build", build);
     query_int (&query, ":position", plan->position);
     query_text (&query, ":platform", plan->platform);
@@ -76,6 +80,7 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     query_int (&query, ":ageing", self->settings.ageing_ms);
     query_int (&query, ":timeout", plan->timeout_ms);
     query_int (&query, ":required", plan->is_required);
+    query_int (&query, ":limit", plan->limit_ms);
     return query_run (&query, err) < 0 ? -1 : queue_enter (self, db_last_id (self->db), err);
 }
 

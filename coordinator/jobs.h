@@ -12,6 +12,7 @@ typedef struct {
     int64_t lane;                   /* lanes.h */
     int64_t queued_ms;              /* wall clock: when it came into the queue last */
     int64_t from_build;             /* it stands on that build's image; 0 on its own */
+    int64_t limit_ms;               /* how long an attempt may take */
     int position, failures;
     bool may_emulate;
     job_state state;
@@ -36,7 +37,9 @@ typedef struct {
     int class;                      /* queue.h */
     int64_t principal;
     int64_t timeout_ms;             /* how long it waits when no worker takes such jobs */
+    int64_t limit_ms;               /* how long an attempt may take; 0: as the settings say */
     const json_t *requires;         /* of a worker's labels, sorted; NULL for none */
+    int64_t memory_bytes, cpu_percent;      /* that it is to have; 0: none in particular */
 } job_plan_t;
 int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *err);
 

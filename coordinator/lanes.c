@@ -1,6 +1,7 @@
 /* lanes.c - see lanes.h. */
 #include "coordinator/lanes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,43 +27,54 @@ runs_t lane_runs_on (const lane_t *self, const board_t *board)
     json_array_foreach (self->requires, i, requirement)
         if (!requirement_holds (json_string_value (requirement), board->labels))
             return RUNS_NOT;
+    if (self->memory_bytes > board->memory_bytes || self->cpu_percent > board->cpu_percent)
+        return RUNS_NOT;
     return board->platforms [index].is_emulated ? RUNS_EMULATED : RUNS_NATIVE;
 }
 
-/* Takes requires. */
-static void add (engine_t *self, int64_t id, const char *platform, bool may_emulate, json_t *requires)
+/* Takes lane.requires. */
+static void add (engine_t *self, lane_t lane)
 {
     self->lanes = mem_resize (self->lanes, (self->lane_count + 1) * sizeof *self->lanes);
-    lane_t *lane = &self->lanes [self->lane_count++];
-    *lane = (lane_t) { .id = id, .may_emulate = may_emulate, .requires = requires };
-    snprintf (lane->platform, sizeof lane->platform, "%s", platform);
+    self->lanes [self->lane_count++] = lane;
     self->must_look = true;
 }
 
-static int insert (engine_t *self, const char *platform, bool may_emulate, const json_t *requires, err_t *err)
+static int insert (engine_t *self, const lane_t *lane, err_t *err)
 {
-    AUTO_FREE char *text = json_dumps (requires, JSON_COMPACT);
-    query_t query = db_query (self->db, "INSERT INTO lanes (platform, may_emulate, requires) VALUES (:platform, :emulate, :requires)");
-    query_text (&query, ":platform", platform);
-    query_int (&query, ":emulate", may_emulate);
+    AUTO_FREE char *text = json_dumps (lane->requires, JSON_COMPACT);
+    query_t query = db_query (self->db, "INSERT INTO lanes (platform, may_emulate, requires, memory_bytes, cpu_percent) "
+                              "VALUES (:platform, :emulate, :requires, :memory, :cpu)");
+    query_text (&query, ":platform", lane->platform);
+    query_int (&query, ":emulate", lane->may_emulate);
     query_text (&query, ":requires", text);
+    query_int (&query, ":memory", lane->memory_bytes);
+    query_int (&query, ":cpu", lane->cpu_percent);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-int lane_of (engine_t *self, const char *platform, bool may_emulate, const json_t *requires, int64_t *lane, err_t *err)
+static bool asks_the_same (const lane_t *a, const lane_t *b)
 {
-    AUTO_JSON json_t *wanted = requires ? json_deep_copy (requires) : json_array ();
-    for (size_t i = 0; i < self->lane_count; i++) {
-        const lane_t *known = &self->lanes [i];
-        if (known->may_emulate == may_emulate && strcmp (known->platform, platform) == 0 && json_equal (known->requires, wanted)) {
-            *lane = known->id;
+    return a->may_emulate == b->may_emulate && a->memory_bytes == b->memory_bytes && a->cpu_percent == b->cpu_percent
+           && strcmp (a->platform, b->platform) == 0 && json_equal (a->requires, b->requires);
+}
+
+int lane_of (engine_t *self, const lane_t *wish, int64_t *lane, err_t *err)
+{
+    AUTO_JSON json_t *requires = wish->requires ? json_deep_copy (wish->requires) : json_array ();
+    lane_t wanted = *wish;
+    wanted.requires = requires;
+    wanted.unserved_since_ms = 0;
+    for (size_t i = 0; i < self->lane_count; i++)
+        if (asks_the_same (&self->lanes [i], &wanted)) {
+            *lane = self->lanes [i].id;
             return 0;
         }
-    }
-    if (insert (self, platform, may_emulate, wanted, err) < 0)
+    if (insert (self, &wanted, err) < 0)
         return -1;
-    *lane = db_last_id (self->db);
-    add (self, *lane, platform, may_emulate, json_incref (wanted));
+    *lane = wanted.id = db_last_id (self->db);
+    take (&requires);
+    add (self, wanted);
     return 0;
 }
 
@@ -89,11 +101,14 @@ int lanes_load (engine_t *self, err_t *err)
     AUTO_FREE lane_t *old = take (&self->lanes);
     size_t count = self->lane_count;
     self->lane_count = 0;
-    query_t query = db_query (self->db, "SELECT id, platform, may_emulate, requires FROM lanes ORDER BY id");
+    query_t query = db_query (self->db, "SELECT id, platform, may_emulate, requires, memory_bytes, cpu_percent FROM lanes ORDER BY id");
     while (query_step (&query)) {
         json_t *requires = json_loads (query_get_text (&query, 3), 0, NULL);
-        add (self, query_get_int (&query, 0), query_get_text (&query, 1), query_get_int (&query, 2) != 0,
-             requires ? requires : json_array ());
+        lane_t lane = { .id = query_get_int (&query, 0), .may_emulate = query_get_int (&query, 2) != 0,
+                        .requires = requires ? requires : json_array (), .memory_bytes = query_get_int (&query, 4),
+                        .cpu_percent = query_get_int (&query, 5) };
+        snprintf (lane.platform, sizeof lane.platform, "%s", query_get_text (&query, 1));
+        add (self, lane);
     }
     keep_lanes (self, old, count);
     return query_end (&query, err);

@@ -18,12 +18,12 @@ lease_t *lease_find (engine_t *self, int64_t job)
     return NULL;
 }
 
-void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker)
+void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker, int64_t limit_ms)
 {
     self->leases = mem_resize (self->leases, (self->lease_count + 1) * sizeof *self->leases);
     self->leases [self->lease_count++] = (lease_t) {
         .build = build, .job = job, .attempt = attempt, .worker = worker,
-        .assigned_at = self->boot_ms, .lease_until = self->boot_ms + self->settings.lease_ms,
+        .assigned_at = self->boot_ms, .lease_until = self->boot_ms + self->settings.lease_ms, .limit_ms = limit_ms,
     };
     board_t *board = board_find (self, worker);
     if (board)
@@ -186,13 +186,15 @@ static int load_leases (engine_t *self, err_t *err)
     lease_t *old = take (&self->leases);
     size_t count = self->lease_count;
     self->lease_count = 0;
-    query_t query = db_query (self->db, "SELECT jobs.build, attempts.job, attempts.number, attempts.worker FROM attempts "
+    query_t query = db_query (self->db, "SELECT jobs.build, attempts.job, attempts.number, attempts.worker, "
+                              "iif (jobs.limit_ms, jobs.limit_ms, :limit) FROM attempts "
                               "JOIN jobs ON jobs.id = attempts.job AND jobs.attempt = attempts.number WHERE attempts.ended_ms IS NULL "
                               "AND jobs.state IN ('assigned', 'fetching', 'building', 'pushing')");
+    query_int (&query, ":limit", self->settings.job_timeout_ms);
     while (query_step (&query)) {
         halt_drop (self, query_get_int (&query, 3), query_get_int (&query, 1), query_get_int (&query, 2));  /* its end was undone */
         lease_add (self, query_get_int (&query, 0), query_get_int (&query, 1), query_get_int (&query, 2),
-                   query_get_int (&query, 3));
+                   query_get_int (&query, 3), query_get_int (&query, 4));
     }
     int rc = query_end (&query, err);
     if (rc == 0)

@@ -45,6 +45,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
         .attempts_max = (int) settings_number (settings, "retry/attempts"),
         .job_timeout_ms = settings_number (settings, "job/timeout-ms"),
+        .job_timeout_max_ms = settings_number (settings, "job/timeout-max-ms"),
         .queue_max = (int) settings_number (settings, "queue/limit"),
     };
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/quantity.h"
 #include "coordinator/builds.h"
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
@@ -67,11 +68,18 @@ static int64_t timeout_of (const json_t *asked)
     return timeout && !wants_at_once (asked) ? json_integer_value (timeout) : QUEUE_TIMEOUT_MS;
 }
 
+static int64_t number_of (const json_t *asked, const char *field)
+{
+    return json_integer_value (json_object_get (asked, field));
+}
+
 static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
 {
     size_t i;
     json_t *item;
     job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = json_object_get (spec, "require"),
+                        .memory_bytes = number_of (spec, "memory_bytes"), .cpu_percent = number_of (spec, "cpu_percent"),
+                        .limit_ms = number_of (spec, "timeout_ms"),
                         .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec) };
     json_array_foreach (json_object_get (spec, "platforms"), i, item) {
         plan.position = (int) i;
@@ -94,7 +102,8 @@ static char *why_waiting (const engine_t *self, const json_t *asked)
     json_array_foreach (json_object_get (asked, "platforms"), i, item) {
         AUTO_JSON json_t *none = json_array ();
         json_t *requires = json_object_get (asked, "require");
-        lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires ? requires : none };
+        lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires ? requires : none,
+                        .memory_bytes = number_of (asked, "memory_bytes"), .cpu_percent = number_of (asked, "cpu_percent") };
         snprintf (lane.platform, sizeof lane.platform, "%s", json_string_value (item));
         if (!waiting_is_served (self, &lane))
             return waiting_explain (self, &lane);
@@ -117,11 +126,20 @@ static int check_queue (const engine_t *self, err_t *err)
                     self->live_builds);
 }
 
+static int check_limit (const engine_t *self, const json_t *asked, err_t *err)
+{
+    char wanted [QUANTITY_SIZE], most [QUANTITY_SIZE];
+    if (number_of (asked, "timeout_ms") <= self->settings.job_timeout_max_ms)
+        return 0;
+    return err_set (err, ERR_USAGE, "a job of this farm may take %s, and not %s (--timeout): ask for less, or have job/timeout-max-ms of the coordinator raised",
+                    quantity_duration (self->settings.job_timeout_max_ms, most), quantity_duration (number_of (asked, "timeout_ms"), wanted));
+}
+
 /* The header has what the checks look at in a spec. */
 int submit_on_check (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_JSON json_t *asked = json_deep_copy (event->header);
-    if (check_queue (self, err) < 0 || spec_normalise_wishes (asked, err) < 0 || check_workers (self, asked, err) < 0)
+    if (check_queue (self, err) < 0 || spec_normalise_wishes (asked, err) < 0 || check_limit (self, asked, err) < 0 || check_workers (self, asked, err) < 0)
         return -1;
     AUTO_FREE char *why = why_waiting (self, asked);
     engine_answer (self, event, "fine", why ? json_pack ("{s:s}", "waiting", why) : NULL);
@@ -194,7 +212,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
     AUTO_JSON json_t *spec = normalised;
-    if (check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
+    if (check_limit (self, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;

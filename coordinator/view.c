@@ -107,16 +107,25 @@ static json_t *spec_of (const query_t *query)
     return spec ? spec : json_pack ("{s:[], s:[], s:s}", "tags", "platforms", "context", "");
 }
 
-static json_t *build_of (const query_t *query, size_t max)
+/* What a job of it may take of its worker; null: what that one gives. */
+static json_t *limits_of (const engine_t *self, const json_t *spec)
+{
+    const json_t *limit = json_object_get (spec, "timeout_ms");
+    int64_t limit_ms = limit ? json_integer_value (limit) : self->settings.job_timeout_ms;
+    return json_pack ("{s:O?, s:O?, s:I}", "memory_bytes", json_object_get (spec, "memory_bytes"), "cpu_percent",
+                      json_object_get (spec, "cpu_percent"), "timeout_ms", (json_int_t) limit_ms);
+}
+
+static json_t *build_of (const engine_t *self, const query_t *query, size_t max)
 {
     AUTO_JSON json_t *spec = spec_of (query);
-    return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                       "id", (json_int_t) query_get_int (query, 0), "state", cell_text (query, 1, 32),
                       "user", cell_text (query, 2, 64), "tags", json_object_get (spec, "tags"),
                       "platforms", json_object_get (spec, "platforms"), "context", json_object_get (spec, "context"),
                       "created_ms", cell_int (query, 4), "ended_ms", cell_int (query, 5),
                       "digest", cell_text (query, 6, 80), "code", cell_text (query, 7, 32),
-                      "reason", cell_text (query, 8, max), "note", cell_text (query, 9, max));
+                      "reason", cell_text (query, 8, max), "note", cell_text (query, 9, max), "limits", limits_of (self, spec));
 }
 
 static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, err_t *err)
@@ -125,7 +134,7 @@ static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, e
     query_t query = db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.id = :id");
     query_int (&query, ":id", build);
     if (query_step (&query))
-        view = build_of (&query, extent.text);
+        view = build_of (self, &query, extent.text);
     if (query_end (&query, err) < 0)
         return NULL;
     if (!view) {
@@ -178,7 +187,7 @@ static int read_page (engine_t *self, const event_t *event, json_t *page, err_t 
     query_int (&query, ":before", before ? before : INT64_MAX);
     query_int (&query, ":limit", limit ? limit : PAGE_MAX);
     while (query_step (&query))
-        json_array_append_new (page, build_of (&query, 256));
+        json_array_append_new (page, build_of (self, &query, 256));
     return query_end (&query, err);
 }
 

@@ -5,10 +5,20 @@
 #include "coordinator/boards.h"
 #include "coordinator/cells.h"
 
+/* The most that it gives one job; null: it enforces none. */
+static json_t *limits_of (const query_t *query)
+{
+    json_t *limits = json_loads (query_get_text (query, 12), 0, NULL);
+    if (json_object_size (limits) > 0)
+        return limits;
+    json_decref (limits);
+    return json_null ();
+}
+
 static json_t *worker_of (engine_t *self, const query_t *query)
 {
     const board_t *board = board_find (self, query_get_int (query, 0));
-    return json_pack ("{s:o, s:s, s:b, s:O?, s:O?, s:s?, s:o, s:i, s:o, s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:I}",
+    return json_pack ("{s:o, s:s, s:b, s:O?, s:O?, s:s?, s:o, s:i, s:o, s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o}",
                       "name", cell_text (query, 1, 64), "state", board ? board_state (self, board) : "lost",
                       "connected", board && board->is_online && board->peer, "labels", board ? board->labels : NULL,
                       "health", board ? board->health : NULL, "unfit", board && *board->unfit ? board->unfit : NULL,
@@ -18,10 +28,11 @@ static json_t *worker_of (engine_t *self, const query_t *query)
                       "busy", board ? board->busy : 0, "cpus", (json_int_t) query_get_int (query, 4),
                       "memory_bytes", (json_int_t) query_get_int (query, 5), "builder", cell_text (query, 6, 128),
                       "isolation", cell_text (query, 7, 64), "isolation_reason", cell_text (query, 8, 256),
-                      "version", cell_text (query, 9, 64), "seen_ms", (json_int_t) board_seen_ms (self, board, query_get_int (query, 10)));
+                      "version", cell_text (query, 9, 64), "seen_ms", (json_int_t) board_seen_ms (self, board, query_get_int (query, 10)),
+                      "limits", limits_of (query));
 }
 
-#define WORKER_COLUMNS "id, name, platforms, slots, cpus, memory_bytes, builder, isolation, isolation_reason, version, seen_ms, comment"
+#define WORKER_COLUMNS "id, name, platforms, slots, cpus, memory_bytes, builder, isolation, isolation_reason, version, seen_ms, comment, limits"
 
 /* What it works on. */
 static int add_tasks (engine_t *self, json_t *worker, int64_t id, err_t *err)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/quantity.h"
 #include "coordinator/boards.h"
 #include "coordinator/jobs.h"
 
@@ -11,14 +12,19 @@ enum { NAMES_MAX = 4, END_BATCH = 100, LOOK_MS = 1000 };
 
 /* -- words ------------------------------------------------------------------------------------------------------ */
 
-/* "linux/arm64 with ssd=yes, !slow" */
+/* "linux/arm64 with ssd=yes, !slow, 2G of memory, 4 cpus" */
 static void add_wish (buffer_t *text, const lane_t *lane)
 {
-    size_t i;
+    size_t i, count = json_array_size (lane->requires);
+    char quantity [QUANTITY_SIZE];
     json_t *requirement;
     buffer_printf (text, "%s", lane->platform);
     json_array_foreach (lane->requires, i, requirement)
         buffer_printf (text, "%s%s", i ? ", " : " with ", json_string_value (requirement));
+    if (lane->memory_bytes)
+        buffer_printf (text, "%s%s of memory", count++ ? ", " : " with ", quantity_bytes (lane->memory_bytes, quantity));
+    if (lane->cpu_percent)
+        buffer_printf (text, "%s%s cpus", count++ ? ", " : " with ", quantity_cpus (lane->cpu_percent, quantity));
 }
 
 static void add_word (buffer_t *text, const char *word)
@@ -41,10 +47,41 @@ static bool could_emulate (const board_t *board, const lane_t *lane)
     return lane_runs_on (&allowed, board) == RUNS_EMULATED;
 }
 
+/* Would there be workers for such jobs, if they asked for less memory and fewer cpus? The most that one of them gives. */
+static bool find_most (const engine_t *self, const lane_t *lane, lane_t *most)
+{
+    bool is_found = false;
+    *most = *lane;
+    most->memory_bytes = most->cpu_percent = 0;
+    lane_t modest = *most;
+    for (size_t i = 0; i < self->board_count; i++) {
+        const board_t *board = &self->boards [i];
+        if (board->mode == MODE_FORGOTTEN || lane_runs_on (&modest, board) == RUNS_NOT)
+            continue;
+        is_found = true;
+        if (board->memory_bytes > most->memory_bytes)
+            most->memory_bytes = board->memory_bytes;
+        if (board->cpu_percent > most->cpu_percent)
+            most->cpu_percent = board->cpu_percent;
+    }
+    return is_found && (lane->memory_bytes || lane->cpu_percent);
+}
+
+static void explain_most (const lane_t *most, buffer_t *text)
+{
+    char memory [QUANTITY_SIZE], cpus [QUANTITY_SIZE];
+    if (most->memory_bytes == 0)
+        buffer_printf (text, ": its workers are of a version that enforces no limits; upgrade them");
+    else
+        buffer_printf (text, ": the most that its workers give one job is %s of memory and %s cpus (limit/memory and limit/cpus of the worker)",
+                       quantity_bytes (most->memory_bytes, memory), quantity_cpus (most->cpu_percent, cpus));
+}
+
 /* No worker is registered that could be given these jobs: which there are, and what would help. */
 static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *text)
 {
     AUTO_BUFFER buffer_t native = { 0 }, emulators = { 0 };
+    lane_t most;
     int runs = 0;
     for (size_t i = 0; i < self->board_count; i++) {
         const board_t *board = &self->boards [i];
@@ -60,6 +97,8 @@ static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *te
     add_wish (text, lane);
     if (self->board_count == 0)
         buffer_printf (text, ": none has joined this farm yet (farm-worker join)");
+    else if (find_most (self, lane, &most))
+        explain_most (&most, text);
     else if (runs > 0)
         buffer_printf (text, ": those for %s have other labels (farmctl worker inspect)", lane->platform);
     else if (emulators.size)

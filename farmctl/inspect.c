@@ -1,6 +1,7 @@
 /* inspect.c - farmctl inspect ID: one build with its jobs and their attempts; or how it came to where it is. */
 #include <czmq.h>
 
+#include "common/quantity.h"
 #include "farmctl/client.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
@@ -103,6 +104,20 @@ static void print_job (int64_t build, const json_t *job, int64_t created_ms)
     print_attempts (json_object_get (job, "attempts"), created_ms);
 }
 
+/* "2G of memory, 1.5 cpus, 1h" */
+static void print_limits (const json_t *limits)
+{
+    char quantity [QUANTITY_SIZE];
+    AUTO_BUFFER buffer_t text = { 0 };
+    if (track_int (limits, "memory_bytes"))
+        buffer_printf (&text, "%s of memory, ", quantity_bytes (track_int (limits, "memory_bytes"), quantity));
+    if (track_int (limits, "cpu_percent"))
+        buffer_printf (&text, "%s cpus, ", quantity_cpus (track_int (limits, "cpu_percent"), quantity));
+    if (track_int (limits, "timeout_ms"))
+        buffer_printf (&text, "%s for each job", quantity_duration (track_int (limits, "timeout_ms"), quantity));
+    line ("limits", text.size ? (char *) text.data : "");
+}
+
 static void print_build (const json_t *build)
 {
     size_t i;
@@ -119,6 +134,7 @@ static void print_build (const json_t *build)
     line ("created", output_ago (created_ms));
     line ("took", ended_ms ? output_duration (ended_ms - created_ms) : "");
     line ("context", track_text (build, "context"));
+    print_limits (json_object_get (build, "limits"));
     json_array_foreach (json_object_get (build, "jobs"), i, job)
         print_job (id, job, created_ms);
 }

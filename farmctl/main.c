@@ -35,11 +35,14 @@ static const verb_t verbs [] = {
       "  --supersede          cancel my older builds that wait for the same tags\n"
       "  --queue-timeout SEC  how long to wait where no worker takes such jobs, 600; 0: refuse at once\n"
       "  --priority CLASS     low, normal (default) or high: high goes first\n"
+      "  --memory SIZE        what each job may have of its worker's memory (512M, 2G), and needs\n"
+      "  --cpus N             and of its cpus (2, 0.5)\n"
+      "  --timeout TIME       how long each job may take (90, 30m, 2h); default: as the farm says, 1h\n"
       "  --whole-context      send also what no instruction of the Dockerfile reads\n"
       "  -q, --quiet          print the index digest only (with --detach the build's number only)\n"
       "  --detach             do not wait for the build\n"
       "  --cancel-on-interrupt    an interrupt cancels the build; otherwise it goes on\n"
-      "  --timeout SECONDS    follow for this long at most; the build goes on\n" },
+      "  --follow-timeout SECONDS follow for this long at most; the build goes on\n" },
     { "ls", verb_ls, "ls [--limit N] [--all]", "list builds, newest first",
       "  --limit N            show N builds; default 20\n"
       "  --all                show all\n" },
@@ -56,7 +59,7 @@ static const verb_t verbs [] = {
     { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
     { "retry", verb_retry, "retry ID", "build once more from the same context and options",
       "  --failed-only            only the platforms that have not been done; the others' images are used again\n"
-      "  -q, --quiet, --detach, --cancel-on-interrupt, --timeout SECONDS: as with submit\n" },
+      "  -q, --quiet, --detach, --cancel-on-interrupt, --follow-timeout SECONDS: as with submit\n" },
     { "worker", verb_worker, "worker ls|inspect|drain|…", "list workers, look at one, or say what becomes of it",
       "  ls                       all: what they run, how busy they are\n"
       "  inspect NAME             one: state, labels, what it works on\n"

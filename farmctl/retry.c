@@ -45,7 +45,7 @@ int verb_retry (int argc, char **argv, err_t *err)
         { "quiet", 'q', OPTION_FLAG, &after.is_quiet },
         { "detach", 0, OPTION_FLAG, &after.is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &after.cancels_on_interrupt },
-        { "timeout", 0, OPTION_NUMBER, &after.timeout_s },
+        { "follow-timeout", 0, OPTION_NUMBER, &after.timeout_s },
         { NULL, 0, OPTION_FLAG, NULL }
     };
     if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "retry ID [--failed-only]", err) < 0

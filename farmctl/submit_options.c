@@ -7,17 +7,20 @@
 #include "common/label.h"
 #include "common/mem.h"
 #include "common/platform.h"
+#include "common/quantity.h"
 #include "common/reference.h"
 #include "farmctl/options.h"
 
 /* As schema/messages.json has them. */
 enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MAP_NAME_MAX = 256, MAP_VALUE_MAX = 32768,
        TARGET_MAX = 256, REQUIREMENTS_MAX = 32, QUEUE_TIMEOUT_MAX_S = 31536000 };
+static const int64_t memory_min = 64LL << 20, memory_max = 1LL << 50, cpu_percent_min = 10, cpu_percent_max = 6553600,
+                     limit_ms_min = 1000, limit_ms_max = 31536000000;
 
 typedef struct {
     option_list_t platforms, required_platforms, tags, build_args, labels, requirements;
     int64_t queue_timeout_s;
-    const char *target, *emulation, *priority;
+    const char *target, *emulation, *priority, *memory, *cpus, *limit;
     bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede;
 } raw_t;
 
@@ -227,6 +230,32 @@ static int read_requirements (json_t *spec, const option_list_t *list, err_t *er
     return json_array_size (all) ? json_object_set (spec, "require", all) : 0;
 }
 
+/* -- limits ------------------------------------------------------------------------------------------------------------- */
+
+/* What is not given is left to the farm. */
+static int read_limit (json_t *spec, const char *field, const char *text, int (*read) (const char *, int64_t *), int64_t min, int64_t max,
+                       const char *form, err_t *err)
+{
+    int64_t number;
+    if (!text)
+        return 0;
+    if (read (text, &number) < 0 || number < min || number > max)
+        return err_set (err, ERR_USAGE, "%s, not \"%s\"", form, text);
+    return json_object_set_new (spec, field, json_integer (number));
+}
+
+static int read_limits (json_t *spec, const raw_t *raw, err_t *err)
+{
+    if (read_limit (spec, "memory_bytes", raw->memory, quantity_read_bytes, memory_min, memory_max,
+                    "--memory is a size, 64M to 1024T", err) < 0)
+        return -1;
+    if (read_limit (spec, "cpu_percent", raw->cpus, quantity_read_cpus, cpu_percent_min, cpu_percent_max,
+                    "--cpus is a number such as 2 or 1.5, from 0.1 on", err) < 0)
+        return -1;
+    return read_limit (spec, "timeout_ms", raw->limit, quantity_read_duration, limit_ms_min, limit_ms_max,
+                       "--timeout is a time such as 90 (seconds), 30m or 2h, at most 365d (how long to follow is --follow-timeout)", err);
+}
+
 /* -- all ----------------------------------------------------------------------------------------------------------------- */
 
 static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
@@ -268,7 +297,7 @@ static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
         return -1;
     if (read_map (spec, "labels", &raw->labels, add_label, err) < 0)
         return -1;
-    if (read_requirements (spec, &raw->requirements, err) < 0)
+    if (read_requirements (spec, &raw->requirements, err) < 0 || read_limits (spec, raw, err) < 0)
         return -1;
     return read_rest (spec, raw, err);
 }
@@ -298,7 +327,8 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "quiet", 'q', OPTION_FLAG, &self->after.is_quiet },
         { "detach", 0, OPTION_FLAG, &self->after.is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &self->after.cancels_on_interrupt },
-        { "timeout", 0, OPTION_NUMBER, &self->after.timeout_s },
+        { "memory", 0, OPTION_TEXT, &raw.memory }, { "cpus", 0, OPTION_TEXT, &raw.cpus }, { "timeout", 0, OPTION_TEXT, &raw.limit },
+        { "follow-timeout", 0, OPTION_NUMBER, &self->after.timeout_s },
         { "load", 0, OPTION_REFUSED, "the image is published under its tags; docker pull fetches it" },
         { "output", 'o', OPTION_REFUSED, "the image is published under its tags, and goes nowhere else" },
         { "progress", 0, OPTION_REFUSED, "it is plain always; --quiet prints the digest only" },

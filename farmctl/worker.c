@@ -1,6 +1,7 @@
 /* worker.c - farmctl worker ls|inspect|drain|pause|resume|label|forget: a table, and one worker for the eye. */
 #include <czmq.h>
 
+#include "common/quantity.h"
 #include "farmctl/client.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
@@ -94,6 +95,18 @@ static void print_health (const json_t *health)
     line ("health", text.size ? (char *) text.data : "");
 }
 
+/* Of one job */
+static void print_limits (const json_t *limits)
+{
+    char memory [QUANTITY_SIZE], cpus [QUANTITY_SIZE];
+    if (!json_is_object (limits))
+        return;
+    AUTO_FREE char *text = mem_printf ("%s of memory, %s cpus, %lld processes for one job", quantity_bytes (track_int (limits, "memory_bytes"), memory),
+                                       quantity_cpus (track_int (limits, "cpu_percent"), cpus), (long long) track_int (limits, "pids"));
+    line ("limits", text);
+    line ("", track_text (limits, "enforced"));
+}
+
 static void print_tasks (const json_t *tasks)
 {
     size_t i;
@@ -122,6 +135,7 @@ int worker_print (const json_t *worker, err_t *err)
     line ("slots busy", busy);
     line ("host", host);
     print_health (json_object_get (worker, "health"));
+    print_limits (json_object_get (worker, "limits"));
     line ("builder", track_text (worker, "builder"));
     line ("isolation", track_text (worker, "isolation"));
     line ("", track_text (worker, "isolation_reason"));

@@ -63,7 +63,7 @@ static void draw_settings (world_t *self)
 {
     self->settings = (engine_settings_t) {
         .heartbeat_ms = 5000, .lease_ms = ONE_OF (20000, 45000, 45000), .gone_grace_ms = ONE_OF (0, 3000, 3000), .ended_grace_ms = ONE_OF (0, 200, 200), .retry_ms = 2000,
-        .job_timeout_ms = ONE_OF (300000, 1200000), .quarantine_ms = ONE_OF (0, 20000, 60000, 300000), .affinity_ms = ONE_OF (0, 3000, 10000),
+        .job_timeout_ms = ONE_OF (300000, 1200000), .job_timeout_max_ms = 3600000, .quarantine_ms = ONE_OF (0, 20000, 60000, 300000), .affinity_ms = ONE_OF (0, 3000, 10000),
         .ageing_ms = ONE_OF (60000, 300000, 1800000), .result_keep_ms = ONE_OF (0, 300000, 86400000), .attempts_max = (int) ONE_OF (2, 3, 3),
         .build_keep_ms = ONE_OF (0, 0, 600000), .builds_max = ONE_OF (0, 0, 0, 20),
         .queue_max = (int) ONE_OF (20, 100000, 100000),

@@ -55,7 +55,7 @@ int farm_setup (void **state)
 {
     farm_t *self = mem_alloc (sizeof *self);
     self->settings = (engine_settings_t) {
-        .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .ended_grace_ms = 200, .retry_ms = 2000, .job_timeout_ms = 3600000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 0, .build_keep_ms = 7776000000,
+        .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .ended_grace_ms = 200, .retry_ms = 2000, .job_timeout_ms = 3600000, .job_timeout_max_ms = 86400000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 0, .build_keep_ms = 7776000000,
         .attempts_max = 3, .queue_max = 100000,
     };
     self->now = 1000000;
@@ -289,6 +289,9 @@ void worker_hello (farm_t *farm, worker_t *self, const task_t *held, size_t coun
     json_t *worker = json_pack ("{s:s, s:o, s:i, s:i, s:I, s:s, s:s}", "name", self->name, "platforms", platforms_json (self->platforms),
                                 "slots", self->slots, "cpus", 4, "memory_bytes", (json_int_t) 1 << 30, "builder", "buildah 1.28.2",
                                 "isolation", "oci");
+    if (self->memory_bytes)
+        json_object_set_new (worker, "limits", json_pack ("{s:I, s:I, s:i, s:s}", "memory_bytes", (json_int_t) self->memory_bytes,
+                                                          "cpu_percent", (json_int_t) self->cpu_percent, "pids", 4096, "enforced", "cgroup v2"));
     farm_say (farm, "hello", self->peer, self->principal,
               json_pack ("{s:s, s:s, s:s, s:o, s:o}", "program", "farm-worker", "version", "0.1", "instance", self->instance, "worker",
                          worker, "attempts", tasks_json (held, count)));

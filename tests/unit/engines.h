@@ -25,6 +25,7 @@ typedef struct {
     char name [32], instance [33];
     const char *platforms;              /* "linux/amd64,linux/arm64*": the star says emulated */
     int slots;
+    int64_t memory_bytes, cpu_percent;  /* the most that it gives one job; 0: it says nothing of limits */
 } worker_t;
 
 typedef struct { int64_t job, attempt; } task_t;        /* job 0: none */

@@ -63,7 +63,7 @@ static void open_parts (farm_t *self, err_t *err)
 {
     AUTO_FREE char *database = file_join (self->folder, "farm.db");
     engine_settings_t times = { .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .ended_grace_ms = 200, .retry_ms = 2000,
-                                .job_timeout_ms = 3600000, .ageing_ms = 1800000, .attempts_max = 3, .queue_max = 1000 };
+                                .job_timeout_ms = 3600000, .job_timeout_max_ms = 86400000, .ageing_ms = 1800000, .attempts_max = 3, .queue_max = 1000 };
     depot_service_settings_t depot = { .state_folder = self->folder, .endpoint = "tcp://127.0.0.1:*", .server = &self->server,
                                        .log_limit_bytes = 1 << 20, .collect_grace_ms = 1 };
     self->settings = settings_new (table);

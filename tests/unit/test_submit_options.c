@@ -87,6 +87,12 @@ static void options_become_the_spec (void **state)
           "\"required_platforms\":[\"linux/arm64\"],\"keep_going\":true,\"supersede\":true}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--no-cache=true", "--no-result-cache", "--pull=false", "." },
           "{" ARM "," APP ",\"no_cache\":true,\"no_result_cache\":true,\"pull\":false,\"emulation\":\"deny\",\"priority\":\"normal\",\"queue_timeout_ms\":600000}" },
+        { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--memory", "1536M", "--cpus=1.5", "--timeout", "2h", "." },
+          "{" ARM "," APP "," DEFAULTS ",\"memory_bytes\":1610612736,\"cpu_percent\":150,\"timeout_ms\":7200000}" },
+        { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--memory=64M", "--cpus=0.1", "--timeout", "1", "." },
+          "{" ARM "," APP "," DEFAULTS ",\"memory_bytes\":67108864,\"cpu_percent\":10,\"timeout_ms\":1000}" },
+        { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--memory=1024T", "--cpus=65536", "--timeout", "365d", "." },
+          "{" ARM "," APP "," DEFAULTS ",\"memory_bytes\":1125899906842624,\"cpu_percent\":6553600,\"timeout_ms\":31536000000}" },
     };
     setenv ("FARM_T_SET", "seen", 1);
     unsetenv ("FARM_T_UNSET");
@@ -137,7 +143,16 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--keep-going", "--fail-fast", "." }, "are opposites" },
         { { "-t", "registry.lan/a", "--platform", "linux/arm64", "--required-platform", "linux/amd64", "." }, "--required-platform linux/amd64: it is none of" },
         { { "-t", "registry.lan/a", "--require", "a b", "." }, "--require: requirement \"a b\": give NAME=VALUE" },
-        { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout takes a whole number" },
+        { { "-t", "registry.lan/a", "--timeout", "soon", "." }, "--timeout is a time" },
+        { { "-t", "registry.lan/a", "--timeout", "0", "." }, "--timeout is a time" },
+        { { "-t", "registry.lan/a", "--timeout", "366d", "." }, "--timeout is a time" },
+        { { "-t", "registry.lan/a", "--memory", "much", "." }, "--memory is a size" },
+        { { "-t", "registry.lan/a", "--memory", "63M", "." }, "--memory is a size" },
+        { { "-t", "registry.lan/a", "--memory", "1025T", "." }, "--memory is a size" },
+        { { "-t", "registry.lan/a", "--cpus", "all", "." }, "--cpus is a number" },
+        { { "-t", "registry.lan/a", "--cpus", "0.05", "." }, "--cpus is a number" },
+        { { "-t", "registry.lan/a", "--cpus", "65537", "." }, "--cpus is a number" },
+        { { "-t", "registry.lan/a", "--follow-timeout", "soon", "." }, "--follow-timeout takes a whole number" },
         { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?)" },
         { { "-t", "registry.lan/a", "-z", "." }, "no option -z" },
         { { "-t", "registry.lan/a", "--progress=plain", "." }, "--progress: it is plain always" },
@@ -176,7 +191,7 @@ static void how_to_follow_is_read (void **state)
     err_t err = { 0 };
     submit_options_t options;
     char *argv [WORDS_MAX];
-    static const char *const words [] = { "-qtregistry.lan/a", "--detach", "--cancel-on-interrupt", "--timeout=90", "-f-", "--",
+    static const char *const words [] = { "-qtregistry.lan/a", "--detach", "--cancel-on-interrupt", "--follow-timeout=90", "-f-", "--",
                                           "-context", NULL };
     assert_int_equal (read_words (&options, words, argv, &err), 0);
     assert_true (options.after.is_quiet && options.after.is_detached && options.after.cancels_on_interrupt);
