@@ -22,7 +22,7 @@ static build_entry_t *find (world_t *self, int64_t build)
 int lane_of_job (const world_t *self, const job_entry_t *job)
 {
     const submission_t *submission = &self->submissions [job->submission];
-    return (job->platform * 2 + submission->may_emulate) * (REQUIRES + 1) + submission->requires + 1;
+    return ((job->platform * 2 + submission->may_emulate) * (REQUIRES + 1) + submission->requires + 1) * MEMORIES + submission->memory;
 }
 
 /* -- new ones --------------------------------------------------------------------------------------------------------- */

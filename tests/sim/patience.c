@@ -12,10 +12,10 @@ enum { SLACK_MS = 2000, UNASKED_MS = 600000 };
 
 static bool is_served (const world_t *self, int lane, const bool open [WORKERS])
 {
-    submission_t wish = { .may_emulate = lane / (REQUIRES + 1) % 2, .requires = lane % (REQUIRES + 1) - 1 };
-    int platform = lane / (REQUIRES + 1) / 2;
+    int kind = lane / MEMORIES, platform = kind / (REQUIRES + 1) / 2;
+    submission_t wish = { .may_emulate = kind / (REQUIRES + 1) % 2, .requires = kind % (REQUIRES + 1) - 1, .memory = lane % MEMORIES };
     for (int i = 0; i < WORKERS; i++)
-        if (open [i] && worker_runs (self, i, platform, wish.may_emulate) != RUNS_NOT
+        if (open [i] && worker_runs (self, i, platform, wish.may_emulate) != RUNS_NOT && worker_gives (self, i, wish.memory)
             && (wish.requires < 0 || requirement_holds (requirement (wish.requires), self->seats [i].labels)))
             return true;
     return false;

@@ -38,6 +38,10 @@ static json_t *spec_of (world_t *self, const submission_t *submission)
         json_object_set_new (spec, "emulation", json_string ("allow"));
     if (submission->requires >= 0)
         json_object_set_new (spec, "require", json_pack ("[s]", requirement (submission->requires)));
+    if (submission->memory)
+        json_object_set_new (spec, "memory_bytes", json_integer (memories [submission->memory]));
+    if (chance (self, 6))
+        json_object_set_new (spec, "timeout_ms", json_integer (1000 + draw_ms (self, 900000)));
     if (submission->timeout_ms != 600000)
         json_object_set_new (spec, "queue_timeout_ms", json_integer (submission->timeout_ms));
     if (submission->keep_going)
@@ -57,7 +61,8 @@ static void draw_wishes (world_t *self, submission_t *submission)
     int repository = (int) draw (self, REPOSITORIES);
     *submission = (submission_t) {
         .user = (int) draw (self, USERS), .class = chance (self, 4) ? (int) draw (self, CLASSES) : CLASS_NORMAL,
-        .requires = chance (self, 8) ? (int) draw (self, REQUIRES) : -1, .inputs = (int) draw (self, INPUTS), .repository = repository,
+        .requires = chance (self, 8) ? (int) draw (self, REQUIRES) : -1, .memory = chance (self, 8) ? (int) draw (self, MEMORIES) : 0,
+        .inputs = (int) draw (self, INPUTS), .repository = repository,
         .platforms = 1 + (unsigned) draw (self, (1u << PLATFORMS) - 1), .tags = (1 + (unsigned) draw (self, 3)) << 2 * repository,
         .may_emulate = chance (self, 2), .keep_going = chance (self, 4), .timeout_ms = timeouts [draw (self, 8)],
     };

@@ -33,7 +33,7 @@ bool seat_is_open (const world_t *self, int worker)
 bool seat_serves (const world_t *self, int worker, int submission, int platform)
 {
     const submission_t *wish = &self->submissions [submission];
-    return worker_runs (self, worker, platform, wish->may_emulate) != RUNS_NOT
+    return worker_runs (self, worker, platform, wish->may_emulate) != RUNS_NOT && worker_gives (self, worker, wish->memory)
            && (wish->requires < 0 || requirement_holds (requirement (wish->requires), self->seats [worker].labels));
 }
 

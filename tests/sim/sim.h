@@ -16,7 +16,8 @@
 #include "coordinator/queue.h"
 
 enum {
-    WORKERS = 6, USERS = 4, PLATFORMS = 3, INPUTS = 6, TAGS = 6, HELD_MAX = 12, BASES = 2, REQUIRES = 5, LANES_MAX = PLATFORMS * 2 * (REQUIRES + 1),
+    WORKERS = 6, USERS = 4, PLATFORMS = 3, INPUTS = 6, TAGS = 6, HELD_MAX = 12, BASES = 2, REQUIRES = 5, MEMORIES = 4,
+    LANES_MAX = PLATFORMS * 2 * (REQUIRES + 1) * MEMORIES,
     PEOPLE = 100,               /* who: a worker's index, or PEOPLE + a user's */
     ADMIN = USERS - 1           /* the user who is one */
 };
@@ -143,13 +144,15 @@ void worker_give_up (held_t *self, const char *code);   /* it will report that i
 const char *worker_name (int index);
 int worker_slots (const world_t *self, int index);
 runs_t worker_runs (const world_t *self, int index, int platform, bool may_emulate);    /* its CPU; labels aside */
+bool worker_gives (const world_t *self, int index, int memory);                          /* so much to one job */
+extern const int64_t memories [MEMORIES];
 json_t *worker_labels (const world_t *self, int index);                                  /* its own; to the caller */
 extern const char *const platform_names [PLATFORMS];
 
 /* -- what somebody wants ------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    int user, class, requires, inputs, repository;      /* requires: of those in people.c; -1 none */
+    int user, class, requires, memory, inputs, repository;      /* requires: of those in people.c; -1 none. memory: of those in workers.c */
     unsigned platforms, required, faulty, tags;         /* bits */
     bool may_emulate, keep_going, is_answered;
     int64_t timeout_ms, build;  /* build: what it became, once that was committed; 0 */

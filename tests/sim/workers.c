@@ -9,10 +9,13 @@ enum { BEAT_MS = 5000, REPEAT_MS = 2000 };
 
 const char *const platform_names [PLATFORMS] = { "linux/amd64", "linux/arm64", "linux/arm/v7" };
 
-/* Native and emulated platforms, as bits. */
-static const struct { unsigned native, emulated; int slots; const char *labels; } traits [] = {
-    { 1, 0, 2, "{}" }, { 2, 0, 1, "{\"ssd\": \"yes\"}" }, { 2, 4, 2, "{}" }, { 1, 6, 3, "{\"room\": \"attic\"}" },
-    { 6, 0, 1, "{\"ssd\": \"yes\", \"room\": \"attic\"}" }, { 4, 1, 1, "{}" }, { 3, 4, 4, "{\"ssd\": \"no\"}" },
+/* What a job may ask for, and be given: the last by nobody. */
+const int64_t memories [MEMORIES] = { 0, (int64_t) 1 << 30, (int64_t) 4 << 30, (int64_t) 64 << 30 };
+
+/* Native and emulated platforms, as bits; the most of memories that it gives one job. */
+static const struct { unsigned native, emulated; int slots, memory; const char *labels; } traits [] = {
+    { 1, 0, 2, 2, "{}" }, { 2, 0, 1, 1, "{\"ssd\": \"yes\"}" }, { 2, 4, 2, 2, "{}" }, { 1, 6, 3, 2, "{\"room\": \"attic\"}" },
+    { 6, 0, 1, 1, "{\"ssd\": \"yes\", \"room\": \"attic\"}" }, { 4, 1, 1, 0, "{}" }, { 3, 4, 4, 2, "{\"ssd\": \"no\"}" },
 };
 
 const char *worker_name (int index)
@@ -32,6 +35,11 @@ runs_t worker_runs (const world_t *self, int index, int platform, bool may_emula
     if (traits [trait].native >> platform & 1)
         return RUNS_NATIVE;
     return may_emulate && (traits [trait].emulated >> platform & 1) ? RUNS_EMULATED : RUNS_NOT;
+}
+
+bool worker_gives (const world_t *self, int index, int memory)
+{
+    return memory <= traits [self->workers [index].trait].memory;
 }
 
 json_t *worker_labels (const world_t *self, int index)
@@ -69,6 +77,10 @@ static void say_hello (world_t *self, int who)
     json_t *about = json_pack ("{s:s, s:o, s:i, s:i, s:I, s:s, s:s, s:o}", "name", worker_name (who), "platforms", platforms_of (self, who),
                                "slots", worker_slots (self, who), "cpus", 4, "memory_bytes", (json_int_t) 1 << 30, "builder",
                                "buildah 1.28.2", "isolation", "oci", "labels", worker_labels (self, who));
+    int64_t most = memories [traits [worker->trait].memory];
+    if (most)
+        json_object_set_new (about, "limits", json_pack ("{s:I, s:i, s:i, s:s}", "memory_bytes", (json_int_t) most, "cpu_percent", 400, "pids",
+                                                         4096, "enforced", "by cgroup v2"));
     network_post (self, who, "hello", json_pack ("{s:I, s:s, s:s, s:s, s:o, s:o}", "seq", (json_int_t) ++self->last_seq, "program",
                                                  "farm-worker", "version", "0.1", "instance", instance, "worker", about, "attempts",
                                                  attempts_of (worker)));
