@@ -106,6 +106,6 @@ const char *quantity_duration (int64_t ms, char out [QUANTITY_SIZE])
 const char *quantity_cpus (int64_t percent, char out [QUANTITY_SIZE])
 {
     int decimals = percent % 100 == 0 ? 0 : percent % 10 == 0 ? 1 : 2;
-    snprintf (out, QUANTITY_SIZE, "%.*f", decimals, (double) percent / 100);
+    snprintf (out, QUANTITY_SIZE, "%.*f cpu%s", decimals, (double) percent / 100, percent == 100 ? "" : "s");
     return out;
 }

@@ -11,7 +11,7 @@ int quantity_read_bytes (const char *text, int64_t *bytes);         /* "64K", "5
 int quantity_read_duration (const char *text, int64_t *ms);         /* "90" (seconds), "90s", "30m", "2h", "1d", "1h30m" */
 int quantity_read_cpus (const char *text, int64_t *percent);        /* "2" is 200 percent of one cpu, "0.25" is 25 */
 
-/* The shortest that says exactly this, and is read as this; times to the second. Return out. */
+/* The shortest that says exactly this (times to the second), and is read as this, but for the word "cpu" or "cpus". Return out. */
 const char *quantity_bytes (int64_t bytes, char out [QUANTITY_SIZE]);
 const char *quantity_duration (int64_t ms, char out [QUANTITY_SIZE]);
 const char *quantity_cpus (int64_t percent, char out [QUANTITY_SIZE]);

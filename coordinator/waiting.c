@@ -24,7 +24,7 @@ static void add_wish (buffer_t *text, const lane_t *lane)
     if (lane->memory_bytes)
         buffer_printf (text, "%s%s of memory", count++ ? ", " : " with ", quantity_bytes (lane->memory_bytes, quantity));
     if (lane->cpu_percent)
-        buffer_printf (text, "%s%s cpus", count++ ? ", " : " with ", quantity_cpus (lane->cpu_percent, quantity));
+        buffer_printf (text, "%s%s", count++ ? ", " : " with ", quantity_cpus (lane->cpu_percent, quantity));
 }
 
 static void add_word (buffer_t *text, const char *word)
@@ -73,7 +73,7 @@ static void explain_most (const lane_t *most, buffer_t *text)
     if (most->memory_bytes == 0)
         buffer_printf (text, ": its workers are of a version that enforces no limits; upgrade them");
     else
-        buffer_printf (text, ": the most that its workers give one job is %s of memory and %s cpus (limit/memory and limit/cpus of the worker)",
+        buffer_printf (text, ": the most that its workers give one job is %s of memory and %s (limit/memory and limit/cpus of the worker)",
                        quantity_bytes (most->memory_bytes, memory), quantity_cpus (most->cpu_percent, cpus));
 }
 

@@ -112,7 +112,7 @@ static void print_limits (const json_t *limits)
     if (track_int (limits, "memory_bytes"))
         buffer_printf (&text, "%s of memory, ", quantity_bytes (track_int (limits, "memory_bytes"), quantity));
     if (track_int (limits, "cpu_percent"))
-        buffer_printf (&text, "%s cpus, ", quantity_cpus (track_int (limits, "cpu_percent"), quantity));
+        buffer_printf (&text, "%s, ", quantity_cpus (track_int (limits, "cpu_percent"), quantity));
     if (track_int (limits, "timeout_ms"))
         buffer_printf (&text, "%s for each job", quantity_duration (track_int (limits, "timeout_ms"), quantity));
     line ("limits", text.size ? (char *) text.data : "");

@@ -101,7 +101,7 @@ static void print_limits (const json_t *limits)
     char memory [QUANTITY_SIZE], cpus [QUANTITY_SIZE];
     if (!json_is_object (limits))
         return;
-    AUTO_FREE char *text = mem_printf ("%s of memory, %s cpus, %lld processes for one job", quantity_bytes (track_int (limits, "memory_bytes"), memory),
+    AUTO_FREE char *text = mem_printf ("%s of memory, %s, %lld processes for one job", quantity_bytes (track_int (limits, "memory_bytes"), memory),
                                        quantity_cpus (track_int (limits, "cpu_percent"), cpus), (long long) track_int (limits, "pids"));
     line ("limits", text);
     line ("", track_text (limits, "enforced"));

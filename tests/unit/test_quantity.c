@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "common/quantity.h"
 
 typedef struct {
@@ -28,6 +30,8 @@ static void check_all (const case_t *cases, size_t count, read_fn *read, say_fn 
             continue;
         assert_int_equal (value, cases [i].value);
         assert_string_equal (say (value, said), cases [i].said ? cases [i].said : cases [i].text);
+        if (say == quantity_cpus)
+            said [strcspn (said, " ")] = 0;
         assert_int_equal (read (said, &value), 0);
         assert_int_equal (value, cases [i].value);
     }
@@ -63,7 +67,8 @@ static void cpus (void **state)
 {
     (void) state;
     static const case_t cases [] = {
-        { "0", 0, NULL }, { "1", 100, NULL }, { "1.5", 150, NULL }, { "1.50", 150, "1.5" }, { "0.25", 25, NULL }, { "64", 6400, NULL },
+        { "0", 0, "0 cpus" }, { "1", 100, "1 cpu" }, { "1.5", 150, "1.5 cpus" }, { "1.50", 150, "1.5 cpus" }, { "0.25", 25, "0.25 cpus" },
+        { "64", 6400, "64 cpus" },
         { "", -1, NULL }, { "two", -1, NULL }, { "-1", -1, NULL }, { ".5", -1, NULL }, { "1.", -1, NULL }, { "1.125", -1, NULL }, { "1,5", -1, NULL },
         { "1.5x", -1, NULL }, { "9223372036854775807", -1, NULL },
     };
