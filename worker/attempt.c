@@ -60,7 +60,8 @@ static int make_task (attempt_t *self, err_t *err)
     self->task = (builder_task_t) {
         .job = self->job, .attempt = self->number, .context_folder = self->context, .dockerfile = self->dockerfile,
         .spec = json_object_get (self->assign, "spec"), .door = self->parts->door, .password = self->password,
-        .scratch_folder = self->scratch, .deadline_ms = self->deadline_ms, .is_cancelled = self->is_stopped,
+        .scratch_folder = self->scratch, .rules = box_rules (self->box), .run_group = box_run_group (self->box),
+        .deadline_ms = self->deadline_ms, .is_cancelled = self->is_stopped,
         .on_line = on_line, .argument = self->log,
     };
     if (platform_parse (&self->task.platform, text_of (self->assign, "platform"), err) < 0)
@@ -86,13 +87,15 @@ int attempt_prepare (attempt_t *self, err_t *err)
 {
     if (make_folders (self, err) < 0)
         return err_wrap (err, "the attempt's folder");
-    if (open_log (self, err) < 0 || make_task (self, err) < 0)
+    if (open_log (self, err) < 0 || box_open (&self->box, self->parts->allowance, self->assign, err) < 0 || make_task (self, err) < 0)
         return -1;
+    AUTO_FREE char *limits = box_describe (self->box);
     open_pass (self);
     joblog_say (self->log, "%s builds %s%s with %s, isolation %s (%s)", self->parts->worker_name,
                 text_of (self->assign, "platform"), json_is_true (json_object_get (self->assign, "emulated")) ? " (emulated)" : "",
                 builder_version (self->parts->builder), builder_isolation (self->parts->builder),
                 builder_isolation_reason (self->parts->builder));
+    joblog_say (self->log, "it may have %s: %s", limits, allowance_enforced (self->parts->allowance));
     return 0;
 }
 
@@ -104,7 +107,7 @@ int attempt_build (attempt_t *self, err_t *err)
     self->has_begun_build = true;
     int rc = builder_build (self->parts->builder, &self->task, &self->outcome, err);
     self->builder_ms += clock_boot_ms () - start;
-    return rc;
+    return rc < 0 ? box_judge (self->box, err) : 0;
 }
 
 int attempt_push (attempt_t *self, err_t *err)
@@ -114,7 +117,7 @@ int attempt_push (attempt_t *self, err_t *err)
     int rc = builder_push (self->parts->builder, &self->task, err);
     self->builder_ms += clock_boot_ms () - start;
     if (rc < 0)
-        return -1;
+        return box_judge (self->box, err);
     if (door_pushed (self->parts->door, self->job, self->number, self->digest, media_type, &size_bytes, err) < 0) {
         err->code = ERR_FARM;
         return err_wrap (err, "push %s/%s", self->task.repository.host, self->task.repository.path);
@@ -137,6 +140,7 @@ void attempt_clean (attempt_t *self)
     door_close_pass (self->parts->door, self->job, self->number);
     if (self->has_begun_build)
         builder_clean (self->parts->builder, &self->task);
+    box_close (&self->box);
     joblog_destroy (&self->log);
     if (self->folder && file_remove_tree (self->folder, &err) < 0)
         log_warn ("slot", "remove %s: %s", self->folder, err.text);

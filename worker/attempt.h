@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "common/keys.h"
+#include "worker/box.h"
 #include "worker/builder.h"
 #include "worker/cache.h"
 #include "worker/fetch.h"
@@ -23,6 +24,7 @@ typedef struct {
     shelf_t *shelf;                 /* on the file system of `folder` */
     builder_t *builder;
     door_t *door;
+    const allowance_t *allowance;
     int push_wait_ms;               /* before the second try of a push; doubles. 0: 1 s */
 } attempt_parts_t;
 
@@ -37,6 +39,7 @@ typedef struct {
     char password [33];             /* for the door */
     joblog_t *log;                  /* NULL before attempt_prepare */
     borrowed_t borrowed;            /* the checkout */
+    box_t *box;                     /* NULL before attempt_prepare */
     builder_task_t task;
     bool has_begun_build;
     /* What is known afterwards. */

@@ -29,6 +29,7 @@ static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
     self->program = mem_strdup (settings->program && *settings->program ? settings->program : "buildah");
     self->state_folder = mem_strdup (folder);
     self->run_folder = file_join (folder, "run");
+    self->runtime_folder = file_join (folder, "runtime");
     self->policy_file = file_join (folder, "policy.json");
     self->push_policy_file = file_join (folder, "push-policy.json");
     self->storage_file = file_join (folder, "storage.conf");
@@ -71,7 +72,7 @@ void builder_destroy (builder_t **self_p)
         self->active = gone->next;
         free (gone);
     }
-    char *const texts [] = { self->program, self->state_folder, self->storage_folder, self->run_folder, self->policy_file,
+    char *const texts [] = { self->program, self->state_folder, self->storage_folder, self->run_folder, self->runtime_folder, self->policy_file,
                              self->push_policy_file, self->storage_file, self->empty_file, self->version, self->reason };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
@@ -106,12 +107,17 @@ static void add_map (words_t *words, const char *option, const json_t *map)
         words_add (words, "%s=%s=%s", option, key, json_string_value (value) ? json_string_value (value) : "");
 }
 
-static void add_isolation (const builder_t *self, words_t *words)
+static void add_isolation (const builder_t *self, const builder_task_t *task, words_t *words)
 {
+    AUTO_FREE char *root = buildah_runtime_root (self, task);
     words_add (words, "--isolation=%s", self->isolation);
     words_add (words, "--network=%s", self->network);
     if (self->runtime)
         words_add (words, "--runtime=%s", self->runtime);
+    if (self->runtime)
+        words_add (words, "--runtime-flag=root=%s", root);
+    if (self->runtime && task->run_group)
+        words_add (words, "--cgroup-parent=%s", task->run_group);
 }
 
 /* What the user asked for. Without --pull, `true` asks the registry whether the tag has moved: one small request. */
@@ -133,7 +139,7 @@ static void add_build (const builder_t *self, const builder_task_t *task, words_
     platform_format (&task->platform, platform);
     buildah_mark (task, mark);
     words_add (words, "build");
-    add_isolation (self, words);
+    add_isolation (self, task, words);
     words_add (words, "--platform=%s", platform);
     words_add (words, "--layers");
     words_add (words, "--force-rm");
@@ -166,7 +172,7 @@ static void warn_of_old_base (const builder_task_t *task, builder_outcome_t *out
 static void run_of_task (const builder_task_t *task, buildah_words_t *heard, buildah_run_t *how)
 {
     heard->task = task;
-    *how = (buildah_run_t) { .scratch_folder = task->scratch_folder, .deadline_ms = task->deadline_ms,
+    *how = (buildah_run_t) { .scratch_folder = task->scratch_folder, .rules = task->rules, .deadline_ms = task->deadline_ms,
                              .is_cancelled = task->is_cancelled, .on_line = buildah_on_line, .argument = heard };
 }
 
@@ -254,11 +260,13 @@ int builder_push (builder_t *self, const builder_task_t *task, err_t *err)
 
 void builder_clean (builder_t *self, const builder_task_t *task)
 {
+    buildah_end_steps (self, task);
     buildah_remove_containers (self, task);
     buildah_leave (self, task);
 }
 
 void builder_clean_all (builder_t *self)
 {
+    buildah_end_steps (self, NULL);
     buildah_remove_containers (self, NULL);
 }

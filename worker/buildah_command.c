@@ -175,7 +175,7 @@ int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how
         words_add (&argv, "%s", words->items [i]);
     add_environment (self, how, &environment);
     int64_t child = spawner_run (self->spawner, (const char *const *) argv.items, (const char *const *) environment.items,
-                                 how->scratch_folder, &output, err);
+                                 how->scratch_folder, how->rules, &output, err);
     if (child < 0)
         return -1;
     err_code stop = follow (self, child, how, output);

@@ -23,6 +23,7 @@ struct builder {
     char *program;
     char *state_folder;             /* holds storage-<driver>, run, data, tmp and the files below */
     char *storage_folder, *run_folder;
+    char *runtime_folder;           /* a folder for each attempt: what its runtime knows of the RUN steps that go on */
     char *policy_file, *push_policy_file, *storage_file, *empty_file;
     char *version;
     int64_t free_floor_bytes;
@@ -50,6 +51,7 @@ void words_free (words_t *self);
 
 typedef struct {
     const char *scratch_folder;     /* HOME, TMPDIR below it, registries.conf and auth.json if there */
+    const spawner_rules_t *rules;   /* NULL: none */
     int64_t deadline_ms;            /* boot clock; 0 none */
     atomic_int *is_cancelled;       /* NULL: never */
     builder_line_fn *on_line;       /* NULL: output is dropped; it may set is_hopeless */
@@ -60,6 +62,14 @@ typedef struct {
 /* Run the program with its global options, then `words`; hand its output on line by line. *status as spawner_wait's.
  * ERR_TIMEOUT and ERR_CANCELLED after its whole descent was killed; one that is hopeless is killed too, and ended with a status. */
 int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err);
+
+/* Runtime ------------------------------------------------------------------------------------------------------------ */
+
+/* Where the runtime of an attempt keeps what it knows; the caller frees. */
+char *buildah_runtime_root (const builder_t *self, const builder_task_t *task);
+
+/* End the RUN steps that an attempt has left there when its builder was killed, with their cgroups; of all attempts with task NULL. */
+void buildah_end_steps (builder_t *self, const builder_task_t *task);
 
 /* Configuration ------------------------------------------------------------------------------------------------------ */
 

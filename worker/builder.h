@@ -42,6 +42,8 @@ typedef struct {
     door_t *door;
     const char *password;               /* for the door */
     const char *scratch_folder;         /* empty, the attempt's own: authfile, registries.conf, TMPDIR, HOME */
+    const spawner_rules_t *rules;       /* what builder and RUN steps may take; NULL: anything */
+    const char *run_group;              /* cgroup in which a runtime is to make those of RUN steps; NULL: where it likes */
     int64_t deadline_ms;                /* boot clock; the build is killed then: ERR_TIMEOUT */
     atomic_int *is_cancelled;           /* looked at at least every 200 ms; ERR_CANCELLED */
     builder_line_fn *on_line;
@@ -62,7 +64,7 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
 /* Push the built image through the door; may be called again after a failure. The digest is then asked of the door. */
 int builder_push (builder_t *self, const builder_task_t *task, err_t *err);
 
-/* Remove the attempt's working containers, also after a kill; the image stays as cache, which is pruned when the store is too
+/* Remove the attempt's working containers and what a runtime has left of RUN steps, also after a kill; the image stays as cache, which is pruned when the store is too
  * large or its disk nearly full (buildah_store.c). Never fails: logs. */
 void builder_clean (builder_t *self, const builder_task_t *task);
 

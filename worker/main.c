@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/label.h"
 #include "common/mem.h"
+#include "common/quantity.h"
 #include "worker/host.h"
 #include "worker/join.h"
 #include "worker/link.h"
@@ -26,6 +27,7 @@ typedef struct {
     shelf_t *shelf;
     host_t host;
     registry_settings_t registry;
+    allowance_t *allowance;
     builder_t *builder;
     door_t *door;
     cache_t *cache;
@@ -194,6 +196,17 @@ static int open_cache (worker_t *self, err_t *err)
                       settings_number (self->options.settings, "disk/free-floor"), err);
 }
 
+static void open_allowance (worker_t *self)
+{
+    const settings_t *settings = self->options.settings;
+    allowance_settings_t of_job = {
+        .memory_bytes = settings_number (settings, "limit/memory"), .cpus = settings_number (settings, "limit/cpus"),
+        .pids = settings_number (settings, "limit/pids"), .host_memory_bytes = self->host.memory_bytes, .host_cpus = self->host.cpus,
+        .state_folder = text_of (self, "state"), .cgroup_mount = CGROUP_MOUNT, .spawner = spawner_pid (self->spawner),
+    };
+    self->allowance = allowance_new (&of_job);
+}
+
 static int open_shelf (worker_t *self, err_t *err)
 {
     AUTO_FREE char *folder = file_join (text_of (self, "state"), "checkouts");
@@ -217,6 +230,14 @@ static json_t *short_text (const char *text)
     return json ? json : json_string ("");
 }
 
+/* The most that one job gets. */
+static json_t *describe_limits (const worker_t *self)
+{
+    const cgroup_limits_t *most = allowance_most (self->allowance);
+    return json_pack ("{s:I, s:I, s:I, s:o}", "memory_bytes", (json_int_t) most->memory_bytes, "cpu_percent", (json_int_t) most->cpu_percent,
+                      "pids", (json_int_t) most->pids, "enforced", short_text (allowance_enforced (self->allowance)));
+}
+
 static json_t *describe (const worker_t *self, err_t *err)
 {
     json_t *labels = read_labels (self, err);
@@ -229,11 +250,11 @@ static json_t *describe (const worker_t *self, err_t *err)
         json_array_append_new (platforms, json_pack ("{s:s, s:b}", "platform", name, "emulated",
                                                      self->host.platforms [i].is_emulated));
     }
-    return json_pack ("{s:s, s:o, s:o, s:I, s:i, s:I, s:o, s:s, s:o}", "name", self->name, "labels", labels, "platforms", platforms, "slots",
+    return json_pack ("{s:s, s:o, s:o, s:I, s:i, s:I, s:o, s:s, s:o, s:o}", "name", self->name, "labels", labels, "platforms", platforms, "slots",
                       (json_int_t) settings_number (self->options.settings, "slots"), "cpus", self->host.cpus, "memory_bytes",
                       (json_int_t) self->host.memory_bytes, "builder", short_text (builder_version (self->builder)), "isolation",
                       builder_isolation (self->builder), "isolation_reason",
-                      short_text (builder_isolation_reason (self->builder)));
+                      short_text (builder_isolation_reason (self->builder)), "limits", describe_limits (self));
 }
 
 static int open_link (worker_t *self, err_t *err)
@@ -253,7 +274,7 @@ static int open_link (worker_t *self, err_t *err)
         .parts = {
             .worker_name = self->name, .folder = self->attempts, .objects = text_of (self, "coordinator/objects"),
             .own = &self->own, .server_key = self->server_key, .cache = self->cache, .shelf = self->shelf,
-            .builder = self->builder, .door = self->door,
+            .builder = self->builder, .door = self->door, .allowance = self->allowance,
         },
     };
     return link_new (&self->link, &settings, err);
@@ -262,10 +283,14 @@ static int open_link (worker_t *self, err_t *err)
 static void tell_start (const worker_t *self)
 {
     AUTO_FREE char *platforms = list_platforms (&self->host);
+    const cgroup_limits_t *most = allowance_most (self->allowance);
+    char memory [QUANTITY_SIZE], cpus [QUANTITY_SIZE];
     log_info ("main", "farm-worker %s, %s: %s, %d slots", PACKAGE_VERSION, self->name, platforms,
               (int) settings_number (self->options.settings, "slots"));
     log_info ("main", "%s, isolation %s: %s", builder_version (self->builder), builder_isolation (self->builder),
               builder_isolation_reason (self->builder));
+    log_info ("main", "one job may have %s of memory, %s, %lld processes, enforced %s", quantity_bytes (most->memory_bytes, memory),
+              quantity_cpus (most->cpu_percent, cpus), (long long) most->pids, allowance_enforced (self->allowance));
     log_info ("main", "door to registries on 127.0.0.1:%d, coordinator %s, state %s", door_port (self->door),
               text_of (self, "coordinator/control"), text_of (self, "state"));
 }
@@ -276,6 +301,7 @@ static int start (worker_t *self, err_t *err)
         return -1;
     if (host_read (&self->host, text_of (self, "state"), err) < 0 || choose_platforms (self, err) < 0)
         return -1;
+    open_allowance (self);
     if (open_builder (self, err) < 0)
         return -1;
     if (file_remove_tree (self->attempts, err) < 0)
@@ -295,6 +321,7 @@ static void stop (worker_t *self)
     cache_destroy (&self->cache);
     shelf_destroy (&self->shelf);
     builder_destroy (&self->builder);
+    allowance_destroy (&self->allowance);
     spawner_destroy (&self->spawner);
     json_decref (self->description);
     free (self->attempts);

@@ -10,10 +10,13 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/quantity.h"
 
 #define DEFAULT_FILE FARM_SYSCONFDIR "/worker.conf"
 #define DEFAULT_STATE FARM_STATEDIR "/worker"
 #define DEFAULT_CACHE FARM_CACHEDIR "/worker"
+
+enum { MEMORY_MIN = 64 << 20, PIDS_MIN = 64, PIDS_MAX = 4194304, CPUS_MAX = 65536 };
 
 static const setting_def_t table [] = {
     { "state", SETTING_TEXT, DEFAULT_STATE, "folder of the key, the builder's images and the attempts" },
@@ -28,6 +31,9 @@ static const setting_def_t table [] = {
     { "platforms", SETTING_LIST, NULL, "take jobs for these only (linux/amd64,…); default: all that run here" },
     { "builder/program", SETTING_TEXT, "buildah", "the builder, a name in PATH or a path" },
     { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },
+    { "limit/memory", SETTING_BYTES, "0", "the most that one job may have, and has if it asks for none; 0: 7/8 of this host's" },
+    { "limit/cpus", SETTING_NUMBER, "0", "the same of cpus; 0: all" },
+    { "limit/pids", SETTING_NUMBER, "4096", "processes and threads that one job may have" },
     { "door/port", SETTING_NUMBER, "0", "of the door to registries, on loopback; 0: choose one, and keep it" },
     { "depot/limit", SETTING_BYTES, "10G", "disk space for contexts; what was not used for long goes first" },
     { "checkouts/keep", SETTING_NUMBER, "32", "how many checkouts wait for the next build of their repository; 0: none" },
@@ -122,6 +128,20 @@ static int make_paths_absolute (options_t *self, err_t *err)
     return 0;
 }
 
+static int check_limits (const options_t *self, err_t *err)
+{
+    int64_t memory = settings_number (self->settings, "limit/memory"), cpus = settings_number (self->settings, "limit/cpus");
+    int64_t pids = settings_number (self->settings, "limit/pids");
+    char quantity [QUANTITY_SIZE];
+    if (memory > 0 && memory < MEMORY_MIN)
+        return err_set (err, ERR_USAGE, "limit/memory is %s: a build needs 64M at least; 0 is 7/8 of this host's", quantity_bytes (memory, quantity));
+    if (cpus > CPUS_MAX)
+        return err_set (err, ERR_USAGE, "limit/cpus is %lld: it can be 1 to %d, or 0 for all", (long long) cpus, CPUS_MAX);
+    if (pids < PIDS_MIN || pids > PIDS_MAX)
+        return err_set (err, ERR_USAGE, "limit/pids is %lld: it can be %d to %d", (long long) pids, PIDS_MIN, PIDS_MAX);
+    return 0;
+}
+
 static int check_numbers (const options_t *self, err_t *err)
 {
     int64_t slots = settings_number (self->settings, "slots"), port = settings_number (self->settings, "door/port");
@@ -150,7 +170,7 @@ int options_read (options_t *self, int argc, char **argv, err_t *err)
         return -1;
     if (settings_take_options (self->settings, &argc, argv, err) < 0)
         return -1;
-    return make_paths_absolute (self, err) < 0 ? -1 : check_numbers (self, err);
+    return make_paths_absolute (self, err) < 0 || check_limits (self, err) < 0 ? -1 : check_numbers (self, err);
 }
 
 void options_free (options_t *self)

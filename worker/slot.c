@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/quantity.h"
 
 enum { PUSH_TRIES = 4, PUSH_WAIT_MS = 1000, FLUSH_MS = 10000, FLUSH_STOPPED_MS = 1500 };
 
@@ -129,6 +130,16 @@ static int run (slot_t *self, err_t *err)
     return push (self, err);
 }
 
+static void tell_time (const slot_t *self, err_t *err)
+{
+    char limit [QUANTITY_SIZE];
+    const json_t *assign = self->attempt.assign;
+    const char *platform = json_string_value (json_object_get (assign, "platform"));
+    err_set (err, ERR_TIMEOUT, "job %lld/%s was stopped at its time limit of %s; raise --timeout, or make the build faster",
+             (long long) json_integer_value (json_object_get (assign, "build")), platform ? platform : "",
+             quantity_duration (self->timeout_ms, limit));
+}
+
 /* A stopped attempt fails for the reason of its stop, whatever that broke. */
 static void judge_stop (const slot_t *self, err_t *err)
 {
@@ -140,10 +151,11 @@ static void judge_stop (const slot_t *self, err_t *err)
             err_set (err, ERR_INTERRUPTED, "worker %s is being stopped", self->attempt.parts->worker_name);
             break;
         case STOP_TIMEOUT:
-            err_set (err, ERR_TIMEOUT, "the time limit of %lld s ran out: make the build faster, or raise job/timeout-ms of the "
-                     "coordinator", (long long) self->timeout_ms / 1000);
+            tell_time (self, err);
             break;
         default:
+            if (err->code == ERR_TIMEOUT)           /* of the builder, which looks at the clock itself */
+                tell_time (self, err);
             break;
     }
 }

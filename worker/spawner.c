@@ -21,7 +21,7 @@
 typedef struct child {
     int64_t number;
     bool is_started, has_ended;
-    int start_error, is_folder_fault, status;
+    int start_error, fault_step, status;
     struct child *next;
 } child_t;
 
@@ -64,7 +64,7 @@ static void on_told (spawner_t *self, const spawner_head_t *head)
     if (child && head->verb == SPAWNER_STARTED) {
         child->is_started = true;
         child->start_error = head->value;
-        child->is_folder_fault = head->is_folder_fault;
+        child->fault_step = head->step;
     }
     if (child && head->verb == SPAWNER_ENDED) {
         child->has_ended = true;
@@ -162,6 +162,11 @@ int spawner_start (spawner_t **out, err_t *err)
     return 0;
 }
 
+pid_t spawner_pid (const spawner_t *self)
+{
+    return self->process;
+}
+
 void spawner_watch (spawner_t *self, void (*on_loss) (void))
 {
     pthread_mutex_lock (&self->lock);
@@ -228,14 +233,19 @@ static int send_message (spawner_t *self, const void *data, size_t size, int fd)
 }
 
 static int send_run (spawner_t *self, int64_t number, const char *const argv [], const char *const environment [],
-                     const char *folder, int output, err_t *err)
+                     const char *folder, const spawner_rules_t *rules, int output, err_t *err)
 {
     AUTO_BUFFER buffer_t message = { 0 };
     spawner_head_t head = { .verb = SPAWNER_RUN, .child = number };
+    const char *cgroup = rules && rules->cgroup ? rules->cgroup : "";
+    if (rules)
+        head.rules = *rules;
+    head.rules.cgroup = NULL;
     buffer_append (&message, &head, sizeof head);
     head.argc = add_strings (&message, argv);
     head.envc = add_strings (&message, environment);
     buffer_append (&message, folder ? folder : "", strlen (folder ? folder : "") + 1);
+    buffer_append (&message, cgroup, strlen (cgroup) + 1);
     memcpy (message.data, &head, sizeof head);
     if (message.size > SPAWNER_MESSAGE_MAX || head.argc > SPAWNER_STRINGS_MAX || head.envc > SPAWNER_STRINGS_MAX)
         return err_set (err, ERR_USAGE, "the command line is longer than %d KiB: use fewer or shorter build arguments "
@@ -255,7 +265,9 @@ static int await_start (spawner_t *self, int64_t number, const char *program, co
         pthread_cond_wait (&self->changed, &self->lock);
     if (!child->is_started)
         rc = err_set (err, ERR_FARM, "the process that starts builders has ended; restart farm-worker");
-    else if (child->start_error && child->is_folder_fault)
+    else if (child->start_error && child->fault_step == SPAWNER_FAULT_RULES)
+        rc = err_sys (err, child->start_error, "put %s under its limits", program);
+    else if (child->start_error && child->fault_step == SPAWNER_FAULT_FOLDER)
         rc = err_sys (err, child->start_error, "enter %s", folder);
     else if (child->start_error == ENOENT)
         rc = err_set (err, ERR_FARM, "%s: not found", program);
@@ -279,14 +291,14 @@ static int64_t enter_child (spawner_t *self)
 }
 
 int64_t spawner_run (spawner_t *self, const char *const argv [], const char *const environment [], const char *folder,
-                     int *output, err_t *err)
+                     const spawner_rules_t *rules, int *output, err_t *err)
 {
     int ends [2];
     if (pipe2 (ends, O_CLOEXEC) != 0)
         return err_sys (err, errno, "make a pipe for the output of %s", argv [0]);
     AUTO_CLOSE int read_end = ends [0];
     int64_t number = enter_child (self);
-    int rc = send_run (self, number, argv, environment, folder, ends [1], err);
+    int rc = send_run (self, number, argv, environment, folder, rules, ends [1], err);
     close (ends [1]);
     if (rc < 0) {
         pthread_mutex_lock (&self->lock);

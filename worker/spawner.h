@@ -7,11 +7,21 @@
 #define FARM_SPAWNER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "common/err.h"
 
 typedef struct spawner spawner_t;
+
+/* What a child and its whole descent may take. {0}: anything. */
+typedef struct {
+    const char *cgroup;             /* folder of a cgroup v2: it starts in `builder` below it, and a kill kills all that is in it; NULL: none */
+    int64_t data_bytes;             /* that each process may write to (RLIMIT_DATA); 0: any */
+    int64_t processes;              /* that this user may have (RLIMIT_NPROC, which holds for others than root); 0: any */
+    int cpus;                       /* so many of those that there are; 0: all */
+    int oom_score;                  /* 1 to 1000: the more, the rather the kernel takes it when memory runs out */
+} spawner_rules_t;
 
 /* Fork it. Call once, first thing in main, single-threaded. */
 int spawner_start (spawner_t **out, err_t *err);
@@ -22,10 +32,13 @@ void spawner_watch (spawner_t *self, void (*on_loss) (void));
 /* Has it? */
 bool spawner_is_lost (spawner_t *self);
 
-/* Start a program. argv and environment end with NULL. *output is the read end of its stdout and stderr (the caller closes).
+/* Start a program. argv and environment end with NULL; rules NULL: none. *output is the read end of its stdout and stderr (the caller closes).
  * Returns a number for the child, -1 with ERR_FARM when it cannot be started ("buildah: not found"). Thread-safe. */
 int64_t spawner_run (spawner_t *self, const char *const argv [], const char *const environment [], const char *folder,
-                     int *output, err_t *err);
+                     const spawner_rules_t *rules, int *output, err_t *err);
+
+/* The process itself, to be moved into a cgroup. */
+pid_t spawner_pid (const spawner_t *self);
 
 /* Kill the whole group of the child and its descendants: SIGTERM, after grace_ms SIGKILL. */
 void spawner_kill (spawner_t *self, int64_t child, int grace_ms);

@@ -2,7 +2,7 @@
  *
  * Descendants are found in /proc by walking parents, not by process group: a RUN step may make sessions of its own, and
  * one that lost its parent has come to the keeper. Killing goes on until no child is left, so a fork that raced with the
- * walk is found by the next. */
+ * walk is found by the next. Where the builder has a cgroup, the kernel kills all in it at once, before the walk. */
 #include "worker/spawner_private.h"
 
 #include <ctype.h>
@@ -90,9 +90,9 @@ int spawner_signal_descendants (int signal_number)
     return found;
 }
 
-static void report_fault (int is_folder_fault)
+static void report_fault (spawner_step step)
 {
-    spawner_fault_t fault = { errno, is_folder_fault };
+    spawner_fault_t fault = { errno, (int32_t) step };
     ssize_t size = write (FAULT_FD, &fault, sizeof fault);
     _exit (size == sizeof fault ? 127 : 126);
 }
@@ -112,15 +112,18 @@ _Noreturn static void become (const spawner_program_t *program, int fault)
         || dup3 (fault, FAULT_FD, O_CLOEXEC) < 0)
         _exit (126);
     close_range (FAULT_FD + 1, ~0U, 0);
+    if (spawner_obey (program) < 0)
+        report_fault (SPAWNER_FAULT_RULES);
     if (program->folder [0] && chdir (program->folder) != 0)
-        report_fault (1);
+        report_fault (SPAWNER_FAULT_FOLDER);
     execvpe (program->argv [0], program->argv, program->environment);
-    report_fault (0);
+    report_fault (SPAWNER_FAULT_PROGRAM);
     _exit (126);
 }
 
 typedef struct {
     pid_t child;
+    const spawner_rules_t *rules;
     int status;
     int has_ended;              /* the child itself */
     int is_killing;
@@ -162,6 +165,7 @@ static void continue_killing (keeper_t *self)
         self->is_final = 1;
         self->give_up_at_ms = now + GIVE_UP_MS;     /* stuck in the kernel: nothing more can be done here */
     }
+    spawner_kill_group (self->rules);
     spawner_signal_descendants (SIGKILL);
 }
 
@@ -213,7 +217,7 @@ static void keep (keeper_t *self, int control, int signals)
 void spawner_keep (const spawner_program_t *program, int control, int fault)
 {
     sigset_t all;
-    keeper_t self = { .child = -1, .status = 127 };
+    keeper_t self = { .child = -1, .rules = &program->rules, .status = 127 };
     prctl (PR_SET_NAME, "farm-keeper");
     prctl (PR_SET_CHILD_SUBREAPER, 1);
     sigfillset (&all);

@@ -10,19 +10,25 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "worker/spawner.h"
+
 enum { SPAWNER_MESSAGE_MAX = 192 * 1024, SPAWNER_STRINGS_MAX = 8192 };
 
 typedef enum { SPAWNER_RUN = 1, SPAWNER_KILL, SPAWNER_STARTED, SPAWNER_ENDED } spawner_verb;
 
-/* First in each message. RUN: the strings of argv, of the environment and the folder follow, each with its NUL, and the
+/* What could not be done for a child. */
+typedef enum { SPAWNER_FAULT_PROGRAM = 0, SPAWNER_FAULT_FOLDER, SPAWNER_FAULT_RULES } spawner_step;
+
+/* First in each message. RUN: the strings of argv, of the environment, the folder and the cgroup follow, each with its NUL, and the
  * write end of the output comes along as SCM_RIGHTS. value: KILL: grace in ms; STARTED: errno, 0 when it runs; ENDED: status. */
 typedef struct {
     int32_t verb;
     int32_t value;
     int64_t child;
     int32_t argc, envc;
-    int32_t is_folder_fault;        /* STARTED: the folder could not be entered */
+    int32_t step;                   /* STARTED: spawner_step */
     int32_t reserved;
+    spawner_rules_t rules;          /* RUN: all but its pointer */
 } spawner_head_t;
 
 /* The program to start. Pointers into a message. */
@@ -30,12 +36,14 @@ typedef struct {
     char **argv, **environment;
     char *folder;
     int output;
+    int64_t number;                 /* of the child */
+    spawner_rules_t rules;
 } spawner_program_t;
 
 /* What a child that could not be started says. */
 typedef struct {
     int32_t error;
-    int32_t is_folder_fault;
+    int32_t step;
 } spawner_fault_t;
 
 /* The spawner process: serves the socket until it closes, kills all, returns. */
@@ -44,6 +52,12 @@ void spawner_serve (int socket);
 /* A keeper: starts the program, waits for it and for its descendants, exits with its status. `control` brings an int32_t of
  * grace in ms when all is to be killed, end of file when at once. `fault` gets a spawner_fault_t when the start failed. */
 _Noreturn void spawner_keep (const spawner_program_t *program, int control, int fault);
+
+/* In the child: take on what it may take. -1 with errno. */
+int spawner_obey (const spawner_program_t *program);
+
+/* All that is in its cgroup at once, however fast it forks; nothing where it has none. */
+void spawner_kill_group (const spawner_rules_t *rules);
 
 /* Send a signal to every descendant of this process; returns how many there are. */
 int spawner_signal_descendants (int signal_number);

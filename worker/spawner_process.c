@@ -29,9 +29,9 @@ typedef struct {
     kept_t *kept;
 } process_t;
 
-static void tell (const process_t *self, spawner_verb verb, int64_t child, int value, int is_folder_fault)
+static void tell (const process_t *self, spawner_verb verb, int64_t child, int value, int32_t step)
 {
-    spawner_head_t head = { .verb = verb, .value = value, .child = child, .is_folder_fault = is_folder_fault };
+    spawner_head_t head = { .verb = verb, .value = value, .child = child, .step = step };
     /* A worker that does not read any more is gone; the socket's end will say so. */
     while (send (self->socket, &head, sizeof head, MSG_NOSIGNAL) < 0 && errno == EINTR)
         continue;
@@ -99,16 +99,17 @@ static int start (process_t *self, int64_t child, const spawner_program_t *progr
 
 static void on_run (process_t *self, const spawner_head_t *head, char *strings, char *end, int output)
 {
-    spawner_program_t program = { .output = output };
+    spawner_program_t program = { .output = output, .number = head->child, .rules = head->rules };
     spawner_fault_t fault = { EINVAL, 0 };
     AUTO_FREE char **argv = next_strings (&strings, end, head->argc);
     AUTO_FREE char **environment = argv ? next_strings (&strings, end, head->envc) : NULL;
     program.argv = argv;
     program.environment = environment;
     program.folder = environment ? next_string (&strings, end) : NULL;
-    if (program.folder && head->argc > 0 && output >= 0)
+    program.rules.cgroup = program.folder ? next_string (&strings, end) : NULL;
+    if (program.rules.cgroup && head->argc > 0 && output >= 0)
         start (self, head->child, &program, &fault);
-    tell (self, SPAWNER_STARTED, head->child, fault.error, fault.is_folder_fault);
+    tell (self, SPAWNER_STARTED, head->child, fault.error, fault.step);
 }
 
 static void on_kill (process_t *self, int64_t child, int32_t grace_ms)

@@ -40,19 +40,29 @@ cancelled_while_building ()
 }
 check "cancelled while building" cancelled_while_building
 
+# What a runtime has made for a step outside of the worker's folder: groups of whatever kind, and notes
+has_no_groups_of ()
+{
+    local name
+    for name in $(farmctl logs "$1" | grep -oE 'buildah-buildah[0-9]+' | sort -u); do
+        [ -z "$(find /sys/fs/cgroup /run/runc /run/crun -name "$name" 2> /dev/null)" ] || return 1
+    done
+}
+
 # A step that starts processes which leave their group and ignore signals
 cancelled_stubborn ()
 {
     local id
     id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:stubborn" "$(context stubborn <<END
 FROM %BASE%
-RUN trap '' TERM INT HUP; (setsid sleep $sleeper &) ; echo "stubborn begins"; while :; do sleep 1; done
+RUN cat /proc/self/cgroup; trap '' TERM INT HUP; (setsid sleep $sleeper &) ; echo "stubborn begins"; while :; do sleep 1; done
 END
     )")
     wait_said "$id" "stubborn begins"
     run 0 farmctl cancel "$id"
     wait_for 20 is_as_before
     wait_for 5 has_no_sleeper
+    wait_for 5 has_no_groups_of "$id"
 }
 sleeper=$((1000000 + $$))
 has_no_sleeper () { ! pgrep -f "sleep $sleeper\$"; }

@@ -49,6 +49,7 @@ typedef struct {
     depot_service_t *service;
     keypair_t server, user, worker;
     client_t *client;
+    allowance_t *allowance;
     builder_t *builder;
     door_t *door;
     cache_t *cache;
@@ -196,6 +197,7 @@ static int tear_down (void **state)
     shelf_destroy (&self->shelf);
     door_destroy (&self->door);
     builder_destroy (&self->builder);
+    allowance_destroy (&self->allowance);
     close (self->signals [0]);
     close (self->signals [1]);
     tree_remove (self->top);
@@ -219,6 +221,10 @@ static void *run (void *argument)
 static void start_worker (farm_t *self)
 {
     err_t err = { 0 };
+    allowance_settings_t allowance = { .pids = 1000, .host_memory_bytes = (int64_t) 1 << 30, .host_cpus = 2, .state_folder = self->top,
+                                       .cgroup_mount = "/no/cgroups" };
+    allowance_destroy (&self->allowance);
+    self->allowance = allowance_new (&allowance);
     self->description = json_pack ("{s:s, s:[{s:s, s:b}], s:i, s:i, s:i, s:s, s:s}", "name", "w1", "platforms", "platform",
                                    "linux/amd64", "emulated", 0, "slots", 1, "cpus", 2, "memory_bytes", 1000000, "builder",
                                    "buildah 9.9.9", "isolation", "chroot");
@@ -227,7 +233,7 @@ static void start_worker (farm_t *self)
         .parts = {
             .worker_name = "w1", .folder = self->attempts, .objects = depot_service_endpoint (self->service),
             .own = &self->worker, .server_key = self->server.public_key, .cache = self->cache, .shelf = self->shelf,
-            .builder = self->builder, .door = self->door, .push_wait_ms = 10,
+            .builder = self->builder, .door = self->door, .allowance = self->allowance, .push_wait_ms = 10,
         },
     };
     if (link_new (&self->link, &settings, &err) < 0)

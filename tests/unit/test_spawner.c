@@ -42,7 +42,7 @@ static int64_t run_shell (spawner_t *self, const char *script, int *output)
 {
     const char *argv [] = { "sh", "-c", script, NULL };
     err_t err;
-    int64_t child = spawner_run (self, argv, environment, folder, output, &err);
+    int64_t child = spawner_run (self, argv, environment, folder, NULL, output, &err);
     if (child < 0)
         fail_msg ("%s", err.text);
     return child;
@@ -105,6 +105,37 @@ static void output_and_environment_and_folder_are_as_told (void **state)
     assert_int_equal (end_of (child), 0);
 }
 
+/* Of those who start beside each other not all get the first cpu. */
+static void a_child_is_held_to_its_rules (void **state)
+{
+    (void) state;
+    static const char *const argv [] = { "sh", "-c", "ulimit -d; cat /proc/self/oom_score_adj; grep -c 'Cpus_allowed_list:[^0-9]*[0-9]*$' /proc/self/status", NULL };
+    spawner_rules_t rules = { .data_bytes = 512 << 20, .cpus = 1, .oom_score = 500 };
+    int output;
+    char text [256];
+    err_t err;
+    int64_t child = spawner_run (spawner, argv, environment, folder, &rules, &output, &err);
+    if (child < 0)
+        fail_msg ("%s", err.text);
+    read_all (output, text, sizeof text);
+    assert_string_equal (text, "524288\n500\n1\n");
+    assert_int_equal (end_of (child), 0);
+}
+
+static void rules_that_cannot_be_had_start_nothing (void **state)
+{
+    (void) state;
+    static const char *const argv [] = { "sh", "-c", "echo started > mark", NULL };
+    spawner_rules_t rules = { .cgroup = "/no/such/group" };
+    int output;
+    err_t err;
+    assert_true (spawner_run (spawner, argv, environment, folder, &rules, &output, &err) < 0);
+    assert_int_equal (err.code, ERR_FARM);
+    assert_string_equal (err.text, "put sh under its limits: No such file or directory");
+    AUTO_FREE char *mark = mem_printf ("%s/mark", folder);
+    assert_int_equal (access (mark, F_OK), -1);
+}
+
 static void only_three_descriptors_are_open (void **state)
 {
     (void) state;
@@ -136,10 +167,10 @@ static void a_missing_program_or_folder_is_named (void **state)
     const char *missing [] = { "no-such-program", NULL }, *present [] = { "true", NULL };
     int output;
     err_t err;
-    assert_true (spawner_run (spawner, missing, environment, folder, &output, &err) < 0);
+    assert_true (spawner_run (spawner, missing, environment, folder, NULL, &output, &err) < 0);
     assert_int_equal (err.code, ERR_FARM);
     assert_string_equal (err.text, "no-such-program: not found");
-    assert_true (spawner_run (spawner, present, environment, "/no/such/folder", &output, &err) < 0);
+    assert_true (spawner_run (spawner, present, environment, "/no/such/folder", NULL, &output, &err) < 0);
     assert_non_null (strstr (err.text, "/no/such/folder"));
 }
 
@@ -151,7 +182,7 @@ static void a_command_line_that_is_too_long_is_refused (void **state)
     const char *argv [] = { "true", text, NULL };
     int output;
     err_t err;
-    assert_true (spawner_run (spawner, argv, environment, folder, &output, &err) < 0);
+    assert_true (spawner_run (spawner, argv, environment, folder, NULL, &output, &err) < 0);
     assert_int_equal (err.code, ERR_USAGE);
 }
 
@@ -241,7 +272,7 @@ static void the_death_of_the_worker_kills_all (void **state)
         int output;
         err_t err;
         const char *argv [] = { "sh", "-c", family, NULL };
-        if (spawner_start (&own, &err) < 0 || spawner_run (own, argv, environment, folder, &output, &err) < 0)
+        if (spawner_start (&own, &err) < 0 || spawner_run (own, argv, environment, folder, NULL, &output, &err) < 0)
             _exit (1);
         pause ();
         _exit (0);
@@ -334,6 +365,8 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (output_and_environment_and_folder_are_as_told),
+        cmocka_unit_test (a_child_is_held_to_its_rules),
+        cmocka_unit_test (rules_that_cannot_be_had_start_nothing),
         cmocka_unit_test (only_three_descriptors_are_open),
         cmocka_unit_test (exit_codes_and_signals_are_told_apart),
         cmocka_unit_test (a_missing_program_or_folder_is_named),

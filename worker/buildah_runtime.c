@@ -1,0 +1,64 @@
+/* buildah_runtime.c - what runc or crun leaves behind when a build is killed: it notes each RUN step that goes on in a folder, makes
+ * cgroups for it, and mounts. Whoever ends a step's processes alone leaves all of that; the runtime's own `delete` does not. So each
+ * attempt has such a folder of its own, and what still stands there when its builder has ended is deleted. */
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/buildah_private.h"
+
+enum { DELETE_MS = 20000 };
+
+char *buildah_runtime_root (const builder_t *self, const builder_task_t *task)
+{
+    return mem_printf ("%s/%lld-%d", self->runtime_folder, (long long) task->job, task->attempt);
+}
+
+static int run_delete (builder_t *self, const char *root, const char *step, err_t *err)
+{
+    const char *argv [] = { self->runtime, "--root", root, "delete", "--force", step, NULL };
+    AUTO_FREE char *path = mem_printf ("PATH=%s", getenv ("PATH") ? getenv ("PATH") : "");
+    const char *environment [] = { path, NULL };
+    AUTO_CLOSE int output = -1;
+    int status = 0;
+    int64_t child = spawner_run (self->spawner, argv, environment, self->state_folder, NULL, &output, err);
+    if (child < 0)
+        return -1;
+    if (spawner_wait (self->spawner, child, DELETE_MS, &status, err) < 0) {
+        spawner_kill (self->spawner, child, 0);
+        return -1;
+    }
+    return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
+}
+
+static void end_steps_in (builder_t *self, const char *root)
+{
+    err_t err;
+    DIR *folder = opendir (root);
+    for (struct dirent *item; folder && self->runtime && (item = readdir (folder));)
+        if (item->d_name [0] != '.' && run_delete (self, root, item->d_name, &err) < 0)
+            log_warn ("builder", "%s delete %s: %s", self->runtime, item->d_name, err.text);
+    if (folder)
+        closedir (folder);
+    if (file_remove_tree (root, &err) < 0)
+        log_warn ("builder", "remove %s: %s", root, err.text);
+}
+
+void buildah_end_steps (builder_t *self, const builder_task_t *task)
+{
+    AUTO_FREE char *root = task ? buildah_runtime_root (self, task) : NULL;
+    if (task) {
+        end_steps_in (self, root);
+        return;
+    }
+    DIR *folder = opendir (self->runtime_folder);
+    for (struct dirent *item; folder && (item = readdir (folder));)
+        if (item->d_name [0] != '.') {
+            AUTO_FREE char *left = file_join (self->runtime_folder, item->d_name);
+            end_steps_in (self, left);
+        }
+    if (folder)
+        closedir (folder);
+}
