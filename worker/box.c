@@ -116,19 +116,24 @@ static int tell_memory (const box_t *self, err_t *err)
                     quantity_bytes (self->limits.memory_bytes, quantity), self->has_asked_memory ? "" : ", which is this worker's", advice);
 }
 
+int box_blame (const box_t *self, const cgroup_events_t *events, err_t *err)
+{
+    if (events->has_hit_memory)
+        return tell_memory (self, err);
+    if (events->was_killed)
+        return err_set (err, ERR_FARM, "job %s was killed because its worker ran out of memory, below its own limit: lower slots or "
+                        "limit/memory of the worker", self->job);
+    if (events->refused_forks && err->code == ERR_BUILD)
+        return err_set (err, ERR_BUILD, "%s; %lld times it could start no process or thread, at the limit of %lld (limit/pids of the worker)",
+                        err->text, (long long) events->refused_forks, (long long) self->limits.pids);
+    return -1;
+}
+
 int box_judge (const box_t *self, err_t *err)
 {
     cgroup_events_t events;
     if (!self->folder)
         return -1;
     cgroup_read_events (self->folder, &events);
-    if (events.has_hit_memory)
-        return tell_memory (self, err);
-    if (events.was_killed)
-        return err_set (err, ERR_FARM, "job %s was killed because its worker ran out of memory, below its own limit: lower slots or "
-                        "limit/memory of the worker", self->job);
-    if (events.refused_forks && err->code == ERR_BUILD)
-        return err_set (err, ERR_BUILD, "%s; %lld times it could start no process or thread, at the limit of %lld (limit/pids of the worker)",
-                        err->text, (long long) events.refused_forks, (long long) self->limits.pids);
-    return -1;
+    return box_blame (self, &events, err);
 }

@@ -22,6 +22,8 @@ char *box_describe (const box_t *self);
 
 /* A build or push in it has failed, as err says. What the limits had to do with it replaces that. Returns -1. */
 int box_judge (const box_t *self, err_t *err);
+/* The same of what befell its group. */
+int box_blame (const box_t *self, const cgroup_events_t *events, err_t *err);
 
 /* All that runs in it is killed, and it is gone. */
 void box_close (box_t **self);
