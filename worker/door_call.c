@@ -134,6 +134,7 @@ static enum MHD_Result read_through (call_t *self, const char *method)
               self->route.kind == ROUTE_READ_BLOB ? "blobs" : "manifests", self->route.name);
     ask_t ask = ask_of (self, method, path);
     ask.may_follow = true;
+    ask.is_quick = self->route.kind == ROUTE_READ_MANIFEST;
     bool has_answer = exchange_ask (open_exchange (self), &ask, &answer, &err) == 0;
     if (self->route.kind == ROUTE_READ_MANIFEST && !reference_is_digest (self->route.name))
         pass_note_base (self->pass, &self->route.repository, self->route.name,

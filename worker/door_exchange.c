@@ -78,7 +78,8 @@ static void start (exchange_t *self, const ask_t *ask, bool has_body, int64_t bo
         headers [count++] = authorization;
     headers [count] = NULL;
     request_t request = { .method = ask->method, .url = self->url, .headers = headers, .has_body = has_body,
-                          .body_bytes = body_bytes, .timeout_ms = upstream_timeout_ms (self->settings),
+                          .body_bytes = body_bytes,
+                          .timeout_ms = ask->is_quick ? upstream_quick_ms (self->settings) : upstream_timeout_ms (self->settings),
                           .certs = is_ours ? &self->upstream.certs : NULL, .may_reach = self->from,
                           .is_guarded = !is_ours && !is_listed_inside (self, self->url), .is_stopped = &self->pass->is_closed };
     transfer_destroy (&self->transfer);
@@ -190,7 +191,7 @@ static int know_authorization (exchange_t *self, const ask_t *ask, err_t *err)
     if (is_known)
         return 0;
     answer_t answer;
-    ask_t ping = { .method = "GET", .url = "/v2/", .scope = ask->scope };
+    ask_t ping = { .method = "GET", .url = "/v2/", .scope = ask->scope, .is_quick = true };
     if (exchange_ask (self, &ping, &answer, err) < 0)
         return -1;
     keep_none (self, ask, &answer);

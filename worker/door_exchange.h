@@ -18,6 +18,7 @@ typedef struct {
     const void *body;                   /* sent whole, again at each try; NULL for none */
     size_t body_size;
     bool may_follow;                    /* redirects, without credentials to other origins */
+    bool is_quick;                      /* a registry that is well answers this at once: upstream_quick_ms */
 } ask_t;
 
 /* multi, settings and pass are borrowed; host is the upstream's name in references. */

@@ -12,7 +12,7 @@
 #include "common/clock.h"
 #include "common/realm.h"
 
-enum { TIMEOUT_MS = 30000, NONE_MS = 300000 };
+enum { TIMEOUT_MS = 30000, NONE_MS = 300000, QUICK_PART = 3 };
 
 /* Addresses ---------------------------------------------------------------------------------------------------------- */
 
@@ -35,6 +35,11 @@ void upstream_clear (upstream_t *self)
 int upstream_timeout_ms (const registry_settings_t *settings)
 {
     return settings->timeout_ms > 0 ? settings->timeout_ms : TIMEOUT_MS;
+}
+
+int upstream_quick_ms (const registry_settings_t *settings)
+{
+    return (upstream_timeout_ms (settings) + QUICK_PART - 1) / QUICK_PART;
 }
 
 /* What is known ------------------------------------------------------------------------------------------------------ */
@@ -91,7 +96,7 @@ static int ask_realm (pass_t *pass, CURLM *multi, const realm_t *realm, place_t 
     const char *const headers [] = { header, NULL };
     answer_t answer;
     request_t request = { .method = "GET", .url = realm->url, .headers = headers, .certs = &realm->certs,
-                          .timeout_ms = upstream_timeout_ms (settings), .is_guarded = realm->is_guarded, .may_reach = place,
+                          .timeout_ms = upstream_quick_ms (settings), .is_guarded = realm->is_guarded, .may_reach = place,
                           .is_stopped = &pass->is_closed };
     transfer_t *transfer = transfer_new (multi, &request);
     int rc = transfer_answer (transfer, &answer, err);

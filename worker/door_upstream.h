@@ -36,6 +36,9 @@ void upstream_need_none (pass_t *pass, const upstream_t *self, const char *scope
 int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const answer_t *answer,
                    const registry_settings_t *settings, err_t *err);
 
+/* Without progress; and with what no registry has to work for, a manifest or a greeting: a slot is not held for one that hangs. The parts
+ * of a blob may take longer to begin: a cache may fetch all of it before. */
 int upstream_timeout_ms (const registry_settings_t *settings);
+int upstream_quick_ms (const registry_settings_t *settings);
 
 #endif

@@ -43,7 +43,7 @@ static const setting_def_t table [] = {
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
     { "registry/inside", SETTING_LIST, NULL, "hosts (host:port) inside that registries elsewhere may send us to" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
-    { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
+    { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress; for a manifest a third of it" },
     { "log/level", SETTING_TEXT, "info", "error, warn, info or debug" },
     { NULL, SETTING_TEXT, NULL, NULL }
 };

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/mem.h"
@@ -451,7 +452,9 @@ static void a_big_blob_flows_in_bounded_memory (void **state)
 /* A difficult registry ---------------------------------------------------------------------------------------------- */
 
 static struct MHD_Daemon *fake, *elsewhere;
-static char fake_host [64], elsewhere_host [64];
+static char fake_host [64], elsewhere_host [64], silent_host [64];
+static int silent;
+static registry_settings_t settings;
 static atomic_int asked, tokens, put_size;
 static char seen_elsewhere [256], seen_token [256], seen_accept [512], seen_path [1024];
 static const char *fake_kind = "";
@@ -706,6 +709,42 @@ static void a_registry_that_is_down_is_named (void **state)
     door_close_pass (door, 7, 1);
 }
 
+/* Takes connections, and says nothing. The caller closes it. */
+static int start_silent (char host [64])
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal (bind (fd, (struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal (listen (fd, 16), 0);
+    assert_int_equal (getsockname (fd, (struct sockaddr *) &address, &size), 0);
+    snprintf (host, 64, "127.0.0.1:%d", ntohs (address.sin_port));
+    return fd;
+}
+
+static int64_t silence_ms (const char *rest)
+{
+    int64_t start = clock_boot_ms ();
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = text_of ("/v2/%s/%s", silent_host, rest) });
+    assert_int_equal (reply.status, 502);
+    assert_int_equal (last_error ().code, ERR_REGISTRY);
+    return clock_boot_ms () - start;
+}
+
+/* A base image is asked for by its manifest first: that it hangs is known in three thirds of the time limit. */
+static void a_registry_that_hangs_is_given_up_soon (void **state)
+{
+    (void) state;
+    settings.timeout_ms = 1500;
+    open_pass (1, text_of ("%s/team/app", silent_host), NULL, NULL);
+    int64_t manifest_ms = silence_ms ("base/manifests/1"), blob_ms = silence_ms (text_of ("base/blobs/sha256:%064d", 1));
+    settings.timeout_ms = 0;
+    assert_true (manifest_ms >= 1500);
+    if (blob_ms - manifest_ms < 2000)
+        fail_msg ("%lld ms for a manifest, %lld ms for a blob", (long long) manifest_ms, (long long) blob_ms);
+    door_close_pass (door, 7, 1);
+}
+
 /* Answers whatever comes as registries answer TLS where they do not speak it. */
 static void *refuse_tls (void *argument)
 {
@@ -807,8 +846,7 @@ static void a_base_with_too_long_a_name_is_an_unknown_one (void **state)
 
 static int set_up (void **state)
 {
-    static const char *plain [6];
-    static registry_settings_t settings = { .plain_http_hosts = plain };
+    static const char *plain [7];
     (void) state;
     err_t err;
     if (!mkdtemp (registry_folder))
@@ -820,7 +858,10 @@ static int set_up (void **state)
     plain [1] = elsewhere_host;
     plain [2] = "127.0.0.1:1";
     plain [3] = "10.11.12.13";
-    plain [4] = registry_host [0] ? registry_host : NULL;
+    plain [4] = silent_host;
+    plain [5] = registry_host [0] ? registry_host : NULL;
+    settings.plain_http_hosts = plain;
+    silent = start_silent (silent_host);
     return fake && elsewhere && door_new (&door, 0, &settings, &err) == 0 ? 0 : -1;
 }
 
@@ -831,6 +872,7 @@ static int tear_down (void **state)
     door_destroy (&door);
     MHD_stop_daemon (fake);
     MHD_stop_daemon (elsewhere);
+    close (silent);
     if (registry_process > 0) {
         kill (registry_process, SIGTERM);
         waitpid (registry_process, NULL, 0);
@@ -858,6 +900,7 @@ int main (void)
         cmocka_unit_test (what_may_pass_is_tried_again),
         cmocka_unit_test (a_broken_registry_is_the_farms_fault_in_its_own_words),
         cmocka_unit_test (a_registry_that_is_down_is_named),
+        cmocka_unit_test (a_registry_that_hangs_is_given_up_soon),
         cmocka_unit_test (a_registry_without_tls_is_a_final_error),
         cmocka_unit_test (accept_goes_on),
         cmocka_unit_test (a_base_with_too_long_a_name_is_an_unknown_one),
