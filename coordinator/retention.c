@@ -9,7 +9,7 @@
 #include "coordinator/lanes.h"
 #include "coordinator/queue.h"
 
-enum { BATCH = 50, LOOK_MS = 3600000, MORE_MS = 100 };
+enum { BATCH = 20, LOOK_MS = 3600000, MORE_MS = 50 };        /* between messages, in small batches */
 
 /* -- the walk ---------------------------------------------------------------------------------------------------- */
 

@@ -66,6 +66,8 @@ static void print_attempt (const json_t *attempt, int64_t queued_ms)
     AUTO_FREE char *digest = output_clean (mem_strdup (track_text (attempt, "digest")));
     if (*digest)
         printf ("      pushed %s\n", digest);
+    if (track_int (attempt, "log_removed_ms"))
+        printf ("      its log was removed %s\n", output_ago (track_int (attempt, "log_removed_ms")));
 }
 
 /* A job is queued from the beginning, and again from the end of each attempt that another followed. */

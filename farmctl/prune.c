@@ -48,6 +48,16 @@ static void print_young (const msg_t *answer)
             " after %s\n", output_count ((uint64_t) objects), output_bytes ((uint64_t) msg_int (answer, "young_bytes")), when);
 }
 
+static json_t *as_json (const msg_t *answer)
+{
+    static const char *const fields [] = { "dry_run", "builds", "logs", "log_bytes", "contexts", "objects", "bytes", "young_objects", "young_bytes",
+                                           "young_until_ms" };
+    json_t *shown = json_object ();
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        json_object_set (shown, fields [i], json_object_get (msg_header (answer), fields [i]));
+    return shown;
+}
+
 int verb_prune (int argc, char **argv, err_t *err)
 {
     bool is_dry = false;
@@ -60,11 +70,8 @@ int verb_prune (int argc, char **argv, err_t *err)
     AUTO (msg) msg_t *answer = client_ask (client, "prune", json_pack ("{s:b}", "dry_run", is_dry), "pruned", PATIENCE_MS, err);
     if (!answer)
         return err_wrap (err, "prune");
-    if (output_is_json ()) {
-        json_t *shown = json_copy ((json_t *) msg_header (answer));
-        json_object_del (shown, "re");
-        return output_json (shown, err);
-    }
+    if (output_is_json ())
+        return output_json (as_json (answer), err);
     print_gone (answer, is_dry);
     print_young (answer);
     return 0;

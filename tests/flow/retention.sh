@@ -106,6 +106,8 @@ removed_logs ()
     run 0 farmctl prune
     run 2 farmctl logs "$id"
     expect_text "$work/err" "was removed on $(date +%Y-)"
+    farmctl inspect "$id" > "$work/shown"
+    expect_text "$work/shown" "its log was removed"
     run 2 farmctl logs -f "$id"
     expect_text "$work/err" "was removed on"
     expect "when" "$(farmctl inspect "$id" --json | jq '.jobs [0].attempts [0].log_removed_ms > 0')" true

@@ -98,7 +98,7 @@ static int64_t forget (farm_t *farm)
     engine_forget_now (farm->engine);
     assert_false (engine_has_forgotten (farm->engine, &builds));
     for (int i = 0; i < 1000 && !engine_has_forgotten (farm->engine, &builds); i++) {
-        farm_pass (farm, i ? 100 : 0);
+        farm_pass (farm, i ? 50 : 0);
         for (int nth = 0; farm_action (farm, ACTION_DROP_LOG, nth); nth++)
             logs++;
     }
