@@ -24,7 +24,7 @@
 #include "coordinator/waiting.h"
 #include "coordinator/workers.h"
 
-enum { AGAIN_MAX = 3, AGAIN_MS = 1000, TRIES_MORE = 2 };
+enum { AGAIN_MAX = 3, AGAIN_MS = 1000, TRIES_MORE = 2, ABSENCE_MS = 1000 };
 
 /* -- who wants to hear of changes --------------------------------------------------------------------------------- */
 
@@ -177,9 +177,19 @@ static void handle_again (engine_t *self)
     free_heard (&list);
 }
 
+/* The process was stopped, its machine slept, or its disk hung: whoever has spoken since may still wait to be heard, and may have
+ * dialled anew. */
+static void note_absence (engine_t *self, int64_t boot_ms)
+{
+    int64_t due = engine_next_tick (self);
+    if (boot_ms - (due > self->boot_ms ? due : self->boot_ms) > ABSENCE_MS)
+        self->patient_until = boot_ms + self->settings.gone_grace_ms;
+}
+
 int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err)
 {
     assert (!self->has_begun);
+    note_absence (self, boot_ms);
     self->boot_ms = boot_ms;
     self->wall_ms = wall_ms;
     self->lost = (err_t) { 0 };

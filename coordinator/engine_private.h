@@ -145,6 +145,7 @@ struct engine {
     int64_t last_turn;
     forgetting_t forgetting;    /* of builds that are not kept (retention.h) */
     int64_t tidy_at;            /* boot clock: when lanes without jobs are to go */
+    int64_t patient_until;      /* boot clock: until then nobody counts as silent: it has not listened for a while itself */
     int64_t settled_at;         /* boot clock: until then workers may still come back from before the start */
     int64_t patience_at;        /* boot clock: when to see whether a job has waited for its time */
     int64_t age_at;             /* boot clock: when to see whether a queued job rises a class */

@@ -14,7 +14,7 @@
 #include "common/mem.h"
 #include "coordinator/zap.h"
 
-enum { BATCH_MAX = 64, CONTROL_HIGH_WATER = 1000 };
+enum { BATCH_MAX = 64, CONTROL_HIGH_WATER = 1000, TICK_WAITS_MS = 1000 };
 
 /* -- who may speak ---------------------------------------------------------------------------------------------- */
 
@@ -158,6 +158,13 @@ static void take_publishers (gateway_t *self)
 }
 
 
+/* Whoever has spoken is heard before anybody counts as silent; but a stream of messages holds the clock up for no longer than that. */
+static bool is_tick_due (gateway_t *self)
+{
+    int64_t overdue_ms = clock_boot_ms () - engine_next_tick (self->parts.engine);
+    return overdue_ms >= (zsock_events (self->control) & ZMQ_POLLIN ? TICK_WAITS_MS : 0);
+}
+
 /* All that is ready, in one transaction. Ends before messages: a new connection may have the descriptor of an old one. */
 static int take_batch (gateway_t *self, err_t *err)
 {
@@ -168,7 +175,7 @@ static int take_batch (gateway_t *self, err_t *err)
         take_ends (self);
     take_publishers (self);
     gateway_take_depot (self);
-    if (engine_next_tick (self->parts.engine) <= clock_boot_ms ())
+    if (is_tick_due (self))
         gateway_give_engine (self, "tick", 0, 0, NULL);
     if (engine_commit (self->parts.engine, &self->actions, err) < 0)
         return -1;

@@ -174,11 +174,16 @@ int workers_on_ended (engine_t *self, const event_t *event, err_t *err)
     return 0;
 }
 
+static int64_t later (int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* When a board that is silent counts as lost. */
 static int64_t lost_at (const engine_t *self, const board_t *board)
 {
     int64_t silent = board->seen_at + self->settings.lease_ms;
-    return board->back_until && board->back_until < silent ? board->back_until : silent;
+    return later (board->back_until && board->back_until < silent ? board->back_until : silent, self->patient_until);
 }
 
 /* The worker ends an attempt at its time limit; one that it goes on naming long after is stuck there. */
@@ -187,18 +192,18 @@ static int64_t overdue_at (const lease_t *lease)
     return lease->assigned_at + lease->limit_ms + OVERDUE_MS;
 }
 
-static int64_t ends_at (const lease_t *lease)
+static int64_t ends_at (const engine_t *self, const lease_t *lease)
 {
-    int64_t overdue = overdue_at (lease);
-    return overdue < lease->lease_until ? overdue : lease->lease_until;
+    int64_t overdue = overdue_at (lease), silent = later (lease->lease_until, self->patient_until);
+    return overdue < silent ? overdue : silent;
 }
 
 int64_t workers_next_tick (const engine_t *self)
 {
     int64_t next = boards_next_tick (self);
     for (size_t i = 0; i < self->lease_count; i++)
-        if (ends_at (&self->leases [i]) < next)
-            next = ends_at (&self->leases [i]);
+        if (ends_at (self, &self->leases [i]) < next)
+            next = ends_at (self, &self->leases [i]);
     for (size_t i = 0; i < self->board_count; i++)
         if (self->boards [i].is_online && lost_at (self, &self->boards [i]) < next)
             next = lost_at (self, &self->boards [i]);
@@ -209,9 +214,9 @@ static int end_leases (engine_t *self, err_t *err)
 {
     for (size_t i = 0; i < self->lease_count; ) {
         lease_t lease = self->leases [i++];
-        if (ends_at (&lease) > self->boot_ms)
+        if (ends_at (self, &lease) > self->boot_ms)
             continue;
-        bool is_silent = lease.lease_until <= self->boot_ms;
+        bool is_silent = later (lease.lease_until, self->patient_until) <= self->boot_ms;
         if (attempt_lose (self, &lease, true, is_silent ? "the worker is not heard of any more"
                           : "the attempt has not ended at its time limit", err) < 0)
             return -1;

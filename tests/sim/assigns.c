@@ -8,7 +8,7 @@ static const char *why_not_open (const world_t *self, int worker)
     const seat_t *seat = &self->seats [worker];
     if (!seat->peer)
         return "its connection has ended";
-    if (!seat->is_there || seat->seen_at + self->settings.lease_ms <= self->now)
+    if (!seat->is_there || seat_is_silent (self, seat))
         return "it is lost";
     if (seat->is_unfit)
         return "it has said that it cannot";

@@ -10,6 +10,7 @@
 #include "common/schema.h"
 #include "disk.h"
 
+enum { ABSENCE_MS = 1000 };
 static const int64_t WALL = 1700000000000;
 static const char *const PATH = "farm.db";
 
@@ -88,7 +89,7 @@ static void stop (world_t *self)
     disk_set (DISK_BROKEN, 0);
     engine_destroy (&self->engine);
     disk_set (DISK_FINE, 0);
-    self->disk_bad_until = self->winds_down_until = 0;
+    self->disk_bad_until = self->winds_down_until = self->frozen_until = self->patient_until = 0;
     clear_inbox (self);
     actions_clear (&self->actions);
 }
@@ -156,8 +157,8 @@ void coordinator_hear (world_t *self, const char *verb, uint64_t peer, int who, 
 
 int64_t coordinator_due (const world_t *self)
 {
-    int64_t tick = engine_next_tick (self->engine);
-    return self->inbox.due < tick ? self->inbox.due : tick;
+    int64_t tick = engine_next_tick (self->engine), due = self->inbox.due < tick ? self->inbox.due : tick;
+    return due < self->frozen_until ? self->frozen_until : due;
 }
 
 /* -- out ----------------------------------------------------------------------------------------------------------- */
@@ -275,9 +276,17 @@ static bool commit (world_t *self, heard_event_t *events, size_t count)
     return false;
 }
 
+static void note_thaw (world_t *self)
+{
+    int64_t tick = engine_next_tick (self->engine), since = tick > self->engine->boot_ms ? tick : self->engine->boot_ms;
+    if (self->now - since > ABSENCE_MS)
+        self->patient_until = self->now + self->settings.gone_grace_ms;
+}
+
 void coordinator_work (world_t *self)
 {
     err_t err = { 0 };
+    note_thaw (self);
     size_t count;
     heard_event_t *events = take_inbox (self, &count);
     if (engine_begin (self->engine, self->now, wall_ms (self), &err) < 0)

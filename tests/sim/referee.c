@@ -77,7 +77,7 @@ static void judge_leases (world_t *self)
         const job_entry_t *job = ledger_job (self, engine->leases [i].job);
         if (!job || !job_state_is_held (job->state) || job->attempt != engine->leases [i].attempt || !job->is_open)
             violation (self, "each job that a worker has is under one lease", "job %lld", (long long) engine->leases [i].job);
-        else if (self->now - job->renewed_at > self->settings.lease_ms && self->now > self->ledger.paused_until)
+        else if (self->now - job->renewed_at > self->settings.lease_ms && self->now > self->ledger.paused_until && self->now >= self->patient_until)
             violation (self, "a lease ends when its worker is silent", "job %lld: for %lld ms", (long long) job->id,
                        (long long) (self->now - job->renewed_at));
     }

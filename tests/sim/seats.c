@@ -23,10 +23,15 @@ const board_t *board_of_worker (const world_t *self, int worker)
     return NULL;
 }
 
+bool seat_is_silent (const world_t *self, const seat_t *seat)
+{
+    return seat->seen_at + self->settings.lease_ms <= self->now && self->patient_until <= self->now;
+}
+
 bool seat_is_open (const world_t *self, int worker)
 {
     const seat_t *seat = &self->seats [worker];
-    return seat->peer && seat->is_there && !seat->is_stopping && seat->seen_at + self->settings.lease_ms > self->now && seat->mode == MODE_ACTIVE && !seat->is_unfit
+    return seat->peer && seat->is_there && !seat->is_stopping && !seat_is_silent (self, seat) && seat->mode == MODE_ACTIVE && !seat->is_unfit
            && seat->quarantined_until_ms <= wall_ms (self);
 }
 

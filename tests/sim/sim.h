@@ -235,6 +235,8 @@ struct world {
     agenda_t agenda;
     inbox_t inbox;
     int64_t disk_bad_until, winds_down_until;           /* 0: it does not */
+    int64_t frozen_until;       /* the coordinator's process stands still */
+    int64_t patient_until;      /* after that nobody counts as silent before this */
     connection_t connections [64];
     int connection_count;
     uint64_t last_peer, last_token;

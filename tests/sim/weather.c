@@ -46,6 +46,8 @@ void weather_on_chore (world_t *self)
         part_all (self);
     if (chance (self, 150))
         coordinator_kill (self);
+    if (chance (self, 120))
+        self->frozen_until = self->now + draw_ms (self, chance (self, 3) ? 120000 : 5000);
     if (self->winds_down_until && self->now >= self->winds_down_until)
         coordinator_kill (self);
     else if (chance (self, 150))
@@ -55,7 +57,7 @@ void weather_on_chore (world_t *self)
 void weather_clear (world_t *self)
 {
     self->registry.down_until = self->registry.slow_until = 0;
-    self->disk_bad_until = 0;
+    self->disk_bad_until = self->frozen_until = 0;
     disk_set (DISK_FINE, 0);
     if (self->winds_down_until)
         coordinator_kill (self);

@@ -299,6 +299,33 @@ static void a_new_instance_holds_nothing_of_the_former_one_s (void **state)
     assert_int_equal (worker_task (farm, &one.worker).attempt, 2);
 }
 
+/* The coordinator's process was stopped, or its machine slept: what was said meanwhile comes behind the clock, on new connections too. */
+static void a_coordinator_that_was_away_waits_for_whoever_it_has_not_heard (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    worker_t other;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    worker_join (farm, &other, "two", "linux/amd64", 1);
+    farm->now += 600000;
+    farm_say (farm, "tick", 0, 0, NULL);
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+    farm_say (farm, "ended", one.worker.peer, 0, NULL);     /* nothing was heard, so it had dialled anew */
+    farm_pass (farm, 2999);
+    SAYS (farm, one.build, "jobs/0/state", "building");
+    worker_hello (farm, &one.worker, &one.task, 1);
+    farm_pass (farm, 10000);
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+    farm->now += 600000;
+    farm_say (farm, "tick", 0, 0, NULL);
+    worker_beat (farm, &other, NULL, 0);
+    farm_pass (farm, 2999);                                 /* and one that is not heard then is silent */
+    SAYS (farm, one.build, "jobs/0/attempt", "1");
+    farm_pass (farm, 1);
+    SAYS (farm, one.build, "jobs/0/attempt", "2");
+}
+
 /* Its kernel has closed the connection: in all likelihood there is no such process any more. */
 static void a_worker_that_has_ended_is_replaced_almost_at_once (void **state)
 {
@@ -960,6 +987,7 @@ int main (void)
         TEST (a_hello_that_comes_twice_takes_nothing_back),
         TEST (a_key_is_for_one_worker_at_a_time),
         TEST (a_new_instance_holds_nothing_of_the_former_one_s),
+        TEST (a_coordinator_that_was_away_waits_for_whoever_it_has_not_heard),
         TEST (a_worker_that_has_ended_is_replaced_almost_at_once),
         TEST (a_new_instance_gives_up_all_its_leases_at_once),
         TEST (what_is_not_the_worker_s_own_attempt_is_stale),

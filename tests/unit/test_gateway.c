@@ -67,7 +67,7 @@ static void open_parts (farm_t *self, err_t *err)
     depot_service_settings_t depot = { .state_folder = self->folder, .endpoint = "tcp://127.0.0.1:*", .server = &self->server,
                                        .log_limit_bytes = 1 << 20, .collect_grace_ms = 1 };
     self->settings = settings_new (table);
-    assert_int_equal (engine_open (&self->engine, database, &times, 0, err), 0);
+    assert_int_equal (engine_open (&self->engine, database, &times, clock_boot_ms (), err), 0);
     assert_int_equal (depot_service_new (&self->service, &depot, err), 0);
 }
 
