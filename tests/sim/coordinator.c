@@ -279,8 +279,10 @@ static bool commit (world_t *self, heard_event_t *events, size_t count)
 static void note_thaw (world_t *self)
 {
     int64_t tick = engine_next_tick (self->engine), since = tick > self->engine->boot_ms ? tick : self->engine->boot_ms;
-    if (self->now - since > ABSENCE_MS)
-        self->patient_until = self->now + self->settings.gone_grace_ms;
+    if (self->now - since <= ABSENCE_MS)
+        return;
+    seats_part (self, self->engine->boot_ms);
+    self->patient_until = self->now + self->settings.gone_grace_ms;
 }
 
 void coordinator_work (world_t *self)

@@ -66,6 +66,7 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count);  
 void seats_read (world_t *self);                        /* quarantine */
 void seats_free (world_t *self);
 void seat_name (seat_t *seat, int64_t job, int64_t attempt, int64_t at);
+void seats_part (world_t *self, int64_t at);
 bool seat_is_silent (const world_t *self, const seat_t *seat);
 bool seat_is_open (const world_t *self, int worker);
 bool seat_serves (const world_t *self, int worker, int submission, int platform);

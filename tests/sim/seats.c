@@ -28,6 +28,14 @@ bool seat_is_silent (const world_t *self, const seat_t *seat)
     return seat->seen_at + self->settings.lease_ms <= self->now && self->patient_until <= self->now;
 }
 
+/* Who was silent for too long before the coordinator stood still is not waited for. */
+void seats_part (world_t *self, int64_t at)
+{
+    for (int i = 0; i < WORKERS; i++)
+        if (self->seats [i].seen_at + self->settings.lease_ms <= at && self->patient_until <= at)
+            self->seats [i].is_there = false;
+}
+
 bool seat_is_open (const world_t *self, int worker)
 {
     const seat_t *seat = &self->seats [worker];
