@@ -13,18 +13,14 @@ enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000, NOTE_MS = 60000 };
 
 board_t *board_find (engine_t *self, int64_t worker)
 {
-    for (size_t i = 0; i < self->board_count; i++)
-        if (self->boards [i].id == worker)
-            return &self->boards [i];
-    return NULL;
+    ptrdiff_t place = id_map_find (&self->board_places, worker);
+    return place < 0 ? NULL : &self->boards [place];
 }
 
 board_t *board_of_principal (engine_t *self, int64_t principal)
 {
-    for (size_t i = 0; i < self->board_count; i++)
-        if (self->boards [i].principal == principal)
-            return &self->boards [i];
-    return NULL;
+    ptrdiff_t place = id_map_find (&self->principal_places, principal);
+    return place < 0 || self->boards [place].principal != principal ? NULL : &self->boards [place];
 }
 
 board_t *board_of_peer (engine_t *self, uint64_t peer)
@@ -46,6 +42,7 @@ board_t *board_of_name (engine_t *self, const char *name)
 static board_t *add (engine_t *self, int64_t worker, int64_t principal)
 {
     self->boards = mem_resize (self->boards, (self->board_count + 1) * sizeof *self->boards);
+    id_map_set (&self->board_places, worker, self->board_count);
     board_t *board = &self->boards [self->board_count++];
     memset (board, 0, sizeof *board);
     board->id = worker;
@@ -116,6 +113,7 @@ static int read_platforms (board_t *board, const json_t *platforms, err_t *err)
         platform_format (&platform, name);
         if (board->platform_count == BOARD_PLATFORMS_MAX || board_platform (board, name) >= 0)
             continue;
+        board->platforms = mem_resize (board->platforms, (board->platform_count + 1) * sizeof *board->platforms);
         strcpy (board->platforms [board->platform_count].name, name);
         board->platforms [board->platform_count++].is_emulated = json_is_true (json_object_get (item, "emulated"));
     }
@@ -144,10 +142,11 @@ static void set_labels (board_t *board, const char *own, const char *given)
 
 #define COLUMNS "id, principal, name, instance, platforms, slots, own_labels, labels, mode, faults, quarantined_until_ms, limits"
 
-static int read_row (board_t *board, const query_t *query, err_t *err)
+static int read_row (engine_t *self, board_t *board, const query_t *query, err_t *err)
 {
     AUTO_JSON json_t *platforms = json_loads (query_get_text (query, 4), 0, NULL), *limits = json_loads (query_get_text (query, 11), 0, NULL);
     board->principal = query_get_int (query, 1);
+    id_map_set (&self->principal_places, board->principal, (size_t) (board - self->boards));
     snprintf (board->name, sizeof board->name, "%s", query_get_text (query, 2));
     snprintf (board->instance, sizeof board->instance, "%s", query_get_text (query, 3));
     board->slots = (int) query_get_int (query, 5);
@@ -166,7 +165,7 @@ int board_read_again (engine_t *self, board_t *board, err_t *err)
     query_t query = db_query (self->db, "SELECT " COLUMNS " FROM workers WHERE id = :id");
     query_int (&query, ":id", board->id);
     if (query_step (&query))
-        rc = read_row (board, &query, err);
+        rc = read_row (self, board, &query, err);
     self->must_match = self->must_look = true;
     return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
 }
@@ -176,7 +175,7 @@ static int read_all (engine_t *self, err_t *err)
     int rc = 0;
     query_t query = db_query (self->db, "SELECT " COLUMNS " FROM workers ORDER BY id");
     while (rc == 0 && query_step (&query))
-        rc = read_row (add (self, query_get_int (&query, 0), query_get_int (&query, 1)), &query, err);
+        rc = read_row (self, add (self, query_get_int (&query, 0), query_get_int (&query, 1)), &query, err);
     return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
 }
 
@@ -185,6 +184,7 @@ static void keep (engine_t *self, const board_t *old)
 {
     board_t *board = board_find (self, old->id);
     json_decref (old->labels);
+    free (old->platforms);
     if (!board || board->principal != old->principal) {
         json_decref (old->health);
         free (old->turns);
@@ -207,6 +207,8 @@ int boards_load (engine_t *self, err_t *err)
     AUTO_FREE board_t *old = take (&self->boards);
     size_t count = self->board_count;
     self->board_count = 0;
+    id_map_clear (&self->board_places);
+    id_map_clear (&self->principal_places);
     int rc = read_all (self, err);
     for (size_t i = 0; i < count; i++)
         keep (self, &old [i]);
@@ -219,7 +221,10 @@ void boards_clear (engine_t *self)
         json_decref (self->boards [i].labels);
         json_decref (self->boards [i].health);
         free (self->boards [i].turns);
+        free (self->boards [i].platforms);
     }
+    id_map_clear (&self->board_places);
+    id_map_clear (&self->principal_places);
     free (self->boards);
     self->boards = NULL;
     self->board_count = 0;
@@ -285,7 +290,9 @@ static int find (engine_t *self, const event_t *event, const char *name, board_t
 static int check_platforms (const json_t *worker, err_t *err)
 {
     board_t scratch = { .id = 0 };
-    return read_platforms (&scratch, json_object_get (worker, "platforms"), err);
+    int rc = read_platforms (&scratch, json_object_get (worker, "platforms"), err);
+    free (scratch.platforms);
+    return rc;
 }
 
 int board_register (engine_t *self, const event_t *event, board_t **out, bool *is_same, err_t *err)

@@ -164,6 +164,32 @@ void engine_handle (engine_t *self, const event_t *event)
     handle (self, event, 0);
 }
 
+/* -- the clock -------------------------------------------------------------------------------------------------- */
+
+static int64_t find_next_tick (const engine_t *self)
+{
+    int64_t next = workers_next_tick (self), restores = restores_next_tick (self);
+    if (restores < next)
+        next = restores;
+    if (self->age_at < next)
+        next = self->age_at;
+    if (self->forgetting.at < next)
+        next = self->forgetting.at;
+    if (self->patience_at < next)
+        next = self->patience_at;
+    for (size_t i = 0; i < self->wait_count; i++)
+        if (self->waits [i].due_at < next)
+            next = self->waits [i].due_at;
+    if ((self->again.count || self->must_match || self->must_publish) && self->again_at < next)
+        next = self->again_at;
+    return next;
+}
+
+int64_t engine_next_tick (const engine_t *self)
+{
+    return self->has_begun ? find_next_tick (self) : self->tick_at;
+}
+
 /* -- the transaction -------------------------------------------------------------------------------------------- */
 
 static void handle_again (engine_t *self)
@@ -273,9 +299,8 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
     return -1;
 }
 
-int engine_commit (engine_t *self, actions_t *actions, err_t *err)
+static int commit (engine_t *self, actions_t *actions, err_t *err)
 {
-    assert (self->has_begun);
     err_t why = { 0 };
     bool is_unknown = false;
     if (self->lost.code == ERR_NONE && conclude (self, &why) < 0)
@@ -297,25 +322,12 @@ int engine_commit (engine_t *self, actions_t *actions, err_t *err)
     return -1;
 }
 
-/* -- the clock -------------------------------------------------------------------------------------------------- */
-
-int64_t engine_next_tick (const engine_t *self)
+int engine_commit (engine_t *self, actions_t *actions, err_t *err)
 {
-    int64_t next = workers_next_tick (self), restores = restores_next_tick (self);
-    if (restores < next)
-        next = restores;
-    if (self->age_at < next)
-        next = self->age_at;
-    if (self->forgetting.at < next)
-        next = self->forgetting.at;
-    if (self->patience_at < next)
-        next = self->patience_at;
-    for (size_t i = 0; i < self->wait_count; i++)
-        if (self->waits [i].due_at < next)
-            next = self->waits [i].due_at;
-    if ((self->again.count || self->must_match || self->must_publish) && self->again_at < next)
-        next = self->again_at;
-    return next;
+    assert (self->has_begun);
+    int rc = commit (self, actions, err);
+    self->tick_at = find_next_tick (self);
+    return rc;
 }
 
 /* -- open and close --------------------------------------------------------------------------------------------- */
@@ -348,6 +360,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
         || lanes_tidy (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
         return -1;
+    self->tick_at = find_next_tick (self);
     *out = take (&self);
     return 0;
 }

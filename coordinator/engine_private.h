@@ -10,6 +10,7 @@
 #include "common/platform.h"
 #include "coordinator/db.h"
 #include "coordinator/engine.h"
+#include "coordinator/id_map.h"
 #include "coordinator/states.h"
 
 enum { BOARD_PLATFORMS_MAX = 32 };
@@ -33,27 +34,29 @@ typedef struct { int64_t principal, at; } turn_t;
 /* What an admin has said of a worker. A forgotten one is forgotten until it says hello again. */
 typedef enum { MODE_ACTIVE, MODE_DRAINING, MODE_PAUSED, MODE_FORGOTTEN, MODES } board_mode;
 
-/* A registered worker. */
+typedef struct { char name [PLATFORM_MAX]; bool is_emulated; } board_platform_t;
+
+/* A registered worker. What is asked of each of them for each job stands first and close together. */
 typedef struct {
     int64_t id, principal;
-    char name [64];
-    char instance [33];
+    uint64_t peer;              /* 0: not connected */
+    int64_t quarantined_until_ms;           /* wall clock */
+    board_mode mode;
+    bool is_online;
+    bool is_stopping;           /* its program was told to end: until that is heard of anew, or another one of it */
+    int busy;                   /* attempts under lease, or being stopped */
     int slots;
     int64_t memory_bytes, cpu_percent;      /* the most that it gives one job; 0: it enforces no limits */
-    size_t platform_count;
-    struct { char name [PLATFORM_MAX]; bool is_emulated; } platforms [BOARD_PLATFORMS_MAX];
-    uint64_t peer;              /* 0: not connected */
+    char unfit [192];           /* why it takes no job just now, in its own words; "": it does */
     int64_t seen_at;            /* boot clock: last heartbeat or hello */
     int64_t noted_at;           /* boot clock: when its row last said so */
     int64_t back_until;         /* boot clock: its connection has ended, and until then it may come back; 0: it has not */
-    bool is_online;
-    bool is_stopping;           /* its program was told to end: until that is heard of anew, or another one of it */
-    board_mode mode;
     int faults;                 /* attempts in a row that failed through the farm's fault */
-    int64_t quarantined_until_ms;           /* wall clock */
-    int busy;                   /* attempts under lease, or being stopped */
+    char name [64];
+    char instance [33];
+    board_platform_t *platforms;            /* owned */
+    size_t platform_count;
     json_t *health;             /* of the last heartbeat; NULL: it has told nothing; owned */
-    char unfit [192];           /* why it takes no job just now, in its own words; "": it does */
     json_t *labels;             /* its own and an admin's; owned */
     turn_t *turns;              /* owned */
     size_t turn_count;
@@ -88,7 +91,7 @@ typedef struct {
 } restore_t;
 
 /* Something to do later: match a job again, give it to another than its home, verify it again, publish a build again. */
-typedef enum { WAIT_MATCH, WAIT_HOME, WAIT_VERIFY, WAIT_PUBLISH } wait_kind;
+typedef enum { WAIT_MATCH, WAIT_HOME, WAIT_VERIFY, WAIT_PUBLISH, WAITS } wait_kind;
 typedef struct {
     wait_kind kind;
     int64_t id;                 /* of the job or the build */
@@ -143,6 +146,7 @@ struct engine {
     hint_t *hints;
     size_t hint_count;
     int64_t last_turn;
+    int64_t tick_at;            /* boot clock: when the first of all that is to come is due, as the last batch left it */
     forgetting_t forgetting;    /* of builds that are not kept (retention.h) */
     int64_t tidy_at;            /* boot clock: when lanes without jobs are to go */
     int64_t patient_until;      /* boot clock: until then nobody counts as silent: it has not listened for a while itself */
@@ -151,12 +155,15 @@ struct engine {
     int64_t age_at;             /* boot clock: when to see whether a queued job rises a class */
     board_t *boards;
     size_t board_count;
+    id_map_t board_places, principal_places;    /* of a worker, of its key; the latter may be out of date */
     lease_t *leases;
     size_t lease_count;
+    id_map_t lease_places;      /* by job */
     halt_t *halts;
     size_t halt_count;
     wait_t *waits;
     size_t wait_count;
+    id_map_t wait_places [WAITS];
     restore_t *restores;
     size_t restore_count;
     int64_t *changed;           /* builds changed in this transaction */

@@ -1,5 +1,5 @@
-/* live.c - what the engine keeps in memory: leases, halts and waits. Arrays, for there are as many as there are
- * workers and slots. */
+/* live.c - what the engine keeps in memory: leases, halts and waits. Arrays, and maps of where in
+ * them those of a job stand; what leaves an array is replaced by its last one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,15 +12,14 @@
 
 lease_t *lease_find (engine_t *self, int64_t job)
 {
-    for (size_t i = 0; i < self->lease_count; i++)
-        if (self->leases [i].job == job)
-            return &self->leases [i];
-    return NULL;
+    ptrdiff_t place = id_map_find (&self->lease_places, job);
+    return place < 0 ? NULL : &self->leases [place];
 }
 
 void lease_add (engine_t *self, int64_t build, int64_t job, int64_t attempt, int64_t worker, int64_t limit_ms)
 {
     self->leases = mem_resize (self->leases, (self->lease_count + 1) * sizeof *self->leases);
+    id_map_set (&self->lease_places, job, self->lease_count);
     self->leases [self->lease_count++] = (lease_t) {
         .build = build, .job = job, .attempt = attempt, .worker = worker,
         .assigned_at = self->boot_ms, .lease_until = self->boot_ms + self->settings.lease_ms, .limit_ms = limit_ms,
@@ -39,6 +38,8 @@ void lease_drop (engine_t *self, int64_t job)
     if (board && board->busy > 0)
         board->busy--;
     *lease = self->leases [--self->lease_count];
+    id_map_set (&self->lease_places, lease->job, (size_t) (lease - self->leases));
+    id_map_drop (&self->lease_places, job);
     self->must_match = true;
 }
 
@@ -105,10 +106,8 @@ void halts_settle (engine_t *self, int64_t worker, const json_t *attempts, int64
 
 static wait_t *wait_find (const engine_t *self, wait_kind kind, int64_t id)
 {
-    for (size_t i = 0; i < self->wait_count; i++)
-        if (self->waits [i].kind == kind && self->waits [i].id == id)
-            return &self->waits [i];
-    return NULL;
+    ptrdiff_t place = id_map_find (&self->wait_places [kind], id);
+    return place < 0 ? NULL : &self->waits [place];
 }
 
 void wait_set (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms)
@@ -116,6 +115,7 @@ void wait_set (engine_t *self, wait_kind kind, int64_t id, int64_t delay_ms)
     wait_t *wait = wait_find (self, kind, id);
     if (!wait) {
         self->waits = mem_resize (self->waits, (self->wait_count + 1) * sizeof *self->waits);
+        id_map_set (&self->wait_places [kind], id, self->wait_count);
         wait = &self->waits [self->wait_count++];
         *wait = (wait_t) { .kind = kind, .id = id };
     }
@@ -152,8 +152,11 @@ void wait_note_under_way (engine_t *self, wait_kind kind, int64_t id)
 void wait_drop (engine_t *self, wait_kind kind, int64_t id)
 {
     wait_t *wait = wait_find (self, kind, id);
-    if (wait)
-        *wait = self->waits [--self->wait_count];
+    if (!wait)
+        return;
+    *wait = self->waits [--self->wait_count];
+    id_map_set (&self->wait_places [wait->kind], wait->id, (size_t) (wait - self->waits));
+    id_map_drop (&self->wait_places [kind], id);
 }
 
 /* -- from the database ------------------------------------------------------------------------------------------ */
@@ -186,6 +189,7 @@ static int load_leases (engine_t *self, err_t *err)
     lease_t *old = take (&self->leases);
     size_t count = self->lease_count;
     self->lease_count = 0;
+    id_map_clear (&self->lease_places);
     query_t query = db_query (self->db, "SELECT jobs.build, attempts.job, attempts.number, attempts.worker, "
                               "iif (jobs.limit_ms, jobs.limit_ms, :limit) FROM attempts "
                               "JOIN jobs ON jobs.id = attempts.job AND jobs.attempt = attempts.number WHERE attempts.ended_ms IS NULL "
@@ -234,7 +238,7 @@ static int drop_idle_waits (engine_t *self, err_t *err)
         if (is_idle (self, &self->waits [i], &is_over, err) < 0)
             return -1;
         if (is_over)
-            self->waits [i] = self->waits [--self->wait_count];
+            wait_drop (self, self->waits [i].kind, self->waits [i].id);
         else
             i++;
     }
@@ -267,6 +271,9 @@ void live_clear (engine_t *self)
     queue_clear (self);
     restores_clear (self);
     boards_clear (self);
+    id_map_clear (&self->lease_places);
+    for (wait_kind kind = 0; kind < WAITS; kind++)
+        id_map_clear (&self->wait_places [kind]);
     free (self->leases);
     free (self->waits);
     free (self->halts);

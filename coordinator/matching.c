@@ -61,11 +61,11 @@ static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emu
         return -1;
     for (size_t i = 0; lane && i < self->board_count; i++) {
         board_t *board = &self->boards [i];
-        if (!board_is_open (self, board))
+        bool is_free = board->busy < board->slots;
+        if ((!is_free && board->id != home) || !board_is_open (self, board))
             continue;
         if (rank_board (self, job, lane, board, home, &rank, err) < 0)
             return -1;
-        bool is_free = board->busy < board->slots;
         if (rank.runs == RUNS_NOT)
             continue;
         if (is_free && (!*out || is_better (&rank, &best))) {

@@ -62,7 +62,7 @@ static int next_verdicts (engine_t *self, forget_walk_t *walk, verdict_t out [BA
 {
     int count = 0;
     int64_t oldest_live;
-    if (read_number (self, "SELECT min (id) FROM builds WHERE state IN ('queued', 'running', 'publishing')", &oldest_live, err) < 0)
+    if (read_number (self, "SELECT min (id) FROM builds WHERE ended_ms IS NULL", &oldest_live, err) < 0)
         return -1;
     query_t query = db_query (self->db, "SELECT id, ended_ms, EXISTS (SELECT 1 FROM tags WHERE tags.build = builds.id) FROM builds "
                               "WHERE ended_ms IS NOT NULL AND (ended_ms, id) > (:ended, :id) ORDER BY ended_ms, id LIMIT :limit");
@@ -183,6 +183,7 @@ int retention_on_logs_gone (engine_t *self, const event_t *event, err_t *err)
 void engine_forget_now (engine_t *self)
 {
     self->forgetting = (forgetting_t) { .at = 0 };
+    self->tick_at = 0;
 }
 
 bool engine_has_forgotten (const engine_t *self, int64_t *builds)

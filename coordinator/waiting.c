@@ -217,8 +217,8 @@ static int end_overdue (engine_t *self, const lane_t *lane, err_t *err)
 void waiting_expect (engine_t *self, int64_t due_ms)
 {
     int64_t wait = due_ms - self->wall_ms;
-    if (due_ms != INT64_MAX && self->boot_ms + (wait > 1 ? wait : 1) < self->patience_at)
-        self->patience_at = self->boot_ms + (wait > 1 ? wait : 1);
+    if (due_ms != INT64_MAX && self->boot_ms + (wait > 0 ? wait : 0) < self->patience_at)
+        self->patience_at = self->boot_ms + (wait > 0 ? wait : 0);
 }
 
 /* When the next job's time is over costs a look at the whole lane: once a second, however close they follow each other. */
