@@ -62,6 +62,14 @@ typedef struct {
     size_t turn_count;
 } board_t;
 
+/* Those of the principals that have spoken. */
+typedef struct { principal_t who; char key [65]; } known_principal_t;
+typedef struct {
+    known_principal_t *items;   /* owned */
+    size_t count;
+    id_map_t by_id, by_key;     /* by_key: of the first digits; two keys may share them, the later one is found */
+} known_principals_t;
+
 /* An attempt that a worker has. */
 typedef struct {
     int64_t build, job, attempt, worker;
@@ -141,6 +149,7 @@ struct engine {
     heard_list_t again;         /* to be handled at the beginning of a later one, */
     int64_t again_at;           /* not before this (boot clock) */
     int live_builds;
+    known_principals_t known;
     lane_t *lanes;
     size_t lane_count;
     hint_t *hints;

@@ -5,6 +5,7 @@
 
 #include "common/mem.h"
 #include "coordinator/boards.h"
+#include "coordinator/principals.h"
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
 
@@ -257,6 +258,7 @@ static int load_verifying (engine_t *self, err_t *err)
 
 int live_load (engine_t *self, err_t *err)
 {
+    principals_forget (self);                   /* a join may be undone */
     self->must_match = self->must_look = self->must_publish = true;
     self->patience_at = self->age_at = self->again_at > self->boot_ms ? self->again_at : self->boot_ms;     /* a tick may be undone */
     self->forgetting = (forgetting_t) { .at = self->patience_at };
@@ -268,6 +270,7 @@ int live_load (engine_t *self, err_t *err)
 
 void live_clear (engine_t *self)
 {
+    principals_forget (self);
     queue_clear (self);
     restores_clear (self);
     boards_clear (self);

@@ -1,35 +1,89 @@
-/* principals.c - see principals.h. Keys are hex, as they arrive with each message. */
+/* principals.c - see principals.h. Keys are hex, as they arrive with each message: whoever has spoken once is known in memory. */
 #include "coordinator/principals.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int read_one (query_t *query, principal_t *out, err_t *err)
+#include "common/mem.h"
+
+/* -- in memory -------------------------------------------------------------------------------------------------- */
+
+/* A key is random: its first 16 digits are as good as any number of it. */
+static int64_t number_of_key (const char *key_hex)
 {
+    char digits [17];
+    snprintf (digits, sizeof digits, "%.16s", key_hex);
+    return (int64_t) strtoull (digits, NULL, 16);
+}
+
+static const known_principal_t *remember (engine_t *self, const known_principal_t *principal)
+{
+    known_principals_t *known = &self->known;
+    ptrdiff_t former = id_map_find (&known->by_id, principal->who.id);
+    size_t place = former < 0 ? known->count++ : (size_t) former;
+    known->items = mem_resize (known->items, known->count * sizeof *known->items);
+    known->items [place] = *principal;
+    id_map_set (&known->by_id, principal->who.id, place);
+    id_map_set (&known->by_key, number_of_key (principal->key), place);
+    return &known->items [place];
+}
+
+void principals_forget (engine_t *self)
+{
+    free (self->known.items);
+    id_map_clear (&self->known.by_id);
+    id_map_clear (&self->known.by_key);
+    self->known = (known_principals_t) { 0 };
+}
+
+/* -- from the database ------------------------------------------------------------------------------------------ */
+
+#define SELECT "SELECT id, role, name, key FROM principals WHERE revoked_ms IS NULL AND "
+
+static int read_one (engine_t *self, query_t *query, principal_t *out, err_t *err)
+{
+    known_principal_t found;
     bool is_found = query_step (query);
     if (is_found) {
-        out->id = query_get_int (query, 0);
-        snprintf (out->role, sizeof out->role, "%s", query_get_text (query, 1));
-        snprintf (out->name, sizeof out->name, "%s", query_get_text (query, 2));
+        found.who.id = query_get_int (query, 0);
+        snprintf (found.who.role, sizeof found.who.role, "%s", query_get_text (query, 1));
+        snprintf (found.who.name, sizeof found.who.name, "%s", query_get_text (query, 2));
+        snprintf (found.key, sizeof found.key, "%s", query_get_text (query, 3));
     }
     if (query_end (query, err) < 0)
         return -1;
-    return is_found ? 0 : err_set (err, ERR_DENIED, "this key is not known here (any more): join the farm again");
+    if (!is_found)
+        return err_set (err, ERR_DENIED, "this key is not known here (any more): join the farm again");
+    *out = remember (self, &found)->who;
+    return 0;
 }
 
 int engine_find_principal (engine_t *self, const char *key_hex, principal_t *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT id, role, name FROM principals WHERE key = :key AND revoked_ms IS NULL");
+    ptrdiff_t place = id_map_find (&self->known.by_key, number_of_key (key_hex));
+    if (place >= 0 && strcmp (self->known.items [place].key, key_hex) == 0) {
+        *out = self->known.items [place].who;
+        return 0;
+    }
+    query_t query = db_query (self->db, SELECT "key = :key");
     query_text (&query, ":key", key_hex);
-    return read_one (&query, out, err);
+    return read_one (self, &query, out, err);
 }
 
 int principal_load (engine_t *self, int64_t id, principal_t *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT id, role, name FROM principals WHERE id = :id AND revoked_ms IS NULL");
+    ptrdiff_t place = id_map_find (&self->known.by_id, id);
+    if (place >= 0) {
+        *out = self->known.items [place].who;
+        return 0;
+    }
+    query_t query = db_query (self->db, SELECT "id = :id");
     query_int (&query, ":id", id);
-    return read_one (&query, out, err);
+    return read_one (self, &query, out, err);
 }
+
+/* -- new ones --------------------------------------------------------------------------------------------------- */
 
 static int insert (engine_t *self, const char *key_hex, const char *role, const char *name, int64_t wall_ms, err_t *err)
 {

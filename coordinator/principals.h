@@ -7,6 +7,9 @@
 /* By id; ERR_DENIED when unknown or revoked. */
 int principal_load (engine_t *self, int64_t id, principal_t *out, err_t *err);
 
+/* Those that memory knows: the database may say something else now. */
+void principals_forget (engine_t *self);
+
 /* `join`: the key in it becomes a worker or a submitter. */
 handler_fn principals_on_join;
 
