@@ -26,8 +26,8 @@ static const int64_t store_limit_bytes = 40LL << 30;
 
 /* Mounts ------------------------------------------------------------------------------------------------------------- */
 
-/* Unmount all below folder; the last mounted goes first. */
-static void unmount_below (const char *folder)
+/* Unmount all below folder; the last mounted goes first. How many that were. */
+static size_t unmount_below (const char *folder)
 {
     AUTO_WORDS words_t found = { 0 };
     AUTO_FCLOSE FILE *mounts = fopen ("/proc/self/mounts", "re");
@@ -36,19 +36,38 @@ static void unmount_below (const char *folder)
     while (mounts && fgets (line, sizeof line, mounts))
         if (sscanf (line, "%*s %4095s", path) == 1 && strncmp (path, folder, size) == 0 && path [size] == '/')
             words_add (&found, "%s", path);
+    size_t count = 0;
     for (size_t i = found.count; i > 0; i--)
-        umount2 (found.items [i - 1], MNT_DETACH);
+        count += umount2 (found.items [i - 1], MNT_DETACH) == 0;
+    return count;
+}
+
+static size_t unmount_all (const builder_t *self)
+{
+    AUTO_FREE char *folder = realpath (self->state_folder, NULL);
+    return folder ? unmount_below (folder) : 0;
+}
+
+/* How often each layer is mounted is written down there, and without the mounts it is wrong: it would be believed. */
+static int forget_mounts (const builder_t *self, err_t *err)
+{
+    if (file_remove_tree (self->run_folder, err) < 0 || file_make_folders (self->run_folder, 0700, err) < 0)
+        return err_wrap (err, "forget old mounts");
+    return 0;
 }
 
 int buildah_reset_mounts (builder_t *self, err_t *err)
 {
-    AUTO_FREE char *folder = realpath (self->state_folder, NULL);
-    if (folder)
-        unmount_below (folder);
-    /* How often each layer is mounted is written down there, and is now wrong: it would be believed. */
-    if (file_remove_tree (self->run_folder, err) < 0 || file_make_folders (self->run_folder, 0700, err) < 0)
-        return err_wrap (err, "forget old mounts");
-    return 0;
+    unmount_all (self);
+    return forget_mounts (self, err);
+}
+
+/* While no attempt is in the store: the mounts of builders that were killed, which none of the later ones takes for its own. */
+static void sweep_mounts (const builder_t *self)
+{
+    err_t err;
+    if (unmount_all (self) && forget_mounts (self, &err) < 0)
+        log_warn ("builder", "%s", err.text);
 }
 
 /* Containers --------------------------------------------------------------------------------------------------------- */
@@ -203,6 +222,8 @@ void buildah_leave (builder_t *self, const builder_task_t *task)
         *at = gone->next;
         free (gone);
     }
+    if (!self->active)
+        sweep_mounts (self);
     self->is_prune_due |= is_large;
     prune_if_due (self);
 }
