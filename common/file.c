@@ -12,6 +12,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define TEMPORARY ".new-"
+
 char *file_join (const char *folder, const char *name)
 {
     return mem_printf ("%s/%s", folder, name);
@@ -101,10 +103,10 @@ static int write_one (int fd, const char *path, const void *data, size_t size, m
     return 0;
 }
 
-/* A temporary name beside it, then the final one. */
+/* A temporary name beside it (which file_sweep knows), then the final one. */
 static int write_beside (const char *path, const void *data, size_t size, mode_t mode, bool is_synced, err_t *err)
 {
-    AUTO_FREE char *temporary = mem_printf ("%s.XXXXXX", path);
+    AUTO_FREE char *temporary = mem_printf ("%s" TEMPORARY "XXXXXX", path);
     AUTO_CLOSE int fd = mkostemp (temporary, O_CLOEXEC);
     if (fd < 0)
         return err_sys (err, errno, "make a file beside %s", path);
@@ -124,6 +126,18 @@ int file_write (const char *path, const void *data, size_t size, mode_t mode, er
 int file_write_scratch (const char *path, const void *data, size_t size, mode_t mode, err_t *err)
 {
     return write_beside (path, data, size, mode, false, err);
+}
+
+void file_sweep (const char *folder)
+{
+    DIR *items = opendir (folder);
+    for (struct dirent *item; items && (item = readdir (items));) {
+        const char *end = strstr (item->d_name, TEMPORARY);
+        if (end && strlen (end) == strlen (TEMPORARY "XXXXXX"))
+            unlinkat (dirfd (items), item->d_name, 0);
+    }
+    if (items)
+        closedir (items);
 }
 
 /* -- folders ---------------------------------------------------------------------------------------------------- */

@@ -18,6 +18,9 @@ int file_write (const char *path, const void *data, size_t size, mode_t mode, er
 /* The same without the syncs, which take long on an SD card: for a file that need not outlive a power cut. */
 int file_write_scratch (const char *path, const void *data, size_t size, mode_t mode, err_t *err);
 
+/* Remove from a folder what a process left there that was killed while it wrote a file. Whoever calls it writes there alone. */
+void file_sweep (const char *folder);
+
 /* Make a folder and those above it (mode for the new ones); an existing folder is fine. */
 int file_make_folders (const char *path, mode_t mode, err_t *err);
 

@@ -60,6 +60,7 @@ static int open_state (coordinator_t *self, err_t *err)
     self->lock = file_lock (lock, err);
     if (self->lock < 0)
         return err_wrap (err, "state folder %s", state);
+    file_sweep (state);
     if (setup_keys (&self->keys, state, err) < 0)
         return -1;
     engine_settings_t times = engine_settings (self->settings);

@@ -44,8 +44,10 @@ static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
 
 static int set_up (builder_t *self, const char *isolation, err_t *err)
 {
-    if (file_make_folders (self->state_folder, 0700, err) < 0 || buildah_write_shared (self, err) < 0
-        || buildah_reset_mounts (self, err) < 0 || buildah_probe_version (self, err) < 0
+    if (file_make_folders (self->state_folder, 0700, err) < 0)
+        return -1;
+    file_sweep (self->state_folder);
+    if (buildah_write_shared (self, err) < 0 || buildah_reset_mounts (self, err) < 0 || buildah_probe_version (self, err) < 0
         || buildah_probe_isolation (self, isolation && *isolation ? isolation : "auto", err) < 0)
         return -1;
     return 0;

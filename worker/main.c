@@ -78,6 +78,7 @@ static int open_state (worker_t *self, err_t *err)
     self->lock = file_lock (lock, err);
     if (self->lock < 0)
         return err_wrap (err, "another farm-worker may run here");
+    file_sweep (state);
     if (read_keys (self, err) < 0 || join_name (self->options.settings, self->name, err) < 0)
         return -1;
     self->attempts = file_join (state, "attempts");
