@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/log.h"
+
 #define TEMPORARY ".new-"
+
+enum { LOCK_POLL_MS = 50, STAT_MAX = 4096 };
 
 char *file_join (const char *folder, const char *name)
 {
@@ -221,21 +227,52 @@ int file_remove_at (int folder, const char *name, err_t *err)
 
 /* -- locks ------------------------------------------------------------------------------------------------------ */
 
-int file_lock (const char *path, err_t *err)
+/* Who wrote the number into the file that is locked; 0 when it does not say. */
+static pid_t lock_owner (int fd)
+{
+    char text [32] = "";
+    return pread (fd, text, sizeof text - 1, 0) > 0 ? (pid_t) strtol (text, NULL, 10) : 0;
+}
+
+/* A zombie has: whoever ought to collect it may never do so. */
+static bool has_ended (pid_t process)
+{
+    AUTO_FREE char *path = mem_printf ("/proc/%ld/stat", (long) process);
+    AUTO_BUFFER buffer_t text = { 0 };
+    if (file_read (path, STAT_MAX, &text, NULL) < 0)
+        return true;
+    const char *end = strrchr ((const char *) text.data, ')');       /* of the name, which may contain anything */
+    return end && (strncmp (end, ") Z", 3) == 0 || strncmp (end, ") X", 3) == 0);
+}
+
+/* Between the lock and the number in the file, and where process numbers mean nothing, it looks as if the owner had
+ * ended: then it is refused wait_ms later. */
+static int lock_patiently (int fd, const char *path, int wait_ms, err_t *err)
+{
+    int64_t until = clock_boot_ms () + wait_ms;
+    bool has_told = false;
+    while (flock (fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return err_sys (err, errno, "lock %s", path);
+        pid_t owner = lock_owner (fd);
+        if ((owner > 0 && !has_ended (owner)) || clock_boot_ms () >= until)
+            return err_set (err, ERR_FARM, "%s is in use by process %ld: stop that one first, or use another folder", path, (long) owner);
+        if (!has_told)
+            log_info ("lock", "%s: process %ld has ended; what it started is waited for", path, (long) owner);
+        has_told = true;
+        poll (NULL, 0, LOCK_POLL_MS);
+    }
+    return 0;
+}
+
+int file_lock (const char *path, int wait_ms, err_t *err)
 {
     AUTO_CLOSE int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_sys (err, errno, "open %s", path);
-    char owner [32] = "";
-    if (flock (fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK)
-            return err_sys (err, errno, "lock %s", path);
-        ssize_t size = pread (fd, owner, sizeof owner - 1, 0);
-        if (size > 0)
-            owner [strcspn (owner, "\n")] = 0;
-        return err_set (err, ERR_FARM, "%s is in use by process %s: stop that one first, or use another folder", path,
-                        *owner ? owner : "?");
-    }
+    if (lock_patiently (fd, path, wait_ms, err) < 0)
+        return -1;
+    char owner [32];
     int size = snprintf (owner, sizeof owner, "%ld\n", (long) getpid ());
     if (ftruncate (fd, 0) != 0 || pwrite (fd, owner, (size_t) size, 0) != size)
         return err_sys (err, errno, "write %s", path);

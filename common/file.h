@@ -30,9 +30,10 @@ int file_remove_tree (const char *path, err_t *err);
 /* The same of a name in an open folder; what is no folder is removed too. */
 int file_remove_at (int folder, const char *name, err_t *err);
 
-/* Take an exclusive lock on the file (made when missing). Returns the descriptor, which holds the lock until it is
- * closed; -1 with ERR_FARM "... is in use by process 123" when another process has it. */
-int file_lock (const char *path, err_t *err);
+/* Take an exclusive lock on the file (made when missing). Returns the descriptor, which holds the lock until it, and what processes have
+ * inherited of it, is closed; -1 with ERR_FARM "... is in use by process 123" when another process has it. When that process has ended, and
+ * only what it started holds the lock, this waits for wait_ms. */
+int file_lock (const char *path, int wait_ms, err_t *err);
 
 /* write() all of it. */
 int file_write_all (int fd, const void *data, size_t size, err_t *err);

@@ -57,7 +57,7 @@ static int open_state (coordinator_t *self, err_t *err)
     AUTO_FREE char *database = file_join (state, "farm.db");
     if (file_make_folders (state, 0700, err) < 0)
         return err_wrap (err, "state folder");
-    self->lock = file_lock (lock, err);
+    self->lock = file_lock (lock, 0, err);
     if (self->lock < 0)
         return err_wrap (err, "state folder %s", state);
     file_sweep (state);

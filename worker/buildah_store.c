@@ -222,7 +222,7 @@ void buildah_leave (builder_t *self, const builder_task_t *task)
         *at = gone->next;
         free (gone);
     }
-    if (!self->active)
+    if (!self->active && !self->is_pruning)
         sweep_mounts (self);
     self->is_prune_due |= is_large;
     prune_if_due (self);

@@ -13,7 +13,7 @@
 #include "worker/join.h"
 #include "worker/link.h"
 
-enum { SHORT_TEXT_MAX = 512, PORT_FILE_MAX = 16 };
+enum { SHORT_TEXT_MAX = 512, PORT_FILE_MAX = 16, LOCK_WAIT_MS = 40000 };
 
 typedef struct {
     options_t options;
@@ -69,19 +69,25 @@ static int read_keys (worker_t *self, err_t *err)
     return err_wrap (err, "this worker's key");
 }
 
-static int open_state (worker_t *self, err_t *err)
+/* Builders of an earlier run that was killed may still be about to end: what is swept before that, they make again. */
+static int lock_state (worker_t *self, err_t *err)
 {
     const char *state = text_of (self, "state");
     AUTO_FREE char *lock = file_join (state, "lock");
     if (file_make_folders (state, 0700, err) < 0)
         return err_wrap (err, "state folder");
-    self->lock = file_lock (lock, err);
+    self->lock = file_lock (lock, LOCK_WAIT_MS, err);
     if (self->lock < 0)
         return err_wrap (err, "another farm-worker may run here");
     file_sweep (state);
+    return 0;
+}
+
+static int open_state (worker_t *self, err_t *err)
+{
     if (read_keys (self, err) < 0 || join_name (self->options.settings, self->name, err) < 0)
         return -1;
-    self->attempts = file_join (state, "attempts");
+    self->attempts = file_join (text_of (self, "state"), "attempts");
     return 0;
 }
 
@@ -345,10 +351,10 @@ static int check_spawner (worker_t *self, err_t *err)
                                            : 0;
 }
 
-/* The spawner comes before threads, sockets and keys: what it starts inherits none of them. */
+/* The spawner comes before threads, sockets and keys: what it starts inherits none of them. The lock it keeps. */
 static int serve (worker_t *self, err_t *err)
 {
-    if (spawner_start (&self->spawner, err) < 0)
+    if (lock_state (self, err) < 0 || spawner_start (&self->spawner, self->lock, err) < 0)
         return -1;
     daemon_raise_limits (16384);
     self->signals = daemon_catch_signals ();

@@ -94,16 +94,17 @@ static void *read_told (void *argument)
     return NULL;
 }
 
-/* In the forked process: nothing of the worker's stays open but the socket and standard error. */
-_Noreturn static void become_spawner (int socket)
+/* In the forked process: nothing of the worker's stays open but the socket, the lock and standard error. */
+_Noreturn static void become_spawner (int socket, int lock)
 {
-    int high = fcntl (socket, F_DUPFD_CLOEXEC, 10);     /* out of the way of 0 to 3, which may have been closed */
+    int high = fcntl (socket, F_DUPFD_CLOEXEC, 10);     /* out of the way of 0 to 4, which may have been closed */
+    int held = lock < 0 ? -1 : fcntl (lock, F_DUPFD_CLOEXEC, 10);
     int null = open ("/dev/null", O_RDWR);
     bool has_stderr = fcntl (2, F_GETFD) >= 0;
     if (high < 0 || null < 0 || dup2 (null, 0) < 0 || dup2 (null, 1) < 0 || (!has_stderr && dup2 (null, 2) < 0)
-        || dup3 (high, 3, O_CLOEXEC) < 0)
+        || dup3 (high, 3, O_CLOEXEC) < 0 || (lock >= 0 && dup3 (held, 4, O_CLOEXEC) < 0))
         _exit (1);
-    close_range (4, ~0U, 0);
+    close_range (lock < 0 ? 4 : 5, ~0U, 0);
     spawner_serve (3);
     _exit (0);
 }
@@ -126,7 +127,7 @@ static void end_process (spawner_t *self)
         continue;
 }
 
-int spawner_start (spawner_t **out, err_t *err)
+int spawner_start (spawner_t **out, int lock, err_t *err)
 {
     int ends [2], size = 2 * SPAWNER_MESSAGE_MAX;
     if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
@@ -135,7 +136,7 @@ int spawner_start (spawner_t **out, err_t *err)
     pid_t process = fork ();
     if (process == 0) {
         close (ends [0]);
-        become_spawner (ends [1]);
+        become_spawner (ends [1], lock);
     }
     int error = errno;
     close (ends [1]);

@@ -23,8 +23,9 @@ typedef struct {
     int oom_score;                  /* 1 to 1000: the more, the rather the kernel takes it when memory runs out */
 } spawner_rules_t;
 
-/* Fork it. Call once, first thing in main, single-threaded. */
-int spawner_start (spawner_t **out, err_t *err);
+/* Fork it. Call once, first thing in main, single-threaded. It and all that keeps a builder hold the descriptor lock open (-1: none) as
+ * long as they live: so a lock on it ends with the last builder, also when the worker was killed. */
+int spawner_start (spawner_t **out, int lock, err_t *err);
 void spawner_destroy (spawner_t **self);
 
 /* Call on_loss once, from another thread, should the process end by itself: nothing can be built any more. */

@@ -106,7 +106,7 @@ _Noreturn static void become (const spawner_program_t *program, int fault)
     for (int number = 1; number < NSIG; number++)
         signal (number, SIG_DFL);
     sigprocmask (SIG_SETMASK, &none, NULL);
-    /* output and fault are above 3: the spawner had 0 to 4 open when it got them. */
+    /* output and fault are above 3: the spawner had 0 to 4 open at least when it got them. */
     int null = open ("/dev/null", O_RDONLY);
     if (null < 0 || dup2 (null, 0) < 0 || dup2 (program->output, 1) < 0 || dup2 (program->output, 2) < 0
         || dup3 (fault, FAULT_FD, O_CLOEXEC) < 0)

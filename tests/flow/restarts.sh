@@ -58,6 +58,27 @@ is_state_of_job () { [ "$(field "$1" '.jobs[0].state')" = "$2" ]; }
 has_no_builders () { local found; found=$(processes_below "$1"); echo "$found"; [ -z "$found" ]; }
 check "a worker, killed while building: its builder ends too, and the job waits for the next worker" worker_killed_alone
 
+# Stopped, the process that keeps the builder cannot end; so the next worker waits, and sweeps behind it.
+worker_waits_for_builders ()
+{
+    local id keeper
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/killed:waits" "$(slow_context waits 60)")
+    wait_said "$id" "slow begins"
+    keeper=$(keeper_of "$(farm_pid "worker-$native_name")")
+    kill -STOP "$keeper"
+    farm_kill "worker-$native_name"
+    run 0 farmctl cancel "$id"
+    background next farm-worker -c "$farm/worker-$native_name.conf"
+    wait_for 20 grep -q "what it started is waited for" "$work/next.log"
+    kill -CONT "$keeper"
+    wait_for 30 grep -q "takes this worker" "$work/next.log"
+    has_no_builders "$farm/worker-$native_name"
+    background_end next
+    devfarm start "worker-$native_name"
+}
+keeper_of () { pgrep -P "$(pgrep -P "$1" farm-spawner)" farm-keeper | head -n 1; }
+check "a worker, killed and started at once: it waits until the builders of the one before have ended" worker_waits_for_builders
+
 worker_killed ()
 {
     local id victim other

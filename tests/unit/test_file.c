@@ -1,4 +1,4 @@
-/* test_file.c - what processes that were killed leave behind: files half written. */
+/* test_file.c - what processes that were killed leave behind: files half written, and locks that their children hold. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,6 +71,56 @@ static void what_a_killed_writer_leaves_is_swept (void **state)
     assert_int_equal (count_items (within), 0);
 }
 
+/* A process that takes the lock and tells so, starts another one that inherits it, and ends once it may. */
+static pid_t lock_and_fork (const char *path, int tell, int may_end)
+{
+    pid_t child = fork ();
+    if (child == 0) {
+        err_t err = { 0 };
+        char byte;
+        int fd = file_lock (path, 0, &err);
+        pid_t second = fd < 0 ? -1 : fork ();
+        if (second == 0) {
+            pause ();
+            _exit (0);
+        }
+        if (write (tell, &second, sizeof second) != sizeof second || read (may_end, &byte, 1) != 1)
+            _exit (1);
+        _exit (0);
+    }
+    return child;
+}
+
+static void a_lock_is_waited_for_when_its_owner_has_ended (void **state)
+{
+    (void) state;
+    AUTO_FREE char *path = file_join (folder, "lock");
+    int tell [2], may_end [2];
+    pid_t heir = -1;
+    err_t err = { 0 };
+    assert_int_equal (pipe (tell), 0);
+    assert_int_equal (pipe (may_end), 0);
+    pid_t owner = lock_and_fork (path, tell [1], may_end [0]);
+    assert_int_equal (read (tell [0], &heir, sizeof heir), sizeof heir);
+    assert_true (heir > 0);
+
+    int64_t begun = clock_boot_ms ();
+    assert_int_equal (file_lock (path, 60000, &err), -1);       /* it lives: no use to wait */
+    assert_non_null (strstr (err.text, "is in use by process"));
+    assert_true (clock_boot_ms () - begun < 30000);
+
+    assert_int_equal (write (may_end [1], "x", 1), 1);
+    siginfo_t info;
+    assert_int_equal (waitid (P_PID, (id_t) owner, &info, WEXITED | WNOWAIT), 0);       /* it stays a zombie */
+    err = (err_t) { 0 };
+    assert_int_equal (file_lock (path, 100, &err), -1);         /* its heir lives on */
+    kill (heir, SIGKILL);
+    int fd = file_lock (path, 60000, &err);
+    assert_true (fd >= 0);
+    close (fd);
+    waitpid (owner, NULL, 0);
+}
+
 static int make_folder (void **state)
 {
     (void) state;
@@ -88,6 +138,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (only_what_was_half_written_is_swept),
         cmocka_unit_test (what_a_killed_writer_leaves_is_swept),
+        cmocka_unit_test (a_lock_is_waited_for_when_its_owner_has_ended),
     };
     return cmocka_run_group_tests (tests, make_folder, remove_folder);
 }

@@ -920,7 +920,7 @@ int main (void)
         TEST (a_worker_without_a_job_ends_at_once),
     };
     err_t err = { 0 };
-    if (spawner_start (&spawner, &err) < 0) {
+    if (spawner_start (&spawner, -1, &err) < 0) {
         fprintf (stderr, "%s\n", err.text);
         return 1;
     }

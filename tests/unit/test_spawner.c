@@ -272,7 +272,7 @@ static void the_death_of_the_worker_kills_all (void **state)
         int output;
         err_t err;
         const char *argv [] = { "sh", "-c", family, NULL };
-        if (spawner_start (&own, &err) < 0 || spawner_run (own, argv, environment, folder, NULL, &output, &err) < 0)
+        if (spawner_start (&own, -1, &err) < 0 || spawner_run (own, argv, environment, folder, NULL, &output, &err) < 0)
             _exit (1);
         pause ();
         _exit (0);
@@ -289,7 +289,7 @@ static void destroying_kills_all (void **state)
     int output, pipe_end = open_fifo ();
     spawner_t *own;
     err_t err;
-    assert_int_equal (spawner_start (&own, &err), 0);
+    assert_int_equal (spawner_start (&own, -1, &err), 0);
     run_shell (own, family, &output);
     await_lines (pipe_end, 4);
     spawner_destroy (&own);
@@ -324,11 +324,11 @@ static void its_own_death_is_told_and_its_end_is_not (void **state)
     spawner_t *own;
     err_t err;
     losses = 0;
-    assert_int_equal (spawner_start (&own, &err), 0);
+    assert_int_equal (spawner_start (&own, -1, &err), 0);
     spawner_watch (own, count_loss);
     spawner_destroy (&own);
     assert_int_equal (losses, 0);
-    assert_int_equal (spawner_start (&own, &err), 0);
+    assert_int_equal (spawner_start (&own, -1, &err), 0);
     spawner_watch (own, count_loss);
     kill (youngest_child (), SIGKILL);
     for (int i = 0; i < 1000 && !spawner_is_lost (own); i++)
@@ -343,7 +343,7 @@ static int set_up (void **state)
 {
     (void) state;
     err_t err;
-    if (spawner_start (&spawner, &err) < 0 || !mkdtemp (folder))
+    if (spawner_start (&spawner, -1, &err) < 0 || !mkdtemp (folder))
         return -1;
     snprintf (fifo, sizeof fifo, "%s/fifo", folder);
     return 0;
