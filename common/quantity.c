@@ -105,7 +105,14 @@ const char *quantity_duration (int64_t ms, char out [QUANTITY_SIZE])
 
 const char *quantity_cpus (int64_t percent, char out [QUANTITY_SIZE])
 {
-    int decimals = percent % 100 == 0 ? 0 : percent % 10 == 0 ? 1 : 2;
-    snprintf (out, QUANTITY_SIZE, "%.*f cpu%s", decimals, (double) percent / 100, percent == 100 ? "" : "s");
+    long long whole = percent / 100;
+    int part = (int) (percent % 100);
+    const char *unit = percent == 100 ? "cpu" : "cpus";
+    if (part == 0)
+        snprintf (out, QUANTITY_SIZE, "%lld %s", whole, unit);
+    else if (part % 10 == 0)
+        snprintf (out, QUANTITY_SIZE, "%lld.%d %s", whole, part / 10, unit);
+    else
+        snprintf (out, QUANTITY_SIZE, "%lld.%02d %s", whole, part, unit);
     return out;
 }
