@@ -76,13 +76,37 @@ zconfig_t *enrol_open_settings (const char *path)
     return settings ? settings : zconfig_new ("root", NULL);
 }
 
+/* Wherever the setting stands: of several the last counts, and zconfig_put changes the first. False where it does not stand. */
+static bool replace (zconfig_t *section, const char *path, const char *value)
+{
+    bool is_there = false;
+    for (zconfig_t *child = zconfig_child (section); child; child = zconfig_next (child)) {
+        size_t size = strlen (zconfig_name (child));
+        if (strncmp (path, zconfig_name (child), size) != 0)
+            continue;
+        if (path [size] == '/')
+            is_there |= replace (child, path + size + 1, value);
+        else if (!path [size]) {
+            zconfig_set_value (child, "%s", value);
+            is_there = true;
+        }
+    }
+    return is_there;
+}
+
+static void put (zconfig_t *settings, const char *path, const char *value)
+{
+    if (!replace (settings, path, value))
+        zconfig_put (settings, path, value);
+}
+
 void enrol_put_coordinator (zconfig_t *settings, const invitation_t *to)
 {
     char hex [KEY_HEX_SIZE + 1];
     key_to_hex (to->server_key, hex);
-    zconfig_put (settings, "coordinator/control", to->control);
-    zconfig_put (settings, "coordinator/objects", to->objects);
-    zconfig_put (settings, "coordinator/key", hex);
+    put (settings, "coordinator/control", to->control);
+    put (settings, "coordinator/objects", to->objects);
+    put (settings, "coordinator/key", hex);
 }
 
 char *enrol_folder_of (const char *path)

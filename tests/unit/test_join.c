@@ -279,6 +279,26 @@ static void values_with_quotes_stay_as_they_are (void **state)
     zconfig_destroy (&settings);
 }
 
+static void the_coordinator_that_counts_is_replaced (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    static const char before [] = "coordinator\n    control = tcp://old:1\nname = a\ncoordinator\n    control = tcp://older:1\n";
+    static const setting_def_t table [] = { { "name", SETTING_TEXT, NULL, "" }, { "coordinator/control", SETTING_TEXT, NULL, "" },
+                                            { "coordinator/objects", SETTING_TEXT, NULL, "" }, { "coordinator/key", SETTING_TEXT, NULL, "" },
+                                            { NULL, SETTING_TEXT, NULL, NULL } };
+    invitation_t to = { .control = "tcp://new:1", .objects = "tcp://new:2" };
+    AUTO_FREE char *path = file_join (self->top, "twice.conf");
+    AUTO (settings) settings_t *after = settings_new (table);
+    assert_int_equal (file_write (path, before, strlen (before), 0600, &err), 0);
+    zconfig_t *file = enrol_open_settings (path);
+    enrol_put_coordinator (file, &to);
+    assert_int_equal (enrol_save_settings (&file, path, &err), 0);
+    assert_int_equal (settings_load (after, path, &err), 0);
+    assert_string_equal (settings_text (after, "coordinator/control"), to.control);
+    assert_string_equal (settings_text (after, "name"), "a");
+}
+
 static void a_refusal_is_told_and_writes_no_settings (void **state)
 {
     farm_t *self = *state;
@@ -316,6 +336,7 @@ int main (void)
         TEST (a_join_makes_a_key_and_the_settings),
         TEST (a_second_join_is_the_same_and_keeps_other_settings),
         TEST (values_with_quotes_stay_as_they_are),
+        TEST (the_coordinator_that_counts_is_replaced),
         TEST (a_refusal_is_told_and_writes_no_settings),
         TEST (what_is_no_name_and_no_string_is_refused),
     };
