@@ -1,10 +1,12 @@
-# farm.sh - how the programs of a farm in the folder dir are configured and started. Ports: each takes a free one of loopback the
-# first time, by binding port 0, and what it got is written into its configuration, so that it comes back there. Needs
+# farm.sh - how the programs of a farm in the folder dir are configured and started. They listen on loopback, or on FARM_ADDRESS, an
+# address of this host. Ports: each takes a free one the first time, by binding port 0, and what it got is written into its
+# configuration, so that it comes back there. Needs
 # say.sh, process.sh, emulation.sh.
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
 start_seconds=60
+address=${FARM_ADDRESS:-127.0.0.1}
 
 # -- the registry ------------------------------------------------------------------------------------------------------
 
@@ -17,7 +19,7 @@ storage:
   filesystem: {rootdirectory: '$dir/registry'}
   delete: {enabled: true}
 http:
-  addr: 127.0.0.1:0
+  addr: $address:0
   secret: $(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
 END
 }
@@ -32,9 +34,9 @@ registry_start ()
     local line
     [ -e "$dir/registry.yml" ] || registry_configure
     process_start "$dir" registry docker-registry serve "$dir/registry.yml"
-    line=$(process_wait_log "$dir" registry $start_seconds 'listening on 127\.0\.0\.1:[0-9]+') || return
+    line=$(process_wait_log "$dir" registry $start_seconds "listening on ${address//./\\.}:[0-9]+") || return
     line=${line##*listening on }
-    sed -i "s/^  addr: 127.0.0.1:0$/  addr: ${line%%[!0-9.:]*}/" "$dir/registry.yml"
+    sed -i "s/^  addr: $address:0$/  addr: ${line%%[!0-9.:]*}/" "$dir/registry.yml"
 }
 
 # -- the coordinator ---------------------------------------------------------------------------------------------------
@@ -45,9 +47,9 @@ coordinator_configure ()
 state = "$dir/coordinator"
 stop-ms = 5000
 control
-    bind = "tcp://127.0.0.1:*"
+    bind = "tcp://$address:*"
 objects
-    bind = "tcp://127.0.0.1:*"
+    bind = "tcp://$address:*"
 registry
     plain-http = "$(registry_address)"
 END
@@ -56,13 +58,13 @@ END
 # It writes into admin.conf where it listens.
 coordinator_start ()
 {
-    local socket address
+    local socket endpoint
     [ -e "$dir/coordinator.conf" ] || coordinator_configure
     process_start "$dir" coordinator farm-coordinator -c "$dir/coordinator.conf"
     process_wait_log "$dir" coordinator $start_seconds ' main: ready$' > /dev/null || return
     for socket in control objects; do
-        address=$(sed -n "s/^    $socket = \"\(.*\)\"/\1/p" "$dir/coordinator/admin.conf")
-        sed -i "/^$socket/,/bind/ s|tcp://127.0.0.1:\*|$address|" "$dir/coordinator.conf"
+        endpoint=$(sed -n "s/^    $socket = \"\(.*\)\"/\1/p" "$dir/coordinator/admin.conf")
+        sed -i "/^$socket/,/bind/ s|tcp://[0-9.]*:\*|$endpoint|" "$dir/coordinator.conf"
     done
 }
 
