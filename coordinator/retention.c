@@ -65,7 +65,8 @@ static int next_verdicts (engine_t *self, forget_walk_t *walk, verdict_t out [BA
     if (read_number (self, "SELECT min (id) FROM builds WHERE ended_ms IS NULL", &oldest_live, err) < 0)
         return -1;
     query_t query = db_query (self->db, "SELECT id, ended_ms, EXISTS (SELECT 1 FROM tags WHERE tags.build = builds.id) FROM builds "
-                              "WHERE ended_ms IS NOT NULL AND (ended_ms, id) > (:ended, :id) ORDER BY ended_ms, id LIMIT :limit");
+                              "WHERE ended_ms < :now AND (ended_ms, id) > (:ended, :id) ORDER BY ended_ms, id LIMIT :limit");
+    query_int (&query, ":now", self->wall_ms);          /* of those of this batch somebody is yet to be told */
     query_int (&query, ":ended", walk->after_ms);
     query_int (&query, ":id", walk->after_id);
     query_int (&query, ":limit", BATCH);

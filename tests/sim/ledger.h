@@ -10,6 +10,7 @@ enum { TOLD_MAX = 4, NAMED_MAX = 64, QUEUE_MAX = 2048 };
 typedef struct {
     int64_t id, build, attempt, queued_ms;
     int64_t free_since;                                 /* boot clock: a fitting slot is free; 0: none is */
+    int64_t pushed_at;                                  /* boot clock: its worker has said so */
     int64_t renewed_at;                                 /* boot clock: its worker has named it, or was given it */
     int submission, platform, worker;                   /* worker: of the last attempt */
     job_state state;

@@ -101,8 +101,8 @@ static void name_all (world_t *self, int worker, const json_t *attempts)
         bool is_last = job && job->attempt == attempt && job->worker == worker;
         if (is_last)
             job->renewed_at = self->now;
-        if (is_last && (job->state == JOB_VERIFYING || job->state == JOB_DONE))
-            continue;
+        if (is_last && (job->state == JOB_VERIFYING || job->state == JOB_DONE || job->pushed_at == self->now))
+            continue;                           /* pushed in this batch, and perhaps cancelled since */
         if ((is_last && job_state_is_held (job->state)) || strays-- > 0)
             seat_name (&self->seats [worker], id, attempt, 0);
     }
@@ -171,6 +171,8 @@ static void note_told (world_t *self, const heard_event_t *event)
 {
     job_entry_t *job = ledger_job (self, number_of (event->header, "job"));
     bool is_its = job && job->worker == event->who && job->attempt == number_of (event->header, "attempt");
+    if (is_its)
+        job->pushed_at = self->now;
     if (is_its && job->told_count < TOLD_MAX)
         job->told [job->told_count++] = image_of (self, text_of (event->header, "digest"));
 }
