@@ -166,6 +166,11 @@ bool bodies_is_possible (const place_t *place)
         && place->size > 0 && place->size <= SEGMENT_BYTES;
 }
 
+uint64_t bodies_counted (const place_t *place)
+{
+    return place->size >= 0 && place->size <= SEGMENT_BYTES ? (uint64_t) place->size : 0;
+}
+
 int bodies_hold (depot_t *self, const place_t *place, int *fd, err_t *err)
 {
     errno = ENOENT;

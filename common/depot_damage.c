@@ -28,7 +28,7 @@ static int note_doomed (depot_t *self, err_t *err)
         }
         space_note (self, &place);
         self->stats.objects--;
-        self->stats.bytes -= (uint64_t) place.size;
+        self->stats.bytes -= bodies_counted (&place);
     }
     return rc;
 }

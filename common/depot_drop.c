@@ -40,7 +40,7 @@ int depot_forget (depot_t *self, int64_t id, const place_t *place, bool is_dry, 
         return 0;
     space_note (self, place);
     self->stats.objects--;
-    self->stats.bytes -= (uint64_t) place->size;
+    self->stats.bytes -= bodies_counted (place);
     return 0;
 }
 

@@ -116,6 +116,7 @@ void bodies_close_all (depot_t *self);
 char *bodies_path (const depot_t *self, int64_t segment);           /* the caller frees */
 int bodies_fd (depot_t *self, int64_t segment, int flags);          /* borrowed; -1 and errno. flags: O_CREAT or 0 */
 bool bodies_is_possible (const place_t *place);                     /* a damaged row may say anything */
+uint64_t bodies_counted (const place_t *place);                     /* of its bytes, so many are in stats.bytes: as SQL_COUNT has it */
 /* In a transaction. */
 int bodies_append (depot_t *self, const void *data, size_t size, place_t *place, err_t *err);
 int bodies_sync (depot_t *self, err_t *err);                        /* on the disk when it returns 0 */

@@ -24,7 +24,8 @@ static const char *const texts [SQL_STATEMENTS] = {
                    " used = :used WHERE id = :id",
     [SQL_ADD_EDGE] = "INSERT OR IGNORE INTO edge (parent, child) VALUES (:parent, :child)",
     [SQL_TOUCH] = "UPDATE object SET used = :used WHERE id = :id",
-    [SQL_COUNT] = "SELECT count (*), coalesce (sum (stored_bytes), 0), coalesce (max (used), 0) FROM object",
+    [SQL_COUNT] = "SELECT count (*), coalesce (sum (stored_bytes) FILTER (WHERE stored_bytes BETWEEN 0 AND :most), 0),"
+                  " coalesce (max (used) FILTER (WHERE used < :latest), 0) FROM object",
     [SQL_DOOM] = "INSERT INTO doomed (id, is_damaged) VALUES (:id, 1)",
     [SQL_DOOM_BEHIND] = "INSERT INTO doomed (id, is_damaged) SELECT id, 1 FROM object WHERE segment = :segment"
                         " AND offset + stored_bytes > :offset",
@@ -143,6 +144,8 @@ int sql_run_id (depot_t *self, sql_name name, int64_t id, err_t *err)
 int sql_count (depot_t *self, err_t *err)
 {
     sqlite3_stmt *statement = sql_bind (self, SQL_COUNT);
+    sql_bind_int (statement, ":most", SEGMENT_BYTES);           /* a damaged row may say anything */
+    sql_bind_int (statement, ":latest", INT64_MAX / 2);
     if (sql_step (self, statement, err) < 0)
         return -1;
     self->stats.objects = (uint64_t) sqlite3_column_int64 (statement, 0);

@@ -59,17 +59,22 @@ static void a_damaged_object_goes_with_all_that_names_it_and_can_be_sent_again (
         "UPDATE object SET stored_bytes = stored_bytes - 1 WHERE raw_bytes > 50000",
         "UPDATE object SET stored_bytes = 0 WHERE raw_bytes > 50000",
         "UPDATE object SET stored_bytes = -1 WHERE raw_bytes > 50000",
+        "UPDATE object SET stored_bytes = 9223372036854775807 WHERE raw_bytes > 50000",
+        "UPDATE object SET used = 9223372036854775807, offset = -1 WHERE raw_bytes > 50000",
         "UPDATE object SET is_zstd = 1 WHERE raw_bytes > 50000",
         "UPDATE object SET is_zstd = 1, raw_bytes = 9223372036854775807 WHERE raw_bytes > 50000",
         "UPDATE object SET is_zstd = 1, raw_bytes = -1 WHERE raw_bytes > 50000",
     };
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
         small_context_t bad;
+        depot_stats_t before, after;
         AUTO_BUFFER buffer_t out = { 0 };
         err_t err = { 0 };
         assert_int_equal (put_context (self->depot, 60000, 1, &err), 0);
         assert_int_equal (put_context (self->depot, 100, 2, &err), 0);
+        depot_stats (self->depot, &before);
         tamper (self, damages [i]);
+        assert_in_range (depot_mark (self->depot), 1, 1000);
         small_context_make (&bad, 60000, 1);
         digest_t digest = digest_of (bad.file.data, bad.file.size);
         assert_int_equal (depot_get (self->depot, &digest, &out, NULL, &err), -1);
@@ -80,6 +85,8 @@ static void a_damaged_object_goes_with_all_that_names_it_and_can_be_sent_again (
         tells_what_was_lost (self->depot, &bad);
         assert_int_equal (put_context (self->depot, 60000, 1, &err), 0);
         assert_int_equal (presence (self->depot, 60000, 1), 1);
+        depot_stats (self->depot, &after);
+        assert_int_equal (after.bytes, before.bytes);
         small_context_free (&bad);
     }
 }
