@@ -68,7 +68,9 @@ int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how
 /* Where the runtime of an attempt keeps what it knows; the caller frees. */
 char *buildah_runtime_root (const builder_t *self, const builder_task_t *task);
 
-/* End the RUN steps that an attempt has left there when its builder was killed, with their cgroups; of all attempts with task NULL. */
+/* End the RUN steps that a runtime still notes in root, with their cgroups, and remove it. runtime NULL: remove it. */
+void buildah_end_steps_in (builder_t *self, const char *runtime, const char *root);
+/* Those that an attempt has left there when its builder was killed, with their cgroups; of all attempts with task NULL. */
 void buildah_end_steps (builder_t *self, const builder_task_t *task);
 
 /* Configuration ------------------------------------------------------------------------------------------------------ */

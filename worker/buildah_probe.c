@@ -88,16 +88,21 @@ typedef struct {
 static int try_run (builder_t *self, const char *container, const candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
+    AUTO_FREE char *root = file_join (self->runtime_folder, "probe");
     heard_t heard;
     words_add (&words, "run");
     words_add (&words, "--isolation=%s", candidate->isolation);
-    if (candidate->runtime)
+    if (candidate->runtime) {
         words_add (&words, "--runtime=%s", candidate->runtime);
+        words_add (&words, "--runtime-flag=root=%s", root);
+    }
     words_add (&words, "--network=%s", candidate->network);
     add_host_folders (&words);
     words_add (&words, "%s", container);
     words_add (&words, "/bin/true");
-    return run (self, &words, &heard, err);
+    int rc = run (self, &words, &heard, err);
+    buildah_end_steps_in (self, candidate->runtime, root);
+    return rc;
 }
 
 /* A container from nothing, a run in it, and its end. */

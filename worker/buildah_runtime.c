@@ -16,9 +16,9 @@ char *buildah_runtime_root (const builder_t *self, const builder_task_t *task)
     return mem_printf ("%s/%lld-%d", self->runtime_folder, (long long) task->job, task->attempt);
 }
 
-static int run_delete (builder_t *self, const char *root, const char *step, err_t *err)
+static int run_delete (builder_t *self, const char *runtime, const char *root, const char *step, err_t *err)
 {
-    const char *argv [] = { self->runtime, "--root", root, "delete", "--force", step, NULL };
+    const char *argv [] = { runtime, "--root", root, "delete", "--force", step, NULL };
     AUTO_FREE char *path = mem_printf ("PATH=%s", getenv ("PATH") ? getenv ("PATH") : "");
     const char *environment [] = { path, NULL };
     AUTO_CLOSE int output = -1;
@@ -33,13 +33,13 @@ static int run_delete (builder_t *self, const char *root, const char *step, err_
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
 }
 
-static void end_steps_in (builder_t *self, const char *root)
+void buildah_end_steps_in (builder_t *self, const char *runtime, const char *root)
 {
     err_t err;
     DIR *folder = opendir (root);
-    for (struct dirent *item; folder && self->runtime && (item = readdir (folder));)
-        if (item->d_name [0] != '.' && run_delete (self, root, item->d_name, &err) < 0)
-            log_warn ("builder", "%s delete %s: %s", self->runtime, item->d_name, err.text);
+    for (struct dirent *item; folder && runtime && (item = readdir (folder));)
+        if (item->d_name [0] != '.' && run_delete (self, runtime, root, item->d_name, &err) < 0)
+            log_warn ("builder", "%s delete %s: %s", runtime, item->d_name, err.text);
     if (folder)
         closedir (folder);
     if (file_remove_tree (root, &err) < 0)
@@ -50,14 +50,14 @@ void buildah_end_steps (builder_t *self, const builder_task_t *task)
 {
     AUTO_FREE char *root = task ? buildah_runtime_root (self, task) : NULL;
     if (task) {
-        end_steps_in (self, root);
+        buildah_end_steps_in (self, self->runtime, root);
         return;
     }
     DIR *folder = opendir (self->runtime_folder);
     for (struct dirent *item; folder && (item = readdir (folder));)
         if (item->d_name [0] != '.') {
             AUTO_FREE char *left = file_join (self->runtime_folder, item->d_name);
-            end_steps_in (self, left);
+            buildah_end_steps_in (self, self->runtime, left);
         }
     if (folder)
         closedir (folder);
