@@ -67,16 +67,12 @@ static int open_file (const build_logs_t *self, int64_t job, int64_t attempt, in
     return fd;
 }
 
-int build_logs_open (build_logs_t *self, int64_t job, int64_t attempt, int64_t principal, err_t *err)
+void build_logs_open (build_logs_t *self, int64_t job, int64_t attempt, int64_t principal)
 {
-    AUTO_CLOSE int fd = open_file (self, job, attempt, O_RDWR | O_CREAT, err);
-    if (fd < 0)
-        return -1;
     AUTO_FREE char *name = log_name (job, attempt);
     int64_t *writer = mem_alloc (sizeof *writer);
     *writer = principal;
     zhashx_update (self->writers, name, writer);
-    return 0;
 }
 
 void build_logs_close (build_logs_t *self, int64_t job, int64_t attempt)
@@ -164,12 +160,15 @@ static ssize_t read_at (int fd, void *data, size_t size, int64_t offset)
 int build_logs_read (build_logs_t *self, int64_t job, int64_t attempt, int64_t offset, size_t max_bytes, buffer_t *out,
                      bool *is_ended, err_t *err)
 {
-    struct stat status;
-    AUTO_FREE char *name = log_name (job, attempt);
-    AUTO_CLOSE int fd = open_file (self, job, attempt, O_RDONLY, err);
-    if (fd < 0)
+    err_t why = { 0 };
+    struct stat status = { .st_size = 0 };
+    bool is_open = build_logs_is_open (self, job, attempt);
+    AUTO_CLOSE int fd = open_file (self, job, attempt, O_RDONLY, &why);
+    if (fd < 0 && !(is_open && why.code == ERR_NOT_FOUND)) {        /* an open one has perhaps no line yet */
+        *err = why;
         return -1;
-    if (fstat (fd, &status) < 0)
+    }
+    if (fd >= 0 && fstat (fd, &status) < 0)
         return err_sys (err, errno, "ask for a log's length");
     buffer_clear (out);
     int64_t left = status.st_size > offset ? status.st_size - offset : 0;
@@ -180,7 +179,7 @@ int build_logs_read (build_logs_t *self, int64_t job, int64_t attempt, int64_t o
     if (got < 0)
         return err_sys (err, errno, "read the log of job %lld, attempt %lld", (long long) job, (long long) attempt);
     out->size = (size_t) got;
-    *is_ended = !zhashx_lookup (self->writers, name) && offset + got >= status.st_size;
+    *is_ended = !is_open && offset + got >= status.st_size;
     return 0;
 }
 

@@ -17,8 +17,8 @@ typedef struct build_logs build_logs_t;
 int build_logs_new (build_logs_t **out, const char *folder, int64_t limit_bytes, err_t *err);
 void build_logs_destroy (build_logs_t **self);
 
-/* An attempt's log may be written by this principal from now on; the file is made, or gone on with. */
-int build_logs_open (build_logs_t *self, int64_t job, int64_t attempt, int64_t principal, err_t *err);
+/* An attempt's log may be written by this principal from now on. Its file is made with the first bytes, or gone on with. */
+void build_logs_open (build_logs_t *self, int64_t job, int64_t attempt, int64_t principal);
 /* There will be no more of it. */
 void build_logs_close (build_logs_t *self, int64_t job, int64_t attempt);
 

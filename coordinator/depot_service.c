@@ -145,10 +145,8 @@ static void on_has (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
 
 static void on_open_log (depot_service_t *self, zmsg_t *command)
 {
-    err_t err;
     int64_t job = next_number (command), attempt = next_number (command), principal = next_number (command);
-    if (build_logs_open (self->logs, job, attempt, principal, &err) < 0)
-        log_error ("depot", "%s", err.text);
+    build_logs_open (self->logs, job, attempt, principal);
 }
 
 static void on_close_log (depot_service_t *self, zmsg_t *command)

@@ -47,7 +47,7 @@ static void write_log (state_t *self, int64_t job, int64_t attempt, time_t secon
     char bytes [1000];
     int64_t end;
     memset (bytes, 'x', sizeof bytes);
-    assert_int_equal (build_logs_open (self->logs, job, attempt, 1, &err), 0);
+    build_logs_open (self->logs, job, attempt, 1);
     assert_int_equal (build_logs_append (self->logs, job, attempt, 1, 0, bytes, sizeof bytes, &end, &err), 0);
     AUTO_FREE char *path = mem_printf ("%s/%lld-%lld.log", self->folder, (long long) job, (long long) attempt);
     const struct timespec times [2] = { { .tv_sec = second }, { .tv_sec = second } };
@@ -86,6 +86,27 @@ static int64_t apply (state_t *self, log_limits_t limits, uint64_t bytes)
 static int64_t trim (state_t *self, int64_t before_ms, int64_t total_bytes, uint64_t bytes)
 {
     return apply (self, (log_limits_t) { .before_ms = before_ms, .total_bytes = total_bytes }, bytes);
+}
+
+static void a_log_begins_with_its_first_line (void **state)
+{
+    state_t *self = *state;
+    err_t err = { 0 };
+    AUTO_BUFFER buffer_t text = { 0 };
+    bool is_ended = true;
+    int64_t end;
+    build_logs_open (self->logs, 3, 1, 1);
+    assert_false (is_there (self, 3, 1));
+    assert_int_equal (build_logs_read (self->logs, 3, 1, 0, 100, &text, &is_ended, &err), 0);
+    assert_true (text.size == 0 && !is_ended);
+    assert_int_equal (build_logs_append (self->logs, 3, 1, 1, 0, "a line\n", 7, &end, &err), 0);
+    build_logs_close (self->logs, 3, 1);
+    assert_int_equal (build_logs_read (self->logs, 3, 1, 0, 100, &text, &is_ended, &err), 0);
+    assert_true (text.size == 7 && is_ended);
+    build_logs_open (self->logs, 3, 2, 1);
+    build_logs_close (self->logs, 3, 2);
+    assert_int_equal (build_logs_read (self->logs, 3, 2, 0, 100, &text, &is_ended, &err), -1);
+    assert_int_equal (err.code, ERR_NOT_FOUND);
 }
 
 static void old_ones_go (void **state)
@@ -154,6 +175,7 @@ int main (void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
     const struct CMUnitTest tests [] = {
+        TEST (a_log_begins_with_its_first_line),
         TEST (old_ones_go),
         TEST (the_oldest_make_room),
         TEST (those_of_forgotten_builds_go),
