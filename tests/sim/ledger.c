@@ -129,6 +129,7 @@ static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from
         violation (self, "attempts are numbered one after the other", "job %lld: %lld after %lld", (long long) id, (long long) attempt,
                    (long long) job->attempt);
     job->state = to;
+    job->judged_at = from == JOB_VERIFYING ? self->now : job->judged_at;
     job->free_since = 0;
     job->is_known = (to == JOB_VERIFYING && from == JOB_QUEUED) || (to == JOB_DONE && job->is_known);
     if (to == JOB_QUEUED)

@@ -12,6 +12,7 @@ typedef struct {
     int64_t free_since;                                 /* boot clock: a fitting slot is free; 0: none is */
     int64_t pushed_at;                                  /* boot clock: its worker has said so */
     int64_t renewed_at;                                 /* boot clock: its worker has named it, or was given it */
+    int64_t judged_at;                                  /* boot clock: a publisher's verdict of its image was taken down */
     int submission, platform, worker;                   /* worker: of the last attempt */
     job_state state;
     int told [TOLD_MAX], told_count;                    /* images that the last attempt's worker has reported */

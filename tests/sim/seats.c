@@ -89,7 +89,8 @@ static void forget (seat_t *seat, int64_t job, int64_t attempt)
             seat->named [i--] = seat->named [--seat->named_count];
 }
 
-/* Of those that it names it works on what is its own, and on others up to its slots: it cannot have more. What was pushed takes none. */
+/* Of those that it names it works on what is its own, and on others up to its slots: it cannot have more. What was pushed takes none,
+ * nor what was pushed when this batch began: which of the two was heard first nobody knows. */
 static void name_all (world_t *self, int worker, const json_t *attempts)
 {
     size_t i;
@@ -101,8 +102,8 @@ static void name_all (world_t *self, int worker, const json_t *attempts)
         bool is_last = job && job->attempt == attempt && job->worker == worker;
         if (is_last)
             job->renewed_at = self->now;
-        if (is_last && (job->state == JOB_VERIFYING || job->state == JOB_DONE || job->pushed_at == self->now))
-            continue;                           /* pushed in this batch, and perhaps cancelled since */
+        if (is_last && (job->state == JOB_VERIFYING || job->state == JOB_DONE || job->pushed_at == self->now || job->judged_at == self->now))
+            continue;                           /* pushed, or judged, in this batch, and perhaps cancelled since */
         if ((is_last && job_state_is_held (job->state)) || strays-- > 0)
             seat_name (&self->seats [worker], id, attempt, 0);
     }
