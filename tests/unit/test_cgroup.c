@@ -326,7 +326,7 @@ int main (int argc, char **argv)
         printf ("1..0 # SKIP a cgroup v2 cannot be mounted: %s\n", strerror (errno));
         return 0;
     }
-    if (sodium_init () < 0 || spawner_start (&spawner, &err) < 0)
+    if (sodium_init () < 0 || spawner_start (&spawner, -1, &err) < 0)
         return 1;
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (an_attempt_has_its_limits),

@@ -1,0 +1,309 @@
+/* inject.c - runs a program and lets one system call of it end badly: the process is killed at it, or it fails.
+ *
+ *     inject DESCRIPTOR NAME,NAME… PROGRAM ARGUMENT…
+ *
+ * The names (of the table below) say which calls are looked at. Those of all threads and forked processes of the program are counted
+ * together, in the order in which the kernel sees them; strace counts for each thread and call alone, so it could not name the tenth
+ * write of a program. What the program starts (builders, helpers) is let alone. So are eventfds, which threads wake each other with,
+ * and what the loader and the libraries do before main.
+ *
+ * Commands on standard input, a line each; answers on the descriptor:
+ *     start                        started PID                 nothing runs before
+ *     count                        count NAME=N NAME=N …       how many of each name there were so far
+ *     arm N kill NAME,NAME…        armed                       the N-th call of these names from now on: SIGKILL
+ *     arm N ERRNO NAME,NAME…       armed                       it fails with this number, and is not done
+ *     disarm                       disarmed
+ * and when it happens: fired NAME CALL THREAD WHAT; ended STATUS (as waitpid says) with the last count before it; gone: none of its
+ * processes lives any more, its builders included. Then inject ends. When its input ends, the program is killed.
+ *
+ * A seccomp filter has the kernel ask us before each such call (SECCOMP_RET_USER_NOTIF); all others run at full speed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "calls.h"
+
+enum { NAMES_MAX = 32, CODE_MAX = 128, LINE_SIZE = 512 };
+
+typedef struct {
+    const char *name;
+    uint64_t count;
+    int is_armed;
+} group_t;
+
+static struct {
+    group_t groups [NAMES_MAX];
+    size_t group_count;
+    int has_begun;                  /* the loader and the libraries are done: it has opened something of its own */
+    uint64_t left;                  /* calls until it happens; 0: not armed */
+    int error;                      /* 0: kill */
+    int reports, listener, child_fd;
+    pid_t child;                    /* 0 before the start */
+    char **argv;
+    const char *list;
+    char program [TEXT_SIZE];       /* what /proc/N/exe says of the program's own processes */
+} self;
+
+static void die (const char *what)
+{
+    fprintf (stderr, "inject: %s: %s\n", what, strerror (errno));
+    if (self.child > 0)
+        kill (self.child, SIGKILL);
+    exit (125);
+}
+
+static void report (const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    vdprintf (self.reports, format, args);
+    va_end (args);
+}
+
+static group_t *group_named (const char *name)
+{
+    for (size_t i = 0; i < self.group_count; i++)
+        if (strcmp (self.groups [i].name, name) == 0)
+            return &self.groups [i];
+    if (self.group_count == NAMES_MAX)
+        die ("too many names");
+    self.groups [self.group_count].name = name;
+    return &self.groups [self.group_count++];
+}
+
+static int is_listed (const char *list, const char *name)
+{
+    size_t size = strlen (name);
+    for (const char *at = list; (at = strstr (at, name)); at += size)
+        if ((at == list || at [-1] == ',') && (at [size] == 0 || at [size] == ','))
+            return 1;
+    return 0;
+}
+
+/* -- the filter ------------------------------------------------------------------------------------------------- */
+
+/* An open counts as `create` or `open`, so either of them needs the call. With an execve the child waits for us. */
+static int is_wanted (const call_t *call, const char *list)
+{
+    return is_listed (list, call->name) || (strcmp (call->name, "open") == 0 && is_listed (list, "create"))
+           || strcmp (call->name, "exec") == 0;
+}
+
+static int install_filter (void)
+{
+    struct sock_filter code [2 * CODE_MAX + 2];
+    unsigned short size = 0;
+    code [size++] = (struct sock_filter) BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr));
+    for (size_t i = 0; i < call_count && i < CODE_MAX; i++)
+        if (is_wanted (&calls [i], self.list)) {
+            code [size++] = (struct sock_filter) BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) calls [i].number, 0, 1);
+            code [size++] = (struct sock_filter) BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+        }
+    code [size++] = (struct sock_filter) BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog filter = { .len = size, .filter = code };
+    /* Once we have heard of a call, only death interrupts it: the Go runtime of a builder sends itself signals all the time. */
+    return (int) syscall (SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                          SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &filter);
+}
+
+/* With the filter the child can do no call that is looked at before somebody listens: it tells its descriptor through memory that both have,
+ * and the first such call is its execve. */
+static void start (void)
+{
+    _Atomic int *shared = mmap (NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        die ("mmap");
+    atomic_store (shared, -1);
+    self.child = fork ();
+    if (self.child == 0) {
+        prctl (PR_SET_PDEATHSIG, SIGKILL);
+        dup2 (open ("/dev/null", O_RDONLY), 0);
+        close (self.reports);
+        int listener = install_filter ();
+        atomic_store (shared, listener < 0 ? -2 - errno : listener);
+        execv (self.argv [0], self.argv);
+        _exit (127);
+    }
+    self.child_fd = self.child < 0 ? -1 : (int) syscall (SYS_pidfd_open, self.child, 0);
+    if (self.child_fd < 0)
+        die ("start");
+    while (atomic_load (shared) == -1)
+        usleep (100);
+    errno = -2 - atomic_load (shared);
+    self.listener = atomic_load (shared) < 0 ? -1 : (int) syscall (SYS_pidfd_getfd, self.child_fd, atomic_load (shared), 0);
+    if (self.listener < 0)
+        die ("seccomp");
+    report ("started %d\n", self.child);
+}
+
+/* -- a call ------------------------------------------------------------------------------------------------------ */
+
+static void tell_fired (const call_t *call, const char *name, const char *what, pid_t task)
+{
+    char path [64], thread [32] = "?";
+    snprintf (path, sizeof path, "/proc/%d/comm", task);
+    FILE *file = fopen (path, "r");
+    if (file && fscanf (file, "%31s", thread) != 1)
+        strcpy (thread, "?");
+    if (file)
+        fclose (file);
+    report ("fired %s %s %s %s\n", name, call->call, thread, *what ? what : "-");
+}
+
+/* Counts it; is it the one? */
+static int is_the_one (const struct seccomp_notif *asked)
+{
+    char program [TEXT_SIZE], what [TEXT_SIZE];
+    const call_t *call = call_numbered (asked->data.nr);
+    if (!call || !call_program (program, (pid_t) asked->pid) || strcmp (program, self.program) != 0)
+        return 0;
+    call_describe (what, call, asked);
+    const char *name = call_name (call, asked, what);
+    if (!name || (strcmp (name, "map") == 0 && !self.has_begun))
+        return 0;
+    self.has_begun |= strcmp (name, "map") != 0;
+    group_t *group = group_named (name);
+    group->count++;
+    if (self.left == 0 || !group->is_armed || --self.left > 0)
+        return 0;
+    tell_fired (call, group->name, what, (pid_t) asked->pid);
+    return 1;
+}
+
+static void on_call (void)
+{
+    struct seccomp_notif asked = { 0 };
+    struct seccomp_notif_resp answer = { .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+    if (ioctl (self.listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) < 0)
+        return;                     /* it was killed in between */
+    answer.id = asked.id;
+    if (is_the_one (&asked)) {
+        if (self.error == 0) {
+            syscall (SYS_tkill, asked.pid, SIGKILL);        /* ends the process, whatever its thread */
+            return;
+        }
+        answer.flags = 0;
+        answer.error = -self.error;
+    }
+    ioctl (self.listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
+/* -- commands ---------------------------------------------------------------------------------------------------- */
+
+static void report_count (void)
+{
+    for (size_t i = 0; i < self.group_count; i++)
+        report (" %s=%llu", self.groups [i].name, (unsigned long long) self.groups [i].count);
+    report ("\n");
+}
+
+static void arm (const char *count, const char *how, const char *list)
+{
+    for (size_t i = 0; i < self.group_count; i++)
+        self.groups [i].is_armed = is_listed (list, self.groups [i].name);
+    self.error = atoi (how);        /* `kill` is 0 */
+    self.left = strtoull (count, NULL, 10);
+    report ("armed\n");
+}
+
+static void obey (char *line)
+{
+    char *save = NULL;
+    const char *verb = strtok_r (line, " ", &save);
+    const char *count = strtok_r (NULL, " ", &save), *how = strtok_r (NULL, " ", &save), *list = strtok_r (NULL, " ", &save);
+    if (verb && strcmp (verb, "arm") == 0 && list)
+        arm (count, how, list);
+    else if (verb && strcmp (verb, "disarm") == 0) {
+        self.left = 0;
+        report ("disarmed\n");
+    }
+    else if (verb && strcmp (verb, "start") == 0 && self.child == 0)
+        start ();
+    else if (verb && strcmp (verb, "count") == 0) {
+        report ("count");
+        report_count ();
+    }
+}
+
+/* One command at a time: whoever gives one waits for its answer. */
+static void on_command (struct pollfd *input)
+{
+    char line [LINE_SIZE];
+    ssize_t size = read (0, line, sizeof line - 1);
+    if (size <= 0) {
+        if (self.child == 0)
+            exit (0);
+        kill (self.child, SIGKILL);
+        input->fd = -1;
+        return;
+    }
+    line [size] = 0;
+    line [strcspn (line, "\n")] = 0;
+    obey (line);
+}
+
+static void on_end (struct pollfd *child)
+{
+    int status = 0;
+    if (waitpid (self.child, &status, WNOHANG) != self.child)
+        return;
+    report ("ended %d", status);
+    report_count ();
+    child->fd = -1;
+}
+
+/* Until the program has ended, and nobody is left for whom the filter asks */
+static void serve (void)
+{
+    struct pollfd items [] = { { .fd = -1, .events = POLLIN }, { .fd = 0, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
+    int is_started = 0;
+    do {
+        if (self.child && !is_started) {
+            is_started = 1;
+            items [0].fd = self.listener;
+            items [2].fd = self.child_fd;
+        }
+        if (poll (items, 3, -1) < 0 && errno != EINTR)
+            die ("poll");
+        if (items [0].revents & POLLIN)
+            on_call ();
+        if (items [1].revents)
+            on_command (&items [1]);
+        if (items [2].revents)
+            on_end (&items [2]);
+    } while (!is_started || items [2].fd >= 0 || !(items [0].revents & POLLHUP));
+}
+
+int main (int argc, char **argv)
+{
+    if (argc < 4 || !realpath (argv [3], self.program)) {
+        fputs ("usage: inject DESCRIPTOR NAME,NAME… PROGRAM ARGUMENT…\n", stderr);
+        return 2;
+    }
+    signal (SIGPIPE, SIG_IGN);
+    self.reports = atoi (argv [1]);
+    self.list = argv [2];
+    self.argv = argv + 3;
+    for (size_t i = 0; i < call_count; i++)
+        group_named (calls [i].name);
+    group_named ("create");
+    serve ();
+    report ("gone\n");
+    return 0;
+}
