@@ -9,7 +9,7 @@
 #include "coordinator/lanes.h"
 #include "coordinator/queue.h"
 
-enum { BATCH = 20, LOOK_MS = 3600000, MORE_MS = 50 };        /* between messages, in small batches */
+enum { BATCH = 20, LOOK_MS = 3600000, MORE_MS = 50, RECENT_MS = 600000 };        /* between messages, in small batches */
 
 /* -- the walk ---------------------------------------------------------------------------------------------------- */
 
@@ -39,15 +39,21 @@ static bool is_old (const engine_t *self, int64_t ended_ms)
     return self->settings.build_keep_ms > 0 && ended_ms <= self->wall_ms - self->settings.build_keep_ms;
 }
 
+/* Whoever follows it, or has not had the answer to its submit, may still ask: the same request must not be a second build. */
+static bool is_recent (const engine_t *self, int64_t ended_ms)
+{
+    return ended_ms > self->wall_ms - RECENT_MS;
+}
+
 /* False where nobody behind has to go either. */
 static bool judge (const engine_t *self, forget_walk_t *walk, const query_t *row, int64_t oldest_live, verdict_t *out)
 {
     int64_t build = query_get_int (row, 0), ended_ms = query_get_int (row, 1);
     bool has_tag = query_get_int (row, 2), may_go = !has_tag || oldest_live == 0 || build < oldest_live;
-    if (walk->surplus == 0 && !is_old (self, ended_ms))
+    if (!is_old (self, ended_ms) && (walk->surplus == 0 || is_recent (self, ended_ms)))
         return false;
     *out = (verdict_t) { build, FATE_STAYS };
-    if (may_go && (walk->surplus > 0 || !has_tag))
+    if (may_go && (!has_tag || (walk->surplus > 0 && !is_recent (self, ended_ms))))
         out->fate = FATE_GOES;
     else if (is_old (self, ended_ms))
         out->fate = FATE_LOSES_EVENTS;

@@ -61,12 +61,13 @@ check "prune takes nothing that is kept or too young, and says why" fresh_things
 dry_is_exact ()
 {
     local before after would did
-    restart_with retention '    context-ms = 1' '    builds = 3' depot '    grace-ms = 1'
-    small_build fourth                  # the start has looked already whether there are too many
+    restart_with retention '    context-ms = 1' '    build-ms = 1' depot '    grace-ms = 1'
+    small_build fourth                  # takes the tag from the third; the others were forgotten at the start
     before=$(stored)
     would=$(prune_json --dry-run)
     expect "stored after a dry prune" "$(stored)" "$before"
-    run 0 farmctl inspect "$(id_of one)"
+    run 2 farmctl inspect "$(id_of one)"
+    run 0 farmctl inspect "$(id_of three)"
     expect "builds" "$(jq .builds "$work/pruned.json")" 1
     expect "logs" "$(jq .logs "$work/pruned.json")" 1
     expect "contexts" "$(jq .contexts "$work/pruned.json")" 4
@@ -77,9 +78,9 @@ dry_is_exact ()
         "$(jq -cn --argjson a "$before" --argjson b "$after" '[$a [0] - $b [0], $a [1] - $b [1]]')" \
         "$(jq -c '[.objects, .bytes]' "$work/pruned.json")"
     expect "a second prune" "$(prune_json | jq -c '[.builds, .logs, .contexts, .objects]')" "[0,0,0,0]"
-    run 2 farmctl inspect "$(id_of one)"
-    run 0 farmctl inspect "$(id_of two)"
-    expect "logs that are left" "$(find "$farm/coordinator/logs" -name '*.log' | wc -l)" 3
+    run 2 farmctl inspect "$(id_of three)"
+    run 0 farmctl inspect "$(id_of fourth)"
+    expect "logs that are left" "$(find "$farm/coordinator/logs" -name '*.log' | wc -l)" 1
 }
 check "a prune takes just what a dry one said before" dry_is_exact
 
