@@ -20,6 +20,7 @@ struct connection {
     const uint8_t *server_key;
     int high_water;
     zsock_t *socket;            /* NULL: waits until renew_at */
+    zsock_t *former;            /* was up, and is silent; NULL: none */
     monitor_t *monitor;
     bool is_up;
     int64_t renew_at;
@@ -71,6 +72,7 @@ void connection_destroy (connection_t **self_p)
     if (!self)
         return;
     end_socket (self);
+    connection_settle (self);
     free (self);
     *self_p = NULL;
 }
@@ -98,8 +100,17 @@ static void renew_later (connection_t *self)
     self->renew_ms = self->renew_ms < RENEW_MAX_MS / 2 ? 2 * self->renew_ms : RENEW_MAX_MS;
 }
 
+void connection_settle (connection_t *self)
+{
+    zsock_destroy (&self->former);
+}
+
 void connection_renew (connection_t *self)
 {
+    if (self->is_up && !self->former) {
+        monitor_destroy (&self->monitor);
+        self->former = take (&self->socket);
+    }
     end_socket (self);
     if (open_socket (self, NULL) < 0)
         renew_later (self);

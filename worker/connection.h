@@ -39,7 +39,9 @@ int connection_send (connection_t *self, msg_t **message, err_t *err);
 /* The next message, or NULL: with err->code ERR_NONE when there is none now. */
 msg_t *connection_receive (connection_t *self, err_t *err);
 
-/* Drop the connection and make another one: nothing has been heard over it for too long. */
+/* Make another connection: nothing has been heard over this one for too long. One that is up is kept until the other is answered on
+ * (connection_settle), for its end would tell the coordinator that this process has ended. */
 void connection_renew (connection_t *self);
+void connection_settle (connection_t *self);
 
 #endif

@@ -17,7 +17,7 @@
 #include "worker/restorer.h"
 #include "worker/sweeper.h"
 
-enum { HEARTBEAT_MS = 5000, LEASE_MS = 45000, END_MS = 15000, HIGH_WATER = 1000 };
+enum { HEARTBEAT_MS = 5000, LEASE_MS = 45000, END_MS = 15000, HIGH_WATER = 1000, ABSENCE_MS = 1000 };
 
 /* The way to its end: it was told to, and its attempts may still end; they are being stopped. */
 typedef enum { STAGE_WORKS, STAGE_DRAINS, STAGE_ENDS } link_stage;
@@ -30,6 +30,7 @@ struct link {
     bool is_welcome;                /* on this connection */
     int64_t heartbeat_ms, lease_ms; /* as the coordinator says */
     int64_t beat_at, heard_at;      /* boot clock */
+    int64_t patient_from;           /* the same: when something was heard last, or it was dialled */
     zlistx_t *held;                 /* held_t */
     restorer_t *restorer;           /* NULL: never needed yet */
     sweeper_t *sweeper;             /* the same */
@@ -52,6 +53,7 @@ int link_new (link_t **out, const link_settings_t *settings, err_t *err)
     self->heartbeat_ms = HEARTBEAT_MS;
     self->lease_ms = LEASE_MS;
     self->beat_at = self->stage_until = INT64_MAX;
+    self->heard_at = self->patient_from = clock_boot_ms ();
     self->held = zlistx_new ();
     if (connection_new (&self->connection, settings->control, settings->parts.own, settings->parts.server_key, HIGH_WATER, err) < 0)
         return err_wrap (err, "coordinator/control");
@@ -174,20 +176,51 @@ static json_t *describe (link_t *self)
     return header;
 }
 
-/* Nothing heard for a lease: the connection is as good as none, although TCP may hold it for a quarter of an hour. */
 static void beat (link_t *self)
 {
-    int64_t now = clock_boot_ms ();
-    self->beat_at = now + self->heartbeat_ms;
-    if (now - self->heard_at > self->lease_ms) {
-        log_warn ("link", "nothing was heard of coordinator %s for %lld s: connecting anew", self->settings.control,
-                  (long long) (now - self->heard_at) / 1000);
-        self->beat_at = INT64_MAX;
-        connection_renew (self->connection);
-    } else if (!self->is_welcome)
+    self->beat_at = clock_boot_ms () + self->heartbeat_ms;
+    if (!self->is_welcome)
         say_hello (self);
     else
         say (self, "heartbeat", describe (self));
+}
+
+/* -- silence ---------------------------------------------------------------------------------------------------- */
+
+/* How long nothing may be heard: two answers are missing, and most of a lease is left. */
+static int64_t silence_ms (const link_t *self)
+{
+    int64_t answers = 2 * self->heartbeat_ms, part = self->lease_ms / 4;
+    return answers > part ? answers : part;
+}
+
+/* Over a cable that was cut and mended TCP tries again after as long as it was cut, which may be too late for the lease; dialling does
+ * the same. So that begins anew as long as somebody has an attempt. INT64_MAX: never, libzmq or the connection will try. */
+static int64_t dial_at (link_t *self)
+{
+    bool is_worth_it = connection_is_up (self->connection) || zlistx_size (self->held) > 0;
+    return is_worth_it && connection_due_ms (self->connection) == INT64_MAX ? self->patient_from + silence_ms (self) : INT64_MAX;
+}
+
+static void hear (link_t *self)
+{
+    self->heard_at = self->patient_from = clock_boot_ms ();
+    connection_settle (self->connection);
+}
+
+/* If this process itself stood still, its heartbeat is to be answered first. */
+static void dial_anew (link_t *self)
+{
+    int64_t now = clock_boot_ms (), late_ms = now - dial_at (self);
+    self->patient_from = now;
+    if (late_ms > ABSENCE_MS)
+        return;
+    if (self->is_welcome)
+        log_warn ("link", "nothing was heard of coordinator %s for %lld s: connecting anew", self->settings.control,
+                  (long long) (now - self->heard_at) / 1000);
+    self->is_welcome = false;
+    self->beat_at = INT64_MAX;
+    connection_renew (self->connection);
 }
 
 static void send_report (link_t *self, held_t *held)
@@ -200,7 +233,7 @@ static void send_report (link_t *self, held_t *held)
 /* Hello goes first; what was reported and not noted follows it at once. */
 static void on_up (link_t *self)
 {
-    self->heard_at = clock_boot_ms ();
+    self->patient_from = clock_boot_ms ();
     say_hello (self);
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
         held->repeat_ms = 1000;
@@ -362,7 +395,7 @@ static void take_messages (link_t *self)
     err_t err;
     AUTO (msg) msg_t *message = NULL;
     while ((message = connection_receive (self->connection, &err)) || err.code != ERR_NONE) {
-        self->heard_at = clock_boot_ms ();
+        hear (self);
         if (message)
             on_message (self, message);
         else
@@ -454,6 +487,7 @@ static int64_t next_due (link_t *self)
 {
     int64_t due = connection_due_ms (self->connection);
     due = self->beat_at < due ? self->beat_at : due;
+    due = dial_at (self) < due ? dial_at (self) : due;
     due = self->stage_until < due ? self->stage_until : due;
     for (held_t *held = next_held (self, NULL); held; held = next_held (self, held)) {
         due = held->timeout_at < due ? held->timeout_at : due;
@@ -466,6 +500,8 @@ static int64_t next_due (link_t *self)
 static void do_due (link_t *self)
 {
     int64_t now = clock_boot_ms ();
+    if (now >= dial_at (self))
+        dial_anew (self);
     if (now >= self->beat_at)
         beat (self);
     if (self->stage == STAGE_DRAINS && now >= self->stage_until)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # partitions.sh - coordinator, workers and farmctl on hosts of their own, whose cables are cut and mended, and whose processes stand still.
-# A lease is 5 s here, a heartbeat comes every half second.
+# A lease is 6 s here, a heartbeat comes every half second.
 . "${top_srcdir:-.}/tests/lib/net.sh"
 # shellcheck disable=SC2015
 [ -n "${NET_ENTERED:-}" ] || "${top_srcdir:-.}/contrib/lib/base-image" > /dev/null 2>&1 || true     # it may need the network outside
@@ -9,7 +9,7 @@ export FARM_ADDRESS=10.9.0.1
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/indexes.sh"
 farm_up
-lease=5
+lease=6
 
 shorten_lease ()
 {
@@ -127,7 +127,7 @@ cut_long ()
 {
     local one two three all
     mapfile -t all < <(ports)
-    begin_all long 6
+    begin_all long 7
     net_drop board1 input "${all[@]}"
     net_drop board1 output "${all[@]}"
     net_drop board2 input "${all[@]}"

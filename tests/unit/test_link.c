@@ -18,6 +18,7 @@
 
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/monitor.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/zap.h"
 #include "farmctl/upload.h"
@@ -61,6 +62,7 @@ typedef struct {
     zframe_t *peer;                 /* the worker's connection, as of its last message */
     int signals [2];                /* a pipe in signalfd's place */
     int64_t stop_ms;
+    int lease_ms;                   /* what the coordinator says */
     link_t *link;
     pthread_t thread;
     bool is_running;
@@ -150,6 +152,7 @@ static int set_up (void **state)
     self->zap = zactor_new (zap_actor, NULL);
     assert_int_equal (pipe2 (self->signals, O_CLOEXEC | O_NONBLOCK), 0);
     self->stop_ms = 2 * PATIENCE_MS;
+    self->lease_ms = 60000;
     start_service (self);
     start_builder (self);
     scan (self);
@@ -288,7 +291,7 @@ static msg_t *expect (farm_t *self, const char *verb)
 static void welcome (farm_t *self, const msg_t *hello)
 {
     tell (self, "welcome", json_pack ("{s:I, s:s, s:s, s:s, s:i, s:i, s:i}", "re", (json_int_t) msg_int (hello, "seq"), "version",
-                                      "1", "principal", "w1", "role", "worker", "heartbeat_ms", BEAT_MS, "lease_ms", 60000,
+                                      "1", "principal", "w1", "role", "worker", "heartbeat_ms", BEAT_MS, "lease_ms", self->lease_ms,
                                       "now_ms", 1));
 }
 
@@ -399,6 +402,16 @@ static char *read_text (const char *folder, const char *name)
     return file_read (path, LOG_MAX, &text, NULL) < 0 ? mem_strdup ("") : mem_strndup ((const char *) text.data, text.size);
 }
 
+/* A job whose build ends when there is the file `go`. */
+static void assign_one_that_waits (farm_t *self)
+{
+    AUTO_FREE char *dockerfile = mem_printf ("while [ ! -e '%s/go' ]; do sleep 0.02; done; exit 3", self->top);
+    greet (self);
+    assign (self, JOB, dockerfile);
+    AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
+    note (self, report, false);
+}
+
 /* -- hello and heartbeat ---------------------------------------------------------------------------------------- */
 
 static void hello_comes_first_and_again_when_asked_for (void **state)
@@ -450,6 +463,25 @@ static void a_coordinator_that_comes_back_hears_all (void **state)
     note (self, after, false);
     expect_silence (self, 500);
     assert_int_equal (beating (self), 1);
+}
+
+/* As behind a cable that was cut; and the end of the old connection is no goodbye, so it comes when there is another. */
+static void a_coordinator_that_is_silent_is_dialled_anew_before_the_lease_ends (void **state)
+{
+    farm_t *self = *state;
+    int fd;
+    self->lease_ms = 2000;
+    AUTO (monitor) monitor_t *ends = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED);
+    assign_one_that_waits (self);
+    int64_t start = clock_boot_ms ();
+    AUTO (msg) msg_t *hello = expect (self, "hello");
+    assert_in_range (clock_boot_ms () - start, 300, 1500);
+    assert_int_equal (json_array_size (json_object_get (msg_header (hello), "attempts")), 1);
+    assert_int_equal (monitor_next (ends, &fd), 0);
+    welcome (self, hello);
+    for (int i = 0; i < PATIENCE_MS / 20 && !(zsock_events (monitor_socket (ends)) & ZMQ_POLLIN); i++)
+        zclock_sleep (20);
+    assert_int_equal (monitor_next (ends, &fd), ZMQ_EVENT_DISCONNECTED);
 }
 
 /* -- reports ---------------------------------------------------------------------------------------------------- */
@@ -786,16 +818,6 @@ static void expect_stopping_beat (farm_t *self)
     assert_non_null (strstr (msg_text (beat, "unfit"), "it was told to end"));
 }
 
-/* A job whose build ends when there is the file `go`. */
-static void assign_one_that_waits (farm_t *self)
-{
-    AUTO_FREE char *dockerfile = mem_printf ("while [ ! -e '%s/go' ]; do sleep 0.02; done; exit 3", self->top);
-    greet (self);
-    assign (self, JOB, dockerfile);
-    AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
-    note (self, report, false);
-}
-
 static void let_go (farm_t *self)
 {
     err_t err = { 0 };
@@ -897,6 +919,7 @@ int main (void)
         TEST (hello_comes_first_and_again_when_asked_for),
         TEST (a_refused_key_is_tried_until_it_is_known),
         TEST (a_coordinator_that_comes_back_hears_all),
+        TEST (a_coordinator_that_is_silent_is_dialled_anew_before_the_lease_ends),
         TEST (a_report_is_repeated_until_it_is_noted),
         TEST (a_fault_of_the_user_is_told_with_its_step_and_all_of_the_log),
         TEST (a_push_is_tried_again_without_a_build),
