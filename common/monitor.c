@@ -12,19 +12,22 @@ struct monitor {
 };
 
 /* A name is taken once: libzmq gives one back some time after its monitor was destroyed, in another thread. */
-monitor_t *monitor_new (zsock_t *watched, int wanted)
+monitor_t *monitor_new (zsock_t *watched, int wanted, err_t *err)
 {
     static atomic_uint last;
     monitor_t *self = mem_alloc (sizeof *self);
     char endpoint [64];
     snprintf (endpoint, sizeof endpoint, "inproc://monitor-%u", atomic_fetch_add (&last, 1));
+    if (zmq_socket_monitor (zsock_resolve (watched), endpoint, wanted) != 0) {
+        err_set (err, ERR_FARM, "watch a connection: %s", zmq_strerror (errno));       /* descriptors have run out */
+        free (self);
+        return NULL;
+    }
     self->watched = watched;
-    int rc = zmq_socket_monitor (zsock_resolve (watched), endpoint, wanted);
-    assert (rc == 0);
     self->events = zsock_new (ZMQ_PAIR);
     zsock_set_rcvhwm (self->events, 0);
-    rc = zsock_connect (self->events, "%s", endpoint);
-    assert (rc == 0);
+    int rc = zsock_connect (self->events, "%s", endpoint);
+    assert (rc == 0);               /* within the process: it needs nothing */
     return self;
 }
 

@@ -5,10 +5,12 @@
 
 #include <czmq.h>
 
+#include "common/err.h"
+
 typedef struct monitor monitor_t;
 
-/* events: ZMQ_EVENT_…, ORed. */
-monitor_t *monitor_new (zsock_t *watched, int events);
+/* events: ZMQ_EVENT_…, ORed. NULL with ERR_FARM when the process has no descriptors left. */
+monitor_t *monitor_new (zsock_t *watched, int events, err_t *err);
 void monitor_destroy (monitor_t **self);
 
 /* To poll on. */

@@ -270,7 +270,9 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
                               self->endpoint, err);
     if (!self->control)
         return -1;
-    self->monitor = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED);
+    self->monitor = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED, err);
+    if (!self->monitor)
+        return -1;
     self->publishers = publishers_new ((int) settings_number (parts->settings, "publishers"), parts->registry);
     *out = take (&self);
     return 0;

@@ -17,8 +17,10 @@ int line_open (line_t *self, const keypair_t *own, const uint8_t server_key [KEY
     if (!self->socket)
         return -1;
     zsock_set_reconnect_ivl (self->socket, RECONNECT_MS);
-    if (is_watched)
-        self->monitor = monitor_new (self->socket, WATCHED);
+    if (is_watched && !(self->monitor = monitor_new (self->socket, WATCHED, err))) {
+        line_close (self);
+        return -1;
+    }
     if (zsock_connect (self->socket, "%s", self->endpoint) == 0)
         return 0;
     err_set (err, ERR_USAGE, "%s is no address that can be connected to (tcp://HOST:PORT): %s", self->endpoint,

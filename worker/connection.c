@@ -42,7 +42,11 @@ static int open_socket (connection_t *self, err_t *err)
         return -1;
     zsock_set_sndtimeo (self->socket, 0);
     zsock_set_rcvtimeo (self->socket, 0);
-    self->monitor = monitor_new (self->socket, WATCHED);
+    self->monitor = monitor_new (self->socket, WATCHED, err);
+    if (!self->monitor) {
+        end_socket (self);
+        return -1;
+    }
     if (zsock_connect (self->socket, "%s", self->endpoint) == 0)
         return 0;
     err_set (err, ERR_USAGE, "%s is no address that can be connected to (tcp://HOST:PORT): %s", self->endpoint,

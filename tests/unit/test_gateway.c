@@ -337,7 +337,7 @@ static void a_job_of_a_worker_whose_connection_was_reset_waits_for_it (void **st
     err_t err = { 0 };
     enrol (self, "worker", &key);
     zsock_t *first = msg_dealer (&key, self->server.public_key, 10, &err), *second = somebody (self, "worker");
-    AUTO (monitor) monitor_t *monitor = monitor_new (first, ZMQ_EVENT_CONNECTED);
+    AUTO (monitor) monitor_t *monitor = monitor_new (first, ZMQ_EVENT_CONNECTED, NULL);
     zsock_set_rcvtimeo (first, PATIENCE_MS);
     zsock_set_reconnect_ivl (first, -1);
     assert_int_equal (zsock_connect (first, "%s", gateway_endpoint (self->gateway)), 0);

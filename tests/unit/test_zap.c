@@ -7,6 +7,7 @@
 
 #include <czmq.h>
 #include <sodium.h>
+#include <sys/resource.h>
 
 #include "common/monitor.h"
 #include "common/msg.h"
@@ -95,7 +96,7 @@ static void a_closed_connection_is_told_with_its_descriptor (void **state)
     zap_allow (zap, hex);
     zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
     zsock_set_rcvtimeo (router, PATIENCE_MS);
-    monitor_t *monitor = monitor_new (router, ZMQ_EVENT_DISCONNECTED);
+    monitor_t *monitor = monitor_new (router, ZMQ_EVENT_DISCONNECTED, NULL);
     zsock_t *dealer = msg_connect (bound, &known, server.public_key, &err);
     msg_t *out = msg_new ("alive", NULL, NULL, 0);
     assert_int_equal (msg_send (&out, dealer, NULL, &err), 0);
@@ -122,10 +123,32 @@ static void a_monitor_may_follow_another_at_once (void **state)
     (void) state;
     for (int i = 0; i < 200; i++) {
         zsock_t *dealer = zsock_new (ZMQ_DEALER);
-        monitor_t *monitor = monitor_new (dealer, ZMQ_EVENT_DISCONNECTED);
+        monitor_t *monitor = monitor_new (dealer, ZMQ_EVENT_DISCONNECTED, NULL);
         monitor_destroy (&monitor);
         zsock_destroy (&dealer);
     }
+}
+
+static void without_descriptors_a_connection_is_not_watched (void **state)
+{
+    (void) state;
+    zsock_t *dealer = zsock_new (ZMQ_DEALER);
+    struct rlimit before, none;
+    err_t err = { 0 };
+    getrlimit (RLIMIT_NOFILE, &before);
+    none = before;
+    int next = dup (0);
+    none.rlim_cur = (rlim_t) next;
+    close (next);
+    setrlimit (RLIMIT_NOFILE, &none);
+    monitor_t *monitor = monitor_new (dealer, ZMQ_EVENT_DISCONNECTED, &err);
+    setrlimit (RLIMIT_NOFILE, &before);
+    assert_null (monitor);
+    assert_string_equal (err.text, "watch a connection: Too many open files");
+    monitor = monitor_new (dealer, ZMQ_EVENT_DISCONNECTED, &err);
+    assert_non_null (monitor);
+    monitor_destroy (&monitor);
+    zsock_destroy (&dealer);
 }
 
 int main (void)
@@ -139,6 +162,7 @@ int main (void)
         cmocka_unit_test (nobody_gets_in_while_no_handler_runs),
         cmocka_unit_test (a_closed_connection_is_told_with_its_descriptor),
         cmocka_unit_test (a_monitor_may_follow_another_at_once),
+        cmocka_unit_test (without_descriptors_a_connection_is_not_watched),
     };
     int failed = cmocka_run_group_tests (tests, NULL, NULL);
     zsys_shutdown ();
