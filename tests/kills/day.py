@@ -83,6 +83,7 @@ class Day:
             try:
                 status, output, errors, program = self.once(words)
             except subprocess.TimeoutExpired as error:
+                self.farm.settle()
                 raise Violation(f"farmctl {' '.join(words)} does not end; it said: {(error.stderr or b'').decode()[-400:]}") from error
             code = status if program is None else os.waitstatus_to_exitcode(status)
             if code == 0 or tries > 0 and done and re.search(done, errors):
