@@ -471,7 +471,7 @@ static void a_coordinator_that_is_silent_is_dialled_anew_before_the_lease_ends (
     farm_t *self = *state;
     int fd;
     self->lease_ms = 2000;
-    AUTO (monitor) monitor_t *ends = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED);
+    AUTO (monitor) monitor_t *ends = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED, NULL);
     assign_one_that_waits (self);
     int64_t start = clock_boot_ms ();
     AUTO (msg) msg_t *hello = expect (self, "hello");
