@@ -83,7 +83,7 @@ holds ()
 holds_nothing () { [ -z "$(holds "$1")" ]; }
 expect_nothing_left ()
 {
-    wait_for 20 holds_nothing "$1" || { holds "$1"; return 1; }
+    wait_for 60 holds_nothing "$1" || { holds "$1"; return 1; }
 }
 
 # build WORKER NAME OPTION… CONTEXT
