@@ -123,9 +123,9 @@ int box_blame (const box_t *self, const cgroup_events_t *events, err_t *err)
     if (events->was_killed)
         return err_set (err, ERR_FARM, "job %s was killed because its worker ran out of memory, below its own limit: lower slots or "
                         "limit/memory of the worker", self->job);
-    if (events->refused_forks && err->code == ERR_BUILD)
-        return err_set (err, ERR_BUILD, "%s; %lld times it could start no process or thread, at the limit of %lld (limit/pids of the worker)",
-                        err->text, (long long) events->refused_forks, (long long) self->limits.pids);
+    if (events->has_hit_pids && err->code == ERR_BUILD)
+        return err_set (err, ERR_BUILD, "%s; it had as many processes and threads as it may have, %lld (limit/pids of the worker)", err->text,
+                        (long long) self->limits.pids);
     return -1;
 }
 

@@ -50,7 +50,7 @@ char *cgroup_run_path (const cgroups_t *self, const char *folder);
 typedef struct {
     bool has_hit_memory;            /* its own limit, and something was killed for that */
     bool was_killed;                /* something was, when memory ran out: its own, or all jobs', or the host's */
-    int64_t refused_forks;          /* at its limit of processes */
+    bool has_hit_pids;              /* it had as many processes as it may have */
 } cgroup_events_t;
 void cgroup_read_events (const char *folder, cgroup_events_t *out);
 

@@ -146,11 +146,24 @@ static int64_t read_count (const char *folder, const char *file, const char *nam
     return 0;
 }
 
+static int64_t read_number (const char *folder, const char *file)
+{
+    AUTO_FREE char *text = cgroup_read (folder, file);
+    return strtoll (text, NULL, 10);
+}
+
+/* Kernels before 6.12 count a refused fork where it was tried, in a group that its runtime has removed since. */
+static bool has_hit_pids (const char *folder)
+{
+    int64_t most = read_number (folder, "pids.max");
+    return read_count (folder, "pids.events", "max") > 0 || (most > 0 && read_number (folder, "pids.peak") >= most);
+}
+
 void cgroup_read_events (const char *folder, cgroup_events_t *out)
 {
     bool was_killed = read_count (folder, "memory.events", "oom_kill") > 0;
     *out = (cgroup_events_t) {
         .has_hit_memory = was_killed && read_count (folder, "memory.events.local", "oom") > 0, .was_killed = was_killed,
-        .refused_forks = read_count (folder, "pids.events", "max"),
+        .has_hit_pids = has_hit_pids (folder),
     };
 }

@@ -136,8 +136,8 @@ static void other_jobs_memory_is_the_farms_fault (void **state)
 static void refused_forks_are_told_beside_the_failure (void **state)
 {
     (void) state;
-    assert_blames (json_object (), (cgroup_events_t) { .refused_forks = 3 }, ERR_BUILD, "exit status 1; 3 times it could start no process or thread, at the "
-                   "limit of 1000 (limit/pids of the worker)");
+    assert_blames (json_object (), (cgroup_events_t) { .has_hit_pids = true }, ERR_BUILD, "exit status 1; it had as many processes and threads as it may "
+                   "have, 1000 (limit/pids of the worker)");
 }
 
 static void what_no_limit_did_stays_as_it_is (void **state)
@@ -161,18 +161,26 @@ static void events_are_read (void **state)
     cgroup_events_t events;
     assert_non_null (mkdtemp (folder));
     cgroup_read_events (folder, &events);
-    assert_true (!events.was_killed && !events.has_hit_memory && events.refused_forks == 0);
+    assert_true (!events.was_killed && !events.has_hit_memory && !events.has_hit_pids);
     write_file (folder, "memory.events", "low 0\nhigh 0\nmax 71\noom 1\noom_kill 2\noom_group_kill 1\n");
     write_file (folder, "memory.events.local", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n");
     write_file (folder, "pids.events", "max 12\n");
     cgroup_read_events (folder, &events);
-    assert_true (events.was_killed && !events.has_hit_memory && events.refused_forks == 12);
+    assert_true (events.was_killed && !events.has_hit_memory && events.has_hit_pids);
     write_file (folder, "memory.events.local", "low 0\nhigh 0\nmax 71\noom 1\noom_kill 2\n");
     cgroup_read_events (folder, &events);
     assert_true (events.was_killed && events.has_hit_memory);
     write_file (folder, "memory.events", "low 0\nhigh 0\nmax 71\noom 1\noom_kill 0\n");
     cgroup_read_events (folder, &events);
     assert_true (!events.was_killed && !events.has_hit_memory);         /* refused, and it went on */
+    write_file (folder, "pids.events", "max 0\n");
+    write_file (folder, "pids.max", "64\n");
+    write_file (folder, "pids.peak", "63\n");
+    cgroup_read_events (folder, &events);
+    assert_false (events.has_hit_pids);
+    write_file (folder, "pids.peak", "64\n");
+    cgroup_read_events (folder, &events);
+    assert_true (events.has_hit_pids);
     file_remove_tree (folder, NULL);
 }
 
