@@ -11,6 +11,7 @@ typedef struct {
     int64_t id, build, attempt, queued_ms;
     int64_t free_since;                                 /* boot clock: a fitting slot is free; 0: none is */
     int64_t pushed_at;                                  /* boot clock: its worker has said so */
+    int64_t looks, entered_at;                          /* the last look at the queue that saw it there; boot clock: the first of them */
     int64_t renewed_at;                                 /* boot clock: its worker has named it, or was given it */
     int64_t judged_at;                                  /* boot clock: a publisher's verdict of its image was taken down */
     int submission, platform, worker;                   /* worker: of the last attempt */
@@ -96,6 +97,7 @@ typedef struct {
     int64_t since_ms [LANES_MAX], since_start_ms [LANES_MAX];           /* wall clock: no worker takes such jobs; 0: one does */
     int64_t seen;               /* who was open, and with which labels, when it was looked at last */
     bool is_pending;
+    int64_t looks;              /* at the queue */
 } patience_t;
 
 #endif

@@ -91,7 +91,8 @@ void patience_judge_end (world_t *self, const job_entry_t *job)
 static void judge_overdue (world_t *self, const job_entry_t *job)
 {
     int64_t since_ms = self->patience.since_start_ms [lane_of_job (self, job)];
-    if (since_ms && overdue_ms (self, job, since_ms) > SLACK_MS && self->now > self->ledger.paused_until + SLACK_MS)
+    int64_t latest = self->ledger.paused_until > job->entered_at ? self->ledger.paused_until : job->entered_at;
+    if (since_ms && overdue_ms (self, job, since_ms) > SLACK_MS && self->now > latest + SLACK_MS)
         violation (self, "a job fails in the queue after its time", "job %lld: %lld ms too late, for %s%s%s, unserved since %lld",
                    (long long) job->id, (long long) overdue_ms (self, job, since_ms), platform_names [job->platform],
                    self->submissions [job->submission].may_emulate ? " or emulated " : " ", requirement (self->submissions [job->submission].requires),
@@ -130,11 +131,21 @@ bool patience_is_pending (const world_t *self)
     return self->patience.is_pending;
 }
 
+/* It may have rested until now, for the context that it needs, and its time be over. */
+static void note_entry (world_t *self, job_entry_t *job)
+{
+    if (job->looks != self->patience.looks - 1)
+        job->entered_at = self->now;
+    job->looks = self->patience.looks;
+}
+
 void patience_judge (world_t *self)
 {
     self->patience.is_pending = false;
+    self->patience.looks++;
     for (int i = 0; i < self->ledger.queue_count; i++) {
         job_entry_t *job = ledger_job (self, self->ledger.queue [i].job);
+        note_entry (self, job);
         judge_idle (self, job);
         judge_overdue (self, job);
     }
