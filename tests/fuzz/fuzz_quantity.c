@@ -1,6 +1,8 @@
 /* fuzz_quantity.c - sizes, times and parts of cpus as people write them.
  *
  * covers: common/quantity.c */
+#include <string.h>
+
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "fuzz.h"
@@ -15,7 +17,10 @@ static void check (read_fn *read, write_fn *write, int64_t unit, const char *tex
     char out [QUANTITY_SIZE];
     if (read (text, &value) < 0)
         return;
-    MUST (value >= 0 && read (write (value, out), &again) == 0 && again == value - value % unit);
+    write (value, out);
+    if (read == quantity_read_cpus)
+        out [strcspn (out, " ")] = 0;       /* "1.5 cpus" */
+    MUST (value >= 0 && read (out, &again) == 0 && again == value - value % unit);
 }
 
 FUZZ_TARGET (quantity)
