@@ -94,21 +94,40 @@ static int run_store (builder_t *self, const words_t *words, int64_t limit_ms, e
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
 }
 
-void buildah_remove_containers (builder_t *self, const builder_task_t *task)
+/* Is another attempt than this one in the store? Under the lock. */
+static bool has_others (const builder_t *self, const builder_task_t *task)
+{
+    for (const active_t *at = self->active; at; at = at->next)
+        if (!task || at->job != task->job || at->attempt != task->attempt)
+            return true;
+    return false;
+}
+
+/* Those of the task. A builder that is killed between making one and writing down its options leaves one without a mark: when nobody else
+ * is in the store, all are taken. None can come from elsewhere while the lock is held. */
+static void list_containers (builder_t *self, const builder_task_t *task, words_t *out)
 {
     AUTO_FREE char *containers = mem_printf ("%s/%s-containers", self->storage_folder, self->driver);
-    AUTO_WORDS words_t words = { 0 };
     char mark [64] = "";
-    err_t err;
     if (task)
         buildah_mark (task, mark);
-    words_add (&words, "rm");
+    pthread_mutex_lock (&self->lock);
+    bool are_all = !has_others (self, task);
     DIR *folder = opendir (containers);
     for (struct dirent *item; folder && (item = readdir (folder));)
-        if (strlen (item->d_name) == 64 && (!task || is_marked (containers, item->d_name, mark)))
-            words_add (&words, "%s", item->d_name);
+        if (strlen (item->d_name) == 64 && (are_all || (task && is_marked (containers, item->d_name, mark))))
+            words_add (out, "%s", item->d_name);
     if (folder)
         closedir (folder);
+    pthread_mutex_unlock (&self->lock);
+}
+
+void buildah_remove_containers (builder_t *self, const builder_task_t *task)
+{
+    AUTO_WORDS words_t words = { 0 };
+    err_t err;
+    words_add (&words, "rm");
+    list_containers (self, task, &words);
     if (words.count > 1 && run_store (self, &words, CLEAN_MS, &err) < 0)
         log_warn ("builder", "remove %zu working containers: %s", words.count - 1, err.text);
 }

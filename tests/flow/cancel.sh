@@ -60,6 +60,18 @@ mount_left ()
 has_no_mounts () { [ -z "$(mounts_below "$farm")" ]; }
 check "what a builder left mounted goes when the next build has ended" mount_left
 
+# Killed before it has written down whose container it is
+container_left ()
+{
+    local root
+    root=$(echo "$state"/builder/storage-*)
+    buildah --root "$root" --runroot "$state/builder/run" --storage-driver "${root##*storage-}" from scratch
+    run 0 farmctl submit -q --no-cache --platform "$native" -t "$REGISTRY/cancelled:container" "$(slow_context container 0)"
+    wait_for 20 has_no_containers
+}
+has_no_containers () { ! holds | grep '^container'; }
+check "a container that a builder left goes when the next build has ended" container_left
+
 # A step that starts processes which leave their group and ignore signals
 cancelled_stubborn ()
 {
