@@ -7,6 +7,8 @@
 #include "coordinator/lanes.h"
 #include "coordinator/queue.h"
 
+enum { IDLE_MAX = 8 };
+
 static bool has_slot (const engine_t *self, const board_t *board)
 {
     return board_is_open (self, board) && board->busy < board->slots;
@@ -82,20 +84,49 @@ static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emu
 
 /* -- one board after the other ---------------------------------------------------------------------------------- */
 
+/* What has been found while slots are given away. Slots only get fewer, so what has to wait has to wait until the end. */
+typedef struct {
+    id_map_t waiting;           /* jobs */
+    const board_t *idle [IDLE_MAX];     /* boards for which there was nothing but these, */
+    int idle_count;             /* so there is nothing for another of their kind */
+} pass_t;
+
+static void begin_anew (pass_t *self)
+{
+    id_map_clear (&self->waiting);
+    self->idle_count = 0;
+}
+
+static bool is_idle (const pass_t *self, engine_t *engine, const board_t *board)
+{
+    for (int i = 0; i < self->idle_count; i++)
+        if (queue_serves_same (engine, self->idle [i], board))
+            return true;
+    return false;
+}
+
 /* The next job for a free slot of the board. One that suits another better, which has a slot too, is left to that one's turn: else a
  * user whose jobs this board could run would take the other's slots before those who can be served nowhere else. 1: one was assigned, or has failed. */
-static int serve (engine_t *self, board_t *board, err_t *err)
+static int serve (engine_t *self, board_t *board, pass_t *pass, err_t *err)
 {
     queue_walk_t walk;
     int64_t id;
     int rc;
+    bool do_all_wait = true;
+    if (is_idle (pass, self, board))
+        return 0;
     queue_walk_begin (&walk, self, board);
     while ((rc = queue_walk_next (&walk, &id, err)) == 1) {
         job_t job;
         board_t *best;
         bool is_emulated;
+        if (id_map_find (&pass->waiting, id) >= 0)
+            continue;
         if (job_load (self, id, &job, err) < 0 || choose (self, &job, &best, &is_emulated, err) < 0)
             return -1;
+        if (!best)
+            id_map_set (&pass->waiting, id, 0);
+        do_all_wait = do_all_wait && !best;
         if (best != board)
             continue;
         int has_begun = attempt_start (self, &job, best, is_emulated, err);
@@ -103,18 +134,22 @@ static int serve (engine_t *self, board_t *board, err_t *err)
             return -1;
         if (has_begun)
             queue_note_turn (self, board, job.principal);
+        else                                    /* what ended with it may have left a slot */
+            begin_anew (pass);
         return 1;
     }
+    if (rc == 0 && do_all_wait && pass->idle_count < IDLE_MAX)
+        pass->idle [pass->idle_count++] = board;
     return rc;
 }
 
 /* Fill the boards' free slots, one board after the other. 1: a job left the queue. */
-static int serve_all (engine_t *self, err_t *err)
+static int serve_all (engine_t *self, pass_t *pass, err_t *err)
 {
     int has_assigned = 0;
     for (size_t i = 0; i < self->board_count; i++)
         while (has_slot (self, &self->boards [i])) {
-            int rc = serve (self, &self->boards [i], err);
+            int rc = serve (self, &self->boards [i], pass, err);
             if (rc < 0)
                 return -1;
             if (rc == 0)
@@ -128,7 +163,9 @@ static int serve_all (engine_t *self, err_t *err)
 int matching_assign (engine_t *self, err_t *err)
 {
     int rc;
-    while ((rc = serve_all (self, err)) == 1)
+    pass_t pass = { .idle_count = 0 };
+    while ((rc = serve_all (self, &pass, err)) == 1)
         ;
+    begin_anew (&pass);
     return rc;
 }

@@ -27,6 +27,14 @@ static bool serves (engine_t *self, const board_t *board, const hint_t *part)
     return lane && lane_runs_on (lane, board) != RUNS_NOT;
 }
 
+bool queue_serves_same (engine_t *self, const board_t *one, const board_t *other)
+{
+    for (size_t i = 0; i < self->hint_count; i++)
+        if (serves (self, one, &self->hints [i]) != serves (self, other, &self->hints [i]))
+            return false;
+    return true;
+}
+
 /* -- hints ------------------------------------------------------------------------------------------------------ */
 
 static void add_hint (engine_t *self, int64_t lane, int class, int64_t principal)

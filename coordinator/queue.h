@@ -36,6 +36,9 @@ typedef struct {
 void queue_walk_begin (queue_walk_t *self, engine_t *engine, const board_t *board);
 int queue_walk_next (queue_walk_t *self, int64_t *job, err_t *err);        /* 1 a job; 0 the end; -1 */
 
+/* Would they be offered the same jobs? */
+bool queue_serves_same (engine_t *self, const board_t *one, const board_t *other);
+
 /* The worker was given one of this user's. */
 void queue_note_turn (engine_t *self, board_t *board, int64_t principal);
 
