@@ -68,8 +68,8 @@ int tags_store_index (engine_t *self, int64_t build, err_t *err)
  * moved the tag before its publisher or the registry failed. */
 static int is_blocked (engine_t *self, int64_t build, bool *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT 1 FROM outbox JOIN build_tags AS theirs ON theirs.build = outbox.build "
-                              "JOIN build_tags AS ours ON ours.reference = theirs.reference "
+    query_t query = db_query (self->db, "SELECT 1 FROM build_tags AS ours CROSS JOIN build_tags AS theirs ON theirs.reference = ours.reference "
+                              "AND theirs.build >= (SELECT min (build) FROM outbox) CROSS JOIN outbox ON outbox.build = theirs.build "
                               "WHERE ours.build = :build AND (outbox.is_handed_out "
                               "OR (outbox.tries > 0 AND outbox.build > :build)) LIMIT 1");
     query_int (&query, ":build", build);
