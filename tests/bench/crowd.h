@@ -31,7 +31,7 @@ typedef struct {
     int count;
     int epoll;
     int64_t seq;
-    int64_t submitted, accepted, assigned, refused;
+    int64_t submitted, accepted, assigned, pushed, refused;
     bool is_working;            /* else the workers keep what they are given */
     bool is_pushing;            /* builds end with an image, else with the user's fault */
     bool is_refilling;          /* for each build that ends another one is submitted */

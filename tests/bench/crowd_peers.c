@@ -8,7 +8,7 @@
 
 #include "crowd.h"
 
-enum { ANSWER_MS = 30000, HEARTBEAT_US = 5000000, PLACES = 500 };
+enum { ANSWER_MS = 30000, HEARTBEAT_US = 5000000, PLACES = 500, UNPUBLISHED_MAX = 256 };
 
 int64_t now_us (void)
 {
@@ -76,6 +76,7 @@ static void end_build (crowd_t *self, peer_t *peer)
     peer->is_due = peer->has_job = false;
     report (self, peer, "pushing", "");
     peer->freed_us = now_us ();
+    self->pushed += self->is_pushing;
     if (self->is_pushing)
         report (self, peer, "pushed", image);
     else
@@ -153,16 +154,22 @@ static void drain (crowd_t *self, peer_t *peer)
 
 /* -- time ------------------------------------------------------------------------------------------------------------- */
 
+/* Images come as fast as they are published: a line of them that grows would be all that is measured. */
+static bool may_end (const crowd_t *self)
+{
+    return self->is_working && (!self->is_pushing || self->pushed - registry_tags () < UNPUBLISHED_MAX);
+}
+
 static int64_t next_due (const crowd_t *self)
 {
     const peer_t *first = self->line_count ? &self->peers [self->line [self->line_begin]] : NULL;
-    return first && self->is_working && first->due_us < self->beat_us ? first->due_us : self->beat_us;
+    return first && may_end (self) && first->due_us < self->beat_us ? first->due_us : self->beat_us;
 }
 
 static void do_due (crowd_t *self)
 {
     int64_t now = now_us ();
-    while (self->is_working && self->line_count) {
+    while (may_end (self) && self->line_count) {
         peer_t *peer = &self->peers [self->line [self->line_begin]];
         if (peer->due_us > now)
             break;

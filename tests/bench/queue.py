@@ -7,11 +7,12 @@ The workers and users are one program (crowd.c) that shares the processors with 
 is told beside what both together reach. The queue's file is on a disk (TMPDIR), with synchronous = FULL as ever; disk is what a
 commit of nothing but one row takes there. A target is met or marked NO.
 
-life       each build ends by its Dockerfile's fault, at once: accepted, assigned, fetching, building, pushing, failed; seven messages
-published  the same with an image, which is verified and published in a registry of the crowd's own
-wait       builds that take so long that half of what the life row reached is asked for: from the message that frees a slot, sent,
-           to the next job's, received
-deaths     kill -9 of a worker to its job at another; of the coordinator to its first answer
+life       each build ends by its Dockerfile's fault, at once: submit, assign, and reports of fetching, building, pushing and failed,
+           each with its answer
+published  the same with an image, which is verified and published in a registry of the crowd's own, as fast as that goes
+wait       builds that take so long that --rate of them are asked for in a second: from the message that frees a slot, sent, to the
+           next job's, received
+dies       kill -9 of a worker to its job at another; of the coordinator to its first answer
 """
 import argparse
 import os
@@ -40,6 +41,7 @@ class Coordinator:
     """On a state folder of its own, whose depot has one tree."""
     def __init__(self, folder):
         self.state = os.path.join(folder, 'state')
+        self.join = os.path.join(self.state, 'join')
         self.port, self.objects, self.registry = free_port(), free_port(), free_port()
         os.makedirs(os.path.join(folder, 'tree'))
         frame.add_dockerfile(os.path.join(folder, 'tree'))
@@ -56,7 +58,7 @@ class Coordinator:
 
     def is_listening(self):
         with socket.socket() as probe:
-            return probe.connect_ex(('127.0.0.1', self.port)) == 0
+            return os.path.exists(self.join) and probe.connect_ex(('127.0.0.1', self.port)) == 0
 
     def kill(self):
         self.process.kill()
@@ -76,7 +78,7 @@ class Coordinator:
 
 class Crowd:
     def __init__(self, coordinator, workers, has_registry=True):
-        self.process = frame.begin([CROWD, os.path.join(coordinator.state, 'join'), coordinator.context,
+        self.process = frame.begin([CROWD, coordinator.join, coordinator.context,
                                     str(coordinator.registry if has_registry else 0), str(workers)],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.answer('enrolled')
@@ -156,12 +158,13 @@ def measure(folder, queued, arguments):
     crowd.ask(f'await {arguments.workers}', 'assigned')
     run(coordinator, crowd, 1, 0, 'failed')
     found['life'] = medians([run(coordinator, crowd, arguments.seconds, 0, 'failed') for _ in range(arguments.runs)])
-    build_ms = arguments.workers * 1000 / (found['life']['jobs'] / 2)
+    build_ms = arguments.workers * 1000 / arguments.rate
     run(coordinator, crowd, build_ms / 1000, build_ms, 'failed')
     found['wait'] = medians([run(coordinator, crowd, arguments.seconds, build_ms, 'failed') for _ in range(arguments.runs)])
     found['memory'] = frame.peak_of(coordinator.process.pid)
     if arguments.publish:
-        found['published'] = medians([run(coordinator, crowd, arguments.seconds, build_ms, 'pushed') for _ in range(arguments.runs)])
+        run(coordinator, crowd, 2, 0, 'pushed')
+        found['published'] = medians([run(coordinator, crowd, arguments.seconds, 0, 'pushed') for _ in range(arguments.runs)])
     crowd.end()
     return coordinator, found
 
@@ -219,6 +222,7 @@ def parse_arguments():
     parser.add_argument('--workers', type=int, default=1000)
     parser.add_argument('--runs', type=int, default=3, help='the median of so many')
     parser.add_argument('--seconds', type=float, default=4, help='that each run takes')
+    parser.add_argument('--rate', type=float, default=500, help='jobs a second while it is measured how long a free slot waits')
     parser.add_argument('--no-publish', dest='publish', action='store_false')
     parser.add_argument('--no-deaths', dest='deaths', action='store_false')
     return parser.parse_args()
