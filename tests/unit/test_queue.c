@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <sodium.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -284,6 +285,67 @@ static void nobody_waits_for_a_home_that_is_away (void **state)
     assert_true (worker_task (farm, &two).job > 0);
 }
 
+/* -- cost ------------------------------------------------------------------------------------------------------- */
+
+static sqlite3 *database;
+
+static int note_database (sqlite3 *opened, char **error, const struct sqlite3_api_routines *api)
+{
+    (void) error;
+    (void) api;
+    database = opened;
+    return SQLITE_OK;
+}
+
+/* Steps of SQLite's machine in all statements since this was asked last. */
+static int64_t take_steps (void)
+{
+    int64_t steps = 0;
+    for (sqlite3_stmt *statement = sqlite3_next_stmt (database, NULL); statement; statement = sqlite3_next_stmt (database, statement))
+        steps += sqlite3_stmt_status (statement, SQLITE_STMTSTATUS_VM_STEP, 1);
+    return steps;
+}
+
+/* Of a job's end and the next one's assignment, and of a submit. */
+static void measure (farm_t *farm, const worker_t *worker, task_t *task, int64_t *per_job, int64_t *per_submit)
+{
+    take_steps ();
+    for (int i = 0; i < 10; i++)
+        assert_true (next (farm, worker, task) > 0);
+    *per_job = take_steps () / 10;
+    for (int i = 0; i < 10; i++)
+        submit (farm, farm->bob, "linux/amd64", NULL);
+    *per_submit = take_steps () / 10;
+}
+
+/* Nor does it cost more when nobody takes such jobs. */
+static void what_a_job_costs_does_not_grow_with_the_queue (void **state)
+{
+    farm_t *farm = *state;
+    worker_t board = { .slots = 0 };
+    int64_t per_job [2], per_submit [2], unserved [2];
+    assert_int_equal (sqlite3_auto_extension ((void (*) (void)) note_database), SQLITE_OK);
+    farm_reopen (farm);
+    sqlite3_cancel_auto_extension ((void (*) (void)) note_database);
+    task_t task = busy (farm, &board, "linux/amd64");
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < (round ? 1000 : 20); i++) {
+            submit (farm, farm->ann, "linux/amd64", NULL);
+            submit (farm, farm->bob, "linux/riscv64", NULL);
+        }
+        measure (farm, &board, &task, &per_job [round], &per_submit [round]);
+        farm_pass (farm, 2000);
+        take_steps ();
+        submit (farm, farm->bob, "linux/riscv64", NULL);
+        farm_pass (farm, 10);
+        unserved [round] = take_steps ();
+    }
+    assert_in_range (per_job [1], 1, per_job [0] * 11 / 10);
+    assert_in_range (per_submit [1], 1, per_submit [0] * 11 / 10);
+    assert_in_range (unserved [1], 1, unserved [0] * 11 / 10);
+    assert_in_range (per_job [1], 1, 1300);     /* what SQLite builds for an IN of many words shows here */
+}
+
 int main (void)
 {
     if (sodium_init () < 0)
@@ -304,6 +366,7 @@ int main (void)
         TEST (the_next_build_goes_where_the_last_one_was),
         TEST (a_build_waits_for_its_home_but_not_for_long),
         TEST (nobody_waits_for_a_home_that_is_away),
+        TEST (what_a_job_costs_does_not_grow_with_the_queue),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
