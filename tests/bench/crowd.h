@@ -17,7 +17,7 @@ typedef struct {
     void *handle;               /* of libzmq */
     keypair_t key;
     char name [24];
-    bool is_worker, has_job, is_due;    /* is_due: in the line of those whose build is going to end */
+    bool is_worker, has_job;
     int64_t job, attempt;
     int64_t due_us;             /* when its build ends */
     int64_t freed_us;           /* when it had said so; 0: it has got its next job */

@@ -58,22 +58,24 @@ void crowd_submit (crowd_t *self)
 
 /* -- a build ---------------------------------------------------------------------------------------------------------- */
 
-static void begin_build (crowd_t *self, peer_t *peer, int64_t build_us)
+static void stand_in_line (crowd_t *self, peer_t *peer, int64_t build_us)
 {
-    if (peer->is_due)
-        return;
-    report (self, peer, "fetching", "");
-    report (self, peer, "building", "");
-    peer->is_due = true;
     peer->due_us = now_us () + build_us;
     self->line [(self->line_begin + self->line_count++) % self->count] = (int) (peer - self->peers);
+}
+
+static void begin_build (crowd_t *self, peer_t *peer)
+{
+    report (self, peer, "fetching", "");
+    report (self, peer, "building", "");
+    stand_in_line (self, peer, self->build_us);
 }
 
 static void end_build (crowd_t *self, peer_t *peer)
 {
     char image [128];
     snprintf (image, sizeof image, ",\"digest\":\"%s\"", registry_image);
-    peer->is_due = peer->has_job = false;
+    peer->has_job = false;
     report (self, peer, "pushing", "");
     peer->freed_us = now_us ();
     self->pushed += self->is_pushing;
@@ -85,12 +87,13 @@ static void end_build (crowd_t *self, peer_t *peer)
         crowd_submit (self);
 }
 
-/* Spread over the time of a build, as if they had not begun at once. */
+/* Spread over the time of a build, as if they had not begun at once; also those that were stopped before their ends. */
 void crowd_work (crowd_t *self)
 {
+    self->line_count = 0;
     for (int i = USERS; i < self->count; i++)
         if (self->peers [i].has_job)
-            begin_build (self, &self->peers [i], self->build_us * (i - USERS) / (self->count - USERS));
+            stand_in_line (self, &self->peers [i], self->build_us * (i - USERS) / (self->count - USERS));
 }
 
 /* -- in --------------------------------------------------------------------------------------------------------------- */
@@ -119,7 +122,7 @@ static void on_assign (crowd_t *self, peer_t *peer, const char *header)
     }
     peer->freed_us = 0;
     if (self->is_working)
-        begin_build (self, peer, self->build_us);
+        begin_build (self, peer);
 }
 
 static void on_message (crowd_t *self, peer_t *peer, const char *verb, const char *header)
