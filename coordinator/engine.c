@@ -26,35 +26,6 @@
 
 enum { AGAIN_MAX = 3, AGAIN_MS = 1000, TRIES_MORE = 2, ABSENCE_MS = 1000 };
 
-/* -- who wants to hear of changes --------------------------------------------------------------------------------- */
-
-static bool holds (const int64_t *ids, size_t count, int64_t id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ids [i] == id)
-            return true;
-    return false;
-}
-
-static void add_id (int64_t **ids, size_t *count, int64_t id)
-{
-    if (holds (*ids, *count, id))
-        return;
-    *ids = mem_resize (*ids, (*count + 1) * sizeof **ids);
-    (*ids) [(*count)++] = id;
-}
-
-void engine_note_change (engine_t *self, int64_t build)
-{
-    if (holds (self->watched, self->watched_count, build))
-        add_id (&self->changed, &self->changed_count, build);
-}
-
-void engine_watch (engine_t *self, int64_t build)
-{
-    add_id (&self->watched, &self->watched_count, build);
-}
-
 int engine_registry_tries (const engine_t *self)
 {
     return self->settings.attempts_max + TRIES_MORE;
@@ -257,18 +228,6 @@ static int conclude (engine_t *self, err_t *err)
     return 0;
 }
 
-/* Nobody is told any more of builds that are over: their last change goes out with this batch. */
-static void stop_watching (engine_t *self)
-{
-    for (size_t i = 0; i < self->changed_count; i++) {
-        if (!builds_is_over (self, self->changed [i]))
-            continue;
-        for (size_t j = 0; j < self->watched_count; j++)
-            if (self->watched [j] == self->changed [i])
-                self->watched [j] = self->watched [--self->watched_count];
-    }
-}
-
 static void end_batch (engine_t *self)
 {
     self->has_begun = false;
@@ -313,7 +272,7 @@ static int commit (engine_t *self, actions_t *actions, err_t *err)
     }
     if (self->lost.code != ERR_NONE)
         return drop_batch (self, actions, err);
-    stop_watching (self);
+    watching_end (self);
     engine_hand_over (self, actions);
     end_batch (self);
     if (self->fatal.code == ERR_NONE)

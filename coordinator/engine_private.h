@@ -200,9 +200,11 @@ void engine_hand_over (engine_t *self, actions_t *to);
 /* -- how often a registry in trouble is tried (engine.c) */
 int engine_registry_tries (const engine_t *self);
 
-/* -- watching (engine.c) */
+/* -- watching (watching.c) */
 void engine_note_change (engine_t *self, int64_t build);
 void engine_watch (engine_t *self, int64_t build);
+/* Nobody is told any more of builds that are over: their last change goes out with this batch. */
+void watching_end (engine_t *self);
 
 /* A field of a checked header: 0 or NULL where absent. */
 int64_t event_int (const event_t *self, const char *field);
