@@ -72,6 +72,17 @@ static void take_up_again (engine_t *self, const heard_t *heard, const err_t *wh
     self->again_at = self->boot_ms + AGAIN_MS;
 }
 
+/* A batch was lost, or a tick undone: what is due waits a moment, else one would follow the other without a pause. What goes on failing
+ * is met by a fresh start too: nobody else would hear that leases do not end any more. */
+static void put_off (engine_t *self, const err_t *why)
+{
+    self->again_at = self->boot_ms + AGAIN_MS;
+    if (self->failures++ == 0)
+        engine_tell (self, "what is due could not be done, and is tried again in %d s: %s", AGAIN_MS / 1000, why->text);
+    if (self->failures > AGAIN_MAX && why->code != ERR_FULL && self->fatal.code == ERR_NONE)
+        self->fatal = *why;
+}
+
 /* -- one event -------------------------------------------------------------------------------------------------- */
 
 static void lose (engine_t *self, const err_t *why)
@@ -116,7 +127,9 @@ static void handle (engine_t *self, const event_t *event, int tries)
         lose (self, &err);
         return;
     }
+    bool is_tick = event->principal == 0 && strcmp (event->verb, "tick") == 0;
     if (engine_dispatch (self, event, &err) == 0) {
+        self->has_ticked |= is_tick;
         if (db_do (self->db, "RELEASE event", &err) < 0)
             lose (self, &err);
         return;
@@ -127,6 +140,8 @@ static void handle (engine_t *self, const event_t *event, int tries)
     engine_refuse (self, event->peer, event_int (event, "seq"), &err);
     if (event->principal == 0 && event->header)
         take_up_again (self, &self->heard.items [self->heard.count - 1], &err);
+    if (is_tick)
+        put_off (self, &err);
 }
 
 void engine_handle (engine_t *self, const event_t *event)
@@ -153,7 +168,7 @@ static int64_t find_next_tick (const engine_t *self)
             next = self->waits [i].due_at;
     if ((self->again.count || self->must_match || self->must_publish) && self->again_at < next)
         next = self->again_at;
-    return next;
+    return next < self->again_at ? self->again_at : next;
 }
 
 int64_t engine_next_tick (const engine_t *self)
@@ -190,6 +205,7 @@ int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err)
     self->boot_ms = boot_ms;
     self->wall_ms = wall_ms;
     self->lost = (err_t) { 0 };
+    self->has_ticked = false;
     err_t why = { 0 };
     if (db_do (self->db, "BEGIN IMMEDIATE", &why) < 0) {
         if (why.code != ERR_FULL) {
@@ -241,7 +257,7 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
     if (db_in_transaction (self->db))
         db_exec (self->db, "ROLLBACK", NULL);
     take_back (self, 0);
-    self->again_at = self->boot_ms + AGAIN_MS;
+    put_off (self, &self->lost);
     for (size_t i = 0; i < self->heard.count; i++) {
         const heard_t *heard = &self->heard.items [i];
         engine_refuse (self, heard->peer, heard->seq, &self->lost);
@@ -272,6 +288,8 @@ static int commit (engine_t *self, actions_t *actions, err_t *err)
     }
     if (self->lost.code != ERR_NONE)
         return drop_batch (self, actions, err);
+    if (self->has_ticked)
+        self->failures = 0;
     watching_end (self);
     engine_hand_over (self, actions);
     end_batch (self);

@@ -88,7 +88,7 @@ int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err);
 void engine_handle (engine_t *self, const event_t *event);
 /* Commit and append what is to be done to *actions. A full disk is no end: then the events are answered with ERR_FULL and 0
  * is returned. -1: the database is in an unknown state (after an I/O error at COMMIT), or a publisher's word cannot be taken
- * down: the process has to start again. */
+ * down, or what is due cannot be done, time after time: the process has to start again. */
 int engine_commit (engine_t *self, actions_t *actions, err_t *err);
 
 /* The coordinator is about to end: from now on no job is assigned, no image given to be verified, no index to be published. All of

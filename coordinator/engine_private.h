@@ -147,7 +147,9 @@ struct engine {
     err_t fatal;                /* nor can the engine go on */
     heard_list_t heard;         /* of this batch */
     heard_list_t again;         /* to be handled at the beginning of a later one, */
-    int64_t again_at;           /* not before this (boot clock) */
+    int64_t again_at;           /* not before this (boot clock); nor is anything else that is due done */
+    bool has_ticked;            /* in this batch */
+    int failures;               /* ticks that were undone and batches that were lost, in a row */
     int live_builds;
     known_principals_t known;
     lane_t *lanes;

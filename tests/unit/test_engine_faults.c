@@ -966,6 +966,57 @@ static void a_cancel_that_was_undone_takes_no_verifying_with_it (void **state)
     off_small_disk (farm);
 }
 
+/* -- a row that cannot be written -------------------------------------------------------------------------------- */
+
+/* At the time when the engine asks for it; 0 or -1, as engine_commit says. */
+static int tick (farm_t *farm, err_t *err)
+{
+    farm->now = engine_next_tick (farm->engine);
+    farm_begin (farm);
+    farm_add (farm, "tick", 0, 0, NULL);
+    return engine_commit (farm->engine, &farm->actions, err);
+}
+
+/* A job rises into the next class at the next tick, and that cannot be taken down. */
+static int64_t break_ageing (farm_t *farm)
+{
+    farm->engine->settings.ageing_ms = 1000;
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    assert_int_equal (db_exec (farm->engine->db, "CREATE TRIGGER broken BEFORE UPDATE OF class ON jobs BEGIN SELECT raise (ABORT, 'broken'); END", NULL), 0);
+    farm_pass (farm, 999);
+    return build;
+}
+
+static void what_is_due_and_cannot_be_done_is_tried_again_after_a_moment (void **state)
+{
+    farm_t *farm = *state;
+    err_t err = { 0 };
+    int64_t build = break_ageing (farm);
+    for (int i = 0; i < 3; i++) {
+        actions_clear (&farm->actions);
+        assert_int_equal (tick (farm, &err), 0);
+        assert_int_equal (engine_next_tick (farm->engine), farm->now + 1000);
+        const json_t *told = farm_action (farm, ACTION_TELL, 0);
+        assert_int_equal (told != NULL, i == 0);
+        assert_true (!told || strstr (json_string_value (json_object_get (told, "text")), "broken"));
+    }
+    assert_int_equal (db_exec (farm->engine->db, "DROP TRIGGER broken", NULL), 0);
+    assert_int_equal (tick (farm, &err), 0);
+    assert_int_equal (farm->engine->failures, 0);
+    SAYS (farm, build, "state", "queued");
+}
+
+static void what_is_due_and_can_never_be_done_is_met_by_a_fresh_start (void **state)
+{
+    farm_t *farm = *state;
+    err_t err = { 0 };
+    break_ageing (farm);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal (tick (farm, &err), 0);
+    assert_int_equal (tick (farm, &err), -1);
+    assert_non_null (strstr (err.text, "broken"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
 
 int main (void)
@@ -1011,6 +1062,8 @@ int main (void)
         TEST (a_job_that_no_worker_takes_fails_though_the_disk_was_full_just_then),
         TEST (what_was_to_be_verified_while_the_disk_was_full_is_verified_later),
         TEST (a_cancel_that_was_undone_takes_no_verifying_with_it),
+        TEST (what_is_due_and_cannot_be_done_is_tried_again_after_a_moment),
+        TEST (what_is_due_and_can_never_be_done_is_met_by_a_fresh_start),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
