@@ -78,10 +78,11 @@ int lane_of (engine_t *self, const lane_t *wish, int64_t *lane, err_t *err)
     return 0;
 }
 
+/* CROSS: live builds first, not all jobs that there ever were. */
 int lanes_tidy (engine_t *self, err_t *err)
 {
-    query_t query = db_query (self->db, "DELETE FROM lanes WHERE id NOT IN (SELECT lane FROM jobs "
-                              "WHERE state NOT IN ('done', 'failed', 'cancelled'))");
+    query_t query = db_query (self->db, "DELETE FROM lanes WHERE id NOT IN (SELECT jobs.lane FROM builds CROSS JOIN jobs "
+                              "ON jobs.build = builds.id WHERE builds.ended_ms IS NULL)");
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 

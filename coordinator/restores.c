@@ -49,11 +49,11 @@ void restores_clear (engine_t *self)
 
 /* -- jobs ------------------------------------------------------------------------------------------------------- */
 
-/* Appends the ids of the queued jobs that need it. */
+/* Appends the ids of the queued jobs that need it. CROSS: live builds first, not all jobs that there ever were. */
 static int find_jobs (engine_t *self, const char *root, buffer_t *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT jobs.id FROM builds JOIN jobs ON jobs.build = builds.id "
-                              "WHERE builds.state IN ('queued', 'running') AND jobs.state = 'queued' "
+    query_t query = db_query (self->db, "SELECT jobs.id FROM builds CROSS JOIN jobs ON jobs.build = builds.id "
+                              "WHERE builds.ended_ms IS NULL AND jobs.state = 'queued' "
                               "AND :root IN (" BUILD_CONTEXT ", " BUILD_DOCKERFILE ")");
     query_text (&query, ":root", root);
     while (query_step (&query)) {
