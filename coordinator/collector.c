@@ -151,3 +151,9 @@ bool collector_next_waiter (collector_t *self, uint64_t *peer, int64_t *seq)
         }
     return false;
 }
+
+void collector_dismiss (collector_t *self)
+{
+    for (size_t i = 0; i < self->count; i++)
+        self->waiters [i].is_served = true;
+}

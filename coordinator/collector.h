@@ -26,5 +26,7 @@ int collector_go_on (collector_t *self, engine_t *engine, zactor_t *depot, err_t
 bool collector_end (collector_t *self, int64_t *builds);
 /* Who waited for it, one after the other: false behind the last. Who asked meanwhile waits for the next. */
 bool collector_next_waiter (collector_t *self, uint64_t *peer, int64_t *seq);
+/* Nothing will be begun any more: whoever waits, for whatever it is, is to be answered now. */
+void collector_dismiss (collector_t *self);
 
 #endif

@@ -11,6 +11,26 @@ static void tell_watchers (gateway_t *self)
             gateway_send (self, peer, "closing", NULL);
 }
 
+static void send_later (gateway_t *self, peer_t *peer, const char *verb, int64_t seq)
+{
+    err_t err;
+    err_set (&err, ERR_NETWORK, "%s: the coordinator is being stopped, and begins nothing new: ask again when it is back", verb);
+    gateway_send_error (self, peer, seq, &err);
+}
+
+/* Builds may be half forgotten, and the depot half gone through: the next prune goes on with that. */
+static void send_pruners_away (gateway_t *self)
+{
+    uint64_t number;
+    int64_t seq;
+    collector_dismiss (self->collector);
+    while (collector_next_waiter (self->collector, &number, &seq)) {
+        peer_t *peer = peers_find (self->peers, number);
+        if (peer)
+            send_later (self, peer, "prune", seq);
+    }
+}
+
 void gateway_begin_stop (gateway_t *self)
 {
     self->is_stopping = true;
@@ -18,6 +38,7 @@ void gateway_begin_stop (gateway_t *self)
     publishers_wind_down (self->publishers);
     zstr_send (self->parts.depot, "REST");
     tell_watchers (self);
+    send_pruners_away (self);
 }
 
 bool gateway_is_idle (const gateway_t *self)
@@ -27,7 +48,6 @@ bool gateway_is_idle (const gateway_t *self)
 
 bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message)
 {
-    err_t err;
     if (!self->is_stopping)
         return false;
     if (msg_is (message, "watch") && peer_watches (peer, msg_int (message, "build"))) {
@@ -36,8 +56,6 @@ bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message)
     }
     if (!msg_is (message, "submit") && !msg_is (message, "prune"))
         return false;
-    err_set (&err, ERR_NETWORK, "%s: the coordinator is being stopped, and begins nothing new: ask again when it is back",
-             msg_verb (message));
-    gateway_send_error (self, peer, msg_int (message, "seq"), &err);
+    send_later (self, peer, msg_verb (message), msg_int (message, "seq"));
     return true;
 }

@@ -16,7 +16,7 @@
 #include "common/monitor.h"
 #include "common/msg.h"
 #include "coordinator/depot_service.h"
-#include "coordinator/gateway.h"
+#include "coordinator/gateway_private.h"
 #include "coordinator/zap.h"
 
 enum { PATIENCE_MS = 10000 };
@@ -393,6 +393,37 @@ static void a_coordinator_that_stops_begins_nothing_new (void **state)
     zsock_destroy (&worker);
 }
 
+/* A depot that goes through its objects for ever. */
+static void busy_depot (zsock_t *pipe, void *unused)
+{
+    (void) unused;
+    zsock_signal (pipe, 0);
+    for (bool goes_on = true; goes_on;) {
+        char *verb = zstr_recv (pipe);
+        goes_on = verb && !streq (verb, "$TERM");
+        zstr_free (&verb);
+    }
+}
+
+static void whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *admin = somebody (self, "admin");
+    zactor_t *depot = zactor_new (busy_depot, NULL);
+    self->gateway->parts.depot = depot;
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    say (self, admin, "prune", json_object ());
+    say (self, admin, "prune", json_pack ("{s:b}", "dry_run", 1));
+    assert_string_equal (ask (self, admin, "inspect", of_build (1)), "not-found");         /* so both wait */
+    zstr_send (self->actor, "STOP");
+    assert_string_equal (hear (admin), "network");
+    assert_string_equal (hear (admin), "network");
+    zsock_destroy (&admin);
+    zactor_destroy (&self->actor);
+    zactor_destroy (&depot);
+}
+
 static json_t *join_of (const char *digit)
 {
     char key [KEY_HEX_SIZE + 1];
@@ -576,6 +607,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_job_of_a_worker_that_has_ended_is_another_s_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown (a_job_of_a_worker_whose_connection_was_reset_waits_for_it, setup, teardown),
         cmocka_unit_test_setup_teardown (a_coordinator_that_stops_begins_nothing_new, setup, teardown),
+        cmocka_unit_test_setup_teardown (whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
