@@ -177,11 +177,8 @@ class Day:
         return log and any(line["text"] == "begins" for line in log["lines"])
 
     def retry(self):
-        number = self.ledger.last_published("detach:1")
-        if number is None:
-            self.detach()
-            number = self.ledger.refresh().last_published("detach:1")
-        self.command("retry", "-q", str(number))
+        """Of `detach`, which has gone before"""
+        self.command("retry", "-q", str(self.ledger.last_published("detach:1")))
 
     def look(self):
         number = self.ledger.last_published("follow:1") or 1

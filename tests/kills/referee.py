@@ -153,10 +153,10 @@ class Referee:
         return not self.left_over()
 
     def left_over(self):
-        """Attempts, containers, mounts, processes and temporary files, when nothing is built"""
+        """Attempts, containers, what a runtime notes of steps, mounts, processes and temporary files, when nothing is built"""
         state, found = self.farm.state, []
         found += glob.glob(f"{state}/worker-*/attempts/*") + os.listdir(self.farm.scratch)
-        found += glob.glob(f"{state}/worker-*/builder/tmp/*")
+        found += glob.glob(f"{state}/worker-*/builder/tmp/*") + glob.glob(f"{state}/worker-*/builder/runtime/*")
         for folder in (f"{state}/coordinator", f"{state}/worker-*", f"{state}/worker-*/builder", f"{state}/worker-*/checkouts/*"):
             found += [path for path in glob.glob(f"{folder}/*") if re.search(r"\.new(-.{6})?$", path)]
         for path in glob.glob(f"{state}/worker-*/builder/storage-*/*-containers/containers.json"):
