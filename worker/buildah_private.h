@@ -36,6 +36,7 @@ struct builder {
     pthread_cond_t changed;
     active_t *active;               /* attempts between builder_build and builder_clean: their images are not pruned */
     bool is_prune_due, is_pruning;
+    atomic_int prunes_no_more;
 };
 
 /* Command ------------------------------------------------------------------------------------------------------------ */

@@ -85,10 +85,10 @@ static bool is_marked (const char *containers, const char *id, const char *mark)
 }
 
 /* Commands of the store need a scratch folder of their own. */
-static int run_store (builder_t *self, const words_t *words, int64_t limit_ms, err_t *err)
+static int run_store (builder_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err)
 {
     int status = 0;
-    buildah_run_t how = { .scratch_folder = self->state_folder, .deadline_ms = clock_boot_ms () + limit_ms };
+    buildah_run_t how = { .scratch_folder = self->state_folder, .deadline_ms = clock_boot_ms () + limit_ms, .is_cancelled = is_cancelled };
     if (buildah_run (self, words, &how, &status, err) < 0)
         return -1;
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
@@ -128,7 +128,7 @@ void buildah_remove_containers (builder_t *self, const builder_task_t *task)
     err_t err;
     words_add (&words, "rm");
     list_containers (self, task, &words);
-    if (words.count > 1 && run_store (self, &words, CLEAN_MS, &err) < 0)
+    if (words.count > 1 && run_store (self, &words, CLEAN_MS, NULL, &err) < 0)
         log_warn ("builder", "remove %zu working containers: %s", words.count - 1, err.text);
 }
 
@@ -163,13 +163,13 @@ static bool is_too_large (const builder_t *self)
 static void prune (builder_t *self)
 {
     static const char *const options [] = { "--prune", "--all" };
-    for (size_t i = 0; i < 2 && is_too_large (self); i++) {
+    for (size_t i = 0; i < 2 && !atomic_load (&self->prunes_no_more) && is_too_large (self); i++) {
         AUTO_WORDS words_t words = { 0 };
         err_t err;
         words_add (&words, "rmi");
         words_add (&words, "%s", options [i]);
         log_info ("builder", "the store %s is large or its disk nearly full: buildah rmi %s", self->storage_folder, options [i]);
-        if (run_store (self, &words, PRUNE_MS, &err) < 0)
+        if (run_store (self, &words, PRUNE_MS, &self->prunes_no_more, &err) < 0 && err.code != ERR_CANCELLED)
             log_warn ("builder", "prune %s: %s", self->storage_folder, err.text);
     }
 }
@@ -253,4 +253,9 @@ void builder_make_room (builder_t *self)
     pthread_mutex_lock (&self->lock);
     self->is_prune_due |= is_large;
     prune_if_due (self);
+}
+
+void builder_prune_no_more (builder_t *self)
+{
+    atomic_store (&self->prunes_no_more, 1);
 }

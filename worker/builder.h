@@ -64,12 +64,15 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
 /* Push the built image through the door; may be called again after a failure. The digest is then asked of the door. */
 int builder_push (builder_t *self, const builder_task_t *task, err_t *err);
 
-/* Remove the attempt's working containers and what a runtime has left of RUN steps, also after a kill; the image stays as cache, which is pruned when the store is too
- * large or its disk nearly full (buildah_store.c). Never fails: logs. */
+/* Remove the attempt's working containers and what a runtime has left of RUN steps, also after a kill; the image stays as cache, which
+ * is pruned when the store is too large or its disk nearly full (buildah_store.c). Never fails: logs. */
 void builder_clean (builder_t *self, const builder_task_t *task);
 
 /* Prune what it keeps where its disk has too little free space; at once when no attempt needs it, else as the last of them ends. */
 void builder_make_room (builder_t *self);
+
+/* The worker ends: a pruning under way is stopped, and none begins any more. */
+void builder_prune_no_more (builder_t *self);
 
 /* At start: remove what an earlier run of the worker left behind. */
 void builder_clean_all (builder_t *self);

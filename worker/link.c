@@ -142,6 +142,7 @@ static void begin_end (link_t *self)
     self->stage = STAGE_ENDS;
     self->stage_until = clock_boot_ms () + END_MS;
     log_info ("link", "this worker ends; %d attempts are stopped", link_count_busy (self));
+    builder_prune_no_more (self->settings.parts.builder);
     for (held_t *held = link_next_held (self, NULL); held; held = link_next_held (self, held))
         held_stop (held, STOP_WORKER);
 }

@@ -39,6 +39,7 @@ void sweeper_destroy (sweeper_t **self_p)
     sweeper_t *self = *self_p;
     if (!self)
         return;
+    builder_prune_no_more (self->parts->builder);
     zactor_destroy (&self->actor);
     free (self);
     *self_p = NULL;

@@ -7,7 +7,7 @@
 
 typedef struct sweeper sweeper_t;
 
-/* parts is borrowed until destroy, which waits for what is under way. */
+/* parts is borrowed until destroy, which waits for what is under way; the builder prunes no more then. */
 sweeper_t *sweeper_new (const attempt_parts_t *parts);
 void sweeper_destroy (sweeper_t **self);
 

@@ -34,7 +34,7 @@ static const char script [] =
     "    --version) echo 'buildah version 9.9.9'; exit ;;\n"
     "    from) echo container-1; exit ;;\n"
     "    rm) while [ -e \"$XDG_DATA_HOME.hold\" ]; do sleep 0.02; done; exit ;;\n"
-    "    rmi) echo \"$*\" >> \"$XDG_DATA_HOME.calls\"; case $* in *--all*) rm \"${XDG_DATA_HOME%/*}\"/storage-*/*-layers/layers.json ;; esac; exit ;;\n"
+    "    rmi) echo \"$*\" >> \"$XDG_DATA_HOME.calls\"; [ ! -e \"$XDG_DATA_HOME.prunes-long\" ] || exec sleep 60; case $* in *--all*) rm \"${XDG_DATA_HOME%/*}\"/storage-*/*-layers/layers.json ;; esac; exit ;;\n"
     "    run) exit ;;\n"
     "    --file=*) echo build >> \"$XDG_DATA_HOME.calls\"; exec sh \"${word#--file=}\" ;;\n"
     "    --iidfile=*) echo 0123456789abcdef > \"${word#--iidfile=}\" ;;\n"
@@ -756,13 +756,11 @@ static size_t count_said (farm_t *self, const char *word)
     return count;
 }
 
-/* What was built goes first, then, as that is not enough, base images; and when nothing is left it is not tried again. */
-static void an_idle_worker_prunes_its_builder_on_a_full_disk (void **state)
+/* Its builder keeps layers on a disk that is full. Returns the file that lists them; the caller frees. */
+static char *fill_store (farm_t *self, const char *const *disks)
 {
-    farm_t *self = *state;
     err_t err = { 0 };
     static const char layers [] = "[{\"diff-size\": 1000}]";
-    const char *const disks [] = { self->top, NULL };
     AUTO_FREE char *folder = file_join (self->top, "builder/storage-overlay/overlay-layers");
     AUTO_FREE char *file = file_join (folder, "layers.json");
     builder_destroy (&self->builder);
@@ -770,6 +768,15 @@ static void an_idle_worker_prunes_its_builder_on_a_full_disk (void **state)
     if (file_make_folders (folder, 0700, &err) < 0 || file_write (file, layers, sizeof layers - 1, 0600, &err) < 0)
         fail_msg ("%s", err.text);
     self->health = (health_settings_t) { .root = self->top, .folders = disks, .disk_floor_bytes = INT64_MAX };
+    return take (&file);
+}
+
+/* What was built goes first, then, as that is not enough, base images; and when nothing is left it is not tried again. */
+static void an_idle_worker_prunes_its_builder_on_a_full_disk (void **state)
+{
+    farm_t *self = *state;
+    const char *const disks [] = { self->top, NULL };
+    AUTO_FREE char *file = fill_store (self, disks);
     greet (self);
     for (int i = 0; i < PATIENCE_MS / 20 && file_exists (file); i++)
         zclock_sleep (20);
@@ -781,6 +788,26 @@ static void an_idle_worker_prunes_its_builder_on_a_full_disk (void **state)
     assert_int_equal (count_said (self, "rmi --prune"), 1);
     assert_int_equal (count_said (self, "rmi --all"), 1);
     stop_link (self);
+}
+
+/* The two parts of a pruning may take ten minutes each. */
+static void a_worker_that_ends_waits_for_no_pruning (void **state)
+{
+    farm_t *self = *state;
+    const char *const disks [] = { self->top, NULL };
+    AUTO_FREE char *file = fill_store (self, disks), *mark = file_join (self->top, "builder/data.prunes-long");
+    assert_int_equal (file_write_scratch (mark, "", 0, 0600, NULL), 0);
+    greet (self);
+    for (int i = 0; i < PATIENCE_MS / 20 && count_said (self, "rmi") == 0; i++)
+        zclock_sleep (20);
+    assert_int_equal (count_said (self, "rmi"), 1);
+    int64_t start = clock_boot_ms ();
+    signal_worker (self, SIGTERM);
+    await_end (self);
+    link_destroy (&self->link);
+    assert_true (clock_boot_ms () - start < PATIENCE_MS);
+    assert_true (file_exists (file));
+    assert_int_equal (count_said (self, "rmi"), 1);
 }
 
 /* -- the end ---------------------------------------------------------------------------------------------------- */
@@ -934,6 +961,7 @@ int main (void)
         TEST (what_names_no_platform_is_given_back),
         TEST (an_idle_worker_makes_room_on_its_full_disk),
         TEST (an_idle_worker_prunes_its_builder_on_a_full_disk),
+        TEST (a_worker_that_ends_waits_for_no_pruning),
         TEST (a_worker_that_is_stopped_gives_its_jobs_back),
         TEST (a_stop_waits_for_no_coordinator_that_is_away),
         TEST (a_worker_that_is_told_to_end_lets_its_job_end_and_takes_no_other),
