@@ -94,7 +94,7 @@ static bool replace (zconfig_t *section, const char *path, const char *value)
     return is_there;
 }
 
-static void put (zconfig_t *settings, const char *path, const char *value)
+void enrol_put (zconfig_t *settings, const char *path, const char *value)
 {
     if (!replace (settings, path, value))
         zconfig_put (settings, path, value);
@@ -104,9 +104,9 @@ void enrol_put_coordinator (zconfig_t *settings, const invitation_t *to)
 {
     char hex [KEY_HEX_SIZE + 1];
     key_to_hex (to->server_key, hex);
-    put (settings, "coordinator/control", to->control);
-    put (settings, "coordinator/objects", to->objects);
-    put (settings, "coordinator/key", hex);
+    enrol_put (settings, "coordinator/control", to->control);
+    enrol_put (settings, "coordinator/objects", to->objects);
+    enrol_put (settings, "coordinator/key", hex);
 }
 
 char *enrol_folder_of (const char *path)

@@ -22,6 +22,8 @@ int enrol_ask (const invitation_t *to, const char *kind, const char *name, const
 
 /* The settings file as it is, or an empty one: what it says beside the coordinator is kept. The caller destroys. */
 zconfig_t *enrol_open_settings (const char *path);
+/* Put a setting into it so that it counts, also where it stands there several times. */
+void enrol_put (zconfig_t *settings, const char *path, const char *value);
 /* Put coordinator/control, coordinator/objects and coordinator/key into it. */
 void enrol_put_coordinator (zconfig_t *settings, const invitation_t *to);
 /* Write it (mode 0600), its folder too. Takes and destroys settings. */

@@ -33,7 +33,7 @@ static int write_settings (const char *path, const invitation_t *to, const char 
 {
     zconfig_t *settings = enrol_open_settings (path);
     enrol_put_coordinator (settings, to);
-    zconfig_put (settings, "identity/key", key_path);
+    enrol_put (settings, "identity/key", key_path);
     return enrol_save_settings (&settings, path, err);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/enrol.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -184,7 +185,7 @@ void options_keep (const options_t *self, zconfig_t *file)
     for (const setting_def_t *def = table; def->path; def++) {
         const char *now = settings_text (self->settings, def->path), *before = settings_text (self->without_line, def->path);
         if (now && (!before || strcmp (now, before) != 0))
-            zconfig_put (file, def->path, now);
+            enrol_put (file, def->path, now);
     }
 }
 

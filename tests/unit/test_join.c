@@ -299,6 +299,22 @@ static void the_coordinator_that_counts_is_replaced (void **state)
     assert_string_equal (settings_text (after, "name"), "a");
 }
 
+static void an_option_that_was_given_counts (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    options_t options;
+    AUTO_FREE char *line = NULL;
+    static const char before [] = "slots = 1\nslots = 2\n";
+    AUTO_FREE char *folder = enrol_folder_of (self->file);
+    assert_int_equal (file_make_folders (folder, 0700, &err), 0);
+    assert_int_equal (file_write (self->file, before, strlen (before), 0600, &err), 0);
+    assert_int_equal (join (self, "--slots 3", &err), 0);
+    load (self, &options, &line);
+    assert_int_equal (settings_number (options.settings, "slots"), 3);
+    options_free (&options);
+}
+
 static void a_refusal_is_told_and_writes_no_settings (void **state)
 {
     farm_t *self = *state;
@@ -337,6 +353,7 @@ int main (void)
         TEST (a_second_join_is_the_same_and_keeps_other_settings),
         TEST (values_with_quotes_stay_as_they_are),
         TEST (the_coordinator_that_counts_is_replaced),
+        TEST (an_option_that_was_given_counts),
         TEST (a_refusal_is_told_and_writes_no_settings),
         TEST (what_is_no_name_and_no_string_is_refused),
     };
