@@ -26,7 +26,7 @@ FUZZ_TARGET (pack)
         if (pack_expand (&reader, raw_size, &object, &err) < 0)
             MUST (err.code == ERR_PROTOCOL);
         else if (raw_size)
-            MUST (object [raw_size - 1] == object [raw_size - 1]);      /* it is there */
+            (void) *(const volatile uint8_t *) &object [raw_size - 1];      /* it is there: a sanitizer would tell */
     }
     pack_reader_free (&reader);
     MUST (rc == 0 ? again.size == size : err.code == ERR_PROTOCOL);
