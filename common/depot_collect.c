@@ -98,11 +98,13 @@ static bool is_too_much (const depot_t *self, const depot_gone_t *gone)
     return self->collect.limit_bytes > 0 && self->stats.bytes > self->collect.limit_bytes + seen;
 }
 
-/* 1: one is no root any more; 0: all that are left have to stay; -1. */
+/* One that was used lately would make no room: it waits until the young are counted, and only as many then as have to.
+ * 1: one is no root any more; 0: all that are left have to stay; -1. */
 static int drop_oldest_root (depot_t *self, err_t *err)
 {
     sqlite3_stmt *oldest = sql_bind (self, SQL_OLDEST_ROOT);
     sql_bind_int (oldest, ":never", INT64_MAX);
+    sql_bind_int (oldest, ":before", self->collect.before);
     int rc = sql_step (self, oldest, err);
     if (rc <= 0)
         return rc;

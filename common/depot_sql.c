@@ -48,7 +48,8 @@ static const char *const texts [SQL_STATEMENTS] = {
     [SQL_DELETE_OBJECT] = "DELETE FROM object WHERE id = :id",
     [SQL_CLEAR_ROOTS] = "DELETE FROM root",
     [SQL_ADD_ROOT] = "INSERT INTO root (id, used_ms) VALUES (:id, :used_ms) ON CONFLICT DO UPDATE SET used_ms = max (used_ms, :used_ms)",
-    [SQL_OLDEST_ROOT] = "SELECT id FROM root WHERE used_ms < :never ORDER BY used_ms, id LIMIT 1",
+    [SQL_OLDEST_ROOT] = "SELECT root.id FROM root JOIN object USING (id) WHERE used_ms < :never AND object.used < :before"
+                        " ORDER BY used_ms, root.id LIMIT 1",
     [SQL_DROP_ROOT] = "DELETE FROM root WHERE id = :id",
     [SQL_SPARE] = "DELETE FROM free WHERE id IN (SELECT id FROM root)",
     [SQL_NEXT_GARBAGE] = "SELECT free.id, segment, offset, stored_bytes, kinds FROM free JOIN object USING (id) WHERE free.used < :before"

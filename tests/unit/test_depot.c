@@ -638,6 +638,28 @@ static void above_its_limit_a_depot_forgets_the_oldest_roots (void **state)
         small_context_free (&contexts [i]);
 }
 
+/* As after a restart: nothing can go yet, and what will go for the limit is one context of three. */
+static void young_are_as_many_as_would_go (void **state)
+{
+    depots_t *self = *state;
+    small_context_t contexts [3];
+    depot_root_t roots [3];
+    depot_stats_t stats;
+    int64_t before = depot_mark (self->depot);
+    for (int i = 0; i < 3; i++) {
+        make_context (self->depot, &contexts [i], (uint64_t) i);
+        roots [i] = (depot_root_t) { small_context_root (&contexts [i]), i };
+    }
+    depot_stats (self->depot, &stats);
+    depot_wish_t wish = { .before = before, .limit_bytes = stats.bytes - stats.bytes / 6, .counts_young = true };
+    depot_gone_t gone = collect_wish (self->depot, roots, 3, wish);
+    assert_int_equal (gone.objects, 0);
+    assert_int_equal (gone.young_objects, 3);
+    assert_int_equal (gone.young_bytes, stats.bytes / 3);
+    for (int i = 0; i < 3; i++)
+        small_context_free (&contexts [i]);
+}
+
 static void collecting_many_objects_takes_several_steps (void **state)
 {
     depots_t *self = *state;
@@ -689,6 +711,7 @@ int main (void)
         TEST (a_mark_outlives_a_failed_commit),
         TEST (what_is_named_meanwhile_stays),
         TEST (above_its_limit_a_depot_forgets_the_oldest_roots),
+        TEST (young_are_as_many_as_would_go),
         TEST (collecting_many_objects_takes_several_steps),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
