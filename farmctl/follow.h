@@ -9,7 +9,7 @@
 
 typedef struct {
     bool cancels_on_interrupt;
-    int64_t timeout_s;              /* 0: none */
+    int64_t timeout_ms;              /* 0: none */
 } follow_options_t;
 
 /* Follow to the end: steps and states on standard error; the index digest (with --json the build) on standard output.

@@ -33,7 +33,7 @@ static const verb_t verbs [] = {
       "  --required-platform P,P  publish when these are done, though others have failed; default: all\n"
       "  --keep-going         let the other platforms end when one has failed; --fail-fast, the default, stops them\n"
       "  --supersede          cancel my older builds that wait for the same tags\n"
-      "  --queue-timeout SEC  how long to wait where no worker takes such jobs, 600; 0: refuse at once\n"
+      "  --queue-timeout TIME how long to wait where no worker takes such jobs, 10m; 0: refuse at once\n"
       "  --priority CLASS     low, normal (default) or high: high goes first\n"
       "  --memory SIZE        what each job may have of its worker's memory (512M, 2G), and needs\n"
       "  --cpus N             and of its cpus (2, 0.5)\n"
@@ -42,7 +42,7 @@ static const verb_t verbs [] = {
       "  -q, --quiet          print the index digest only (with --detach the build's number only)\n"
       "  --detach             do not wait for the build\n"
       "  --cancel-on-interrupt    an interrupt cancels the build; otherwise it goes on\n"
-      "  --follow-timeout SECONDS follow for this long at most; the build goes on\n" },
+      "  --follow-timeout TIME follow for this long at most; the build goes on\n" },
     { "ls", verb_ls, "ls [--limit N] [--all]", "list builds, newest first",
       "  --limit N            show N builds; default 20\n"
       "  --all                show all\n" },
@@ -55,11 +55,11 @@ static const verb_t verbs [] = {
     { "wait", verb_wait, "wait ID", "follow a build to its end; exit as submit does",
       "  -q, --quiet          print the index digest only\n"
       "  --cancel-on-interrupt    an interrupt cancels the build\n"
-      "  --timeout SECONDS    wait for this long at most\n" },
+      "  --timeout TIME       wait for this long at most\n" },
     { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
     { "retry", verb_retry, "retry ID", "build once more from the same context and options",
       "  --failed-only            only the platforms that have not been done; the others' images are used again\n"
-      "  -q, --quiet, --detach, --cancel-on-interrupt, --follow-timeout SECONDS: as with submit\n" },
+      "  -q, --quiet, --detach, --cancel-on-interrupt, --follow-timeout TIME: as with submit\n" },
     { "worker", verb_worker, "worker ls|inspect|drain|…", "list workers, look at one, or say what becomes of it",
       "  ls                       all: what they run, how busy they are\n"
       "  inspect NAME             one: state, labels, what it works on\n"

@@ -10,6 +10,9 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/quantity.h"
+
+#define YEAR_MS 31536000000
 
 static const setting_def_t table [] = {
     { "coordinator/control", SETTING_TEXT, NULL, "the coordinator's control socket, tcp://HOST:PORT" },
@@ -163,11 +166,21 @@ static int store_number (const option_t *option, const char *value, err_t *err)
     return 0;
 }
 
+static int store_duration (const option_t *option, const char *value, err_t *err)
+{
+    int64_t ms;
+    if (quantity_read_duration (value, &ms) < 0 || ms > YEAR_MS)
+        return err_set (err, ERR_USAGE, "--%s takes a time such as 90 (seconds), 30m or 2h, at most 365d, not \"%s\"", option->name, value);
+    *(int64_t *) option->value = ms;
+    return 0;
+}
+
 static int store (const option_t *option, const char *value, err_t *err)
 {
     switch (option->type) {
         case OPTION_FLAG:   return store_flag (option, value, err);
         case OPTION_NUMBER: return store_number (option, value, err);
+        case OPTION_DURATION: return store_duration (option, value, err);
         case OPTION_TEXT:   *(const char **) option->value = value; break;
         case OPTION_LIST:   list_add (option->value, value); break;
         case OPTION_REFUSED: break;     /* refused_option */

@@ -44,6 +44,7 @@ typedef enum {
     OPTION_FLAG,            /* bool *; --name, --name=yes|no|true|false|1|0 */
     OPTION_TEXT,            /* const char **; the last one wins */
     OPTION_NUMBER,          /* int64_t *; 0 to 10^12 */
+    OPTION_DURATION,        /* int64_t *, in milliseconds; "90" (seconds), "30m", "1h30m"; a year at most */
     OPTION_LIST,            /* option_list_t * */
     OPTION_REFUSED          /* const char *, why: another tool has it, and people type it here */
 } option_type;

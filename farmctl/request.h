@@ -17,7 +17,7 @@ int request_submit (const request_t *self, client_t *client, int64_t *build, err
 /* What to do with a build that was accepted. */
 typedef struct {
     bool is_quiet, is_detached, cancels_on_interrupt;
-    int64_t timeout_s;              /* follow for so long at most; 0: to the end */
+    int64_t timeout_ms;              /* follow for so long at most; 0: to the end */
 } after_t;
 
 /* Print its number, or follow it to its end. */

@@ -39,13 +39,13 @@ int verb_retry (int argc, char **argv, err_t *err)
 {
     int64_t id;
     bool is_failed_only = false;
-    after_t after = { .timeout_s = 0 };
+    after_t after = { .timeout_ms = 0 };
     const option_t options [] = {
         { "failed-only", 0, OPTION_FLAG, &is_failed_only },
         { "quiet", 'q', OPTION_FLAG, &after.is_quiet },
         { "detach", 0, OPTION_FLAG, &after.is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &after.cancels_on_interrupt },
-        { "follow-timeout", 0, OPTION_NUMBER, &after.timeout_s },
+        { "follow-timeout", 0, OPTION_DURATION, &after.timeout_ms },
         { NULL, 0, OPTION_FLAG, NULL }
     };
     if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "retry ID [--failed-only]", err) < 0

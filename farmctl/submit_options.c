@@ -13,13 +13,13 @@
 
 /* As schema/messages.json has them. */
 enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MAP_NAME_MAX = 256, MAP_VALUE_MAX = 32768,
-       TARGET_MAX = 256, REQUIREMENTS_MAX = 32, QUEUE_TIMEOUT_MAX_S = 31536000 };
+       TARGET_MAX = 256, REQUIREMENTS_MAX = 32 };
 static const int64_t memory_min = 64LL << 20, memory_max = 1LL << 50, cpu_percent_min = 10, cpu_percent_max = 6553600,
                      limit_ms_min = 1000, limit_ms_max = 31536000000;
 
 typedef struct {
     option_list_t platforms, required_platforms, tags, build_args, labels, requirements;
-    int64_t queue_timeout_s;
+    int64_t queue_timeout_ms;
     const char *target, *emulation, *priority, *memory, *cpus, *limit;
     bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede;
 } raw_t;
@@ -273,9 +273,7 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
     if (!raw->push)
         return err_set (err, ERR_USAGE, "--push cannot be turned off: a build is always published; there is nowhere else for it to go");
     json_object_set_new (spec, "emulation", json_string (raw->emulation));
-    if (raw->queue_timeout_s > QUEUE_TIMEOUT_MAX_S)
-        return err_set (err, ERR_USAGE, "--queue-timeout is a number of seconds, at most a year of them");
-    json_object_set_new (spec, "queue_timeout_ms", json_integer (raw->queue_timeout_s * 1000));
+    json_object_set_new (spec, "queue_timeout_ms", json_integer (raw->queue_timeout_ms));
     json_object_set_new (spec, "priority", json_string (raw->priority));
     if (raw->keep_going)
         json_object_set_new (spec, "keep_going", json_true ());
@@ -305,7 +303,7 @@ static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
 int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
 {
     *self = (submit_options_t) { .spec = json_object () };
-    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .priority = "normal", .push = true, .queue_timeout_s = 600 };
+    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .priority = "normal", .push = true, .queue_timeout_ms = 600000 };
     const option_t options [] = {
         { "platform", 0, OPTION_LIST, &raw.platforms },
         { "tag", 't', OPTION_LIST, &raw.tags },
@@ -322,13 +320,13 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "required-platform", 0, OPTION_LIST, &raw.required_platforms },
         { "keep-going", 0, OPTION_FLAG, &raw.keep_going }, { "fail-fast", 0, OPTION_FLAG, &raw.fail_fast },
         { "supersede", 0, OPTION_FLAG, &raw.supersede },
-        { "queue-timeout", 0, OPTION_NUMBER, &raw.queue_timeout_s },
+        { "queue-timeout", 0, OPTION_DURATION, &raw.queue_timeout_ms },
         { "whole-context", 0, OPTION_FLAG, &self->sends_whole },
         { "quiet", 'q', OPTION_FLAG, &self->after.is_quiet },
         { "detach", 0, OPTION_FLAG, &self->after.is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &self->after.cancels_on_interrupt },
         { "memory", 0, OPTION_TEXT, &raw.memory }, { "cpus", 0, OPTION_TEXT, &raw.cpus }, { "timeout", 0, OPTION_TEXT, &raw.limit },
-        { "follow-timeout", 0, OPTION_NUMBER, &self->after.timeout_s },
+        { "follow-timeout", 0, OPTION_DURATION, &self->after.timeout_ms },
         { "load", 0, OPTION_REFUSED, "the image is published under its tags; docker pull fetches it" },
         { "output", 'o', OPTION_REFUSED, "the image is published under its tags, and goes nowhere else" },
         { "progress", 0, OPTION_REFUSED, "it is plain always; --quiet prints the digest only" },

@@ -11,11 +11,11 @@ int verb_wait (int argc, char **argv, err_t *err)
 {
     int64_t id;
     bool is_quiet = false;
-    follow_options_t follow = { .timeout_s = 0 };
+    follow_options_t follow = { .timeout_ms = 0 };
     const option_t options [] = {
         { "quiet", 'q', OPTION_FLAG, &is_quiet },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &follow.cancels_on_interrupt },
-        { "timeout", 0, OPTION_NUMBER, &follow.timeout_s },
+        { "timeout", 0, OPTION_DURATION, &follow.timeout_ms },
         { NULL, 0, OPTION_FLAG, NULL }
     };
     if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "wait ID", err) < 0

@@ -81,7 +81,7 @@ static void options_become_the_spec (void **state)
           "{" ARM "," APP "," DEFAULTS ",\"build_args\":{\"A\":\"1=2\",\"B\":\"\",\"FARM_T_SET\":\"seen\"},"
           "\"labels\":{\"a.b\":\"c\",\"d\":\"\"}}" },
         { { "--platform", "linux/arm64", "-t", "registry.lan/team/app:1.4", "--target", "test", "--no-cache", "--pull",
-            "--emulation", "allow", "--priority", "high", "--queue-timeout", "5", "--require", "ssd=yes", "--require=!slow", "--require", "ssd=yes",
+            "--emulation", "allow", "--priority", "high", "--queue-timeout", "5s", "--require", "ssd=yes", "--require=!slow", "--require", "ssd=yes",
             "--required-platform", "aarch64", "--keep-going", "--supersede", "." },
           "{" ARM "," APP ",\"target\":\"test\",\"no_cache\":true,\"no_result_cache\":false,\"pull\":true,\"emulation\":\"allow\",\"priority\":\"high\",\"queue_timeout_ms\":5000,\"require\":[\"ssd=yes\",\"!slow\"],"
           "\"required_platforms\":[\"linux/arm64\"],\"keep_going\":true,\"supersede\":true}" },
@@ -152,7 +152,8 @@ static void what_cannot_be_used_is_refused_and_named (void **state)
         { { "-t", "registry.lan/a", "--cpus", "all", "." }, "--cpus is a number" },
         { { "-t", "registry.lan/a", "--cpus", "0.05", "." }, "--cpus is a number" },
         { { "-t", "registry.lan/a", "--cpus", "65537", "." }, "--cpus is a number" },
-        { { "-t", "registry.lan/a", "--follow-timeout", "soon", "." }, "--follow-timeout takes a whole number" },
+        { { "-t", "registry.lan/a", "--queue-timeout", "366d", "." }, "--queue-timeout takes a time such as" },
+        { { "-t", "registry.lan/a", "--follow-timeout", "soon", "." }, "--follow-timeout takes a time such as" },
         { { "-t", "registry.lan/a", "--platfrom", "linux/arm64", "." }, "did you mean --platform?)" },
         { { "-t", "registry.lan/a", "-z", "." }, "no option -z" },
         { { "-t", "registry.lan/a", "--progress=plain", "." }, "--progress: it is plain always" },
@@ -195,7 +196,7 @@ static void how_to_follow_is_read (void **state)
                                           "-context", NULL };
     assert_int_equal (read_words (&options, words, argv, &err), 0);
     assert_true (options.after.is_quiet && options.after.is_detached && options.after.cancels_on_interrupt);
-    assert_int_equal (options.after.timeout_s, 90);
+    assert_int_equal (options.after.timeout_ms, 90000);
     assert_string_equal (options.dockerfile, "-");
     assert_string_equal (options.context, "-context");
     submit_options_free (&options);
