@@ -7,7 +7,7 @@
 
 #include "common/mem.h"
 
-enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000, NOTE_MS = 60000 };
+enum { NOTE_MS = 60000 };
 
 /* -- in memory -------------------------------------------------------------------------------------------------- */
 

@@ -157,7 +157,6 @@ static void take_publishers (gateway_t *self)
     }
 }
 
-
 /* Whoever has spoken is heard before anybody counts as silent; but a stream of messages holds the clock up for no longer than that. */
 static bool is_tick_due (gateway_t *self)
 {

@@ -29,7 +29,7 @@ static void note_welcome (peer_t *peer, const json_t *welcome)
 }
 
 /* An assignment's credential travels in the message alone: the engine, its database and the log never see it. It may have to be
- * waited for (gateway_send_kept). */
+ * waited for (send_kept). */
 static void do_send (gateway_t *self, action_t *action)
 {
     peer_t *peer = peers_find (self->peers, action->peer);
@@ -45,7 +45,8 @@ static void do_send (gateway_t *self, action_t *action)
     gateway_send (self, peer, action->verb, json_incref (action->header));
 }
 
-void gateway_send_kept (gateway_t *self)
+/* Assignments whose credential has been found. */
+static void send_kept (gateway_t *self)
 {
     uint64_t number;
     json_t *assign;
@@ -96,5 +97,5 @@ void gateway_do_actions (gateway_t *self)
     }
     publishers_hand_out (self->publishers);
     actions_clear (&self->actions);
-    gateway_send_kept (self);
+    send_kept (self);
 }

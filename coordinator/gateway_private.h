@@ -29,8 +29,6 @@ struct gateway {
 /* -- out (gateway_out.c) */
 void gateway_send (gateway_t *self, peer_t *peer, const char *verb, json_t *header);        /* takes header */
 void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err);      /* re 0: not asked for */
-/* Assignments whose credential has been found. */
-void gateway_send_kept (gateway_t *self);
 /* What the engine says is to be done. */
 void gateway_do_actions (gateway_t *self);
 
