@@ -36,7 +36,7 @@ typedef struct {
     char **argv, **environment;
     char *folder;
     int output;
-    int64_t number;                 /* of the child */
+    int turn;                       /* among those that are held to some of the cpus */
     spawner_rules_t rules;
 } spawner_program_t;
 

@@ -21,6 +21,7 @@ typedef struct kept {
     int64_t child;
     pid_t keeper;
     int control;
+    int turn;                       /* -1: it has all cpus */
     struct kept *next;
 } kept_t;
 
@@ -89,7 +90,7 @@ static int start (process_t *self, int64_t child, const spawner_program_t *progr
         if (size != sizeof *fault)
             memset (fault, 0, sizeof *fault);       /* closed by a successful execve */
         kept_t *kept = mem_alloc (sizeof *kept);
-        *kept = (kept_t) { child, keeper, take_fd (&control [1]), self->kept };
+        *kept = (kept_t) { child, keeper, take_fd (&control [1]), program->rules.cpus > 0 ? program->turn : -1, self->kept };
         self->kept = kept;
     }
     auto_close (&control [1]);
@@ -97,9 +98,25 @@ static int start (process_t *self, int64_t child, const spawner_program_t *progr
     return fault->error ? -1 : 0;
 }
 
+static bool is_taken (const process_t *self, int turn)
+{
+    for (const kept_t *kept = self->kept; kept; kept = kept->next)
+        if (kept->turn == turn)
+            return true;
+    return false;
+}
+
+static int next_turn (const process_t *self)
+{
+    int turn = 0;
+    while (is_taken (self, turn))
+        turn++;
+    return turn;
+}
+
 static void on_run (process_t *self, const spawner_head_t *head, char *strings, char *end, int output)
 {
-    spawner_program_t program = { .output = output, .number = head->child, .rules = head->rules };
+    spawner_program_t program = { .output = output, .turn = next_turn (self), .rules = head->rules };
     spawner_fault_t fault = { EINVAL, 0 };
     AUTO_FREE char **argv = next_strings (&strings, end, head->argc);
     AUTO_FREE char **environment = argv ? next_strings (&strings, end, head->envc) : NULL;

@@ -37,13 +37,13 @@ static int lower (__rlimit_resource_t resource, int64_t value)
     return setrlimit (resource, &limit);
 }
 
-/* So many of those that there are, from the one on whose turn it is: jobs that run beside each other do not all get the first. */
-static int use_cpus (int count, int64_t turn)
+/* So many of those that there are: jobs that run beside each other get others, as far as there are some. */
+static int use_cpus (int count, int turn)
 {
     cpu_set_t all, some;
     if (count <= 0 || sched_getaffinity (0, sizeof all, &all) != 0)
         return count <= 0 ? 0 : -1;
-    int total = CPU_COUNT (&all), first = (int) (turn * count % total), index = 0;
+    int total = CPU_COUNT (&all), first = (int) ((int64_t) turn * count % total), index = 0;
     CPU_ZERO (&some);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET (cpu, &all)) {
@@ -61,7 +61,7 @@ int spawner_obey (const spawner_program_t *program)
     snprintf (score, sizeof score, "%d", rules->oom_score);
     if (write_to_group (rules, "builder/cgroup.procs", "0") < 0)        /* 0: whoever writes it */
         return -1;
-    if (lower (RLIMIT_DATA, rules->data_bytes) < 0 || lower (RLIMIT_NPROC, rules->processes) < 0 || use_cpus (rules->cpus, program->number) < 0)
+    if (lower (RLIMIT_DATA, rules->data_bytes) < 0 || lower (RLIMIT_NPROC, rules->processes) < 0 || use_cpus (rules->cpus, program->turn) < 0)
         return -1;
     return rules->oom_score ? write_text ("/proc/self/oom_score_adj", score) : 0;
 }

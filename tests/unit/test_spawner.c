@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -105,7 +106,6 @@ static void output_and_environment_and_folder_are_as_told (void **state)
     assert_int_equal (end_of (child), 0);
 }
 
-/* Of those who start beside each other not all get the first cpu. */
 static void a_child_is_held_to_its_rules (void **state)
 {
     (void) state;
@@ -120,6 +120,37 @@ static void a_child_is_held_to_its_rules (void **state)
     read_all (output, text, sizeof text);
     assert_string_equal (text, "524288\n500\n1\n");
     assert_int_equal (end_of (child), 0);
+}
+
+/* Whatever was started in between. */
+static void children_beside_each_other_have_other_cpus (void **state)
+{
+    (void) state;
+    static const char *const argv [] = { "sh", "-c", "grep Cpus_allowed_list /proc/self/status; exec sleep 1000", NULL };
+    const spawner_rules_t rules = { .cpus = 1 };
+    char lines [2] [64];
+    int64_t children [2];
+    err_t err;
+    cpu_set_t own;
+    assert_int_equal (sched_getaffinity (0, sizeof own, &own), 0);
+    int cpus = CPU_COUNT (&own) < 2 ? 1 : 2;
+    for (int i = 0; i < cpus; i++) {
+        int output, none;
+        children [i] = spawner_run (spawner, argv, environment, folder, &rules, &output, &err);
+        assert_true (children [i] > 0);
+        ssize_t size = read (output, lines [i], sizeof lines [i] - 1);
+        assert_true (size > 0);
+        lines [i] [size] = 0;
+        close (output);
+        assert_int_equal (end_of (run_shell (spawner, "exit 0", &none)), 0);
+        close (none);
+    }
+    if (cpus > 1)
+        assert_string_not_equal (lines [0], lines [1]);
+    for (int i = 0; i < cpus; i++) {
+        spawner_kill (spawner, children [i], 0);
+        end_of (children [i]);
+    }
 }
 
 static void rules_that_cannot_be_had_start_nothing (void **state)
@@ -366,6 +397,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (output_and_environment_and_folder_are_as_told),
         cmocka_unit_test (a_child_is_held_to_its_rules),
+        cmocka_unit_test (children_beside_each_other_have_other_cpus),
         cmocka_unit_test (rules_that_cannot_be_had_start_nothing),
         cmocka_unit_test (only_three_descriptors_are_open),
         cmocka_unit_test (exit_codes_and_signals_are_told_apart),
