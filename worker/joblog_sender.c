@@ -23,6 +23,7 @@ enum {
     ASK_MS = 5000, ASK_MAX_MS = 60000,      /* without an answer: ask how long the log is */
     PAUSE_MS = 250, PAUSE_MAX_MS = 8000,    /* after a refusal; doubles */
     REFUSALS_MAX = 5,                       /* of a closed log, 8 s: it may be open again after a restart */
+    FAILED_READS_MAX = 5,                   /* of the file, one after the other, 8 s as well */
     CUT_BYTES = 1024 * 1024
 };
 static const int64_t default_limit_bytes = 256 << 20;
@@ -40,7 +41,7 @@ struct sender {
     int on_the_way;
     bool is_asking;
     int64_t ask_at, go_on_at;               /* boot clock; INT64_MAX and 0: not waited for */
-    int ask_ms, refusals;
+    int ask_ms, refusals, failed_reads;
     uint64_t left_out;                      /* lines, since the last that fitted */
     bool has_failed;                        /* the file could not be written: told once */
     bool is_closed;                         /* the coordinator takes no more, or the file cannot be used */
@@ -198,6 +199,12 @@ static void on_logged (sender_t *self, const msg_t *message)
     self->ask_at = self->on_the_way ? clock_boot_ms () + ASK_MS : INT64_MAX;
 }
 
+/* `times`: how often it went wrong before */
+static void rest (sender_t *self, int times)
+{
+    self->go_on_at = clock_boot_ms () + (times < 5 ? PAUSE_MS << times : PAUSE_MAX_MS);
+}
+
 /* Who may write a log is told to the depot service by another way than this: right after its restart we may be too early. */
 static void on_error (sender_t *self, const msg_t *message)
 {
@@ -210,9 +217,7 @@ static void on_error (sender_t *self, const msg_t *message)
         return;
     }
     go_back_to (self, self->acked);
-    int pause = self->refusals < 5 ? PAUSE_MS << self->refusals : PAUSE_MAX_MS;
-    self->refusals++;
-    self->go_on_at = clock_boot_ms () + pause;
+    rest (self, self->refusals++);
 }
 
 static void take_answers (sender_t *self)
@@ -255,7 +260,7 @@ static int send_part (sender_t *self, size_t size, err_t *err)
                                 "attempt", (json_int_t) self->attempt, "offset", (json_int_t) self->sent);
     msg_t *message = msg_new ("log", header, self->part.data, size);
     if (connection_send (self->connection, &message, NULL) < 0) {
-        self->go_on_at = clock_boot_ms () + PAUSE_MS;       /* its queue is full, or it has just ended */
+        rest (self, 0);         /* its queue is full, or it has just ended */
         return 0;
     }
     self->sent += (int64_t) size;
@@ -265,17 +270,27 @@ static int send_part (sender_t *self, size_t size, err_t *err)
     return 0;
 }
 
+/* A disk that could not be read once may be read the next time: the file is the only place where these lines are. */
+static void on_failed_read (sender_t *self, const err_t *why)
+{
+    if (self->failed_reads < FAILED_READS_MAX) {
+        rest (self, self->failed_reads++);
+        return;
+    }
+    log_warn ("joblog", "the log of job %lld, attempt %lld ends here: %s", (long long) self->job, (long long) self->attempt, why->text);
+    close_log (self, why->text);
+}
+
 static void send_parts (sender_t *self)
 {
     err_t err = { 0 };
     while (!self->is_closed && !self->is_asking && !self->go_on_at && self->on_the_way < ON_THE_WAY_MAX
            && self->sent < self->end) {
         int64_t left = self->end - self->sent;
-        if (send_part (self, left < PART_MAX ? (size_t) left : PART_MAX, &err) == 0)
-            continue;
-        log_warn ("joblog", "the log of job %lld, attempt %lld ends here: %s", (long long) self->job, (long long) self->attempt,
-                  err.text);
-        close_log (self, err.text);
+        if (send_part (self, left < PART_MAX ? (size_t) left : PART_MAX, &err) < 0)
+            on_failed_read (self, &err);
+        else
+            self->failed_reads = 0;
     }
 }
 

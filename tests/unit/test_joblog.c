@@ -6,9 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/file.h"
@@ -29,6 +33,37 @@ typedef struct {
     char endpoint [256];
     joblog_t *log;
 } farm_t;
+
+/* -- the disk: defined before the C library's ----------------------------------------------------------------------- */
+
+static struct {
+    const char *file;               /* of whose reads these fail; NULL: none */
+    atomic_int failures;
+} disk;
+
+static bool fails (int fd)
+{
+    char link [64], path [4096];
+    snprintf (link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = disk.file ? readlink (link, path, sizeof path) : -1;
+    return size == (ssize_t) (disk.file ? strlen (disk.file) : 0) && memcmp (path, disk.file, (size_t) size) == 0
+           && atomic_fetch_sub (&disk.failures, 1) > 0;
+}
+
+ssize_t pread (int fd, void *data, size_t size, off_t offset)
+{
+    if (!fails (fd))
+        return syscall (SYS_pread64, fd, data, size, offset);
+    errno = EIO;
+    return -1;
+}
+
+ssize_t pread64 (int fd, void *data, size_t size, off64_t offset)
+{
+    return pread (fd, data, size, offset);
+}
+
+/* -- the farm --------------------------------------------------------------------------------------------------------- */
 
 static void open_log (farm_t *self)
 {
@@ -67,6 +102,7 @@ static int set_up (void **state)
     self->top = tree_new ();
     self->state = file_join (self->top, "state");
     self->file = file_join (self->top, "log");
+    disk.file = NULL;
     keypair_make (&self->server);
     keypair_make (&self->worker);
     self->zap = zactor_new (zap_actor, NULL);
@@ -269,6 +305,38 @@ static void a_closed_log_ends_a_flush (void **state)
     assert_true (joblog_flush (self->log, 2 * PATIENCE_MS));
 }
 
+/* How much of it is there, when so many reads fail? */
+static void flush_with_failures (farm_t *self, int failures)
+{
+    start_service (self, "tcp://127.0.0.1:*", LOG_MAX);
+    open_log (self);
+    begin (self, 0);
+    AUTO_FREE char *path = realpath (self->file, NULL);
+    disk.failures = failures;
+    disk.file = path;
+    add_lines (self, 0, 1000);
+    assert_true (joblog_flush (self->log, PATIENCE_MS));
+    joblog_destroy (&self->log);
+    disk.file = NULL;
+}
+
+static void what_could_not_be_read_is_read_again (void **state)
+{
+    farm_t *self = *state;
+    flush_with_failures (self, 3);
+    AUTO_FREE char *text = read_log (self);
+    assert_lines (text, 1000);
+}
+
+static void what_can_never_be_read_ends_a_flush (void **state)
+{
+    farm_t *self = *state;
+    flush_with_failures (self, 1000);
+    AUTO_FREE char *text = read_log (self);
+    assert_string_equal (text, "");
+    assert_in_range (disk.failures, 900, 999);
+}
+
 /* -- a coordinator that loses ----------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -338,6 +406,8 @@ int main (void)
         TEST (a_full_log_of_the_coordinator_ends_no_flush),
         TEST (what_has_no_room_is_left_out_and_counted),
         TEST (a_closed_log_ends_a_flush),
+        TEST (what_could_not_be_read_is_read_again),
+        TEST (what_can_never_be_read_ends_a_flush),
         TEST (lost_requests_and_answers_lose_no_line),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
