@@ -202,8 +202,9 @@ class Day:
             self.fault.pass_by(self.counted)
 
     def stop(self):
+        before = self.farm.running.count()
         program = self.farm.stop(self.fault)
-        self.counted = program.counts
+        self.counted = {name: count - before.get(name, 0) for name, count in program.counts.items()}
         if self.fault:
-            self.fault.pass_by(program.counts)
+            self.fault.pass_by(self.counted)
         self.farm.start()

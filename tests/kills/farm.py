@@ -171,7 +171,7 @@ class Farm:
         """What has ended is up again."""
         program = self.running
         if program and program.fired and program.fault.error == 0:
-            program.ended.wait(10)
+            program.ended.wait(1 if program.is_of_helper() else 10)
         if not self.restarted.wait(120):
             raise Violation(f"{self.program} is not up again")
         if self.trouble:

@@ -11,6 +11,8 @@ BUILD = os.environ.get("top_builddir") or os.environ.get("FARM_BUILD") or TOP
 INJECT = f"{BUILD}/tests/kills/inject"
 PROGRAMS = {"coordinator": f"{BUILD}/coordinator/farm-coordinator", "worker": f"{BUILD}/worker/farm-worker", "farmctl": f"{BUILD}/farmctl/farmctl"}
 
+HELPERS = ["farm-spawner", "farm-keeper"]       # processes of a worker, by their names
+
 # What is counted where a program is killed: what changes something outside of it. The rest can only fail.
 CHANGING = "create write sync truncate rename link unlink mkdir attribute lock send connect socket fork exec mount".split()
 FAILING = CHANGING + "open read receive descriptor poll map".split()
@@ -102,6 +104,10 @@ class Program:
     def count(self):
         answer = self.ask("count")
         return parse_counts(answer.split()) if answer else self.counts
+
+    def is_of_helper(self):
+        """What happened, happened to a child: it may be survived."""
+        return any(f" {name} " in self.fired for name in HELPERS)
 
     def is_alive(self):
         return not self.ended.is_set()
