@@ -362,8 +362,10 @@ static int fetch_item (zsock_t *objects, supply_t *supply, const item_t *first, 
     fetch_t self = { .supply = supply, .depot = supply_depot (supply), .stats = stats ? stats : &unused };
     if (depot_has (self.depot, &first->digest))
         return 0;
+    self.storer = storer_new (self.depot, supply_stored, supply, err);
+    if (!self.storer)
+        return -1;
     self.want = want_new (objects, is_cancelled);
-    self.storer = storer_new (self.depot, supply_stored, supply);
     append_item (&self, first);
     if (first->kind == OBJECT_FOLDER)
         ask_for (&self, 0);

@@ -90,7 +90,7 @@ static void *run (void *argument)
 
 /* -- the caller ------------------------------------------------------------------------------------------------- */
 
-storer_t *storer_new (depot_t *depot, void (*on_stored) (void *argument), void *argument)
+storer_t *storer_new (depot_t *depot, void (*on_stored) (void *argument), void *argument, err_t *err)
 {
     storer_t *self = mem_alloc (sizeof *self);
     self->depot = depot;
@@ -98,9 +98,14 @@ storer_t *storer_new (depot_t *depot, void (*on_stored) (void *argument), void *
     self->argument = argument;
     pthread_mutex_init (&self->lock, NULL);
     pthread_cond_init (&self->changed, NULL);
-    if (pthread_create (&self->thread, NULL, run, self) != 0)
-        abort ();                   /* out of memory, or nearly */
-    return self;
+    int errnum = pthread_create (&self->thread, NULL, run, self);
+    if (errnum == 0)
+        return self;
+    pthread_cond_destroy (&self->changed);
+    pthread_mutex_destroy (&self->lock);
+    free (self);
+    err_sys (err, errnum, "start a thread that stores what is fetched");
+    return NULL;
 }
 
 void storer_destroy (storer_t **self_p)

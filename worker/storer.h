@@ -9,8 +9,8 @@
 
 typedef struct storer storer_t;
 
-/* on_stored is called after each transaction, by the thread; may be NULL. */
-storer_t *storer_new (depot_t *depot, void (*on_stored) (void *argument), void *argument);
+/* on_stored is called after each transaction, by the thread; may be NULL. NULL with err when there can be no thread. */
+storer_t *storer_new (depot_t *depot, void (*on_stored) (void *argument), void *argument, err_t *err);
 /* What was not flushed is dropped. */
 void storer_destroy (storer_t **self);
 

@@ -469,7 +469,7 @@ static void what_came_compressed_is_stored_as_it_came (void **state)
         text [i] = (char) ('a' + i * i / 7 % 13);
     arrival_t object = { .digest = digest_of (text, sizeof text), .data = (uint8_t *) text, .size = sizeof text };
     object.zip = (zip_t) { packed, ZSTD_compress (packed, sizeof packed, text, sizeof text, 19), true };
-    AUTO (storer) storer_t *storer = storer_new (self->cache, NULL, NULL);
+    AUTO (storer) storer_t *storer = storer_new (self->cache, NULL, NULL, &err);
     assert_int_equal (storer_put (storer, OBJECT_CONTENT, &object, &err), 0);
     assert_int_equal (storer_flush (storer, &err), 0);
     assert_int_equal (depot_get_zip (self->cache, &object.digest, &raw, NULL, &memory, &zip, &err), 0);
