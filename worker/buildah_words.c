@@ -122,7 +122,7 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
     for (size_t i = 0; i < sizeof own_warnings / sizeof *own_warnings; i++)
         if (size == strlen (own_warnings [i]) && starts (line, size, own_warnings [i]))
             return;
-    if (memmem (line, size, "o space left on device", 22))
+    if (memmem (line, size, "o space left on device", 22) || memmem (line, size, "I/O error", 9))    /* busybox says no more */
         self->is_disk_full = true;
     if (starts (line, size, "Error: ")) {
         on_error (self, stream, line, size);
