@@ -23,7 +23,7 @@
 #include "common/file.h"
 #include "crowd.h"
 
-enum { JOIN_MAX = 4096, ON_THE_WAY_MAX = 512, PATIENCE_US = 600000000 };
+enum { JOIN_MAX = 4096, PATIENCE_US = 600000000 };
 
 static int64_t until (void)
 {

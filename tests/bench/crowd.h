@@ -9,7 +9,7 @@
 
 #include "common/msg.h"
 
-enum { USERS = 4 };
+enum { USERS = 4, ON_THE_WAY_MAX = 512 };     /* submits that wait for their answers */
 
 /* A worker with one slot, or a user. */
 typedef struct {

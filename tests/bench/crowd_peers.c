@@ -157,10 +157,12 @@ static void drain (crowd_t *self, peer_t *peer)
 
 /* -- time ------------------------------------------------------------------------------------------------------------- */
 
-/* Images come as fast as they are published: a line of them that grows would be all that is measured. */
+/* Builds end as fast as others are accepted in their place, and images come as fast as they are published: a line that grows would
+ * be all that is measured, or would hide what the coordinator puts off. */
 static bool may_end (const crowd_t *self)
 {
-    return self->is_working && (!self->is_pushing || self->pushed - registry_tags () < UNPUBLISHED_MAX);
+    return self->is_working && self->submitted - self->accepted - self->refused < ON_THE_WAY_MAX
+           && (!self->is_pushing || self->pushed - registry_tags () < UNPUBLISHED_MAX);
 }
 
 static int64_t next_due (const crowd_t *self)
