@@ -18,7 +18,7 @@
 
 #define TEMPORARY ".new-"
 
-enum { LOCK_POLL_MS = 50, STAT_MAX = 4096 };
+enum { LOCK_POLL_MS = 50, TEXT_MAX = 64 * 1024 };
 
 char *file_join (const char *folder, const char *name)
 {
@@ -72,6 +72,20 @@ int file_read (const char *path, size_t max_bytes, buffer_t *out, err_t *err)
     return 0;
 }
 
+char *file_text (const char *path)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    return mem_strdup (file_read (path, TEXT_MAX, &text, NULL) < 0 ? "" : (const char *) text.data);
+}
+
+int file_poke (const char *path, const char *text, err_t *err)
+{
+    AUTO_CLOSE int fd = open (path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write (fd, text, strlen (text)) < 0)
+        return err_sys (err, errno, "write %s into %s", text, path);
+    return 0;
+}
+
 int file_write_all (int fd, const void *data, size_t size, err_t *err)
 {
     const char *at = data;
@@ -109,10 +123,15 @@ static int write_one (int fd, const char *path, const void *data, size_t size, m
     return 0;
 }
 
-/* A temporary name beside it (which file_sweep knows), then the final one. */
+char *file_temporary (const char *path)
+{
+    return mem_printf ("%s" TEMPORARY "XXXXXX", path);
+}
+
+/* A temporary name beside it, then the final one. */
 static int write_beside (const char *path, const void *data, size_t size, mode_t mode, bool is_synced, err_t *err)
 {
-    AUTO_FREE char *temporary = mem_printf ("%s" TEMPORARY "XXXXXX", path);
+    AUTO_FREE char *temporary = file_temporary (path);
     AUTO_CLOSE int fd = mkostemp (temporary, O_CLOEXEC);
     if (fd < 0)
         return err_sys (err, errno, "make a file beside %s", path);
@@ -238,11 +257,9 @@ static pid_t lock_owner (int fd)
 static bool has_ended (pid_t process)
 {
     AUTO_FREE char *path = mem_printf ("/proc/%ld/stat", (long) process);
-    AUTO_BUFFER buffer_t text = { 0 };
-    if (file_read (path, STAT_MAX, &text, NULL) < 0)
-        return true;
-    const char *end = strrchr ((const char *) text.data, ')');       /* of the name, which may contain anything */
-    return end && (strncmp (end, ") Z", 3) == 0 || strncmp (end, ") X", 3) == 0);
+    AUTO_FREE char *text = file_text (path);
+    const char *end = strrchr (text, ')');       /* of the name, which may contain anything */
+    return !*text || (end && (strncmp (end, ") Z", 3) == 0 || strncmp (end, ") X", 3) == 0));
 }
 
 /* Between the lock and the number in the file, and where process numbers mean nothing, it looks as if the owner had

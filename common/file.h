@@ -12,13 +12,23 @@
 /* Read a whole file of at most max_bytes into out (replaced). A larger one is ERR_USAGE, a missing one ERR_NOT_FOUND. */
 int file_read (const char *path, size_t max_bytes, buffer_t *out, err_t *err);
 
+/* A small file as text, up to a NUL if there is one, for what is only looked at; "" where it cannot be read. The caller frees. */
+char *file_text (const char *path);
+
+/* Write text into a file that is there, in one piece, as the kernel's files want it. */
+int file_poke (const char *path, const char *text, err_t *err);
+
 /* Write a file with mode: a temporary name beside it, fsync, rename, fsync of the folder. */
 int file_write (const char *path, const void *data, size_t size, mode_t mode, err_t *err);
 
 /* The same without the syncs, which take long on an SD card: for a file that need not outlive a power cut. */
 int file_write_scratch (const char *path, const void *data, size_t size, mode_t mode, err_t *err);
 
-/* Remove from a folder what a process left there that was killed while it wrote a file. Whoever calls it writes there alone. */
+/* A name beside path for mkstemp. The caller frees. */
+char *file_temporary (const char *path);
+
+/* Remove from a folder what bears such a name: a process left it that was killed while it wrote a file. Whoever calls it writes
+ * there alone. */
 void file_sweep (const char *folder);
 
 /* Make a folder and those above it (mode for the new ones); an existing folder is fine. */

@@ -269,6 +269,6 @@ void builder_clean (builder_t *self, const builder_task_t *task)
 
 void builder_clean_all (builder_t *self)
 {
-    buildah_end_steps (self, NULL);
+    buildah_end_all_steps (self);
     buildah_remove_containers (self, NULL);
 }

@@ -71,8 +71,9 @@ char *buildah_runtime_root (const builder_t *self, const builder_task_t *task);
 
 /* End the RUN steps that a runtime still notes in root, with their cgroups, and remove it. runtime NULL: remove it. */
 void buildah_end_steps_in (builder_t *self, const char *runtime, const char *root);
-/* Those that an attempt has left there when its builder was killed, with their cgroups; of all attempts with task NULL. */
+/* Those that an attempt, or any attempt, has left there when its builder was killed. */
 void buildah_end_steps (builder_t *self, const builder_task_t *task);
+void buildah_end_all_steps (builder_t *self);
 
 /* Configuration ------------------------------------------------------------------------------------------------------ */
 

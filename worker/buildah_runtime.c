@@ -48,11 +48,12 @@ void buildah_end_steps_in (builder_t *self, const char *runtime, const char *roo
 
 void buildah_end_steps (builder_t *self, const builder_task_t *task)
 {
-    AUTO_FREE char *root = task ? buildah_runtime_root (self, task) : NULL;
-    if (task) {
-        buildah_end_steps_in (self, self->runtime, root);
-        return;
-    }
+    AUTO_FREE char *root = buildah_runtime_root (self, task);
+    buildah_end_steps_in (self, self->runtime, root);
+}
+
+void buildah_end_all_steps (builder_t *self)
+{
     DIR *folder = opendir (self->runtime_folder);
     for (struct dirent *item; folder && (item = readdir (folder));)
         if (item->d_name [0] != '.') {

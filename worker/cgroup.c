@@ -14,8 +14,6 @@
 #include "common/mem.h"
 #include "worker/cgroup_private.h"
 
-enum { FILE_MAX = 64 * 1024 };
-
 static const struct { unsigned bit; const char *name; } controllers [] = {
     { CGROUP_MEMORY, "memory" }, { CGROUP_CPU, "cpu" }, { CGROUP_PIDS, "pids" },
 };
@@ -26,10 +24,7 @@ enum { CONTROLLERS = sizeof controllers / sizeof *controllers };
 int cgroup_write (const char *folder, const char *name, const char *text, err_t *err)
 {
     AUTO_FREE char *path = file_join (folder, name);
-    AUTO_CLOSE int fd = open (path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write (fd, text, strlen (text)) < 0)
-        return err_sys (err, errno, "write %s into %s", text, path);
-    return 0;
+    return file_poke (path, text, err);
 }
 
 int cgroup_write_number (const char *folder, const char *name, int64_t number, err_t *err)
@@ -42,10 +37,7 @@ int cgroup_write_number (const char *folder, const char *name, int64_t number, e
 char *cgroup_read (const char *folder, const char *name)
 {
     AUTO_FREE char *path = file_join (folder, name);
-    AUTO_BUFFER buffer_t text = { 0 };
-    if (file_read (path, FILE_MAX, &text, NULL) < 0 || text.size == 0)
-        return mem_strdup ("");
-    return mem_strndup ((const char *) text.data, text.size);
+    return file_text (path);
 }
 
 /* -- controllers --------------------------------------------------------------------------------------------------- */

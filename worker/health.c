@@ -9,16 +9,13 @@
 #include "common/file.h"
 #include "common/mem.h"
 
-enum { FILE_MAX = 64 * 1024, ZONE_MAX_C = 200 };
+enum { ZONE_MAX_C = 200 };
 
-/* A small file of the kernel's as text; "" where it cannot be read. The caller frees. */
+/* A file of the kernel's. The caller frees. */
 static char *read_text (const char *root, const char *path)
 {
     AUTO_FREE char *whole = mem_printf ("%s%s", root, path);
-    AUTO_BUFFER buffer_t text = { 0 };
-    if (file_read (whole, FILE_MAX, &text, NULL) < 0 || text.size == 0)
-        return mem_strdup ("");
-    return mem_strndup ((const char *) text.data, text.size);
+    return file_text (whole);
 }
 
 /* The number behind a word, -1 where it is not there. */

@@ -180,7 +180,7 @@ static bool runs (const char *path)
 
 static int try_probe (const char *folder, const uint8_t *program, size_t size, bool *does_run, err_t *err)
 {
-    AUTO_FREE char *path = mem_printf ("%s/probe.new-XXXXXX", folder);
+    AUTO_FREE char *probe = file_join (folder, "probe"), *path = file_temporary (probe);
     AUTO_CLOSE int fd = mkostemp (path, O_CLOEXEC);
     if (fd < 0)
         return err_sys (err, errno, "write a probe program into %s", folder);

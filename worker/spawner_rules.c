@@ -11,18 +11,12 @@
 #include "common/file.h"
 #include "common/mem.h"
 
-static int write_text (const char *path, const char *text)
-{
-    AUTO_CLOSE int fd = open (path, O_WRONLY | O_CLOEXEC);
-    return fd >= 0 && write (fd, text, strlen (text)) >= 0 ? 0 : -1;
-}
-
 static int write_to_group (const spawner_rules_t *rules, const char *file, const char *text)
 {
     if (!rules->cgroup || !rules->cgroup [0])
         return 0;
     AUTO_FREE char *path = file_join (rules->cgroup, file);
-    return write_text (path, text);
+    return file_poke (path, text, NULL);
 }
 
 /* What the host allows at most stays the most. */
@@ -63,7 +57,7 @@ int spawner_obey (const spawner_program_t *program)
         return -1;
     if (lower (RLIMIT_DATA, rules->data_bytes) < 0 || lower (RLIMIT_NPROC, rules->processes) < 0 || use_cpus (rules->cpus, program->turn) < 0)
         return -1;
-    return rules->oom_score ? write_text ("/proc/self/oom_score_adj", score) : 0;
+    return rules->oom_score ? file_poke ("/proc/self/oom_score_adj", score, NULL) : 0;
 }
 
 void spawner_kill_group (const spawner_rules_t *rules)

@@ -121,6 +121,21 @@ static void a_lock_is_waited_for_when_its_owner_has_ended (void **state)
     waitpid (owner, NULL, 0);
 }
 
+static void a_small_file_is_text_or_nothing (void **unused)
+{
+    (void) unused;
+    err_t err = { 0 };
+    AUTO_FREE char *path = file_join (folder, "small"), *missing = file_text (path);
+    assert_string_equal (missing, "");
+    assert_int_equal (file_poke (path, "7", &err), -1);         /* it is not made */
+    assert_non_null (strstr (err.text, path));
+    assert_int_equal (file_write (path, "12\n", 3, 0600, &err), 0);
+    assert_int_equal (file_poke (path, "7", &err), 0);
+    AUTO_FREE char *text = file_text (path);
+    assert_string_equal (text, "72\n");
+    assert_int_equal (unlink (path), 0);
+}
+
 static int make_folder (void **state)
 {
     (void) state;
@@ -139,6 +154,7 @@ int main (void)
         cmocka_unit_test (only_what_was_half_written_is_swept),
         cmocka_unit_test (what_a_killed_writer_leaves_is_swept),
         cmocka_unit_test (a_lock_is_waited_for_when_its_owner_has_ended),
+        cmocka_unit_test (a_small_file_is_text_or_nothing),
     };
     return cmocka_run_group_tests (tests, make_folder, remove_folder);
 }
