@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sodium.h>
@@ -25,8 +24,9 @@
 #include "common/mem.h"
 #include "worker/box.h"
 #include "worker/cgroup_private.h"
+#include "pipes.h"
 
-enum { PATIENCE_MS = 10000, HEADS = 8 };
+enum { HEADS = 8 };
 #define MIB ((int64_t) 1 << 20)
 
 static char top [] = "/tmp/test-cgroup.XXXXXX";
@@ -82,16 +82,6 @@ static pid_t run_in (const char *folder, int ends [2], void (*work) (void))
     close (ends [1]);
     assert_int_equal (read (ends [0], &byte, 1), 1);
     return pid;
-}
-
-/* Whoever held the pipe is gone. */
-static void assert_all_gone (int fd)
-{
-    struct pollfd polled = { fd, POLLIN, 0 };
-    char byte;
-    assert_int_equal (poll (&polled, 1, PATIENCE_MS), 1);
-    assert_int_equal (read (fd, &byte, 1), 0);
-    close (fd);
 }
 
 static void sleep_long (void)

@@ -741,12 +741,7 @@ static void a_key_that_was_taken_back_cannot_join_again (void **state)
     err_t err = { 0 };
     assert_int_equal (engine_add_principal (farm->engine, key, "submitter", "carol", 1, &id, &err), 0);
     assert_int_equal (engine_add_principal (farm->engine, key, "submitter", "carol", 2, &id, &err), 0);
-    farm_close (farm);
-    sqlite3 *db = NULL;
-    assert_int_equal (sqlite3_open (farm->path, &db), SQLITE_OK);
-    assert_int_equal (sqlite3_exec (db, "UPDATE principals SET revoked_ms = 3 WHERE name = 'carol'", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close (db);
-    farm_open (farm);
+    change_database (farm, "UPDATE principals SET revoked_ms = 3 WHERE name = 'carol'");
     assert_int_equal (engine_add_principal (farm->engine, key, "submitter", "carol", 4, &id, &err), -1);
     assert_int_equal (err.code, ERR_DENIED);
     assert_non_null (strstr (err.text, "taken back"));

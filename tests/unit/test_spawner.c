@@ -23,8 +23,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "worker/spawner.h"
-
-enum { PATIENCE_MS = 10000 };
+#include "pipes.h"
 
 static const char *const environment [] = { "PATH=/usr/bin:/bin", "COLOUR=green", NULL };
 static char folder [] = "/tmp/test-spawner.XXXXXX", fifo [64];
@@ -70,15 +69,6 @@ static void await_lines (int fd, int count)
             count--;
         assert_true (size > 0 || (size < 0 && errno == EAGAIN));       /* 0: all that held it are gone */
     }
-}
-
-static void assert_all_gone (int fd)
-{
-    struct pollfd polled = { fd, POLLIN, 0 };
-    char byte;
-    assert_int_equal (poll (&polled, 1, PATIENCE_MS), 1);
-    assert_int_equal (read (fd, &byte, 1), 0);
-    close (fd);
 }
 
 static int open_fifo (void)
