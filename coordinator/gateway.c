@@ -14,7 +14,7 @@
 #include "common/mem.h"
 #include "coordinator/zap.h"
 
-enum { BATCH_MAX = 64, CONTROL_HIGH_WATER = 1000, TICK_WAITS_MS = 1000 };
+enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 1000, TICK_WAITS_MS = 1000 };
 
 /* -- who may speak ---------------------------------------------------------------------------------------------- */
 

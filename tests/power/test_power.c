@@ -17,6 +17,7 @@
 #include "common/file.h"
 #include "common/mem.h"
 #include "coordinator/db.h"
+#include "coordinator/engine_private.h"
 #include "disk.h"
 #include "engines.h"
 
@@ -76,10 +77,19 @@ static void submit_one (farm_t *farm, int turn, int64_t *builds)
     promise (builds [turn], "");
 }
 
+/* The day is short: else the log would be written back at its ends alone, and never begun anew. */
+static void write_back_often (farm_t *farm)
+{
+    err_t err = { 0 };
+    if (db_exec (farm->engine->db, "PRAGMA wal_autocheckpoint = 40", &err) < 0)
+        fail_msg ("%s", err.text);
+}
+
 static void live_through_a_day (farm_t *farm)
 {
     worker_t workers [WORKERS];
     int64_t builds [BUILDS];
+    write_back_often (farm);
     worker_join (farm, &workers [0], "amd", "linux/amd64", 2);
     worker_join (farm, &workers [1], "arm", "linux/arm64", 1);
     worker_join (farm, &workers [2], "both", "linux/amd64,linux/arm64*", 1);
@@ -94,8 +104,10 @@ static void live_through_a_day (farm_t *farm)
         farm_pass (farm, 30000);
         for (int i = 0; i <= turn; i++)
             note_end (farm, builds [i]);
-        if (turn % 20 == 19)
-            farm_reopen (farm);                             /* and the log is written back into the file */
+        if (turn % 20 == 19) {
+            farm_reopen (farm);
+            write_back_often (farm);
+        }
     }
 }
 
