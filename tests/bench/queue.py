@@ -170,9 +170,11 @@ def measure(folder, queued, arguments):
 
 
 def death_of_worker(folder, arguments):
-    """Of one that is a process of its own and has the only job; another, with a free slot, waits."""
-    coordinator, times = Coordinator(folder), []
-    for _ in range(arguments.runs):
+    """Of one that is a process of its own and has the only job; another, with a free slot, waits. Each time on a farm of its own: what
+    the other had would come back when it goes, and take the slot."""
+    times = []
+    for number in range(arguments.runs):
+        coordinator = Coordinator(os.path.join(folder, str(number)))
         first = Crowd(coordinator, 1, has_registry=False)
         first.ask('submit 1', 'accepted')
         job = int(first.ask('await 1', 'assigned')[0])
@@ -183,7 +185,7 @@ def death_of_worker(folder, arguments):
         first.process.wait()
         frame.running.remove(first.process)
         other.end()
-    frame.end(coordinator.process)
+        frame.end(coordinator.process)
     return statistics.median(times)
 
 
@@ -244,7 +246,6 @@ def main():
                 frame.end(coordinator.process)
             print_table(sizes, founds, arguments.workers)
             if arguments.deaths:
-                os.makedirs(os.path.join(folder, 'deaths'))
                 add('coordinator dies: s to an answer', [found['death'] for found in founds], '{:.2f}', 1)
                 add('worker dies: s to its job elsewhere', [death_of_worker(os.path.join(folder, 'deaths'), arguments)], '{:.2f}')
         finally:
