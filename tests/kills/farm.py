@@ -1,4 +1,6 @@
 """A farm of the harness's own (contrib/devfarm), of which one program runs under `inject`, and what is asked of it."""
+import contextlib
+import glob
 import json
 import os
 import re
@@ -28,12 +30,50 @@ depot
 """
 ACCEPT = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
 START_SECONDS = 30
+DEVFARM_SECONDS = 120
+
+
+def devfarm(environment, *words):
+    done = subprocess.run([f"{TOP}/contrib/devfarm", *words], env=environment, capture_output=True, text=True, timeout=DEVFARM_SECONDS)
+    if done.returncode:
+        raise RuntimeError(f"devfarm {' '.join(words)}: {done.stderr}")
+
+
+def processes_of(folder):
+    """Those with something of it on their command line: a pair of process and command line for each"""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as file:
+                line = file.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{folder}/" in line:
+            found.append((int(path.split("/")[2]), line))
+    return found
+
+
+def take_down(folder):
+    """A farm whose own process died, with those who still ask it something"""
+    devfarm(dict(os.environ, FARM_BUILD=BUILD), "down", f"{folder}/farm")
+    for process, _ in processes_of(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    discard(folder)
+
+
+def discard(folder):
+    if os.environ.get("FARM_KEEP"):
+        print(f"# kept: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Farm:
-    def __init__(self, names, program):
-        self.names, self.program = names, program      # of the calls to look at, and the program that is under test
+    def __init__(self, names, program, tell_farm):
+        self.names, self.program, self.tell = names, program, tell_farm     # of the calls to look at, and the program that is under test
         self.folder = tempfile.mkdtemp(prefix="archfarm-kills.")
+        self.tell(self.folder)
         self.state = f"{self.folder}/farm"
         self.native, self.foreign = ARCHITECTURES[os.uname().machine]
         kept = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "archfarm")
@@ -46,14 +86,12 @@ class Farm:
         self.restarted, self.trouble, self.gave_up = threading.Event(), None, []
         self.restarted.set()
         self.on_death = lambda farm: None
-        self.may_restart = False        # when it could not clear up
+        self.may_lack = False           # disk and memory: what it could not clear up waits for its next start, what it could not log is told
 
     # -- up and down ---------------------------------------------------------------------------------------------------
 
     def devfarm(self, verb, *names):
-        done = subprocess.run([f"{TOP}/contrib/devfarm", verb, self.state, *names], env=self.environment, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"devfarm {verb} {' '.join(names)}: {done.stderr}")
+        devfarm(self.environment, verb, self.state, *names)
 
     def __enter__(self):
         try:
@@ -83,10 +121,8 @@ class Farm:
         if self.running:
             self.running.end()
         self.devfarm("down")
-        if os.environ.get("FARM_KEEP"):
-            print(f"# kept: {self.folder}")
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
+        self.tell(None)
 
     def unit(self):
         return f"worker-{self.native}" if self.program == "worker" else self.program
