@@ -145,11 +145,16 @@ static void read_refusal (call_t *self, buffer_t *out)
         buffer_append (out, data, (size_t) size);
 }
 
-/* "MANIFEST_UNKNOWN: manifest unknown" of a registry's error; its status where it says nothing that can be read. */
-static void words_of_refusal (const answer_t *answer, const buffer_t *body, char *out, size_t size)
+/* The first error of a registry's answer; NULL where it says nothing that can be read. To be released. */
+static json_t *read_first_error (const buffer_t *body)
 {
     AUTO_JSON json_t *root = body->size ? json_loadb ((const char *) body->data, body->size, 0, NULL) : NULL;
-    json_t *first = json_array_get (json_object_get (root, "errors"), 0);
+    return json_incref (json_array_get (json_object_get (root, "errors"), 0));
+}
+
+/* "MANIFEST_UNKNOWN: manifest unknown" of a registry's error; its status where there is none. */
+static void words_of_refusal (const answer_t *answer, const json_t *first, char *out, size_t size)
+{
     const char *message = json_string_value (json_object_get (first, "message"));
     const char *code = json_string_value (json_object_get (first, "code"));
     if (message || code)
@@ -166,13 +171,21 @@ static bool is_failure (const call_t *self, int status)
     return status != 404 || self->route.kind != ROUTE_READ_BLOB || !self->is_head;
 }
 
+/* The digest that the door gives for a manifest is that of the bytes it sends: a registry that finds another has had them cut or changed on the way. */
+static bool is_damaged (const call_t *self, const json_t *first)
+{
+    const char *code = json_string_value (json_object_get (first, "code"));
+    return self->route.kind == ROUTE_PUT_MANIFEST && code && strcmp (code, "DIGEST_INVALID") == 0;
+}
+
 static void note_refusal (call_t *self, const answer_t *answer, const buffer_t *body)
 {
+    AUTO_JSON json_t *first = read_first_error (body);
     char words [600], what [CALL_TEXT_MAX];
     err_t err;
     int status = answer->status;
-    bool may_pass = status >= 500 || status == 429 || status == 408;
-    words_of_refusal (answer, body, words, sizeof words);
+    bool may_pass = status >= 500 || status == 429 || status == 408 || is_damaged (self, first);
+    words_of_refusal (answer, first, words, sizeof words);
     call_describe (self, what);
     bool is_missing = status == 404 && (self->route.kind == ROUTE_READ_MANIFEST || self->route.kind == ROUTE_READ_BLOB);
     err_set (&err, may_pass ? ERR_REGISTRY : is_missing ? ERR_NOT_FOUND : ERR_REGISTRY_DENIED, "%s: %s", what, words);

@@ -530,6 +530,9 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
         return say (connection, 503, NULL, NULL, "");
     if (strcmp (fake_kind, "broken") == 0)
         return say (connection, 500, NULL, NULL, "{\"errors\": [{\"code\": \"UNKNOWN\", \"message\": \"out of order\"}]}");
+    if (strcmp (fake_kind, "cut") == 0 || strcmp (fake_kind, "choosy") == 0)
+        return say (connection, 400, NULL, NULL, text_of ("{\"errors\": [{\"code\": \"%s\", \"message\": \"provided digest did not match uploaded content\"}]}",
+                                                          strcmp (fake_kind, "cut") == 0 ? "DIGEST_INVALID" : "MANIFEST_INVALID"));
     if (strcmp (fake_kind, "patience") == 0)
         return say (connection, 429, "Retry-After", "3600", "");
     if (strcmp (fake_kind, "loop") == 0)
@@ -695,6 +698,30 @@ static void a_broken_registry_is_the_farms_fault_in_its_own_words (void **state)
     assert_int_equal (asked, 1);            /* an hour is too long */
     assert_int_equal (last_error ().code, ERR_REGISTRY);
     door_close_pass (door, 7, 1);
+}
+
+/* A reset connection cuts a body, and docker-registry takes what came for all of it. */
+static void a_manifest_that_was_cut_on_the_way_is_the_farms_fault (void **state)
+{
+    static const struct {
+        const char *kind, *method, *rest;
+        err_code code;
+    } table [] = {
+        { "cut", "PUT", "team/app/manifests/1", ERR_REGISTRY },
+        { "choosy", "PUT", "team/app/manifests/1", ERR_REGISTRY_DENIED },
+        { "cut", "GET", "team/app/manifests/1", ERR_REGISTRY_DENIED },
+    };
+    (void) state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        bool is_put = strcmp (table [i].method, "PUT") == 0;
+        be (table [i].kind, NULL);
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = table [i].method, .path = fake_at (table [i].rest), .type = manifest_type,
+                                                         .data = is_put ? "{}" : NULL, .size = is_put ? 2 : 0 });
+        assert_int_equal (reply.status, 400);
+        assert_int_equal (last_error ().code, table [i].code);
+        assert_non_null (strstr (last_error ().text, "did not match"));
+        door_close_pass (door, 7, 1);
+    }
 }
 
 static void a_registry_that_is_down_is_named (void **state)
@@ -899,6 +926,7 @@ int main (void)
         cmocka_unit_test (an_upload_goes_where_the_registry_says_without_the_credential),
         cmocka_unit_test (what_may_pass_is_tried_again),
         cmocka_unit_test (a_broken_registry_is_the_farms_fault_in_its_own_words),
+        cmocka_unit_test (a_manifest_that_was_cut_on_the_way_is_the_farms_fault),
         cmocka_unit_test (a_registry_that_is_down_is_named),
         cmocka_unit_test (a_registry_that_hangs_is_given_up_soon),
         cmocka_unit_test (a_registry_without_tls_is_a_final_error),
