@@ -132,7 +132,8 @@ static int say_hello (client_t *self, err_t *err)
 
 static int open_line (client_t *self, line_t *line, err_t *err)
 {
-    return line_open (line, &self->own, self->server_key, !self->is_heard, err);
+    line->is_trusted = self->is_heard;
+    return line_open (line, &self->own, self->server_key, err);
 }
 
 /* Takes header and body. hello goes before the first question; join is asked by one who has nothing to say hello with. */
@@ -164,6 +165,15 @@ int64_t client_send_objects (client_t *self, const char *verb, json_t *header, b
     return post (self, &self->objects, verb, header, body, err);
 }
 
+/* The coordinator may be another one, which knows nothing of us and of the last question. */
+static int greet_again (client_t *self, err_t *err)
+{
+    line_t *line = &self->control;
+    if (strcmp (self->verb, "join") != 0 && say_hello (self, err) < 0)
+        return -1;
+    return self->header ? say (line, self->verb, json_incref (self->header), NULL, err) : 0;
+}
+
 /* -- receiving -------------------------------------------------------------------------------------------------------- */
 
 int client_refusal (const msg_t *message, err_t *err)
@@ -174,7 +184,7 @@ int client_refusal (const msg_t *message, err_t *err)
 
 /* 1: something can be received from one of the lines (b may be NULL) or read from fd (-1 for none); 0: not in time; -1: a line is
  * refused, or a signal is to end us. */
-static int wait_lines (line_t *a, line_t *b, int fd, int64_t deadline, err_t *err)
+static int wait_lines (client_t *self, line_t *a, line_t *b, int fd, int64_t deadline, err_t *err)
 {
     for (;;) {
         zmq_pollitem_t items [2 * LINE_ITEMS + 1];
@@ -183,6 +193,8 @@ static int wait_lines (line_t *a, line_t *b, int fd, int64_t deadline, err_t *er
         if (line_has_input (a) || (b && line_has_input (b)))
             return 1;
         if (line_check (a, err) < 0 || (b && line_check (b, err) < 0))
+            return -1;
+        if (line_take_renewal (&self->control) && greet_again (self, err) < 0)
             return -1;
         int count = line_items (a, items);
         count += b ? line_items (b, items + count) : 0;
@@ -198,9 +210,9 @@ static int wait_lines (line_t *a, line_t *b, int fd, int64_t deadline, err_t *er
     }
 }
 
-static int wait_line (line_t *line, int64_t deadline, err_t *err)
+static int wait_line (client_t *self, line_t *line, int64_t deadline, err_t *err)
 {
-    int rc = wait_lines (line, NULL, -1, deadline, err);
+    int rc = wait_lines (self, line, NULL, -1, deadline, err);
     if (rc == 0)
         return err_set (err, ERR_TIMEOUT, "coordinator %s does not answer", line->endpoint);
     return rc;
@@ -209,16 +221,7 @@ static int wait_line (line_t *line, int64_t deadline, err_t *err)
 static void note_heard (client_t *self)
 {
     self->is_heard = true;
-    line_trust (&self->control);
-    line_trust (&self->objects);
-}
-
-static int greet_again (client_t *self, err_t *err)
-{
-    line_t *line = &self->control;
-    if (say_hello (self, err) < 0)
-        return -1;
-    return self->header ? say (line, self->verb, json_incref (self->header), NULL, err) : 0;
+    self->control.is_trusted = self->objects.is_trusted = true;
 }
 
 /* What concerns the connection, not a question: 1 when it was that. */
@@ -238,7 +241,7 @@ static int take_greeting (client_t *self, msg_t **message, err_t *err)
 /* The next message that is not about the connection itself. NULL with ERR_TIMEOUT at the deadline. */
 static msg_t *receive (client_t *self, line_t *line, int64_t deadline, err_t *err)
 {
-    while (wait_line (line, deadline, err) > 0) {
+    while (wait_line (self, line, deadline, err) > 0) {
         AUTO (msg) msg_t *message = msg_recv (line->socket, NULL, NULL, NULL, err);
         if (!message && err->code == ERR_PROTOCOL) {
             err_wrap (err, "coordinator %s speaks another language, perhaps of another version of archfarm", line->endpoint);
@@ -350,19 +353,24 @@ int client_wait (client_t *self, int timeout_ms, err_t *err)
 {
     if (zlistx_size (self->unasked))
         return 1;
-    return wait_lines (&self->control, &self->objects, -1, clock_boot_ms () + timeout_ms, err);
+    return wait_lines (self, &self->control, &self->objects, -1, clock_boot_ms () + timeout_ms, err);
 }
 
 int client_wait_objects (client_t *self, int fd, int timeout_ms, err_t *err)
 {
     if (open_line (self, &self->objects, err) < 0)
         return -1;
-    return wait_lines (&self->objects, NULL, fd, clock_boot_ms () + timeout_ms, err);
+    return wait_lines (self, &self->objects, NULL, fd, clock_boot_ms () + timeout_ms, err);
 }
 
 bool client_has_objects (const client_t *self)
 {
     return line_has_input (&self->objects);
+}
+
+bool client_take_objects_renewal (client_t *self)
+{
+    return line_take_renewal (&self->objects);
 }
 
 int client_silence (const client_t *self, int timeout_ms, err_t *err)
@@ -392,7 +400,7 @@ const json_t *client_greet (client_t *self, int timeout_ms, err_t *err)
     if (client_open (self, err) < 0)
         return NULL;
     while (!self->welcome) {        /* `receive` keeps the welcome; anything else does not matter here */
-        if (wait_line (&self->control, deadline, &why) <= 0)
+        if (wait_line (self, &self->control, deadline, &why) <= 0)
             break;
         answer = receive (self, &self->control, clock_boot_ms (), &why);
         if (!answer && why.code != ERR_TIMEOUT)

@@ -1,7 +1,7 @@
 /* client.h - farmctl's end of the wire: a control and an objects connection to the coordinator.
  *
- * `hello` goes first on the control connection, and again on `who` (the coordinator was restarted), with the question
- * that it had no answer for. Whatever a caller asks may therefore reach the coordinator twice: every question is one
+ * `hello` goes first on the control connection, and again on each later one and on `who` (the coordinator was restarted), with the
+ * last question. Whatever a caller asks may therefore reach the coordinator twice: every question is one
  * that may be repeated. */
 #ifndef FARM_CLIENT_H
 #define FARM_CLIENT_H
@@ -49,6 +49,8 @@ int client_wait (client_t *self, int timeout_ms, err_t *err);
 /* The same for the objects connection, or until fd can be read; can something be taken from it? client_silence is the error for one who has waited in vain. */
 int client_wait_objects (client_t *self, int fd, int timeout_ms, err_t *err);
 bool client_has_objects (const client_t *self);
+/* Was the objects connection made again since the last call? What was asked there has no answer then. */
+bool client_take_objects_renewal (client_t *self);
 int client_silence (const client_t *self, int timeout_ms, err_t *err);
 
 /* An `error` message as err. Returns -1. */

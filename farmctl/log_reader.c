@@ -24,6 +24,14 @@ int log_reader_ask (log_reader_t *self, client_t *client, int64_t now_ms, int wa
     return seq < 0 ? -1 : 0;
 }
 
+void log_reader_forget (log_reader_t *self)
+{
+    if (!self->asked_seq)
+        return;
+    self->asked_seq = 0;
+    self->ask_at_ms = 0;
+}
+
 /* "<ms> <stream> <text>"; a line of another form is shown as it is. */
 static void give_line (const log_reader_t *self, char *text, log_line_fn *on_line, void *argument)
 {

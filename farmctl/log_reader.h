@@ -28,6 +28,9 @@ typedef void (log_line_fn) (void *argument, const log_reader_t *reader, const lo
 /* Ask for more when it is time to; the coordinator answers when there is some, after wait_ms at the latest. */
 int log_reader_ask (log_reader_t *self, client_t *client, int64_t now_ms, int wait_ms, err_t *err);
 
+/* The answer to what was asked will not come: it may be asked again at once. */
+void log_reader_forget (log_reader_t *self);
+
 /* Take an answer: 1 when it was one to this reader's question (on_line was called for each whole line), else 0. */
 int log_reader_take (log_reader_t *self, const msg_t *answer, int64_t now_ms, log_line_fn *on_line, void *argument);
 

@@ -203,9 +203,12 @@ static size_t open_logs (const session_t *self, size_t *asked)
     return open;
 }
 
-/* In turn, so that with many logs each is asked. A question that counts as lost is asked again. */
+/* In turn, so that with many logs each is asked. A question that is lost, or counts as lost, is asked again. */
 static void ask_logs (session_t *self, int64_t now)
 {
+    if (client_take_objects_renewal (self->client))
+        for (size_t i = 0; i < self->count; i++)
+            log_reader_forget (&self->readers [i]);
     size_t asked, open = open_logs (self, &asked);
     int wait_ms = self->wish->is_once ? 0 : open > QUESTIONS_MAX || self->ended_ms ? LOG_BUSY_WAIT_MS : LOG_WAIT_MS;
     for (size_t i = 0; i < self->count; i++) {

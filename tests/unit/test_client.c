@@ -19,7 +19,7 @@
 
 /* The played coordinator: knows nobody at the start, and does what the number of the build asks. */
 enum { BUILD_FINE = 1, BUILD_FORGETS = 2, BUILD_UNKNOWN = 3, BUILD_STRANGE = 4, BUILD_LATE = 5, BUILD_SILENT = 6,
-       BUILD_ENDS = 7, BUILD_UNREADABLE = 8 };
+       BUILD_ENDS = 7, BUILD_UNREADABLE = 8, BUILD_RESTARTS = 9 };
 
 typedef struct {
     zactor_t *zap, *actor;
@@ -27,7 +27,7 @@ typedef struct {
     zsock_t *router;
     char endpoint [256];
     int hellos, questions;
-    bool is_known;
+    bool is_known, is_restarted;
 } fake_t;
 
 static void answer (fake_t *self, zframe_t *peer, const char *verb, json_t *header)
@@ -68,7 +68,9 @@ static void on_question (fake_t *self, zframe_t *peer, int64_t seq, int64_t buil
     } else if (build == BUILD_ENDS) {
         answer_build (self, peer, seq, a_build (build, "running"));
         answer_build (self, peer, 0, a_build (build, "published"));
-    } else if (build != BUILD_SILENT)
+    } else if (build == BUILD_RESTARTS)
+        answer_build (self, peer, seq, a_build (build, self->is_restarted ? "published" : "running"));
+    else if (build != BUILD_SILENT)
         answer_build (self, peer, seq, a_build (build, "queued"));
 }
 
@@ -117,6 +119,23 @@ static int start (void **state)
     fake.actor = zactor_new (fake_actor, &fake);
     *state = &fake;
     return 0;
+}
+
+/* What it knew of its peers is gone. */
+static void go_away (fake_t *fake)
+{
+    zactor_destroy (&fake->actor);
+    zsock_destroy (&fake->router);
+    fake->is_known = false;
+}
+
+static void come_back (fake_t *fake)
+{
+    char bound [256];
+    while (!(fake->router = msg_bind (fake->endpoint, &fake->server, 100, bound, NULL)))
+        zclock_sleep (50);
+    fake->is_restarted = true;
+    fake->actor = zactor_new (fake_actor, fake);
 }
 
 static int end (void **state)
@@ -295,21 +314,40 @@ static void a_restart_after_the_first_answer_is_waited_for (void **state)
 {
     fake_t *fake = *state;
     err_t err = { 0 };
-    char bound [256];
     AUTO (client) client_t *client = connect_as (fake, &fake->own);
     AUTO (msg) msg_t *first = inspect (client, BUILD_FINE, 0, &err);
     assert_non_null (first);
-    zactor_destroy (&fake->actor);
-    zsock_destroy (&fake->router);
+    go_away (fake);
     assert_int_equal (client_open (client, &err), 0);               /* the second connection, refused from the start */
     assert_int_equal (client_wait (client, 3000, &err), 0);
-    fake->is_known = false;
-    while (!(fake->router = msg_bind (fake->endpoint, &fake->server, 100, bound, NULL)))
-        zclock_sleep (50);
-    fake->actor = zactor_new (fake_actor, fake);
+    come_back (fake);
     AUTO (msg) msg_t *second = inspect (client, BUILD_FINE, 20000, &err);
     assert_non_null (second);
     assert_int_equal (build_of (second), BUILD_FINE);
+}
+
+static void restart (void *argument, const json_t *build)
+{
+    (void) build;
+    fake_t *fake = argument;
+    if (fake->is_restarted)
+        return;
+    go_away (fake);
+    come_back (fake);
+}
+
+/* Not at its next question, which may be seconds away. */
+static void a_restarted_coordinator_is_asked_as_soon_as_it_is_there (void **state)
+{
+    fake_t *fake = *state;
+    err_t err = { 0 };
+    track_t wish = { .on_build = restart, .argument = fake };
+    int64_t start_ms = clock_boot_ms ();
+    AUTO (client) client_t *client = connect_as (fake, &fake->own);
+    AUTO_JSON json_t *build = track_build (&wish, client, BUILD_RESTARTS, &err);
+    assert_non_null (build);
+    assert_string_equal (track_text (build, "state"), "published");
+    assert_in_range (clock_boot_ms () - start_ms, 0, 3000);
 }
 
 static void count_builds (void *argument, const json_t *build)
@@ -379,6 +417,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (another_coordinator_s_key_gets_silence, start, end),
         cmocka_unit_test (nobody_there_is_told_soon),
         cmocka_unit_test_setup_teardown (a_restart_after_the_first_answer_is_waited_for, start, end),
+        cmocka_unit_test_setup_teardown (a_restarted_coordinator_is_asked_as_soon_as_it_is_there, start, end),
         cmocka_unit_test (any_bytes_make_lines_fit_for_a_terminal),
         cmocka_unit_test_setup_teardown (a_watched_build_is_seen_until_it_ends, start, end),
     };
