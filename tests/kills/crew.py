@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 
-from farm import take_down
+from farm import kill_all_of, take_down
 
 END_SECONDS = 60        # for a trial that is told to end: its farm goes down with it
 
@@ -78,6 +78,7 @@ class Member:
             self.process.kill()
             self.process.join()
         if self.farm:
+            kill_all_of(self.farm)
             take_down(self.farm)
         code = self.process.exitcode
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"status {code}"

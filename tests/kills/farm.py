@@ -54,19 +54,23 @@ def processes_of(folder):
 
 
 def take_down(folder):
-    """A farm whose own process died, with those who still ask it something"""
-    devfarm(dict(os.environ, FARM_BUILD=BUILD), "down", f"{folder}/farm")
+    """With FARM_KEEP it ends, and its folder stays, with logs and databases."""
+    environment = dict(os.environ, FARM_BUILD=BUILD)
+    if os.environ.get("FARM_KEEP"):
+        for name in os.listdir(f"{folder}/farm"):
+            if name.endswith(".pid"):
+                devfarm(environment, "stop", f"{folder}/farm", name.removesuffix(".pid"))
+        print(f"# kept: {folder}", flush=True)
+    else:
+        devfarm(environment, "down", f"{folder}/farm")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_all_of(folder):
+    """Those who still ask a farm something whose own process died"""
     for process, _ in processes_of(folder):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-    discard(folder)
-
-
-def discard(folder):
-    if os.environ.get("FARM_KEEP"):
-        print(f"# kept: {folder}")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Farm:
@@ -120,8 +124,7 @@ class Farm:
         self.is_stopping = True
         if self.running:
             self.running.end()
-        self.devfarm("down")
-        discard(self.folder)
+        take_down(self.folder)
         self.tell(None)
 
     def unit(self):
