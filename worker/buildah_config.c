@@ -123,6 +123,8 @@ int buildah_write_attempt (const builder_task_t *task, bool *is_repeatable, err_
     hosts_find (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size,
                            json_object_get (task->spec, "build_args"), hosts);
     *is_repeatable = !hosts->may_fetch;
+    for (int i = 0; i < hosts->image_count; i++)
+        door_allow (task->door, task->job, task->attempt, hosts->images [i].host, hosts->images [i].path);
     hosts_add (hosts, "docker.io");
     hosts_add (hosts, task->repository.host);
     if (write_registries (task, hosts, err) < 0 || write_short_names (task, hosts, err) < 0 || write_password (task, err) < 0)

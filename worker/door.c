@@ -47,7 +47,7 @@ static int port_of (int fd)
     return getsockname (fd, (struct sockaddr *) &address, &size) == 0 ? ntohs (address.sin_port) : 0;
 }
 
-int door_new (door_t **out, int port, const registry_settings_t *settings, err_t *err)
+int door_new (door_t **out, int port, const registry_settings_t *settings, const door_limits_t *limits, err_t *err)
 {
     if (port < 0 || port > 65535)
         return err_set (err, ERR_USAGE, "%d is no port for the door: use 1 to 65535, or 0 for a free one", port);
@@ -55,7 +55,7 @@ int door_new (door_t **out, int port, const registry_settings_t *settings, err_t
     if (fd < 0)
         return err_wrap (err, "the door to the registries");
     door_t *self = mem_alloc (sizeof *self);
-    calls_init (&self->calls, settings);
+    calls_init (&self->calls, settings, limits);
     self->port = port_of (fd);
     self->daemon = MHD_start_daemon (MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC,
                                      0, NULL, NULL, calls_on_request, &self->calls,
@@ -100,6 +100,14 @@ void door_open_pass (door_t *self, const door_pass_t *pass, char password [33])
 void door_close_pass (door_t *self, int64_t job, int attempt)
 {
     passes_close (self->calls.passes, job, attempt);
+}
+
+void door_allow (door_t *self, int64_t job, int attempt, const char *host, const char *path)
+{
+    pass_t *pass = passes_find (self->calls.passes, job, attempt);
+    if (pass)
+        pass_allow (pass, host, path);
+    passes_leave (self->calls.passes, &pass);
 }
 
 int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST_SIZE], char media_type [128],

@@ -2,7 +2,7 @@
  *
  * Builders are told to use it in place of every registry and push to it. The upstream is the first part of the path:
  * /v2/registry.lan:5000/team/app/… or, since a reference cannot have a ':' there, /v2/registry.lan__5000/team/app/… A request passes when it names a live attempt (user "attempt", its password) and
- * something that this attempt needs: reads of any repository, writes only to the attempt's own. The door adds the
+ * something that this attempt needs: writes to the attempt's own repository, reads of that and of its base images, under a quota of bytes. The door adds the
  * upstream's credential, puts a manifest that comes under a tag under its digest instead, rewrites Location headers,
  * streams in bounded memory, and tries 5xx and 429 again where the body can be sent again. */
 #ifndef FARM_DOOR_H
@@ -17,9 +17,15 @@
 
 typedef struct door door_t;
 
+/* What holds for every attempt. */
+typedef struct {
+    const char *const *bases;       /* NULL-ended patterns of fnmatch for "host/path": may be read too; borrowed; NULL none */
+    int64_t quota_bytes;            /* that may pass for one attempt, both ways; 0: no limit */
+} door_limits_t;
+
 /* Serve on 127.0.0.1; port 0 takes a free one. The same port from start to start keeps the builder's memory of which
  * blobs are where; so the caller keeps it. Settings are borrowed. */
-int door_new (door_t **out, int port, const registry_settings_t *settings, err_t *err);
+int door_new (door_t **out, int port, const registry_settings_t *settings, const door_limits_t *limits, err_t *err);
 void door_destroy (door_t **self);
 int door_port (const door_t *self);
 
@@ -33,6 +39,9 @@ typedef struct {
 
 /* Let an attempt through. password gets 32 hex digits and NUL. */
 void door_open_pass (door_t *self, const door_pass_t *pass, char password [33]);
+
+/* The attempt may read this repository, too; path "": any of the host. */
+void door_allow (door_t *self, int64_t job, int attempt, const char *host, const char *path);
 
 /* The digest, media type and size of the manifest last put by the attempt; ERR_NOT_FOUND if none was. */
 int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST_SIZE], char media_type [128],

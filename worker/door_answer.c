@@ -109,7 +109,7 @@ static ssize_t read_block (void *argument, uint64_t position, char *out, size_t 
     (void) position;
     ssize_t got = exchange_read (self->exchange, out, size, &err);
     if (got > 0 && !pass_count (self->pass, (size_t) got)) {
-        err_set (&err, ERR_REGISTRY_DENIED, "the attempt has had more bytes than any image needs");
+        pass_exceeded (self->pass, &err);
         got = -1;
     }
     if (got > 0)

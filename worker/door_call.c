@@ -17,13 +17,13 @@ enum { DROPPED_MAX = 1024 * 1024, PATH_SIZE = 1200 };
 
 /* Shared ------------------------------------------------------------------------------------------------------------- */
 
-void calls_init (door_calls_t *self, const registry_settings_t *settings)
+void calls_init (door_calls_t *self, const registry_settings_t *settings, const door_limits_t *limits)
 {
     memset (self, 0, sizeof *self);
     curl_global_init (CURL_GLOBAL_DEFAULT);
     signal (SIGPIPE, SIG_IGN);          /* TLS may raise it when a registry hangs up; children get the default back */
     self->settings = settings;
-    self->passes = passes_new ();
+    self->passes = passes_new (limits);
     pthread_mutex_init (&self->lock, NULL);
 }
 
@@ -90,6 +90,19 @@ static bool is_own (const call_t *self)
            && strcmp (self->route.repository.path, self->pass->repository.path) == 0;
 }
 
+/* What the attempt builds on, as well as its own. */
+static bool may_read (const call_t *self, const reference_t *repository)
+{
+    return pass_may_read (self->pass, repository->host, repository->path);
+}
+
+static int refuse_read (const call_t *self, err_t *err)
+{
+    const reference_t *of = &self->route.repository;
+    return err_set (err, ERR_REGISTRY_DENIED, "%s/%s is no image that the Dockerfile names (an ONBUILD of a base image may ask for one): name it there, or "
+                    "have it added to registry/bases of this worker", of->host, of->path);
+}
+
 /* Who asks, for what, and may he? */
 static int admit (call_t *self, const char *method, const char *url, err_t *err)
 {
@@ -101,6 +114,11 @@ static int admit (call_t *self, const char *method, const char *url, err_t *err)
     if (is_write (&self->route) && !is_own (self))
         return err_set (err, ERR_DENIED, "this attempt may only write to %s/%s", self->pass->repository.host,
                         self->pass->repository.path);
+    if (self->route.kind != ROUTE_PING && !may_read (self, &self->route.repository)) {
+        refuse_read (self, err);
+        pass_note_error (self->pass, err);
+        return -1;
+    }
     const char *length = header (self, "Content-Length");
     self->has_body = is_write (&self->route) && (header (self, "Transfer-Encoding") || (length && strcmp (length, "0") != 0));
     self->is_head = strcmp (method, "HEAD") == 0;
@@ -158,6 +176,10 @@ static enum MHD_Result put_manifest (call_t *self)
         err_set (&err, ERR_VERIFY, "a manifest without bytes or without Content-Type");
     if (self->is_refused || !self->body.size || !type || strlen (type) >= 128)
         return answer_failure (self, &err);
+    if (!pass_count (self->pass, self->body.size)) {
+        pass_exceeded (self->pass, &err);
+        return answer_failure (self, &err);
+    }
     oci_digest_of (self->body.data, self->body.size, digest);
     if (strncmp (self->route.name, "sha256:", 7) == 0 && strcmp (self->route.name, digest) != 0) {
         err_set (&err, ERR_VERIFY, "the manifest's digest is %s, not %s", digest, self->route.name);
@@ -226,14 +248,15 @@ static char *upload_url (const call_t *self, place_t *from)
     return mem_printf ("%s%cdigest=%s", url, strchr (url, '?') ? '&' : '?', digest);
 }
 
-/* Ask for a blob of another repository of the same registry. False when it was not given: then it is uploaded. */
+/* Ask for a blob of another repository of the same registry, if the attempt may read that one: a mounted blob can be read. False
+ * when it was not given: then it is uploaded. */
 static bool mount (call_t *self, answer_t *answer)
 {
     char masked [REFERENCE_HOST_MAX + 2], path [PATH_SIZE];
     reference_t from;
     const char *digest = query (self, "mount"), *text = query (self, "from");
     if (!digest || !text || !reference_is_digest (digest) || route_parse_repository (&from, text, masked, NULL) < 0
-        || strcmp (from.host, self->route.repository.host) != 0)
+        || strcmp (from.host, self->route.repository.host) != 0 || !may_read (self, &from))
         return false;
     int size = snprintf (path, sizeof path, "/v2/%s/blobs/uploads/?mount=%s&from=%s", self->route.repository.path, digest, from.path);
     if (size < 0 || (size_t) size >= sizeof path)
@@ -290,7 +313,7 @@ static enum MHD_Result take_part (call_t *self, const char *method, const char *
     if (!self->is_streaming)
         begin_stream (self, method);
     if (self->failure.code == ERR_NONE && !pass_count (self->pass, size))
-        err_set (&self->failure, ERR_REGISTRY_DENIED, "the attempt has sent more bytes than any image needs");
+        pass_exceeded (self->pass, &self->failure);
     if (self->failure.code == ERR_NONE && !exchange_is_early (self->exchange)) {
         exchange_send (self->exchange, data, size, &self->failure);
         return MHD_YES;

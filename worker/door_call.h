@@ -21,7 +21,7 @@ typedef struct {
     int idle_count;
 } door_calls_t;
 
-void calls_init (door_calls_t *self, const registry_settings_t *settings);
+void calls_init (door_calls_t *self, const registry_settings_t *settings, const door_limits_t *limits);
 void calls_clear (door_calls_t *self);
 
 /* libmicrohttpd's handlers; the first argument is the door_calls_t. */

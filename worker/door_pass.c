@@ -1,17 +1,19 @@
 /* door_pass.c - see door_pass.h. */
 #include "worker/door_pass.h"
 
+#include <fnmatch.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
-
-static const long long bytes_max = 256LL << 30;     /* of one attempt, both ways: far above any image */
+#include "common/quantity.h"
 
 struct passes {
+    door_limits_t limits;
     pthread_mutex_t lock;
     pass_t *first;
 };
@@ -32,6 +34,10 @@ static void free_pass (pass_t *pass)
         free (pass->tokens [i].key);
         pass_wipe (&pass->tokens [i].header);
     }
+    for (int i = 0; i < pass->read_count; i++) {
+        free (pass->reads [i].host);
+        free (pass->reads [i].path);
+    }
     pass_wipe (&pass->authorization);
     free (pass->credential_host);
     pthread_mutex_destroy (&pass->lock);
@@ -39,9 +45,11 @@ static void free_pass (pass_t *pass)
     free (pass);
 }
 
-passes_t *passes_new (void)
+passes_t *passes_new (const door_limits_t *limits)
 {
     passes_t *self = mem_alloc (sizeof *self);
+    if (limits)
+        self->limits = *limits;
     pthread_mutex_init (&self->lock, NULL);
     return self;
 }
@@ -80,6 +88,7 @@ void passes_open (passes_t *self, const door_pass_t *pass, char password [33])
     opened->repository = pass->repository;
     opened->credential_host = mem_strdup (pass->credential_host);
     opened->authorization = mem_strdup (pass->authorization);
+    opened->limits = &self->limits;
     opened->references = 1;
     make_header (opened->header, password);
     pthread_mutex_init (&opened->lock, NULL);
@@ -208,9 +217,44 @@ void pass_note_base (pass_t *self, const reference_t *repository, const char *ta
     pthread_mutex_unlock (&self->lock);
 }
 
+void pass_allow (pass_t *self, const char *host, const char *path)
+{
+    pthread_mutex_lock (&self->lock);
+    if (self->read_count < PASS_READS_MAX)
+        self->reads [self->read_count++] = (pass_read_t) { mem_strdup (host), mem_strdup (path) };
+    pthread_mutex_unlock (&self->lock);
+}
+
+static bool is_base_of_all (const pass_t *self, const char *host, const char *path)
+{
+    AUTO_FREE char *name = mem_printf ("%s/%s", host, path);
+    for (const char *const *pattern = self->limits->bases; pattern && *pattern; pattern++)
+        if (fnmatch (*pattern, name, FNM_NOESCAPE) == 0)
+            return true;
+    return false;
+}
+
+bool pass_may_read (pass_t *self, const char *host, const char *path)
+{
+    bool may = strcmp (host, self->repository.host) == 0 && strcmp (path, self->repository.path) == 0;
+    pthread_mutex_lock (&self->lock);
+    for (int i = 0; i < self->read_count && !may; i++)
+        may = strcasecmp (self->reads [i].host, host) == 0 && (!*self->reads [i].path || strcmp (self->reads [i].path, path) == 0);
+    pthread_mutex_unlock (&self->lock);
+    return may || is_base_of_all (self, host, path);
+}
+
 bool pass_count (pass_t *self, size_t bytes)
 {
-    return atomic_fetch_add (&self->bytes, (long long) bytes) + (long long) bytes <= bytes_max;
+    long long total = atomic_fetch_add (&self->bytes, (long long) bytes) + (long long) bytes;
+    return self->limits->quota_bytes == 0 || total <= self->limits->quota_bytes;
+}
+
+int pass_exceeded (const pass_t *self, err_t *err)
+{
+    char quota [QUANTITY_SIZE];
+    return err_set (err, ERR_REGISTRY_DENIED, "the attempt has moved more than %s: make its image or its base images smaller, or raise door/quota of this worker",
+                    quantity_bytes (self->limits->quota_bytes, quota));
 }
 
 void pass_add_upload (pass_t *self, const char *url, place_t from, char id [UPLOAD_ID_SIZE])

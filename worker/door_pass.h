@@ -9,7 +9,7 @@
 #include "common/inside.h"
 #include "worker/door.h"
 
-enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32, PASS_BASES_MAX = 32,
+enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32, PASS_BASES_MAX = 32, PASS_READS_MAX = 192,
        PASS_BASE_MAX = 512 };       /* of a base's name, as a report takes it (schema/messages.json) */
 
 typedef struct {
@@ -30,6 +30,11 @@ typedef struct {
     char digest [OCI_DIGEST_SIZE];
 } pass_base_t;
 
+/* A repository that may be read; path "": any of the host. */
+typedef struct {
+    char *host, *path;
+} pass_read_t;
+
 typedef struct pass {
     int64_t job;
     int attempt;
@@ -41,7 +46,11 @@ typedef struct pass {
     int references;                             /* under the lock of passes_t */
     struct pass *next;
 
+    const door_limits_t *limits;
+
     pthread_mutex_t lock;                       /* of what follows */
+    pass_read_t reads [PASS_READS_MAX];
+    int read_count;
     err_t last_error;
     bool has_pushed;
     char digest [OCI_DIGEST_SIZE], media_type [128];
@@ -57,7 +66,8 @@ typedef struct pass {
 
 typedef struct passes passes_t;
 
-passes_t *passes_new (void);
+/* limits: copied, but for what they point at; NULL: nothing but what attempts name, and no quota. */
+passes_t *passes_new (const door_limits_t *limits);
 void passes_destroy (passes_t **self);          /* nobody holds a pass any more */
 
 void passes_open (passes_t *self, const door_pass_t *pass, char password [33]);
@@ -77,8 +87,13 @@ void pass_note_push (pass_t *self, const char *digest, const char *media_type, i
  * the builder may go on with a copy of its own. */
 void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest);
 
-/* Count bytes that pass; false once the attempt has had more than its share. */
+/* May it be read? The attempt's own may, what was allowed, and what holds for all attempts. */
+void pass_allow (pass_t *self, const char *host, const char *path);
+bool pass_may_read (pass_t *self, const char *host, const char *path);
+
+/* Count bytes that pass; false once the attempt has had more than its share. The same as an error; returns -1. */
 bool pass_count (pass_t *self, size_t bytes);
+int pass_exceeded (const pass_t *self, err_t *err);
 
 /* Remember where an upload goes on, under a name of the door's own; and look it up (the caller frees; NULL unknown). */
 void pass_add_upload (pass_t *self, const char *url, place_t from, char id [UPLOAD_ID_SIZE]);

@@ -36,6 +36,17 @@ static bool is_stage (const reader_t *self, const char *name, bool may_be_number
     return may_be_number && name [strspn (name, "0123456789")] == 0;
 }
 
+static void add_repository (hosts_t *self, const char *host, const char *path)
+{
+    for (int i = 0; i < self->image_count; i++)
+        if (strcmp (self->images [i].host, host) == 0 && strcmp (self->images [i].path, path) == 0)
+            return;
+    if (self->image_count == IMAGES_MAX)
+        return;
+    strcpy (self->images [self->image_count].host, host);
+    strcpy (self->images [self->image_count++].path, path);
+}
+
 /* "alpine:3" -> alpine, unless the text names docker.io itself. */
 static void add_short_name (hosts_t *hosts, const char *text, const reference_t *reference)
 {
@@ -58,7 +69,7 @@ static void add_image (reader_t *self, const char *word, bool may_be_number)
 {
     AUTO_BUFFER buffer_t name = { 0 };
     reference_t reference;
-    dockerfile_expand (&self->file, self->variables, word, &name);
+    bool is_sure = dockerfile_expand (&self->file, self->variables, word, &name);
     if (name.size == 0)
         return;
     const char *text = (const char *) name.data;
@@ -68,6 +79,7 @@ static void add_image (reader_t *self, const char *word, bool may_be_number)
         return;
     if (reference_parse (&reference, text, NULL) == 0) {
         hosts_add (self->hosts, reference.host);
+        add_repository (self->hosts, reference.host, is_sure ? reference.path : "");
         add_short_name (self->hosts, text, &reference);
     }
 }

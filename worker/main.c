@@ -169,14 +169,18 @@ static int open_door (worker_t *self, err_t *err)
         .certs_folder = text_of (self, "registry/certs"),
         .timeout_ms = (int) settings_number (self->options.settings, "registry/timeout-ms"),
     };
+    door_limits_t limits = {
+        .bases = settings_list (self->options.settings, "registry/bases"),
+        .quota_bytes = settings_number (self->options.settings, "door/quota"),
+    };
     if (chosen)
-        return door_new (&self->door, chosen, &self->registry, err);
+        return door_new (&self->door, chosen, &self->registry, &limits, err);
     int port = kept_port (path);
-    if (port && door_new (&self->door, port, &self->registry, &why) == 0)
+    if (port && door_new (&self->door, port, &self->registry, &limits, &why) == 0)
         return 0;
     if (port)
         log_warn ("main", "%s; another port is taken, and the next pushes send layers that the registry may have", why.text);
-    if (door_new (&self->door, 0, &self->registry, err) < 0)
+    if (door_new (&self->door, 0, &self->registry, &limits, err) < 0)
         return -1;
     return keep_port (path, door_port (self->door), err);
 }

@@ -37,7 +37,7 @@ FUZZ_TARGET (buildah)
     static door_t *door;
     registry_settings_t settings = { .timeout_ms = 1000 };
     if (!door)
-        MUST (door_new (&door, 0, &settings, NULL) == 0);
+        MUST (door_new (&door, 0, &settings, NULL, NULL) == 0);
     AUTO (reach) reach_t *reach = reach_new (dockerfile, sizeof dockerfile - 1, NULL);
     builder_task_t task = { .context_folder = context_folder, .door = door, .on_line = on_line };
     AUTO_FREE buildah_words_t *words = mem_alloc (sizeof *words);

@@ -46,6 +46,11 @@ static void find_hosts (const char *text, size_t size)
         AUTO_FREE char *image = mem_printf ("%s/a/b", hosts.names [i]);
         MUST (reference_parse (&reference, image, NULL) == 0 && strcmp (reference.host, hosts.names [i]) == 0);
     }
+    MUST (hosts.image_count <= IMAGES_MAX);
+    for (int i = 0; i < hosts.image_count; i++) {
+        AUTO_FREE char *image = mem_printf ("%s/%s", hosts.images [i].host, *hosts.images [i].path ? hosts.images [i].path : "any");
+        MUST (reference_parse (&reference, image, NULL) == 0 && strcmp (reference.host, hosts.images [i].host) == 0);
+    }
     for (int i = 0; i < hosts.short_name_count; i++)
         MUST (reference_parse (&reference, hosts.short_names [i], NULL) == 0 && strcmp (reference.host, "docker.io") == 0);
 }

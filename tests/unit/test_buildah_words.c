@@ -21,7 +21,7 @@ static int make_door (void **state)
     static state_t self;
     registry_settings_t settings = { .timeout_ms = 1000 };
     *state = &self;
-    return door_new (&self.door, 0, &settings, NULL);
+    return door_new (&self.door, 0, &settings, NULL, NULL);
 }
 
 static int destroy_door (void **state)

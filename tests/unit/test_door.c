@@ -29,7 +29,7 @@
 #include "worker/door.h"
 #include "worker/door_pass.h"
 
-enum { PATIENCE_MS = 15000, BIG = 50 * 1024 * 1024 };
+enum { PATIENCE_MS = 15000, BIG = 50 * 1024 * 1024, QUOTA = 2 * BIG + 1024 * 1024 };
 static const char manifest_type [] = "application/vnd.oci.image.manifest.v1+json";
 
 /* A client ---------------------------------------------------------------------------------------------------------- */
@@ -332,6 +332,59 @@ static void another_repository_cannot_be_written (void **state)
     door_close_pass (door, 7, 1);
 }
 
+/* Only what the attempt builds on is asked of a registry; the rest is refused before, also with a credential at hand. */
+static void another_image_cannot_be_read (void **state)
+{
+    (void) state;
+    static const struct {
+        const char *path;
+        bool may;
+    } table [] = {
+        { "/v2/127.0.0.1__1/team/app/manifests/1", true },                  /* its own */
+        { "/v2/127.0.0.1__1/team/base/manifests/1", true },                 /* its Dockerfile's */
+        { "/v2/127.0.0.1__1/shared/manifests/1", true },                    /* everybody's */
+        { "/v2/127.0.0.1:9/any/manifests/1", true },                        /* of a registry that is open to it */
+        { "/v2/127.0.0.1__1/team/base2/manifests/1", false },
+        { "/v2/127.0.0.1__1/team/base/x/manifests/1", false },
+        { "/v2/127.0.0.1__1/team/manifests/1", false },
+        { "/v2/127.0.0.1__1/shared/x/manifests/1", false },
+        { "/v2/127.0.0.1__2/team/base/manifests/1", false },
+        { "/v2/127.0.0.1__1/secret/blobs/sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", false },
+        { "/v2/127.0.0.1__1/secret/manifests/sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", false },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        err_t err;
+        open_pass (1, "127.0.0.1:1/team/app", "127.0.0.1:1", "Basic c2VjcmV0");
+        door_allow (door, 7, 1, "127.0.0.1:1", "team/base");
+        door_allow (door, 7, 1, "127.0.0.1:9", "");
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "HEAD", .path = table [i].path });
+        door_last_error (door, 7, 1, &err);
+        if ((reply.status == 403) == table [i].may || (err.code == ERR_REGISTRY_DENIED && strstr (err.text, "registry/bases")) == table [i].may)
+            fail_msg ("%s: %ld, %s", table [i].path, reply.status, err.text);
+    }
+    door_close_pass (door, 7, 1);
+}
+
+static void an_attempt_has_a_quota (void **state)
+{
+    (void) state;
+    need_registry ();
+    err_t err;
+    open_pass (1, text_of ("%s/quota", registry_host), NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = at ("quota/blobs/uploads/") });
+        assert_int_equal (begun.status, 202);
+        AUTO_REPLY reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .size = BIG, .in_chunks = true, .is_pattern = true });
+        assert_int_equal (sent.status == 202, i < 2);
+        door_last_error (door, 7, 1, &err);
+        assert_int_equal (err.code, i < 2 ? ERR_NONE : ERR_REGISTRY_DENIED);
+    }
+    assert_non_null (strstr (err.text, "door/quota"));
+    AUTO_REPLY reply_t put = send_call ((call_t) { .method = "PUT", .path = at ("quota/manifests/1"), .type = manifest_type, .data = "{}", .size = 2 });
+    assert_int_equal (put.status, 403);
+    door_close_pass (door, 7, 1);
+}
+
 static void a_manifest_that_is_not_its_digest_is_refused (void **state)
 {
     (void) state;
@@ -365,12 +418,17 @@ static void a_blob_is_mounted_from_another_repository (void **state)
     open_pass (2, text_of ("%s/team/mounted", registry_host), NULL, NULL);
     AUTO_REPLY reply_t before = send_call ((call_t) { .method = "HEAD", .path = at (text_of ("team/mounted/blobs/%s", digest)) });
     assert_int_equal (before.status, 404);
+    AUTO_REPLY reply_t unnamed = send_call ((call_t) { .method = "POST", .path = at (text_of (
+        "team/mounted/blobs/uploads/?mount=%s&from=%sbase", digest, masked + 4)) });
+    assert_int_equal (unnamed.status, 202);             /* no base of this attempt: what is mounted could be read */
+    door_allow (door, 7, 2, registry_host, "base");
     AUTO_REPLY reply_t mounted = send_call ((call_t) { .method = "POST", .path = at (text_of (
         "team/mounted/blobs/uploads/?mount=%s&from=%sbase", digest, masked + 4)) });
     assert_int_equal (mounted.status, 201);
     AUTO_REPLY reply_t after = send_call ((call_t) { .method = "GET", .path = at (text_of ("team/mounted/blobs/%s", digest)) });
     assert_int_equal (after.status, 200);
     assert_memory_equal (after.body.data, "layer", 5);
+    door_allow (door, 7, 2, "other.lan", "base");
     AUTO_REPLY reply_t elsewhere = send_call ((call_t) { .method = "POST", .path = at (text_of (
         "team/mounted/blobs/uploads/?mount=%s&from=other.lan/base", digest)) });
     assert_int_equal (elsewhere.status, 202);           /* an upload begins: nothing was asked of the other host */
@@ -764,6 +822,7 @@ static void a_registry_that_hangs_is_given_up_soon (void **state)
     (void) state;
     settings.timeout_ms = 1500;
     open_pass (1, text_of ("%s/team/app", silent_host), NULL, NULL);
+    door_allow (door, 7, 1, silent_host, "base");
     int64_t manifest_ms = silence_ms ("base/manifests/1"), blob_ms = silence_ms (text_of ("base/blobs/sha256:%064d", 1));
     settings.timeout_ms = 0;
     assert_true (manifest_ms >= 1500);
@@ -824,6 +883,7 @@ static void a_base_that_was_not_given_is_an_unknown_one (void **state)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         be (kinds [i], NULL);
         bool is_down = strcmp (kinds [i], "down") == 0;
+        door_allow (door, 7, 1, "127.0.0.1:1", "team/app");
         const char *path = is_down ? "/v2/127.0.0.1__1/team/app/manifests/1" : fake_at ("team/app/manifests/1");
         AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = path });
         AUTO_JSON json_t *bases = door_bases (door, 7, 1);
@@ -853,7 +913,7 @@ static void a_base_with_too_long_a_name_is_an_unknown_one (void **state)
     (void) state;
     static const char digest [] = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     char password [33];
-    passes_t *passes = passes_new ();
+    passes_t *passes = passes_new (NULL);
     door_pass_t given = { .job = 1, .attempt = 1 };
     reference_t image = { .host = "registry.lan" };
     memset (image.path, 'a', 250);
@@ -874,6 +934,8 @@ static void a_base_with_too_long_a_name_is_an_unknown_one (void **state)
 static int set_up (void **state)
 {
     static const char *plain [7];
+    static const char *const bases [] = { "registry.lan/base/*", "127.0.0.1:*/shared", NULL };
+    const door_limits_t limits = { bases, QUOTA };
     (void) state;
     err_t err;
     if (!mkdtemp (registry_folder))
@@ -889,7 +951,7 @@ static int set_up (void **state)
     plain [5] = registry_host [0] ? registry_host : NULL;
     settings.plain_http_hosts = plain;
     silent = start_silent (silent_host);
-    return fake && elsewhere && door_new (&door, 0, &settings, &err) == 0 ? 0 : -1;
+    return fake && elsewhere && door_new (&door, 0, &settings, &limits, &err) == 0 ? 0 : -1;
 }
 
 static int tear_down (void **state)
@@ -913,6 +975,8 @@ int main (void)
         cmocka_unit_test (a_push_by_tag_leaves_no_tag_and_its_digest_is_known),
         cmocka_unit_test (a_wrong_password_is_refused_with_a_challenge),
         cmocka_unit_test (another_repository_cannot_be_written),
+        cmocka_unit_test (another_image_cannot_be_read),
+        cmocka_unit_test (an_attempt_has_a_quota),
         cmocka_unit_test (a_manifest_that_is_not_its_digest_is_refused),
         cmocka_unit_test (a_manifest_that_is_too_large_is_refused),
         cmocka_unit_test (a_blob_is_mounted_from_another_repository),

@@ -99,6 +99,21 @@ static void names_without_a_host_are_found (void **state)
     assert_string_equal (hosts.short_names [2], "library/redis");
 }
 
+/* What the door lets through: repositories, and a whole registry where the builder alone knows the name. */
+static void repositories_are_found (void **state)
+{
+    (void) state;
+    static hosts_t hosts;
+    AUTO_BUFFER buffer_t found = { 0 };
+    const char text [] = "ARG R=r.lan:5000\nFROM alpine:3 AS base\nFROM $R/team/base@sha256:0123456789012345678901234567890123456789012345678901234567890123\n"
+        "FROM base\nCOPY --from=r.lan:5000/team/base:2 /a /b\nRUN --mount=from=a.lan/tools,target=/t true\nFROM b.lan/base-$TARGETARCH\n"
+        "FROM ${NONE:-c.lan}/x\nFROM scratch\n";
+    hosts_find (text, strlen (text), NULL, &hosts);
+    for (int i = 0; i < hosts.image_count; i++)
+        buffer_printf (&found, "%s/%s ", hosts.images [i].host, hosts.images [i].path);
+    assert_string_equal (found.data, "docker.io/library/alpine r.lan:5000/team/base a.lan/tools b.lan/ c.lan/ ");
+}
+
 /* Every beginning of every text, too: nothing is read behind the end. */
 static void a_text_that_breaks_off_does_no_harm (void **state)
 {
@@ -122,6 +137,7 @@ static void the_list_is_bounded (void **state)
         buffer_printf (&text, "FROM host%d.lan/x AS stage%d\nARG V%d=$V%d$V%d\n", i, i, i + 1, i, i);
     hosts_find ((char *) text.data, text.size, NULL, &hosts);
     assert_int_equal (hosts.count, HOSTS_MAX);
+    assert_int_equal (hosts.image_count, IMAGES_MAX);
 }
 
 static void bytes_that_are_no_text_do_no_harm (void **state)
@@ -144,6 +160,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (hosts_of_the_table_are_found),
         cmocka_unit_test (names_without_a_host_are_found),
+        cmocka_unit_test (repositories_are_found),
         cmocka_unit_test (a_text_that_breaks_off_does_no_harm),
         cmocka_unit_test (the_list_is_bounded),
         cmocka_unit_test (bytes_that_are_no_text_do_no_harm),

@@ -115,7 +115,7 @@ static void start_builder (farm_t *self)
     shelf_settings_t kept = { .folder = checkouts, .keep = 4, .limit_bytes = 1000000 };
     assert_int_equal (file_write (program, script, strlen (script), 0755, &err), 0);
     make_builder (self, 0);
-    if (door_new (&self->door, 0, &registry, &err) < 0
+    if (door_new (&self->door, 0, &registry, NULL, &err) < 0
         || cache_new (&self->cache, cache, 1000000, 0, &err) < 0 || shelf_new (&self->shelf, &kept, &err) < 0)
         fail_msg ("%s", err.text);
 }
