@@ -11,7 +11,7 @@
 #include "common/file.h"
 #include "worker/buildah_private.h"
 
-enum { LOOK_MS = 100, GRACE_MS = 2000, LINE_MAX_SIZE = 20 * 1024, DRAIN_MS = 5000 };
+enum { LOOK_MS = 100, LINE_MAX_SIZE = 20 * 1024, DRAIN_MS = 5000 };
 static const char default_path [] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 void words_add (words_t *self, const char *format, ...)
@@ -136,8 +136,8 @@ static err_code follow (builder_t *self, int64_t child, const buildah_run_t *how
         if (ready > 0 && !read_output (splitter, output))
             break;
         if (stop == ERR_NONE && (stop = must_stop (how)) != ERR_NONE) {
-            spawner_kill (self->spawner, child, GRACE_MS);
-            give_up_ms = clock_boot_ms () + GRACE_MS + DRAIN_MS;
+            spawner_kill (self->spawner, child);
+            give_up_ms = clock_boot_ms () + DRAIN_MS;
         }
         if (stop != ERR_NONE && clock_boot_ms () > give_up_ms)
             break;
@@ -158,7 +158,7 @@ static int await_end (builder_t *self, int64_t child, const buildah_run_t *how, 
             return -1;
         }
         if (*stop == ERR_NONE && (*stop = must_stop (how)) != ERR_NONE)
-            spawner_kill (self->spawner, child, GRACE_MS);
+            spawner_kill (self->spawner, child);
     }
     return 0;
 }

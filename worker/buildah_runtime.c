@@ -27,7 +27,7 @@ static int run_delete (builder_t *self, const char *runtime, const char *root, c
     if (child < 0)
         return -1;
     if (spawner_wait (self->spawner, child, DELETE_MS, &status, err) < 0) {
-        spawner_kill (self->spawner, child, 0);
+        spawner_kill (self->spawner, child);
         return -1;
     }
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);

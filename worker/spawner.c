@@ -313,9 +313,9 @@ int64_t spawner_run (spawner_t *self, const char *const argv [], const char *con
     return number;
 }
 
-void spawner_kill (spawner_t *self, int64_t child, int grace_ms)
+void spawner_kill (spawner_t *self, int64_t child)
 {
-    spawner_head_t head = { .verb = SPAWNER_KILL, .value = grace_ms, .child = child };
+    spawner_head_t head = { .verb = SPAWNER_KILL, .child = child };
     /* Fails only when the spawner is gone, and its children with it. */
     send_message (self, &head, sizeof head, -1);
 }

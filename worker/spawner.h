@@ -41,8 +41,9 @@ int64_t spawner_run (spawner_t *self, const char *const argv [], const char *con
 /* The process itself, to be moved into a cgroup. */
 pid_t spawner_pid (const spawner_t *self);
 
-/* Kill the whole group of the child and its descendants: SIGTERM, after grace_ms SIGKILL. */
-void spawner_kill (spawner_t *self, int64_t child, int grace_ms);
+/* Kill the child and all its descendants, none of which sees another of them end: a builder whose RUN step ends before itself would take
+ * that for the step's own end, and keep what it had done so far as its result. */
+void spawner_kill (spawner_t *self, int64_t child);
 
 /* Wait until the child ended, at most timeout_ms (-1: for ever). *status: exit code, or 128 + signal. -1 with ERR_TIMEOUT. */
 int spawner_wait (spawner_t *self, int64_t child, int timeout_ms, int *status, err_t *err);

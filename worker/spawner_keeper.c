@@ -1,8 +1,9 @@
 /* spawner_keeper.c - a keeper: the process between the spawner and one builder, see spawner_private.h.
  *
  * Descendants are found in /proc by walking parents, not by process group: a RUN step may make sessions of its own, and
- * one that lost its parent has come to the keeper. Killing goes on until no child is left, so a fork that raced with the
- * walk is found by the next. Where the builder has a cgroup, the kernel kills all in it at once, before the walk. */
+ * one that lost its parent has come to the keeper. They are stopped first, parents before their children, and killed when all of
+ * them stand still. Killing goes on until no child is left, so a fork that raced with the walk is found by the next. Where the builder
+ * has a cgroup, the kernel kills all that is in it, too. */
 #include "worker/spawner_private.h"
 
 #include <ctype.h>
@@ -23,7 +24,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
-enum { WALK_MS = 20, FAULT_FD = 3, GIVE_UP_MS = 30000 };
+enum { WALK_MS = 20, FAULT_FD = 3, GIVE_UP_MS = 30000, STOP_TRIES = 8 };
 
 typedef struct {
     pid_t pid, parent;
@@ -69,7 +70,8 @@ static int is_parent_ours (const process_t *all, size_t count, const process_t *
     return 0;
 }
 
-int spawner_signal_descendants (int signal_number)
+/* How many there are. */
+static int signal_descendants (int signal_number)
 {
     AUTO_BUFFER buffer_t buffer = { 0 };
     read_processes (&buffer);
@@ -82,12 +84,21 @@ int spawner_signal_descendants (int signal_number)
             if (!all [i].is_ours && is_parent_ours (all, count, &all [i])) {
                 all [i].is_ours = 1;
                 found++;
+                kill (all [i].pid, signal_number);
             }
     }
-    for (size_t i = 0; i < count; i++)
-        if (all [i].is_ours)
-            kill (all [i].pid, signal_number);
     return found;
+}
+
+int spawner_kill_descendants (const spawner_rules_t *rules)
+{
+    int found = signal_descendants (SIGSTOP), before = 0;
+    for (int tries = 0; found > before && tries < STOP_TRIES; tries++) {        /* what was forked meanwhile */
+        before = found;
+        found = signal_descendants (SIGSTOP);
+    }
+    spawner_kill_group (rules);
+    return signal_descendants (SIGKILL);
 }
 
 static void report_fault (spawner_step step)
@@ -127,9 +138,7 @@ typedef struct {
     int status;
     int has_ended;              /* the child itself */
     int is_killing;
-    int is_final;               /* SIGKILL by now */
-    int64_t kill_at_ms;         /* SIGTERM's grace ends */
-    int64_t give_up_at_ms;
+    int64_t give_up_at_ms;      /* stuck in the kernel: nothing more can be done here */
 } keeper_t;
 
 /* Take the dead. 0 when no child of any kind is left. */
@@ -145,52 +154,22 @@ static int reap (keeper_t *self)
     return pid == 0 || errno != ECHILD;
 }
 
-static void start_killing (keeper_t *self, int grace_ms)
-{
-    int64_t now = clock_boot_ms ();
-    int64_t at = now + (grace_ms > 0 ? grace_ms : 0);
-    if (!self->is_killing && grace_ms > 0)
-        spawner_signal_descendants (SIGTERM);
-    if (!self->is_killing || at < self->kill_at_ms)
-        self->kill_at_ms = at;
-    self->is_killing = 1;
-}
-
-static void continue_killing (keeper_t *self)
-{
-    int64_t now = clock_boot_ms ();
-    if (now < self->kill_at_ms)
-        return;
-    if (!self->is_final) {
-        self->is_final = 1;
-        self->give_up_at_ms = now + GIVE_UP_MS;     /* stuck in the kernel: nothing more can be done here */
-    }
-    spawner_kill_group (self->rules);
-    spawner_signal_descendants (SIGKILL);
-}
-
-/* How long may poll sleep? */
-static int next_ms (const keeper_t *self)
+static void start_killing (keeper_t *self)
 {
     if (!self->is_killing)
-        return -1;
-    if (self->is_final)
-        return WALK_MS;
-    int64_t left = self->kill_at_ms - clock_boot_ms ();
-    return left <= 0 ? 0 : left > 1000 ? 1000 : (int) left;
+        self->give_up_at_ms = clock_boot_ms () + GIVE_UP_MS;
+    self->is_killing = 1;
 }
 
 static void read_control (keeper_t *self, int *control)
 {
-    int32_t grace_ms = 0;
-    ssize_t size = read (*control, &grace_ms, sizeof grace_ms);
+    char byte;
+    ssize_t size = read (*control, &byte, sizeof byte);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (size != sizeof grace_ms) {
+    if (size != sizeof byte)
         close (take_fd (control));      /* the spawner is gone */
-        grace_ms = 0;
-    }
-    start_killing (self, grace_ms);
+    start_killing (self);
 }
 
 /* Until the child and all its descendants have ended; what it left behind is killed when it has. */
@@ -198,13 +177,13 @@ static void keep (keeper_t *self, int control, int signals)
 {
     while (reap (self)) {
         if (self->has_ended)
-            start_killing (self, 0);
-        if (self->is_killing)
-            continue_killing (self);
-        if (self->is_final && clock_boot_ms () >= self->give_up_at_ms)
+            start_killing (self);
+        if (self->is_killing && clock_boot_ms () >= self->give_up_at_ms)
             return;
+        if (self->is_killing)
+            spawner_kill_descendants (self->rules);
         struct pollfd polled [2] = { { signals, POLLIN, 0 }, { control, POLLIN, 0 } };
-        if (poll (polled, 2, next_ms (self)) <= 0)
+        if (poll (polled, 2, self->is_killing ? WALK_MS : -1) <= 0)
             continue;
         struct signalfd_siginfo info;
         if (polled [0].revents && read (signals, &info, sizeof info) < 0 && errno != EAGAIN)

@@ -20,7 +20,7 @@ typedef enum { SPAWNER_RUN = 1, SPAWNER_KILL, SPAWNER_STARTED, SPAWNER_ENDED } s
 typedef enum { SPAWNER_FAULT_PROGRAM = 0, SPAWNER_FAULT_FOLDER, SPAWNER_FAULT_RULES } spawner_step;
 
 /* First in each message. RUN: the strings of argv, of the environment, the folder and the cgroup follow, each with its NUL, and the
- * write end of the output comes along as SCM_RIGHTS. value: KILL: grace in ms; STARTED: errno, 0 when it runs; ENDED: status. */
+ * write end of the output comes along as SCM_RIGHTS. value: STARTED: errno, 0 when it runs; ENDED: status. */
 typedef struct {
     int32_t verb;
     int32_t value;
@@ -49,8 +49,8 @@ typedef struct {
 /* The spawner process: serves the socket until it closes, kills all, returns. */
 void spawner_serve (int socket);
 
-/* A keeper: starts the program, waits for it and for its descendants, exits with its status. `control` brings an int32_t of
- * grace in ms when all is to be killed, end of file when at once. `fault` gets a spawner_fault_t when the start failed. */
+/* A keeper: starts the program, waits for it and for its descendants, exits with its status. A byte from `control`, or its
+ * end of file, has all of them killed. `fault` gets a spawner_fault_t when the start failed. */
 _Noreturn void spawner_keep (const spawner_program_t *program, int control, int fault);
 
 /* In the child: take on what it may take. -1 with errno. */
@@ -59,7 +59,7 @@ int spawner_obey (const spawner_program_t *program);
 /* All that is in its cgroup at once, however fast it forks; nothing where it has none. */
 void spawner_kill_group (const spawner_rules_t *rules);
 
-/* Send a signal to every descendant of this process; returns how many there are. */
-int spawner_signal_descendants (int signal_number);
+/* Kill every descendant of this process, after all of them stand still; returns how many there were. */
+int spawner_kill_descendants (const spawner_rules_t *rules);
 
 #endif

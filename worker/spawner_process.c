@@ -129,10 +129,10 @@ static void on_run (process_t *self, const spawner_head_t *head, char *strings, 
     tell (self, SPAWNER_STARTED, head->child, fault.error, fault.step);
 }
 
-static void on_kill (process_t *self, int64_t child, int32_t grace_ms)
+static void on_kill (process_t *self, int64_t child)
 {
     for (kept_t *kept = self->kept; kept; kept = kept->next)
-        if (kept->child == child && write (kept->control, &grace_ms, sizeof grace_ms) < 0)
+        if (kept->child == child && write (kept->control, "", 1) < 0)
             return;         /* its keeper has just ended */
 }
 
@@ -158,7 +158,7 @@ static int on_message (process_t *self, char *message)
     if (head.verb == SPAWNER_RUN)
         on_run (self, &head, message + sizeof head, message + size, output);
     else if (head.verb == SPAWNER_KILL)
-        on_kill (self, head.child, head.value);
+        on_kill (self, head.child);
     return 0;
 }
 
@@ -186,7 +186,7 @@ static void end_all (process_t *self)
     for (kept_t *kept = self->kept; kept; kept = kept->next)
         while (waitpid (kept->keeper, NULL, 0) < 0 && errno == EINTR)
             continue;
-    for (int tries = 0; spawner_signal_descendants (SIGKILL) > 0 && tries < 500; tries++) {
+    for (int tries = 0; spawner_kill_descendants (NULL) > 0 && tries < 500; tries++) {
         poll (NULL, 0, 10);
         while (waitpid (-1, NULL, WNOHANG) > 0)
             continue;

@@ -62,5 +62,6 @@ int spawner_obey (const spawner_program_t *program)
 
 void spawner_kill_group (const spawner_rules_t *rules)
 {
-    write_to_group (rules, "cgroup.kill", "1");
+    if (rules)
+        write_to_group (rules, "cgroup.kill", "1");
 }

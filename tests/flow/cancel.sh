@@ -40,6 +40,27 @@ cancelled_while_building ()
 }
 check "cancelled while building" cancelled_while_building
 
+# A shell that goes on when what it waits for is killed: a builder that is there to see that keeps the step for later builds.
+cancelled_is_not_done ()
+{
+    local folder id
+    folder=$(context half <<'END'
+FROM %BASE%
+COPY stamp /stamp
+RUN echo "half"" begins"; sleep 4; echo "the whole"" of it"
+END
+    )
+    date +%s%N > "$folder/stamp"
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:half" "$folder")
+    wait_said "$id" "half begins"
+    run 0 farmctl cancel "$id"
+    wait_for 20 is_as_before
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:half" "$folder")
+    wait_state "$id" published
+    has_said "$id" "the whole of it" || { echo "the step was taken from the cancelled build:"; farmctl logs "$id"; return 1; }
+}
+check "a step that was cancelled is not taken for done by the next build" cancelled_is_not_done
+
 # What a runtime has made for a step outside of the worker's folder: groups of whatever kind, and notes
 has_no_groups_of ()
 {

@@ -215,7 +215,7 @@ static void a_kill_of_the_spawner_ends_all_of_the_group (void **unused)
         fail_msg ("%s", err.text);
     assert_int_equal (read (output, text, 1), 1);
     pid_t stranger = run_in (folder, ends, sleep_long);
-    spawner_kill (spawner, child, 0);
+    spawner_kill (spawner, child);
     assert_int_equal (spawner_wait (spawner, child, PATIENCE_MS, &status, &err), 0);
     assert_int_equal (status, 128 + SIGKILL);
     assert_all_gone (ends [0]);

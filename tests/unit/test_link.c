@@ -606,17 +606,33 @@ static void a_stale_attempt_stops_and_tells_its_end (void **state)
     (void) next;
 }
 
+/* Whoever would kill the builder stands still. Returns its process. */
+static pid_t await_stopped_keeper (farm_t *self)
+{
+    AUTO_FREE char *folder = file_join (self->top, "builder");
+    for (int i = 0; i < PATIENCE_MS / 20; i++) {
+        AUTO_FREE char *text = read_text (folder, "data.keeper");
+        AUTO_FREE char *path = mem_printf ("/proc/%d/stat", atoi (text)), *stat = file_text (path);
+        if (strstr (stat, ") T "))
+            return atoi (text);
+        zclock_sleep (20);
+    }
+    fail_msg ("the keeper does not stop");
+    return -1;
+}
+
 /* Until it has stopped it is named, and takes its slot. */
 static void a_stale_attempt_that_takes_long_to_stop_is_named (void **state)
 {
     farm_t *self = *state;
     greet (self);
-    assign (self, JOB, "trap '' TERM; sleep 60; sleep 60");     /* only SIGKILL ends it, after 2 s */
+    assign (self, JOB, "echo $PPID > \"$XDG_DATA_HOME.keeper\"; kill -STOP $PPID; exec sleep 60");
     AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
-    zclock_sleep (200);
+    pid_t keeper = await_stopped_keeper (self);
     note (self, report, true);
     expect_silence (self, 1000);
     assert_int_equal (beating (self), 1);
+    kill (keeper, SIGCONT);
     AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
     note (self, failed, true);
     expect_silence (self, 300);
