@@ -92,6 +92,30 @@ int registry_get_blob (registry_t *self, const reference_t *repository, const ch
     return ask_result (ask, err);
 }
 
+int registry_open_blob (registry_t *self, const reference_t *repository, const char *digest, int64_t size_bytes, err_t *err)
+{
+    char url [CALL_URL_MAX], scope [TOKEN_SCOPE_MAX];
+    AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
+    snprintf (url, sizeof url, "/v2/%s/blobs/%s", repository->path, digest);
+    call_scope (scope, repository, "pull");
+    call_t call = { .method = "GET", .host = repository->host, .url = url, .scope = scope };
+    if (call_open (self, self->source, &call, answer, err) < 0)
+        return -1;
+    if (answer->status == 404)
+        return err_set (err, ERR_VERIFY, "%s does not have it in %s any more", repository->host, repository->path);
+    if (answer->status != 200)
+        return call_failed (&call, answer, NULL, err);
+    if (answer->content_length >= 0 && answer->content_length != size_bytes)
+        return err_set (err, ERR_VERIFY, "it has %lld bytes in %s, and %lld were expected", (long long) answer->content_length,
+                        repository->path, (long long) size_bytes);
+    return 0;
+}
+
+ssize_t registry_read_blob (registry_t *self, void *data, size_t size, err_t *err)
+{
+    return http_read (self->source, data, size, err);
+}
+
 /* -- is it there --------------------------------------------------------------------------------------------------- */
 
 /* A registry that wants a login is there as well. */

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/digest.h"
 #include "common/err.h"
@@ -60,6 +61,11 @@ int registry_head_blob (registry_t *self, const reference_t *repository, const c
 /* A small blob (a config), whole, its digest compared: ERR_VERIFY. */
 int registry_get_blob (registry_t *self, const reference_t *repository, const char *digest, size_t max_bytes,
                        buffer_t *out, err_t *err);
+
+/* A blob of any size in parts: open it, then read until 0. size_bytes as it should have: ERR_VERIFY. One at a time; whoever reads
+ * compares the digest. Nothing is tried again once its bytes have begun. */
+int registry_open_blob (registry_t *self, const reference_t *repository, const char *digest, int64_t size_bytes, err_t *err);
+ssize_t registry_read_blob (registry_t *self, void *data, size_t size, err_t *err);
 
 /* Questions like the three above, put at once: four of them are on their way, each over a connection of its own. */
 typedef enum { ASK_MANIFEST, ASK_DIGEST, ASK_BLOB, ASK_BLOB_SIZE } registry_ask_kind;

@@ -60,7 +60,7 @@ static int start_upload (copy_t *self, char **upload, err_t *err)
 
 /* The body of the PUT, as it comes from the GET. */
 typedef struct {
-    http_t *source;
+    registry_t *source;
     oci_hash_t *hash;
     int64_t left_bytes;
     err_t err;
@@ -73,7 +73,7 @@ static ssize_t read_stream (void *data, size_t size, void *argument)
         return 0;
     if ((int64_t) size > self->left_bytes)
         size = (size_t) self->left_bytes;
-    ssize_t got = http_read (self->source, data, size, &self->err);
+    ssize_t got = registry_read_blob (self->source, data, size, &self->err);
     if (got == 0)
         return err_set (&self->err, ERR_NETWORK, "the blob ends %lld bytes too early", (long long) self->left_bytes);
     if (got > 0) {
@@ -81,25 +81,6 @@ static ssize_t read_stream (void *data, size_t size, void *argument)
         self->left_bytes -= got;
     }
     return got;
-}
-
-static int open_source (const copy_t *self, err_t *err)
-{
-    char url [PATH_TEXT_MAX], scope [TOKEN_SCOPE_MAX];
-    AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
-    snprintf (url, sizeof url, "/v2/%s/blobs/%s", self->from->path, self->digest);
-    call_scope (scope, self->from, "pull");
-    call_t call = { .method = "GET", .host = self->from->host, .url = url, .scope = scope };
-    if (call_open (self->registry, self->registry->source, &call, answer, err) < 0)
-        return -1;
-    if (answer->status == 404)
-        return err_set (err, ERR_VERIFY, "%s does not have it in %s any more", self->from->host, self->from->path);
-    if (answer->status != 200)
-        return call_failed (&call, answer, NULL, err);
-    if (answer->content_length >= 0 && answer->content_length != self->size_bytes)
-        return err_set (err, ERR_VERIFY, "it has %lld bytes in %s, and %lld were expected", (long long) answer->content_length,
-                        self->from->path, (long long) self->size_bytes);
-    return 0;
 }
 
 static int put_blob (const copy_t *self, const char *upload, stream_t *stream, err_t *err)
@@ -142,10 +123,10 @@ static int copy_once (copy_t *self, err_t *err)
         return -1;
     if (!upload)
         return 0;
-    if (open_source (self, err) < 0)
+    if (registry_open_blob (self->registry, self->from, self->digest, self->size_bytes, err) < 0)
         return -1;
     AUTO (oci_hash) oci_hash_t *hash = oci_hash_new ();
-    stream_t stream = { .source = self->registry->source, .hash = hash, .left_bytes = self->size_bytes };
+    stream_t stream = { .source = self->registry, .hash = hash, .left_bytes = self->size_bytes };
     if (put_blob (self, upload, &stream, err) < 0)
         return -1;
     return check_stream (self, &stream, err);
