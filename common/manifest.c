@@ -17,6 +17,20 @@ int media_is_index (const char *media_type)
     return strcmp (media_type, MEDIA_OCI_INDEX) == 0 || strcmp (media_type, MEDIA_DOCKER_LIST) == 0;
 }
 
+packing_t media_packing (const char *media_type)
+{
+    static const struct { const char *type; packing_t packing; } known [] = {
+        { "application/vnd.oci.image.layer.v1.tar+gzip", PACKED_GZIP }, { "application/vnd.oci.image.layer.v1.tar+zstd", PACKED_ZSTD },
+        { "application/vnd.oci.image.layer.v1.tar", PACKED_NOT },
+        { "application/vnd.docker.image.rootfs.diff.tar.gzip", PACKED_GZIP }, { "application/vnd.docker.image.rootfs.diff.tar.zstd", PACKED_ZSTD },
+        { "application/vnd.docker.image.rootfs.diff.tar", PACKED_NOT },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp (media_type, known [i].type) == 0)
+            return known [i].packing;
+    return PACKED_UNKNOWN;
+}
+
 /* -- what all documents share ----------------------------------------------------------------------------------- */
 
 static int is_too_deep (const json_t *value, int depth)
@@ -78,10 +92,17 @@ static const char *text_of (const json_t *object, const char *name)
     return json_string_value (json_object_get (object, name));
 }
 
-/* descriptor.md: mediaType, digest and size are required; `urls` would have clients fetch from elsewhere. */
+/* The one algorithm that every client knows, and that is recomputed here. */
+static int is_sha256 (const char *digest)
+{
+    return digest && strncmp (digest, "sha256:", 7) == 0 && reference_is_digest (digest);
+}
+
+/* descriptor.md: mediaType, digest and size are required; `urls` would have clients fetch from elsewhere, and `data` lets them do without
+ * the blob that is looked at. */
 static int read_descriptor (const json_t *object, descriptor_t *out, err_t *err)
 {
-    static const char *const names [] = { "mediaType", "digest", "size", "urls", "platform", NULL };
+    static const char *const names [] = { "mediaType", "digest", "size", "urls", "data", "platform", NULL };
     const char *media_type = text_of (object, "mediaType"), *digest = text_of (object, "digest");
     const json_t *size = json_object_get (object, "size");
     memset (out, 0, sizeof *out);
@@ -91,7 +112,9 @@ static int read_descriptor (const json_t *object, descriptor_t *out, err_t *err)
         return -1;
     if (json_object_get (object, "urls"))
         return err_set (err, ERR_VERIFY, "a descriptor with urls: content from elsewhere is not published");
-    if (strncmp (digest, "sha256:", 7) != 0 || !reference_is_digest (digest))
+    if (json_object_get (object, "data"))
+        return err_set (err, ERR_VERIFY, "a descriptor with data: others may take that for the blob, without looking at its digest");
+    if (!is_sha256 (digest))
         return err_set (err, ERR_VERIFY, "\"%.100s\" is no sha256 digest", digest);
     if (json_integer_value (size) < 0)
         return err_set (err, ERR_VERIFY, "%s has a size below 0", digest);
@@ -161,22 +184,65 @@ int manifest_parse_image (const void *bytes, size_t size, const char *media_type
     return read_layers (json_object_get (document, "layers"), out, err);
 }
 
-int manifest_parse_config (const void *bytes, size_t size, platform_t *platform, size_t *diff_ids, err_t *err)
+/* Foreign layers are fetched from their owner, and not from a registry; what else there may be, nobody could look into. */
+int manifest_check_layers (const image_manifest_t *image, err_t *err)
+{
+    for (size_t i = 0; i < image->layer_count; i++)
+        if (media_packing (image->layers [i].media_type) == PACKED_UNKNOWN)
+            return err_set (err, ERR_VERIFY, "layer %zu has the media type %.100s, and what is published has a tar there, plain or with gzip or zstd",
+                            i + 1, image->layers [i].media_type);
+    return 0;
+}
+
+/* A new reference; NULL with err. */
+static json_t *load_config (const void *bytes, size_t size, err_t *err)
 {
     static const char *const names [] = { "os", "architecture", "variant", "rootfs", NULL };
     static const char *const rootfs_names [] = { "type", "diff_ids", NULL };
     AUTO_JSON json_t *document = load ("a config", bytes, size, CONFIG_BYTES_MAX, err);
     if (!document || check_names (document, names, err) < 0
         || check_names (json_object_get (document, "rootfs"), rootfs_names, err) < 0)
-        return -1;
+        return NULL;
+    return take (&document);
+}
+
+/* Borrowed of the document; NULL with err. */
+static const json_t *diff_ids_of (const json_t *document, err_t *err)
+{
     const json_t *rootfs = json_object_get (document, "rootfs"), *ids = json_object_get (rootfs, "diff_ids");
     const char *type = text_of (rootfs, "type");
-    if (!json_is_array (ids) || !type || strcmp (type, "layers") != 0)
-        return err_set (err, ERR_VERIFY, "a config without rootfs.diff_ids");
+    if (!json_is_array (ids) || !type || strcmp (type, "layers") != 0) {
+        err_set (err, ERR_VERIFY, "a config without rootfs.diff_ids");
+        return NULL;
+    }
+    for (size_t i = 0; i < json_array_size (ids); i++)
+        if (!is_sha256 (json_string_value (json_array_get (ids, i)))) {
+            err_set (err, ERR_VERIFY, "diff_id %zu is no sha256 digest", i + 1);
+            return NULL;
+        }
+    return ids;
+}
+
+int manifest_diff_ids (const void *bytes, size_t size, char (*out) [OCI_DIGEST_SIZE], size_t max, err_t *err)
+{
+    AUTO_JSON json_t *document = load_config (bytes, size, err);
+    const json_t *ids = document ? diff_ids_of (document, err) : NULL;
+    if (!ids)
+        return -1;
+    if (json_array_size (ids) > max)
+        return err_set (err, ERR_VERIFY, "%zu diff_ids, more than %zu", json_array_size (ids), max);
+    for (size_t i = 0; i < json_array_size (ids); i++)
+        strcpy (out [i], json_string_value (json_array_get (ids, i)));
+    return (int) json_array_size (ids);
+}
+
+int manifest_parse_config (const void *bytes, size_t size, platform_t *platform, size_t *diff_ids, err_t *err)
+{
+    AUTO_JSON json_t *document = load_config (bytes, size, err);
+    const json_t *ids = document ? diff_ids_of (document, err) : NULL;
+    if (!ids)
+        return -1;
     *diff_ids = json_array_size (ids);
-    for (size_t i = 0; i < *diff_ids; i++)
-        if (!reference_is_digest (json_string_value (json_array_get (ids, i))))
-            return err_set (err, ERR_VERIFY, "diff_id %zu is no digest", i + 1);
     return platform_from_parts (platform, text_of (document, "os"), text_of (document, "architecture"),
                                 text_of (document, "variant"), err);
 }

@@ -42,14 +42,23 @@ typedef struct {
 /* True for the two types of an index or list. */
 int media_is_index (const char *media_type);
 
+/* How a layer's tar is packed, by its media type. */
+typedef enum { PACKED_NOT, PACKED_GZIP, PACKED_ZSTD, PACKED_UNKNOWN } packing_t;
+packing_t media_packing (const char *media_type);
+
 /* ERR_VERIFY for what is not such a document: wrong media type or schemaVersion, duplicate keys, depth above 16,
- * `manifests` beside `layers`, `urls`, sizes below 0, digests that are none, names like ours but for their case. media_type: as the registry declared it; it
+ * `manifests` beside `layers`, `urls`, `data`, sizes below 0, digests that are none, names like ours but for their case. media_type: as the registry declared it; it
  * must agree with the document's own. */
 int manifest_parse_image (const void *bytes, size_t size, const char *media_type, image_manifest_t *out, err_t *err);
 int manifest_parse_index (const void *bytes, size_t size, const char *media_type, image_index_t *out, err_t *err);
 
-/* The platform that an image's config names, and how many diff_ids it has. */
+/* Are all its layers of known kinds, so that what is in them can be looked at? ERR_VERIFY. */
+int manifest_check_layers (const image_manifest_t *image, err_t *err);
+
+/* The platform that an image's config names, and how many diff_ids it has: SHA-256 all of them. */
 int manifest_parse_config (const void *bytes, size_t size, platform_t *platform, size_t *diff_ids, err_t *err);
+/* The diff_ids of such a config, at most max: the digests of its layers, unpacked. How many, -1 on error. */
+int manifest_diff_ids (const void *bytes, size_t size, char (*out) [OCI_DIGEST_SIZE], size_t max, err_t *err);
 
 /* The index of the children, in their order: OCI when the first child is, else a Docker list. One encoding: the same
  * children give the same bytes. media_type gets the type (128 bytes). */

@@ -89,7 +89,9 @@ static int read_manifest (questions_t *manifests, verification_t *self, image_ma
     self->image = (descriptor_t) { .size_bytes = (int64_t) manifest->bytes.size, .platform = self->platform };
     strcpy (self->image.media_type, manifest->media_type);
     strcpy (self->image.digest, manifest->digest);
-    return manifest_parse_image (manifest->bytes.data, manifest->bytes.size, manifest->media_type, out, err);
+    if (manifest_parse_image (manifest->bytes.data, manifest->bytes.size, manifest->media_type, out, err) < 0)
+        return -1;
+    return manifest_check_layers (out, err);
 }
 
 /* -- what they name ----------------------------------------------------------------------------------------------- */

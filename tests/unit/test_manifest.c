@@ -89,6 +89,8 @@ static const case_t images [] = {
       ",\"layers\":[{\"mediaType\":\"x\",\"digest\":\"sha512:" HEX HEX "\",\"size\":1}]") },
     { "urls", "urls", MEDIA_OCI_MANIFEST, IMAGE ("\"config\":" CONFIG ",\"layers\":[{\"mediaType\":\"x\",\"digest\":\"" DIGEST
       "\",\"size\":1,\"urls\":[\"https://elsewhere.lan/\"]}]") },
+    { "data", "data", MEDIA_OCI_MANIFEST, IMAGE ("\"config\":{\"mediaType\":\"" MEDIA_OCI_CONFIG "\",\"digest\":\"" DIGEST
+      "\",\"size\":2,\"data\":\"e30=\"},\"layers\":[]") },
     { "17 levels", "nested deeper", MEDIA_OCI_MANIFEST, IMAGE ("\"config\":" CONFIG ",\"layers\":[],\"a\":"
       "[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]") },
     { "16 levels are good", NULL, MEDIA_OCI_MANIFEST, IMAGE ("\"config\":" CONFIG ",\"layers\":[],\"a\":"
@@ -119,6 +121,29 @@ static void test_an_image_is_read_whole (void **state)
     assert_int_equal (image->layer_count, 2);
     assert_int_equal (image->layers [1].size_bytes, 42);
     assert_string_equal (image->layers [1].media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
+    free (image);
+}
+
+static void test_layers_of_unknown_kinds_are_not_published (void **state)
+{
+    (void) state;
+    static const struct { const char *type; packing_t packing; } kinds [] = {
+        { "application/vnd.oci.image.layer.v1.tar", PACKED_NOT }, { "application/vnd.oci.image.layer.v1.tar+gzip", PACKED_GZIP },
+        { "application/vnd.oci.image.layer.v1.tar+zstd", PACKED_ZSTD }, { "application/vnd.docker.image.rootfs.diff.tar.gzip", PACKED_GZIP },
+        { "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", PACKED_UNKNOWN }, { "", PACKED_UNKNOWN },
+        { "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", PACKED_UNKNOWN }, { "application/vnd.in-toto+json", PACKED_UNKNOWN },
+        { "application/vnd.oci.image.layer.v1.tar+gzip+encrypted", PACKED_UNKNOWN }, { "Application/vnd.oci.image.layer.v1.tar", PACKED_UNKNOWN },
+    };
+    image_manifest_t *image = mem_alloc (sizeof *image);
+    image->layer_count = 2;
+    strcpy (image->layers [0].media_type, kinds [0].type);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        err_t err = { 0 };
+        strcpy (image->layers [1].media_type, kinds [i].type);
+        assert_int_equal (media_packing (kinds [i].type), kinds [i].packing);
+        assert_int_equal (manifest_check_layers (image, &err), kinds [i].packing == PACKED_UNKNOWN ? -1 : 0);
+        assert_true (err.code == ERR_NONE || (err.code == ERR_VERIFY && strstr (err.text, "layer 2")));
+    }
     free (image);
 }
 
@@ -169,6 +194,8 @@ static const case_t configs [] = {
       "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"tar\",\"diff_ids\":[]}}" },
     { "a diff_id that is none", "diff_id 1", "",
       "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[7]}}" },
+    { "a diff_id of another algorithm", "no sha256 digest", "",
+      "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha512:" HEX HEX "\"]}}" },
     { "os twice", "duplicate", "", "{\"os\":\"linux\",\"os\":\"linux\",\"architecture\":\"arm64\"," ROOTFS "}" },
     { "Architecture beside architecture", "\"Architecture\"", "",
       "{\"os\":\"linux\",\"architecture\":\"arm64\",\"Architecture\":\"amd64\"," ROOTFS "}" },
@@ -191,6 +218,18 @@ static void test_configs_are_taken_or_refused_with_the_reason (void **state)
         assert_string_equal (text, configs [i].media_type);
         assert_int_equal (diff_ids, 1);
     }
+}
+
+static void test_diff_ids_are_read (void **state)
+{
+    (void) state;
+    char ids [1] [OCI_DIGEST_SIZE];
+    const char *two = "{\"os\":\"linux\",\"architecture\":\"arm64\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"" DIGEST "\",\"" DIGEST "\"]}}";
+    err_t err;
+    assert_int_equal (manifest_diff_ids (configs [0].document, strlen (configs [0].document), ids, 1, &err), 1);
+    assert_string_equal (ids [0], DIGEST);
+    assert_int_equal (manifest_diff_ids (two, strlen (two), ids, 1, &err), -1);
+    assert_non_null (strstr (err.text, "2 diff_ids, more than 1"));
 }
 
 /* -- indexes ------------------------------------------------------------------------------------------------------- */
@@ -284,8 +323,10 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (test_images_are_taken_or_refused_with_the_reason),
         cmocka_unit_test (test_an_image_is_read_whole),
+        cmocka_unit_test (test_layers_of_unknown_kinds_are_not_published),
         cmocka_unit_test (test_numbers_and_sizes_are_bounded),
         cmocka_unit_test (test_configs_are_taken_or_refused_with_the_reason),
+        cmocka_unit_test (test_diff_ids_are_read),
         cmocka_unit_test (test_indexes_are_taken_or_refused_with_the_reason),
         cmocka_unit_test (test_a_composed_index_is_read_back_in_its_order),
         cmocka_unit_test (test_the_index_of_docker_images_is_a_docker_list),
