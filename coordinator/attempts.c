@@ -10,6 +10,7 @@
 #include "coordinator/outcome.h"
 #include "coordinator/restores.h"
 #include "coordinator/results.h"
+#include "coordinator/verify_level.h"
 
 /* -- begin ------------------------------------------------------------------------------------------------------ */
 
@@ -46,6 +47,7 @@ static void send_assign (engine_t *self, const job_t *job, int64_t number, const
                          json_t *spec)
 {
     json_object_del (spec, "timeout_ms");           /* stands beside it, also where nobody asked for one */
+    json_object_del (spec, "verify");               /* a worker that lies needs not know */
     engine_send (self, board->peer, "assign",
                  json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I}", "job", (json_int_t) job->id,
                             "attempt", (json_int_t) number, "build", (json_int_t) job->build, "platform", job->platform,
@@ -287,16 +289,17 @@ int attempt_hand_out (engine_t *self, int64_t id, err_t *err)
         return -1;
     if (is_known)
         return 0;
-    query_t query = db_query (self->db, "SELECT jobs.build, jobs.platform, jobs.attempt, attempts.digest, builds.repository "
+    query_t query = db_query (self->db, "SELECT jobs.build, jobs.platform, jobs.attempt, attempts.digest, builds.repository, " BUILD_VERIFY " "
                               "FROM jobs JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt "
                               "JOIN builds ON builds.id = jobs.build WHERE jobs.id = :id AND jobs.state = 'verifying'");
     query_int (&query, ":id", id);
     if (query_step (&query)) {
-        engine_act (self, ACTION_VERIFY,
-                    json_pack ("{s:I, s:I, s:s, s:I, s:s, s:s}", "job", (json_int_t) id, "build",
-                               (json_int_t) query_get_int (&query, 0), "platform", query_get_text (&query, 1), "attempt",
-                               (json_int_t) query_get_int (&query, 2), "digest", query_get_text (&query, 3), "repository",
-                               query_get_text (&query, 4)));
+        json_t *task = json_pack ("{s:I, s:I, s:s, s:I, s:s, s:s}", "job", (json_int_t) id, "build",
+                                  (json_int_t) query_get_int (&query, 0), "platform", query_get_text (&query, 1), "attempt",
+                                  (json_int_t) query_get_int (&query, 2), "digest", query_get_text (&query, 3), "repository",
+                                  query_get_text (&query, 4));
+        verify_level_put (task, query_get_text (&query, 5), (verify_level) self->settings.verify_least);
+        engine_act (self, ACTION_VERIFY, task);
         wait_note_under_way (self, WAIT_VERIFY, id);
     }
     return query_end (&query, err);

@@ -27,6 +27,9 @@ bool builds_is_over (engine_t *self, int64_t build);
 #define BUILD_CONTEXT "iif (json_valid (spec), json_extract (spec, '$.context'), NULL)"
 #define BUILD_DOCKERFILE "iif (json_valid (spec), json_extract (spec, '$.dockerfile.digest'), NULL)"
 
+/* How much of its images is to be looked at (verify_level.h); in a query that has `builds`. */
+#define BUILD_VERIFY "iif (json_valid (builds.spec), json_extract (builds.spec, '$.verify'), NULL)"
+
 /* Its spec (to the caller) and the repository that workers push to. NULL on error, also of a row that cannot be read any more. */
 json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t *err);
 

@@ -37,13 +37,14 @@ typedef struct {
     int64_t build_keep_ms;          /* 90 days: how long a build is remembered after its end; 0: for ever */
     int64_t builds_max;             /* 100,000: so many that have ended are remembered; 0: all */
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
+    int verify_least;               /* verify_level.h: what all images are given to be verified at */
     int attempts_max;               /* 3 */
     int queue_max;                  /* 100,000 builds queued or running; more are refused */
 } engine_settings_t;
 
 typedef enum {
     ACTION_SEND,        /* send `verb` with `header` to `peer` */
-    ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform} and, for an image that is known from another
+    ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform}, verify (layers or deep) where that is asked for, and, for an image that is known from another
                            build, bases: [{reference, digest}], which must still hold; answer with event `verified` */
     ACTION_PUBLISH,     /* header: {build, repository, index_media_type, index_digest, index (base64 of the bytes),
                            children: [{media_type, digest, size, platform}], tags: […], was_published: bool (this index, under

@@ -251,6 +251,16 @@ static void free_key (void **key)
     auto_free (key);
 }
 
+static publishers_t *new_publishers (const gateway_parts_t *parts)
+{
+    const publisher_settings_t limits = {
+        .unpacked_max = settings_number (parts->settings, "verify/unpacked-max"),
+        .reading_ms = settings_number (parts->settings, "verify/timeout-ms"),
+    };
+    return publishers_new ((int) settings_number (parts->settings, "publishers"), (int) settings_number (parts->settings, "verify/readers"),
+                           parts->registry, &limits);
+}
+
 int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
 {
     AUTO (gateway) gateway_t *self = mem_alloc (sizeof *self);
@@ -272,7 +282,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->monitor = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED, err);
     if (!self->monitor)
         return -1;
-    self->publishers = publishers_new ((int) settings_number (parts->settings, "publishers"), parts->registry);
+    self->publishers = new_publishers (parts);
     *out = take (&self);
     return 0;
 }

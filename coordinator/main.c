@@ -14,6 +14,7 @@
 #include "coordinator/gateway.h"
 #include "coordinator/options.h"
 #include "coordinator/setup.h"
+#include "coordinator/verify_level.h"
 #include "coordinator/zap.h"
 
 typedef struct {
@@ -43,6 +44,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .build_keep_ms = settings_number (settings, "retention/build-ms"),
         .builds_max = settings_number (settings, "retention/builds"),
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
+        .verify_least = (int) verify_level_of (settings_text (settings, "verify/least")),
         .attempts_max = (int) settings_number (settings, "retry/attempts"),
         .job_timeout_ms = settings_number (settings, "job/timeout-ms"),
         .job_timeout_max_ms = settings_number (settings, "job/timeout-max-ms"),

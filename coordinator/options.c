@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "coordinator/verify_level.h"
 
 #define DEFAULT_FILE FARM_SYSCONFDIR "/coordinator.conf"
 
@@ -24,6 +25,10 @@ static const setting_def_t table [] = {
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
     { "stop-ms", SETTING_NUMBER, "30000", "how long what is being published, verified or sent may go on after SIGTERM" },
     { "publishers", SETTING_NUMBER, "2", "how many builds are verified or published at a time" },
+    { "verify/least", SETTING_TEXT, "quick", "how much of every image is looked at: quick, layers or deep" },
+    { "verify/readers", SETTING_NUMBER, "1", "how many images have their layers read at a time, beside the publishers" },
+    { "verify/timeout-ms", SETTING_NUMBER, "1800000", "how long reading the layers of one image may take" },
+    { "verify/unpacked-max", SETTING_BYTES, "64G", "of the layers of one image, unpacked; 0: no limit" },
     { "lease/heartbeat-ms", SETTING_NUMBER, "5000", "how often a worker says that it is there" },
     { "lease/duration-ms", SETTING_NUMBER, "45000", "how long a silent worker keeps its jobs" },
     { "lease/gone-grace-ms", SETTING_NUMBER, "3000", "how long a worker whose connection was lost may take to come back" },
@@ -102,7 +107,7 @@ static int read_all (settings_t *self, int argc, char **argv, err_t *err)
 
 /* Times that workers are told have the limits of schema/messages.json; a delay is doubled at each attempt. */
 static const struct { const char *path; int64_t least, most; } limits [] = {
-    { "registry/timeout-ms", 1, 3600000 }, { "stop-ms", 0, 3600000 }, { "publishers", 1, 16 }, { "lease/heartbeat-ms", 1, 3600000 },
+    { "registry/timeout-ms", 1, 3600000 }, { "stop-ms", 0, 3600000 }, { "publishers", 1, 16 }, { "verify/readers", 1, 16 }, { "verify/timeout-ms", 1, 86400000 }, { "lease/heartbeat-ms", 1, 3600000 },
     { "lease/duration-ms", 1, 3600000 }, { "lease/gone-grace-ms", 0, 3600000 }, { "lease/ended-grace-ms", 0, 3600000 }, { "retry/delay-ms", 0, 3600000 },
     { "retry/attempts", 1, 20 }, { "job/timeout-ms", 1, 31536000000 }, { "job/timeout-max-ms", 1, 31536000000 },
     { "result/keep-ms", 0, 3153600000000 },
@@ -122,6 +127,9 @@ static int check (const settings_t *self, err_t *err)
     if (settings_number (self, "lease/duration-ms") <= settings_number (self, "lease/heartbeat-ms"))
         return err_set (err, ERR_USAGE, "lease/duration-ms is %lld: a lease has to last for more than lease/heartbeat-ms",
                         (long long) settings_number (self, "lease/duration-ms"));
+    const char *least = settings_text (self, "verify/least");
+    if (strcmp (least, verify_level_name (verify_level_of (least))) != 0)
+        return err_set (err, ERR_USAGE, "verify/least is %s: it can be quick, layers or deep", least);
     if (log_set_level_name (settings_text (self, "log/level")) < 0)
         return err_set (err, ERR_USAGE, "log/level is %s: it can be error, warn, info or debug", settings_text (self, "log/level"));
     return 0;

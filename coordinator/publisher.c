@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "coordinator/publish.h"
@@ -14,6 +15,7 @@
 enum { BASES_MS = 5000 };
 
 typedef struct {
+    const publisher_settings_t *settings;
     registry_t *registry, *bases;
 } publisher_t;
 
@@ -53,6 +55,7 @@ static int read_image (verification_t *self, base_t **bases, const json_t *task,
     if (reference_parse (&self->reference, repository, err) < 0 || platform_parse (&self->platform, platform, err) < 0
         || read_bases (json_object_get (task, "bases"), bases, &self->base_count, err) < 0)
         return -1;
+    self->level = verify_level_of (json_string_value (json_object_get (task, "verify")));
     self->is_known = json_object_get (task, "bases") != NULL;
     self->bases = *bases;
     self->reference.tag [0] = 0;
@@ -73,17 +76,27 @@ static json_t *verified_event (const verification_t *self, const json_t *task)
     return event;
 }
 
+static reading_t new_reading (const publisher_settings_t *settings)
+{
+    return (reading_t) { .unpacked_max = settings->unpacked_max, .is_stopped = &settings->is_stopped,
+                         .deadline_ms = settings->reading_ms ? clock_boot_ms () + settings->reading_ms : 0 };
+}
+
 static json_t *on_verify (publisher_t *self, const json_t *tasks)
 {
     size_t count = json_array_size (tasks);
     AUTO_FREE verification_t *images = mem_alloc ((count + 1) * sizeof *images);
     AUTO_FREE base_t **bases = mem_alloc ((count + 1) * sizeof *bases);
     json_t *events = json_array ();
-    for (size_t i = 0; i < count; i++)
-        read_image (&images [i], &bases [i], json_array_get (tasks, i), &images [i].err);
-    verify_images (self->registry, self->bases, images, count);
     for (size_t i = 0; i < count; i++) {
-        json_array_append_new (events, verified_event (&images [i], json_array_get (tasks, i)));
+        images [i].reading = new_reading (self->settings);
+        read_image (&images [i], &bases [i], json_array_get (tasks, i), &images [i].err);
+    }
+    verify_images (self->registry, self->bases, images, count);
+    bool is_stopped = atomic_load (&self->settings->is_stopped);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_stopped || images [i].err.code != ERR_INTERRUPTED)
+            json_array_append_new (events, verified_event (&images [i], json_array_get (tasks, i)));
         free (bases [i]);
     }
     return events;
@@ -216,9 +229,10 @@ static registry_t *new_for_bases (const registry_settings_t *settings)
     return registry_new (&brief);
 }
 
-void publisher_actor (zsock_t *pipe, void *registry_settings)
+void publisher_actor (zsock_t *pipe, void *settings)
 {
-    publisher_t self = { registry_new (registry_settings), new_for_bases (registry_settings) };
+    const publisher_settings_t *given = settings;
+    publisher_t self = { given, registry_new (given->registry), new_for_bases (given->registry) };
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {

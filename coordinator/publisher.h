@@ -7,8 +7,18 @@
 #define FARM_PUBLISHER_H
 
 #include <czmq.h>
+#include <stdatomic.h>
 
-/* argument: registry_settings_t, which must outlive the actor. */
-void publisher_actor (zsock_t *pipe, void *registry_settings);
+#include "common/registry.h"
+
+/* What all of them are told; it must outlive them. */
+typedef struct {
+    const registry_settings_t *registry;
+    int64_t unpacked_max, reading_ms;       /* of one image whose layers are read: bytes, time; 0: no limit */
+    atomic_bool is_stopped;                 /* a reading under way ends without an outcome: the list is empty then */
+} publisher_settings_t;
+
+/* argument: publisher_settings_t */
+void publisher_actor (zsock_t *pipe, void *settings);
 
 #endif

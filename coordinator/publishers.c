@@ -3,21 +3,22 @@
 
 #include "common/mem.h"
 #include "common/reference.h"
-#include "coordinator/publisher.h"
 
 /* Images of a task: so that what the registry says of all of them fits into a few megabytes */
-enum { PUBLISHERS_MAX = 16, TOGETHER_MAX = 8, FOR_ELSEWHERE = 0 };
+enum { PUBLISHERS_MAX = 16, READERS_MAX = 16, TOGETHER_MAX = 8, FOR_ELSEWHERE = 0 };
 
 typedef struct {
     char kind [16];
     json_t *headers;            /* a list */
     bool asks_elsewhere;        /* for base images: only of actor FOR_ELSEWHERE */
+    bool reads_layers;          /* only of the readers */
 } task_t;
 
 struct publishers {
-    zactor_t *actors [PUBLISHERS_MAX];
-    bool is_busy [PUBLISHERS_MAX];
-    int count;
+    zactor_t *actors [PUBLISHERS_MAX + READERS_MAX];
+    bool is_busy [PUBLISHERS_MAX + READERS_MAX];
+    int count, publishers;      /* the rest are readers */
+    publisher_settings_t settings;
     bool winds_down;
     zlistx_t *waiting;          /* of task_t */
     const char *heard;          /* the verb of */
@@ -32,14 +33,23 @@ static void task_free (void **item)
     *item = NULL;
 }
 
-publishers_t *publishers_new (int count, const registry_settings_t *registry)
+static int at_least_one (int count, int most)
+{
+    return count < 1 ? 1 : count > most ? most : count;
+}
+
+publishers_t *publishers_new (int count, int readers, const registry_settings_t *registry, const publisher_settings_t *limits)
 {
     publishers_t *self = mem_alloc (sizeof *self);
-    self->count = count < 1 ? 1 : count > PUBLISHERS_MAX ? PUBLISHERS_MAX : count;
+    self->settings.registry = registry;
+    self->settings.unpacked_max = limits->unpacked_max;
+    self->settings.reading_ms = limits->reading_ms;
+    self->publishers = at_least_one (count, PUBLISHERS_MAX);
+    self->count = self->publishers + at_least_one (readers, READERS_MAX);
     self->waiting = zlistx_new ();
     zlistx_set_destructor (self->waiting, task_free);
     for (int i = 0; i < self->count; i++)
-        self->actors [i] = zactor_new (publisher_actor, (void *) registry);
+        self->actors [i] = zactor_new (publisher_actor, &self->settings);
     return self;
 }
 
@@ -48,6 +58,7 @@ void publishers_destroy (publishers_t **self_p)
     publishers_t *self = *self_p;
     if (!self)
         return;
+    atomic_store (&self->settings.is_stopped, true);
     for (int i = 0; i < self->count; i++)
         zactor_destroy (&self->actors [i]);
     zlistx_destroy (&self->waiting);
@@ -62,11 +73,17 @@ void publishers_poll (publishers_t *self, zpoller_t *poller)
         zpoller_add (poller, self->actors [i]);
 }
 
+static bool may_have (const publishers_t *self, const task_t *task, int actor)
+{
+    bool is_reader = actor >= self->publishers;
+    return task->reads_layers ? is_reader : !is_reader && (!task->asks_elsewhere || actor == FOR_ELSEWHERE);
+}
+
 /* The oldest that this actor may have; NULL none. */
 static task_t *next_for (publishers_t *self, int actor)
 {
     task_t *task = zlistx_first (self->waiting);
-    while (task && task->asks_elsewhere && actor != FOR_ELSEWHERE)
+    while (task && !may_have (self, task, actor))
         task = zlistx_next (self->waiting);
     return task;
 }
@@ -88,6 +105,7 @@ void publishers_hand_out (publishers_t *self)
 void publishers_wind_down (publishers_t *self)
 {
     self->winds_down = true;
+    atomic_store (&self->settings.is_stopped, true);
 }
 
 /* Outcomes that were not taken yet count too. */
@@ -118,9 +136,15 @@ static bool asks_elsewhere (const json_t *header)
     return false;
 }
 
+static bool reads_layers (const json_t *header)
+{
+    return json_object_get (header, "verify") != NULL;
+}
+
 static bool belongs_to (const task_t *task, const char *kind, const json_t *header)
 {
     return task && streq (kind, "verify") && streq (task->kind, kind) && task->asks_elsewhere == asks_elsewhere (header)
+           && task->reads_layers == reads_layers (header)
            && json_array_size (task->headers) < TOGETHER_MAX
            && json_equal (json_object_get (json_array_get (task->headers, 0), "build"), json_object_get (header, "build"));
 }
@@ -133,6 +157,7 @@ void publishers_add (publishers_t *self, const char *kind, const json_t *header)
         snprintf (task->kind, sizeof task->kind, "%s", kind);
         task->headers = json_array ();
         task->asks_elsewhere = asks_elsewhere (header);
+        task->reads_layers = reads_layers (header);
         zlistx_add_end (self->waiting, task);
     }
     json_array_append (task->headers, (json_t *) header);

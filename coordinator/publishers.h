@@ -6,10 +6,13 @@
 #include <jansson.h>
 
 #include "common/registry.h"
+#include "coordinator/publisher.h"
 
 typedef struct publishers publishers_t;
 
-publishers_t *publishers_new (int count, const registry_settings_t *registry);
+/* readers: actors beside `count`, for images whose layers are read: that may take minutes, and holds up nobody else. limits: what one
+ * such image may cost (its registry and is_stopped are not looked at). */
+publishers_t *publishers_new (int count, int readers, const registry_settings_t *registry, const publisher_settings_t *limits);
 void publishers_destroy (publishers_t **self);
 
 /* Add the actors to a poller. */
@@ -22,7 +25,7 @@ void publishers_add (publishers_t *self, const char *kind, const json_t *task);
  * actor alone: a registry that does not answer holds up no more, and that actor knows which one it was. */
 void publishers_hand_out (publishers_t *self);
 
-/* What is handed out may end; the rest, and what is added from now on, is not handed out. */
+/* What is handed out may end, but for layers that are being read, which the next start reads again; the rest, and what is added from now on, is not handed out. */
 void publishers_wind_down (publishers_t *self);
 bool publishers_are_idle (const publishers_t *self);
 

@@ -6,6 +6,7 @@
 #include "common/digest.h"
 #include "common/mem.h"
 #include "coordinator/builds.h"
+#include "coordinator/verify_level.h"
 
 /* -- keys ------------------------------------------------------------------------------------------------------- */
 
@@ -131,13 +132,14 @@ int results_reuse (engine_t *self, int64_t build, int64_t former, err_t *err)
     return each_job (self, build, try_build, &former, err);
 }
 
-static json_t *task_of (const query_t *query, const job_t *job)
+static json_t *task_of (const engine_t *self, const query_t *query, const job_t *job)
 {
     json_t *task = json_pack ("{s:I, s:I, s:I, s:s, s:s, s:s}", "job", (json_int_t) job->id, "build", (json_int_t) job->build,
                               "attempt", (json_int_t) job->attempt, "platform", job->platform, "digest", query_get_text (query, 0),
                               "repository", query_get_text (query, 1));
     json_t *bases = query_is_null (query, 2) ? NULL : json_loads (query_get_text (query, 2), 0, NULL);
     json_object_set_new (task, "bases", bases ? bases : json_array ());
+    verify_level_put (task, query_get_text (query, 3), (verify_level) self->settings.verify_least);
     return task;
 }
 
@@ -150,11 +152,11 @@ int results_hand_out (engine_t *self, int64_t id, bool *is_known, err_t *err)
     *is_known = job.state == JOB_VERIFYING && job.from_build;
     if (!*is_known)
         return 0;
-    query_t query = db_query (self->db, "SELECT jobs.known_digest, builds.repository, jobs.known_bases FROM jobs JOIN builds "
+    query_t query = db_query (self->db, "SELECT jobs.known_digest, builds.repository, jobs.known_bases, " BUILD_VERIFY " FROM jobs JOIN builds "
                               "ON builds.id = jobs.build WHERE jobs.id = :id AND jobs.known_digest IS NOT NULL");
     query_int (&query, ":id", id);
     if (query_step (&query))
-        task = task_of (&query, &job);
+        task = task_of (self, &query, &job);
     if (query_end (&query, err) < 0) {
         json_decref (task);
         return -1;

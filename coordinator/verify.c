@@ -137,16 +137,21 @@ static int check_config (questions_t *blobs, const verification_t *self, const i
     return 0;
 }
 
+static bool reads_config (const verification_t *self)
+{
+    return !self->is_known || self->level == VERIFY_DEEP;
+}
+
 static void ask_blobs (questions_t *blobs, const verification_t *self, const image_manifest_t *image)
 {
-    question (blobs, self->is_known ? ASK_BLOB_SIZE : ASK_BLOB, &self->reference, image->config.digest);
+    question (blobs, reads_config (self) ? ASK_BLOB : ASK_BLOB_SIZE, &self->reference, image->config.digest);
     for (size_t i = 0; i < image->layer_count; i++)
         question (blobs, ASK_BLOB_SIZE, &self->reference, image->layers [i].digest);
 }
 
 static int check_image (questions_t *blobs, const verification_t *self, const image_manifest_t *image, err_t *err)
 {
-    int rc = self->is_known ? check_size (blobs, self, &image->config, err) : check_config (blobs, self, image, err);
+    int rc = reads_config (self) ? check_config (blobs, self, image, err) : check_size (blobs, self, &image->config, err);
     for (size_t i = 0; rc == 0 && i < image->layer_count; i++)
         rc = check_size (blobs, self, &image->layers [i], err);
     return rc;
@@ -176,6 +181,14 @@ static void on_manifest (questions_t *manifests, questions_t *blobs, verificatio
         wrap (self);
 }
 
+static int read_layers (registry_t *registry, questions_t *blobs, verification_t *self, const image_manifest_t *image, err_t *err)
+{
+    if (self->level == VERIFY_QUICK)
+        return 0;
+    const registry_ask_t *config = reads_config (self) ? question (blobs, ASK_BLOB, &self->reference, image->config.digest) : NULL;
+    return verify_layers (registry, &self->reference, image, config ? &config->found.bytes : NULL, &self->platform, self->level, &self->reading, err);
+}
+
 void verify_images (registry_t *registry, registry_t *bases, verification_t *images, size_t count)
 {
     AUTO_QUESTIONS questions_t digests = { 0 }, manifests = { 0 }, blobs = { 0 };
@@ -190,6 +203,7 @@ void verify_images (registry_t *registry, registry_t *bases, verification_t *ima
         on_manifest (&manifests, &blobs, &images [i], &parsed [i]);
     registry_ask (registry, blobs.items, blobs.count);
     for (size_t i = 0; i < count; i++)
-        if (images [i].err.code == ERR_NONE && check_image (&blobs, &images [i], &parsed [i], &images [i].err) < 0)
+        if (images [i].err.code == ERR_NONE && (check_image (&blobs, &images [i], &parsed [i], &images [i].err) < 0
+                                                || read_layers (registry, &blobs, &images [i], &parsed [i], &images [i].err) < 0))
             wrap (&images [i]);
 }

@@ -20,7 +20,7 @@ static const int64_t memory_min = 64LL << 20, memory_max = 1LL << 50, cpu_percen
 typedef struct {
     option_list_t platforms, required_platforms, tags, build_args, labels, requirements;
     int64_t queue_timeout_ms;
-    const char *target, *emulation, *priority, *memory, *cpus, *limit;
+    const char *target, *emulation, *priority, *verify, *memory, *cpus, *limit;
     bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede;
 } raw_t;
 
@@ -268,6 +268,8 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
         return err_set (err, ERR_USAGE, "--emulation is deny or allow, not \"%s\"", raw->emulation);
     if (strcmp (raw->priority, "low") != 0 && strcmp (raw->priority, "normal") != 0 && strcmp (raw->priority, "high") != 0)
         return err_set (err, ERR_USAGE, "--priority is low, normal or high, not \"%s\"", raw->priority);
+    if (raw->verify && strcmp (raw->verify, "quick") != 0 && strcmp (raw->verify, "layers") != 0 && strcmp (raw->verify, "deep") != 0)
+        return err_set (err, ERR_USAGE, "--verify is quick, layers or deep, not \"%s\"", raw->verify);
     if (raw->keep_going && raw->fail_fast)
         return err_set (err, ERR_USAGE, "--keep-going and --fail-fast are opposites: give one of them");
     if (!raw->push)
@@ -275,6 +277,8 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
     json_object_set_new (spec, "emulation", json_string (raw->emulation));
     json_object_set_new (spec, "queue_timeout_ms", json_integer (raw->queue_timeout_ms));
     json_object_set_new (spec, "priority", json_string (raw->priority));
+    if (raw->verify)
+        json_object_set_new (spec, "verify", json_string (raw->verify));
     if (raw->keep_going)
         json_object_set_new (spec, "keep_going", json_true ());
     if (raw->supersede)
@@ -320,6 +324,7 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "required-platform", 0, OPTION_LIST, &raw.required_platforms },
         { "keep-going", 0, OPTION_FLAG, &raw.keep_going }, { "fail-fast", 0, OPTION_FLAG, &raw.fail_fast },
         { "supersede", 0, OPTION_FLAG, &raw.supersede },
+        { "verify", 0, OPTION_TEXT, &raw.verify },
         { "queue-timeout", 0, OPTION_DURATION, &raw.queue_timeout_ms },
         { "whole-context", 0, OPTION_FLAG, &self->sends_whole },
         { "quiet", 'q', OPTION_FLAG, &self->after.is_quiet },

@@ -42,13 +42,14 @@ _farmctl ()
             COMPREPLY=($(_farmctl_platforms "$current"))
             return ;;
         --emulation) COMPREPLY=($(compgen -W "deny allow" -- "$current")); return ;;
+        --verify) COMPREPLY=($(compgen -W "quick layers deep" -- "$current")); return ;;
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit ]] && return ;;
         --build-arg|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name) return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --queue-timeout --quiet
+        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --queue-timeout --quiet
                          --detach --cancel-on-interrupt --memory --cpus --timeout --follow-timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;
