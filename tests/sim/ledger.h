@@ -12,6 +12,7 @@ typedef struct {
     int64_t free_since;                                 /* boot clock: a fitting slot is free; 0: none is */
     int64_t pushed_at;                                  /* boot clock: its worker has said so */
     int64_t looks, entered_at;                          /* the last look at the queue that saw it there; boot clock: the first of them */
+    int64_t rests_since, rests_attempt;                 /* boot clock: it was first seen to rest, after that attempt; 0: it does not */
     int64_t renewed_at;                                 /* boot clock: its worker has named it, or was given it */
     int64_t judged_at;                                  /* boot clock: a publisher's verdict of its image was taken down */
     int submission, platform, worker;                   /* worker: of the last attempt */

@@ -1,5 +1,5 @@
-/* patience.c - see sim.h: how long a job waits. Beside a free slot that fits it no longer than affinity is worth; and where no worker
- * takes such jobs as long as its submitter said, neither less nor more. */
+/* patience.c - see sim.h: how long a job waits. Beside a free slot that fits it no longer than affinity is worth; after a fault of the
+ * farm's no longer than its delay; and where no worker takes such jobs as long as its submitter said, neither less nor more. */
 #include "sim.h"
 
 #include <string.h>
@@ -126,6 +126,31 @@ static void judge_idle (world_t *self, job_entry_t *job)
                    (long long) (self->now - job->free_since), worker_name (worker));
 }
 
+/* -- rests ------------------------------------------------------------------------------------------------------------------ */
+
+/* One that waits for its context is looked at in the end. */
+static void judge_rest (world_t *self, job_entry_t *job)
+{
+    int64_t longest = self->settings.retry_ms << (self->settings.attempts_max - 1);
+    if (job->rests_since == 0 || job->rests_attempt != job->attempt)
+        job->rests_since = self->now;
+    job->rests_attempt = job->attempt;
+    int64_t from = job->rests_since > self->ledger.paused_until ? job->rests_since : self->ledger.paused_until;
+    if (self->now - from > longest + SLACK_MS && !self->depot.was_lost [self->submissions [job->submission].inputs])
+        violation (self, "a job rests no longer than its delay", "job %lld rests for %lld ms", (long long) job->id, (long long) (self->now - job->rests_since));
+}
+
+static void judge_rests (world_t *self)
+{
+    query_t query = db_query (self->engine->db, "SELECT id FROM jobs WHERE is_resting");
+    while (query_step (&query)) {
+        job_entry_t *job = ledger_job (self, query_get_int (&query, 0));
+        if (job)
+            judge_rest (self, job);
+    }
+    query_end (&query, NULL);
+}
+
 bool patience_is_pending (const world_t *self)
 {
     return self->patience.is_pending;
@@ -137,6 +162,7 @@ static void note_entry (world_t *self, job_entry_t *job)
     if (job->looks != self->patience.looks - 1)
         job->entered_at = self->now;
     job->looks = self->patience.looks;
+    job->rests_since = 0;
 }
 
 void patience_judge (world_t *self)
@@ -149,4 +175,5 @@ void patience_judge (world_t *self)
         judge_idle (self, job);
         judge_overdue (self, job);
     }
+    judge_rests (self);
 }
