@@ -85,7 +85,7 @@ static void add_log (void *argument, int64_t job, int64_t attempt)
     buffer_append (&kept->logs, &name, sizeof name);
 }
 
-static int collect (collector_t *self, engine_t *engine, zactor_t *depot, err_t *err)
+static int collect (collector_t *self, engine_t *engine, zsock_t *depot, err_t *err)
 {
     kept_t kept = { .roots = { 0 } };
     engine_plan_t plan = { .root = add_root, .log = add_log, .argument = &kept };
@@ -108,7 +108,7 @@ static int collect (collector_t *self, engine_t *engine, zactor_t *depot, err_t 
 /* -- stages ------------------------------------------------------------------------------------------------------- */
 
 /* Dry only when nobody wants it for good, and it is not time for it. */
-static void begin (collector_t *self, engine_t *engine, zactor_t *depot)
+static void begin (collector_t *self, engine_t *engine, zsock_t *depot)
 {
     self->is_dry = self->due_at > clock_boot_ms ();
     for (size_t i = 0; i < self->count; i++)
@@ -123,7 +123,7 @@ static void begin (collector_t *self, engine_t *engine, zactor_t *depot)
     engine_forget_now (engine);
 }
 
-int collector_go_on (collector_t *self, engine_t *engine, zactor_t *depot, err_t *err)
+int collector_go_on (collector_t *self, engine_t *engine, zsock_t *depot, err_t *err)
 {
     int64_t builds;
     if (collector_next (self) <= clock_boot_ms ())

@@ -20,7 +20,7 @@ bool collector_ask (collector_t *self, uint64_t peer, int64_t seq, bool is_dry);
 int64_t collector_next (const collector_t *self);
 
 /* Begin if it is time and none is under way; or go on, once builds are forgotten. */
-int collector_go_on (collector_t *self, engine_t *engine, zactor_t *depot, err_t *err);
+int collector_go_on (collector_t *self, engine_t *engine, zsock_t *depot, err_t *err);
 
 /* It is over. Whether it was dry, and how many builds were, or would be, forgotten. */
 bool collector_end (collector_t *self, int64_t *builds);

@@ -8,6 +8,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/docker_config.h"
 #include "common/log.h"
@@ -26,7 +27,7 @@ typedef struct {
 /* One registry at a time is remembered: a farm pushes to one, and another costs a look into a file. */
 struct credentials {
     char *auth_file;
-    zactor_t *actor;
+    zsock_t *actor;
     char host [REFERENCE_HOST_MAX];     /* "": none is known */
     char *authorization;
     int64_t until_ms;
@@ -71,16 +72,18 @@ static void kept_free (void **item)
     *item = NULL;
 }
 
-credentials_t *credentials_new (const char *auth_file)
+credentials_t *credentials_new (const char *auth_file, err_t *err)
 {
-    credentials_t *self = mem_alloc (sizeof *self);
+    AUTO (credentials) credentials_t *self = mem_alloc (sizeof *self);
     self->kept = zlistx_new ();
     zlistx_set_destructor (self->kept, kept_free);
     if (auth_file) {
         self->auth_file = mem_strdup (auth_file);
-        self->actor = zactor_new (lookup_actor, self->auth_file);
+        self->actor = actor_new (lookup_actor, self->auth_file, err);
+        if (!self->actor)
+            return NULL;
     }
-    return self;
+    return take (&self);
 }
 
 void credentials_destroy (credentials_t **self_p)
@@ -88,7 +91,7 @@ void credentials_destroy (credentials_t **self_p)
     credentials_t *self = *self_p;
     if (!self)
         return;
-    zactor_destroy (&self->actor);
+    actor_destroy (&self->actor);
     zlistx_destroy (&self->kept);
     docker_config_wipe (&self->authorization);
     free (self->auth_file);
@@ -96,7 +99,7 @@ void credentials_destroy (credentials_t **self_p)
     *self_p = NULL;
 }
 
-zactor_t *credentials_actor (credentials_t *self)
+zsock_t *credentials_actor (credentials_t *self)
 {
     return self->actor;
 }

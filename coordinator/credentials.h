@@ -6,10 +6,12 @@
 #include <czmq.h>
 #include <jansson.h>
 
+#include "common/err.h"
+
 typedef struct credentials credentials_t;
 
-/* auth_file may be NULL: no credentials. */
-credentials_t *credentials_new (const char *auth_file);
+/* auth_file may be NULL: no credentials. NULL when there is no thread for it. */
+credentials_t *credentials_new (const char *auth_file, err_t *err);
 void credentials_destroy (credentials_t **self);
 
 /* Put the credential of its `repository` ("host/path") into an assignment for a peer. True: done, or there is none. False: it is not
@@ -23,6 +25,6 @@ void credentials_forget (credentials_t *self, int64_t job, int64_t attempt);
 json_t *credentials_next (credentials_t *self, uint64_t *peer);
 
 /* To poll on: then credentials_next has news. NULL without an auth_file. */
-zactor_t *credentials_actor (credentials_t *self);
+zsock_t *credentials_actor (credentials_t *self);
 
 #endif

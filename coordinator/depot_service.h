@@ -45,7 +45,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
 void depot_service_destroy (depot_service_t **self);
 const char *depot_service_endpoint (const depot_service_t *self);       /* as bound */
 
-/* For zactor_new (depot_service_actor, service): runs until $TERM; the service stays the caller's to destroy. */
+/* For actor_new (depot_service_actor, service): runs until $TERM; the service stays the caller's to destroy. */
 void depot_service_actor (zsock_t *pipe, void *service);
 
 #endif

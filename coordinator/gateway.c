@@ -251,14 +251,14 @@ static void free_key (void **key)
     auto_free (key);
 }
 
-static publishers_t *new_publishers (const gateway_parts_t *parts)
+static publishers_t *new_publishers (const gateway_parts_t *parts, err_t *err)
 {
     const publisher_settings_t limits = {
         .unpacked_max = settings_number (parts->settings, "verify/unpacked-max"),
         .reading_ms = settings_number (parts->settings, "verify/timeout-ms"),
     };
     return publishers_new ((int) settings_number (parts->settings, "publishers"), (int) settings_number (parts->settings, "verify/readers"),
-                           parts->registry, &limits);
+                           parts->registry, &limits, err);
 }
 
 int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
@@ -267,7 +267,9 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->parts = *parts;
     self->peers = peers_new ();
     self->submissions = submissions_new ();
-    self->credentials = credentials_new (settings_text (parts->settings, "registry/auth-file"));
+    self->credentials = credentials_new (settings_text (parts->settings, "registry/auth-file"), err);
+    if (!self->credentials)
+        return -1;
     self->collector = collector_new (settings_number (parts->settings, "depot/collect-ms"),
                                      settings_number (parts->settings, "retention/context-ms"));
     self->joining = zlistx_new ();
@@ -282,7 +284,9 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->monitor = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED, err);
     if (!self->monitor)
         return -1;
-    self->publishers = new_publishers (parts);
+    self->publishers = new_publishers (parts, err);
+    if (!self->publishers)
+        return -1;
     *out = take (&self);
     return 0;
 }

@@ -21,8 +21,8 @@ typedef struct {
     const keypair_t *server;
     const registry_settings_t *registry;
     engine_t *engine;               /* borrowed; used by the gateway's thread alone from gateway_actor on */
-    zactor_t *zap;                  /* borrowed, running */
-    zactor_t *depot;                /* borrowed, running: depot_service_actor */
+    zsock_t *zap;                  /* borrowed, running */
+    zsock_t *depot;                /* borrowed, running: depot_service_actor */
 } gateway_parts_t;
 
 /* Bind the control socket, let in all keys that the engine knows, start the publishers. */
@@ -30,7 +30,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err);
 void gateway_destroy (gateway_t **self);
 const char *gateway_endpoint (const gateway_t *self);       /* as bound */
 
-/* For zactor_new (gateway_actor, gateway). */
+/* For actor_new (gateway_actor, gateway). */
 void gateway_actor (zsock_t *pipe, void *gateway);
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/daemon.h"
 #include "common/file.h"
@@ -27,7 +28,7 @@ typedef struct {
     engine_t *engine;
     depot_service_t *depot_service;
     gateway_t *gateway;
-    zactor_t *zap, *depot_actor, *gateway_actor;
+    zsock_t *zap, *depot_actor, *gateway_actor;
 } coordinator_t;
 
 static engine_settings_t engine_settings (const settings_t *settings)
@@ -86,8 +87,8 @@ static int start_depot (coordinator_t *self, err_t *err)
     };
     if (depot_service_new (&self->depot_service, &settings, err) < 0)
         return -1;
-    self->depot_actor = zactor_new (depot_service_actor, self->depot_service);
-    return 0;
+    self->depot_actor = actor_new (depot_service_actor, self->depot_service, err);
+    return self->depot_actor ? 0 : -1;
 }
 
 static int start_gateway (coordinator_t *self, err_t *err)
@@ -108,8 +109,8 @@ static int start_gateway (coordinator_t *self, err_t *err)
     if (setup_invite (&self->keys, self->settings, gateway_endpoint (self->gateway),
                       depot_service_endpoint (self->depot_service), err) < 0)
         return -1;
-    self->gateway_actor = zactor_new (gateway_actor, self->gateway);
-    return 0;
+    self->gateway_actor = actor_new (gateway_actor, self->gateway, err);
+    return self->gateway_actor ? 0 : -1;
 }
 
 static void let_in (void *zap, const char *key_hex)
@@ -122,7 +123,9 @@ static int start (coordinator_t *self, err_t *err)
 {
     if (open_state (self, err) < 0)
         return -1;
-    self->zap = zactor_new (zap_actor, NULL);
+    self->zap = actor_new (zap_actor, NULL, err);
+    if (!self->zap)
+        return -1;
     engine_each_key (self->engine, let_in, self->zap);
     if (start_depot (self, err) < 0 || start_gateway (self, err) < 0)
         return -1;
@@ -193,8 +196,8 @@ static end_t wait_for_end (coordinator_t *self, err_t *err)
 /* A publisher may wait for a registry for long, so what it uses is left to it: the process ends. Its task stands in the queue. */
 static void leave (coordinator_t *self, int status)
 {
-    zactor_destroy (&self->gateway_actor);
-    zactor_destroy (&self->depot_actor);
+    actor_destroy (&self->gateway_actor);
+    actor_destroy (&self->depot_actor);
     depot_service_destroy (&self->depot_service);
     engine_destroy (&self->engine);
     _exit (status);
@@ -202,11 +205,11 @@ static void leave (coordinator_t *self, int status)
 
 static void stop (coordinator_t *self)
 {
-    zactor_destroy (&self->gateway_actor);
+    actor_destroy (&self->gateway_actor);
     gateway_destroy (&self->gateway);
-    zactor_destroy (&self->depot_actor);
+    actor_destroy (&self->depot_actor);
     depot_service_destroy (&self->depot_service);
-    zactor_destroy (&self->zap);
+    actor_destroy (&self->zap);
     engine_destroy (&self->engine);
     settings_destroy (&self->settings);
     sodium_memzero (&self->keys, sizeof self->keys);

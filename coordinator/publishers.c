@@ -1,6 +1,7 @@
 /* publishers.c - see publishers.h. */
 #include "coordinator/publishers.h"
 
+#include "common/actor.h"
 #include "common/mem.h"
 #include "common/reference.h"
 
@@ -15,7 +16,7 @@ typedef struct {
 } task_t;
 
 struct publishers {
-    zactor_t *actors [PUBLISHERS_MAX + READERS_MAX];
+    zsock_t *actors [PUBLISHERS_MAX + READERS_MAX];
     bool is_busy [PUBLISHERS_MAX + READERS_MAX];
     int count, publishers;      /* the rest are readers */
     publisher_settings_t settings;
@@ -38,9 +39,9 @@ static int at_least_one (int count, int most)
     return count < 1 ? 1 : count > most ? most : count;
 }
 
-publishers_t *publishers_new (int count, int readers, const registry_settings_t *registry, const publisher_settings_t *limits)
+publishers_t *publishers_new (int count, int readers, const registry_settings_t *registry, const publisher_settings_t *limits, err_t *err)
 {
-    publishers_t *self = mem_alloc (sizeof *self);
+    AUTO (publishers) publishers_t *self = mem_alloc (sizeof *self);
     self->settings.registry = registry;
     self->settings.unpacked_max = limits->unpacked_max;
     self->settings.reading_ms = limits->reading_ms;
@@ -49,8 +50,9 @@ publishers_t *publishers_new (int count, int readers, const registry_settings_t 
     self->waiting = zlistx_new ();
     zlistx_set_destructor (self->waiting, task_free);
     for (int i = 0; i < self->count; i++)
-        self->actors [i] = zactor_new (publisher_actor, &self->settings);
-    return self;
+        if (!(self->actors [i] = actor_new (publisher_actor, &self->settings, err)))
+            return NULL;
+    return take (&self);
 }
 
 void publishers_destroy (publishers_t **self_p)
@@ -60,7 +62,7 @@ void publishers_destroy (publishers_t **self_p)
         return;
     atomic_store (&self->settings.is_stopped, true);
     for (int i = 0; i < self->count; i++)
-        zactor_destroy (&self->actors [i]);
+        actor_destroy (&self->actors [i]);
     zlistx_destroy (&self->waiting);
     json_decref (self->outcomes);
     free (self);
@@ -163,7 +165,7 @@ void publishers_add (publishers_t *self, const char *kind, const json_t *header)
     json_array_append (task->headers, (json_t *) header);
 }
 
-static void take_outcomes (publishers_t *self, zactor_t *actor)
+static void take_outcomes (publishers_t *self, zsock_t *actor)
 {
     char *verb = NULL, *text = NULL;
     if (zstr_recvx (actor, &verb, &text, NULL) < 0)

@@ -11,8 +11,9 @@
 typedef struct publishers publishers_t;
 
 /* readers: actors beside `count`, for images whose layers are read: that may take minutes, and holds up nobody else. limits: what one
- * such image may cost (its registry and is_stopped are not looked at). */
-publishers_t *publishers_new (int count, int readers, const registry_settings_t *registry, const publisher_settings_t *limits);
+ * such image may cost (its registry and is_stopped are not looked at). registry is borrowed until destroy. NULL when there are not so
+ * many threads. */
+publishers_t *publishers_new (int count, int readers, const registry_settings_t *registry, const publisher_settings_t *limits, err_t *err);
 void publishers_destroy (publishers_t **self);
 
 /* Add the actors to a poller. */

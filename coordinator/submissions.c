@@ -32,7 +32,7 @@ void submissions_destroy (submissions_t **self_p)
     *self_p = NULL;
 }
 
-void submissions_add (submissions_t *self, zactor_t *depot, uint64_t peer, int64_t principal, const json_t *header)
+void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const json_t *header)
 {
     const json_t *spec = json_object_get (header, "spec");
     const char *context = json_string_value (json_object_get (spec, "context"));

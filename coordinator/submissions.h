@@ -19,7 +19,7 @@ submissions_t *submissions_new (void);
 void submissions_destroy (submissions_t **self);
 
 /* Ask the depot service about a submit; header is a checked one, borrowed. */
-void submissions_add (submissions_t *self, zactor_t *depot, uint64_t peer, int64_t principal, const json_t *header);
+void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const json_t *header);
 
 /* The one that the depot service has answered for, missing "" or a digest: false when it is none of ours. */
 bool submissions_take (submissions_t *self, const char *token, const char *missing, submission_t *out);

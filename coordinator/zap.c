@@ -118,13 +118,13 @@ void zap_actor (zsock_t *pipe, void *unused)
     zhashx_destroy (&self.keys);
 }
 
-void zap_allow (zactor_t *zap, const char *key_hex)
+void zap_allow (zsock_t *zap, const char *key_hex)
 {
     zstr_sendx (zap, "ALLOW", key_hex, NULL);
     zsock_wait (zap);
 }
 
-void zap_deny (zactor_t *zap, const char *key_hex)
+void zap_deny (zsock_t *zap, const char *key_hex)
 {
     zstr_sendx (zap, "DENY", key_hex, NULL);
     zsock_wait (zap);

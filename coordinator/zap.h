@@ -12,7 +12,7 @@
 void zap_actor (zsock_t *pipe, void *unused);
 
 /* The two commands, as calls that return when the handler has taken them. */
-void zap_allow (zactor_t *zap, const char *key_hex);
-void zap_deny (zactor_t *zap, const char *key_hex);
+void zap_allow (zsock_t *zap, const char *key_hex);
+void zap_deny (zsock_t *zap, const char *key_hex);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -18,12 +19,14 @@ static held_t *make (const json_t *assign)
     return self;
 }
 
-held_t *held_start (const attempt_parts_t *parts, json_t **assign)
+held_t *held_start (const attempt_parts_t *parts, json_t **assign, err_t *err)
 {
     held_t *self = make (*assign);
     self->timeout_at = clock_boot_ms () + json_integer_value (json_object_get (*assign, "timeout_ms")) + TIMEOUT_SLACK_MS;
     self->slot = slot_new (parts, assign);
-    self->actor = zactor_new (slot_actor, self->slot);
+    self->actor = actor_new (slot_actor, self->slot, err);
+    if (!self->actor)
+        held_destroy (&self);
     return self;
 }
 
@@ -49,7 +52,7 @@ held_t *held_refuse (const json_t *assign, const err_t *why)
 
 static void end_thread (held_t *self)
 {
-    zactor_destroy (&self->actor);
+    actor_destroy (&self->actor);
     if (self->slot)
         slot_destroy (&self->slot);
 }

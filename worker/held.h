@@ -12,7 +12,7 @@ typedef struct {
     int64_t job;
     int64_t attempt;
     slot_t *slot;               /* NULL: never started, or over */
-    zactor_t *actor;
+    zsock_t *actor;
     json_t *report;             /* the last one, until it is noted */
     int64_t seq;                /* under which it was sent last */
     int64_t repeat_at;          /* boot clock */
@@ -22,8 +22,8 @@ typedef struct {
     bool is_unwanted;           /* the coordinator only wants to hear that it has stopped: its slot is taken until then */
 } held_t;
 
-/* Take an assignment on and start its thread. Takes assign. */
-held_t *held_start (const attempt_parts_t *parts, json_t **assign);
+/* Take an assignment on and start its thread; NULL when there is none to be had. Takes assign. */
+held_t *held_start (const attempt_parts_t *parts, json_t **assign, err_t *err);
 /* Take it on only to say that it is not done, and why. */
 held_t *held_refuse (const json_t *assign, const err_t *why);
 /* The thread must be over. */

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -16,7 +17,7 @@ enum { WAITING_MAX = 256 };     /* lines on the way to the thread, of 16 KiB at 
 
 struct joblog {
     sender_t *sender;
-    zactor_t *actor;
+    zsock_t *actor;
 };
 
 /* -- the thread ------------------------------------------------------------------------------------------------- */
@@ -86,9 +87,8 @@ static void joblog_actor (zsock_t *pipe, void *sender)
 int joblog_new (joblog_t **out, const joblog_settings_t *settings, err_t *err)
 {
     AUTO (joblog) joblog_t *self = mem_alloc (sizeof *self);
-    if (sender_new (&self->sender, settings, err) < 0)
+    if (sender_new (&self->sender, settings, err) < 0 || !(self->actor = actor_new (joblog_actor, self->sender, err)))
         return err_wrap (err, "log of job %lld, attempt %d", (long long) settings->job, settings->attempt);
-    self->actor = zactor_new (joblog_actor, self->sender);
     *out = take (&self);
     return 0;
 }
@@ -98,7 +98,7 @@ void joblog_destroy (joblog_t **self_p)
     joblog_t *self = *self_p;
     if (!self)
         return;
-    zactor_destroy (&self->actor);
+    actor_destroy (&self->actor);
     sender_destroy (&self->sender);
     free (self);
     *self_p = NULL;

@@ -46,8 +46,13 @@ static void on_assign (link_t *self, const msg_t *message)
     log_info ("link", "build %lld: job %lld, attempt %lld: %s%s for %s", (long long) msg_int (message, "build"), (long long) job,
               (long long) attempt, msg_text (message, "platform"), msg_bool (message, "emulated") ? " (emulated)" : "",
               msg_text (message, "repository"));
+    err_t err = { 0 };
     json_t *assign = json_incref ((json_t *) msg_header (message));
-    zlistx_add_end (self->held, held_start (&self->settings.parts, &assign));
+    held_t *held = held_start (&self->settings.parts, &assign, &err);
+    if (held)
+        zlistx_add_end (self->held, held);
+    else
+        refuse (self, msg_header (message), err.code, err.text);
 }
 
 static void on_abort (link_t *self, const msg_t *message)
@@ -62,9 +67,16 @@ static void on_abort (link_t *self, const msg_t *message)
 
 static void on_restore (link_t *self, const msg_t *message)
 {
+    err_t err = { 0 };
+    const char *root = msg_text (message, "root");
     if (!self->restorer)
-        self->restorer = restorer_new (&self->settings.parts);
-    restorer_ask (self->restorer, msg_text (message, "root"));
+        self->restorer = restorer_new (&self->settings.parts, &err);
+    if (self->restorer)
+        restorer_ask (self->restorer, root);
+    else {
+        log_warn ("restore", "give %.16s back to the coordinator: %s", root, err.text);
+        link_say (self, "restored", json_pack ("{s:s, s:b, s:s}", "root", root, "found", 0, "text", err.text));
+    }
 }
 
 static void on_noted (link_t *self, const msg_t *message)

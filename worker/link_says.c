@@ -40,9 +40,13 @@ static void make_room (link_t *self, const health_t *health)
 {
     if (!health_is_disk_low (health, &self->settings.health) || link_count_threads (self) > 0)
         return;
+    err_t err = { 0 };
     if (!self->sweeper)
-        self->sweeper = sweeper_new (&self->settings.parts);
-    sweeper_ask (self->sweeper);
+        self->sweeper = sweeper_new (&self->settings.parts, &err);
+    if (self->sweeper)
+        sweeper_ask (self->sweeper);
+    else
+        log_warn ("link", "make room on the disk: %s; it is tried again", err.text);
 }
 
 /* How the machine is. A reason to take no new job is logged when it comes and when it goes. */

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/actor.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "worker/restore.h"
@@ -18,7 +19,7 @@ enum { NICE = 10 };
 
 struct restorer {
     const attempt_parts_t *parts;
-    zactor_t *actor;
+    zsock_t *actor;
     atomic_int is_cancelled;
 };
 
@@ -67,12 +68,12 @@ static void run (zsock_t *pipe, void *restorer)
 
 /* -- the face --------------------------------------------------------------------------------------------------- */
 
-restorer_t *restorer_new (const attempt_parts_t *parts)
+restorer_t *restorer_new (const attempt_parts_t *parts, err_t *err)
 {
-    restorer_t *self = mem_alloc (sizeof *self);
+    AUTO (restorer) restorer_t *self = mem_alloc (sizeof *self);
     self->parts = parts;
-    self->actor = zactor_new (run, self);
-    return self;
+    self->actor = actor_new (run, self, err);
+    return self->actor ? take (&self) : NULL;
 }
 
 void restorer_destroy (restorer_t **self_p)
@@ -81,7 +82,7 @@ void restorer_destroy (restorer_t **self_p)
     if (!self)
         return;
     atomic_store (&self->is_cancelled, 1);
-    zactor_destroy (&self->actor);
+    actor_destroy (&self->actor);
     free (self);
     *self_p = NULL;
 }
@@ -91,7 +92,7 @@ void restorer_ask (restorer_t *self, const char *root_hex)
     zstr_send (self->actor, root_hex);
 }
 
-zactor_t *restorer_actor (restorer_t *self)
+zsock_t *restorer_actor (restorer_t *self)
 {
     return self->actor;
 }

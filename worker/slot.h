@@ -21,7 +21,7 @@ typedef struct slot slot_t;
 slot_t *slot_new (const attempt_parts_t *parts, json_t **assign);
 void slot_destroy (slot_t **self);
 
-/* For zactor_new (slot_actor, slot); the slot stays the caller's to destroy, after the actor. */
+/* For actor_new (slot_actor, slot); the slot stays the caller's to destroy, after the actor. */
 void slot_actor (zsock_t *pipe, void *slot);
 
 /* Stop it soon; the first reason counts. Any thread. A STOP over the pipe should follow. */

@@ -3,11 +3,12 @@
 
 #include <stdlib.h>
 
+#include "common/actor.h"
 #include "common/mem.h"
 
 struct sweeper {
     const attempt_parts_t *parts;
-    zactor_t *actor;
+    zsock_t *actor;
     atomic_bool is_asked;           /* until it is done */
 };
 
@@ -26,12 +27,12 @@ static void run (zsock_t *pipe, void *sweeper)
     }
 }
 
-sweeper_t *sweeper_new (const attempt_parts_t *parts)
+sweeper_t *sweeper_new (const attempt_parts_t *parts, err_t *err)
 {
-    sweeper_t *self = mem_alloc (sizeof *self);
+    AUTO_FREE sweeper_t *self = mem_alloc (sizeof *self);
     self->parts = parts;
-    self->actor = zactor_new (run, self);
-    return self;
+    self->actor = actor_new (run, self, err);
+    return self->actor ? take (&self) : NULL;
 }
 
 void sweeper_destroy (sweeper_t **self_p)
@@ -40,7 +41,7 @@ void sweeper_destroy (sweeper_t **self_p)
     if (!self)
         return;
     builder_prune_no_more (self->parts->builder);
-    zactor_destroy (&self->actor);
+    actor_destroy (&self->actor);
     free (self);
     *self_p = NULL;
 }

@@ -7,8 +7,9 @@
 
 typedef struct sweeper sweeper_t;
 
-/* parts is borrowed until destroy, which waits for what is under way; the builder prunes no more then. */
-sweeper_t *sweeper_new (const attempt_parts_t *parts);
+/* parts is borrowed until destroy, which waits for what is under way; the builder prunes no more then. NULL when
+ * there is no thread for it. */
+sweeper_t *sweeper_new (const attempt_parts_t *parts, err_t *err);
 void sweeper_destroy (sweeper_t **self);
 
 /* Returns at once. Nothing new is begun while it is at it. */

@@ -11,6 +11,7 @@
 #include <locale.h>
 #include <sys/socket.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "coordinator/zap.h"
 #include "farmctl/client.h"
@@ -22,7 +23,7 @@ enum { BUILD_FINE = 1, BUILD_FORGETS = 2, BUILD_UNKNOWN = 3, BUILD_STRANGE = 4, 
        BUILD_ENDS = 7, BUILD_UNREADABLE = 8, BUILD_RESTARTS = 9 };
 
 typedef struct {
-    zactor_t *zap, *actor;
+    zsock_t *zap, *actor;
     keypair_t server, own;
     zsock_t *router;
     char endpoint [256];
@@ -111,12 +112,12 @@ static int start (void **state)
     fake = (fake_t) { .hellos = 0 };
     keypair_make (&fake.server);
     keypair_make (&fake.own);
-    fake.zap = zactor_new (zap_actor, NULL);
+    fake.zap = actor_new (zap_actor, NULL, NULL);
     key_to_hex (fake.own.public_key, hex);
     zap_allow (fake.zap, hex);
     fake.router = msg_bind ("tcp://127.0.0.1:*", &fake.server, 100, fake.endpoint, NULL);
     assert_non_null (fake.router);
-    fake.actor = zactor_new (fake_actor, &fake);
+    fake.actor = actor_new (fake_actor, &fake, NULL);
     *state = &fake;
     return 0;
 }
@@ -124,7 +125,7 @@ static int start (void **state)
 /* What it knew of its peers is gone. */
 static void go_away (fake_t *fake)
 {
-    zactor_destroy (&fake->actor);
+    actor_destroy (&fake->actor);
     zsock_destroy (&fake->router);
     fake->is_known = false;
 }
@@ -135,15 +136,15 @@ static void come_back (fake_t *fake)
     while (!(fake->router = msg_bind (fake->endpoint, &fake->server, 100, bound, NULL)))
         zclock_sleep (50);
     fake->is_restarted = true;
-    fake->actor = zactor_new (fake_actor, fake);
+    fake->actor = actor_new (fake_actor, fake, NULL);
 }
 
 static int end (void **state)
 {
     fake_t *fake = *state;
-    zactor_destroy (&fake->actor);
+    actor_destroy (&fake->actor);
     zsock_destroy (&fake->router);
-    zactor_destroy (&fake->zap);
+    actor_destroy (&fake->zap);
     return 0;
 }
 

@@ -369,7 +369,7 @@ static void test_assignments_wait_for_a_slow_helper (void **state)
     uint64_t peer;
     install_helper ("sleep 1; echo '{\"ServerURL\":\"x\",\"Username\":\"ann\",\"Secret\":\"p:q\"}'");
     AUTO_FREE char *path = write_file ("config.json", "{\"credsStore\":\"test\"}", 0600);
-    credentials_t *credentials = credentials_new (path);
+    credentials_t *credentials = credentials_new (path, NULL);
     zpoller_t *poller = zpoller_new (credentials_actor (credentials), NULL);
     assert_false (add (credentials, 7, assignment (1, 1, "registry.lan/a")));
     assert_false (add (credentials, 7, assignment (2, 1, "registry.lan/b")));
@@ -390,7 +390,7 @@ static void test_assignments_wait_for_a_slow_helper (void **state)
 static void test_without_a_file_nothing_waits (void **state)
 {
     (void) state;
-    credentials_t *credentials = credentials_new (NULL);
+    credentials_t *credentials = credentials_new (NULL, NULL);
     AUTO_JSON json_t *assign = assignment (1, 1, "registry.lan/a");
     assert_true (credentials_add (credentials, 7, assign));
     assert_null (json_object_get (assign, "authorization"));

@@ -10,6 +10,7 @@
 #include <sodium.h>
 #include <sys/socket.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/depot.h"
 #include "common/file.h"
@@ -38,7 +39,7 @@ typedef struct {
     registry_settings_t registry;
     keypair_t server;
     engine_t *engine;
-    zactor_t *zap, *depot, *actor;
+    zsock_t *zap, *depot, *actor;
     depot_service_t *service;
     gateway_t *gateway;
     char object [DIGEST_HEX_SIZE + 1];      /* what the depot has */
@@ -81,8 +82,8 @@ static int setup (void **state)
     keypair_make (&self->server);
     fill_depot (self);
     open_parts (self, &err);
-    self->zap = zactor_new (zap_actor, NULL);
-    self->depot = zactor_new (depot_service_actor, self->service);
+    self->zap = actor_new (zap_actor, NULL, NULL);
+    self->depot = actor_new (depot_service_actor, self->service, NULL);
     gateway_parts_t parts = { self->settings, &self->server, &self->registry, self->engine, self->zap, self->depot };
     assert_int_equal (gateway_new (&self->gateway, &parts, &err), 0);
     return 0;
@@ -91,11 +92,11 @@ static int setup (void **state)
 static int teardown (void **state)
 {
     farm_t *self = *state;
-    zactor_destroy (&self->actor);
+    actor_destroy (&self->actor);
     gateway_destroy (&self->gateway);
-    zactor_destroy (&self->depot);
+    actor_destroy (&self->depot);
     depot_service_destroy (&self->service);
-    zactor_destroy (&self->zap);
+    actor_destroy (&self->zap);
     engine_destroy (&self->engine);
     settings_destroy (&self->settings);
     int rc = file_remove_tree (self->folder, NULL);
@@ -146,7 +147,7 @@ static zsock_t *somebody_at_objects (farm_t *self, const char *role)
 
 static void run (farm_t *self)
 {
-    self->actor = zactor_new (gateway_actor, self->gateway);
+    self->actor = actor_new (gateway_actor, self->gateway, NULL);
 }
 
 static void say (farm_t *self, zsock_t *peer, const char *verb, json_t *header)
@@ -410,7 +411,7 @@ static void whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops (vo
 {
     farm_t *self = *state;
     zsock_t *admin = somebody (self, "admin");
-    zactor_t *depot = zactor_new (busy_depot, NULL);
+    zsock_t *depot = actor_new (busy_depot, NULL, NULL);
     self->gateway->parts.depot = depot;
     run (self);
     assert_string_equal (hello (self, admin, false), "welcome");
@@ -421,8 +422,8 @@ static void whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops (vo
     assert_string_equal (hear (admin), "network");
     assert_string_equal (hear (admin), "network");
     zsock_destroy (&admin);
-    zactor_destroy (&self->actor);
-    zactor_destroy (&depot);
+    actor_destroy (&self->actor);
+    actor_destroy (&depot);
 }
 
 static json_t *join_of (const char *digit)

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/mem.h"
@@ -27,7 +28,7 @@ enum { PATIENCE_MS = 20000, JOB = 7, ATTEMPT = 2, LOG_MAX = 64 * 1024 * 1024 };
 
 typedef struct {
     char *top, *state, *file;
-    zactor_t *zap, *service_actor;
+    zsock_t *zap, *service_actor;
     depot_service_t *service;
     keypair_t server, worker;
     char endpoint [256];
@@ -83,7 +84,7 @@ static void start_service (farm_t *self, const char *endpoint, int64_t limit_byt
         zclock_sleep (50);              /* the former one's socket is closed some time later, in libzmq's thread */
     }
     snprintf (self->endpoint, sizeof self->endpoint, "%s", depot_service_endpoint (self->service));
-    self->service_actor = zactor_new (depot_service_actor, self->service);
+    self->service_actor = actor_new (depot_service_actor, self->service, NULL);
     zstr_send (self->service_actor, "OPEN");
     key_to_hex (self->worker.public_key, hex);
     zstr_sendx (self->service_actor, "PRINCIPAL", hex, "2", "worker", NULL);
@@ -91,7 +92,7 @@ static void start_service (farm_t *self, const char *endpoint, int64_t limit_byt
 
 static void stop_service (farm_t *self)
 {
-    zactor_destroy (&self->service_actor);
+    actor_destroy (&self->service_actor);
     depot_service_destroy (&self->service);
 }
 
@@ -105,7 +106,7 @@ static int set_up (void **state)
     disk.file = NULL;
     keypair_make (&self->server);
     keypair_make (&self->worker);
-    self->zap = zactor_new (zap_actor, NULL);
+    self->zap = actor_new (zap_actor, NULL, NULL);
     key_to_hex (self->worker.public_key, hex);
     zap_allow (self->zap, hex);
     *state = self;
@@ -117,7 +118,7 @@ static int tear_down (void **state)
     farm_t *self = *state;
     joblog_destroy (&self->log);
     stop_service (self);
-    zactor_destroy (&self->zap);
+    actor_destroy (&self->zap);
     tree_remove (self->top);
     free (self->top);
     free (self->state);
@@ -382,13 +383,13 @@ static void lost_requests_and_answers_lose_no_line (void **state)
 {
     farm_t *self = *state;
     loser_t loser = { .server = &self->server };
-    zactor_t *actor = zactor_new (lose, &loser);
+    zsock_t *actor = actor_new (lose, &loser, NULL);
     snprintf (self->endpoint, sizeof self->endpoint, "%s", loser.bound);
     begin (self, 0);
     add_lines (self, 0, 60000);                     /* several messages */
     assert_true (joblog_flush (self->log, 6 * PATIENCE_MS));
     joblog_destroy (&self->log);
-    zactor_destroy (&actor);
+    actor_destroy (&actor);
     AUTO_FREE char *text = mem_strndup ((const char *) loser.log.data, loser.log.size);
     assert_lines (text, 60000);
     buffer_free (&loser.log);

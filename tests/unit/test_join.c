@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/actor.h"
 #include "common/enrol.h"
 #include "common/file.h"
 #include "common/msg.h"
@@ -20,7 +21,7 @@
 
 typedef struct {
     char *top, *state, *file, *string;
-    zactor_t *zap, *coordinator;
+    zsock_t *zap, *coordinator;
     keypair_t server, invited;
     char bound [256];
     const char *refusal;        /* answer so; NULL: joined */
@@ -70,10 +71,10 @@ static int set_up (void **state)
     self->file = file_join (self->top, "etc/worker.conf");
     keypair_make (&self->server);
     keypair_make (&self->invited);
-    self->zap = zactor_new (zap_actor, NULL);
+    self->zap = actor_new (zap_actor, NULL, NULL);
     key_to_hex (self->invited.public_key, hex);
     zap_allow (self->zap, hex);
-    self->coordinator = zactor_new (coordinate, self);
+    self->coordinator = actor_new (coordinate, self, NULL);
     invitation_t to = { .objects = "tcp://objects.lan:1" };
     snprintf (to.control, sizeof to.control, "%s", self->bound);
     memcpy (to.server_key, self->server.public_key, KEY_SIZE);
@@ -86,8 +87,8 @@ static int set_up (void **state)
 static int tear_down (void **state)
 {
     farm_t *self = *state;
-    zactor_destroy (&self->coordinator);
-    zactor_destroy (&self->zap);
+    actor_destroy (&self->coordinator);
+    actor_destroy (&self->zap);
     tree_remove (self->top);
     free (self->top);
     free (self->state);

@@ -336,7 +336,7 @@ static void test_readings_hold_up_nobody_else (void **state)
     fake_start (&fake, "{}");
     const char *const plain [] = { silent.host, fake.host, NULL };
     registry_settings_t settings = { .plain_http_hosts = plain, .timeout_ms = 2000 };
-    publishers_t *publishers = publishers_new (1, 1, &settings, &(publisher_settings_t) { 0 });
+    publishers_t *publishers = publishers_new (1, 1, &settings, &(publisher_settings_t) { 0 }, NULL);
     zpoller_t *poller = zpoller_new (NULL);
     json_t *event = NULL;
     publishers_poll (publishers, poller);

@@ -16,12 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/monitor.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/zap.h"
 #include "farmctl/upload.h"
+#include "threads.h"
 #include "trees.h"
 #include "worker/link.h"
 
@@ -46,7 +48,7 @@ static spawner_t *spawner;          /* started before anything else */
 
 typedef struct {
     char *top, *state, *attempts;
-    zactor_t *zap, *service_actor;
+    zsock_t *zap, *service_actor;
     depot_service_t *service;
     keypair_t server, user, worker;
     client_t *client;
@@ -88,7 +90,7 @@ static void start_service (farm_t *self)
     };
     if (depot_service_new (&self->service, &settings, &err) < 0)
         fail_msg ("%s", err.text);
-    self->service_actor = zactor_new (depot_service_actor, self->service);
+    self->service_actor = actor_new (depot_service_actor, self->service, NULL);
     zstr_send (self->service_actor, "OPEN");
     let_in (self, &self->user, "1", "submitter");
     self->client = client_new_to ("tcp://127.0.0.1:1", depot_service_endpoint (self->service), self->server.public_key,
@@ -149,7 +151,7 @@ static int set_up (void **state)
     keypair_make (&self->server);
     keypair_make (&self->user);
     keypair_make (&self->worker);
-    self->zap = zactor_new (zap_actor, NULL);
+    self->zap = actor_new (zap_actor, NULL, NULL);
     assert_int_equal (pipe2 (self->signals, O_CLOEXEC | O_NONBLOCK), 0);
     self->stop_ms = 2 * PATIENCE_MS;
     self->lease_ms = 60000;
@@ -193,9 +195,9 @@ static int tear_down (void **state)
     client_destroy (&self->client);
     scan_destroy (&self->scan);
     zframe_destroy (&self->peer);
-    zactor_destroy (&self->service_actor);
+    actor_destroy (&self->service_actor);
     depot_service_destroy (&self->service);
-    zactor_destroy (&self->zap);
+    actor_destroy (&self->zap);
     cache_destroy (&self->cache);
     shelf_destroy (&self->shelf);
     door_destroy (&self->door);
@@ -686,6 +688,22 @@ static void an_assignment_beyond_the_slots_is_given_back (void **state)
 }
 
 /* The depot was damaged: a worker gives back what it has, and says so; and also what it has not. */
+static void an_assignment_without_a_thread_for_it_is_given_back (void **state)
+{
+    farm_t *self = *state;
+    greet (self);
+    size_t before = threads_forbid ();
+    assign (self, JOB, "exec sleep 60");
+    AUTO (msg) msg_t *failed = expect_report (self, JOB, "failed");
+    threads_allow (before);
+    assert_string_equal (msg_text (failed, "code"), "farm");
+    assert_non_null (strstr (msg_text (failed, "text"), "worker w1: start a thread: "));
+    note (self, failed, false);
+    assign (self, JOB + 1, "exec sleep 60");
+    AUTO (msg) msg_t *report = expect_report (self, JOB + 1, "building");
+    note (self, report, false);
+}
+
 static void what_the_coordinator_lost_is_answered_for (void **state)
 {
     static const char none [] = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -973,6 +991,7 @@ int main (void)
         TEST (an_aborted_attempt_says_that_it_was_cancelled),
         TEST (an_assignment_that_comes_twice_is_one),
         TEST (an_assignment_beyond_the_slots_is_given_back),
+        TEST (an_assignment_without_a_thread_for_it_is_given_back),
         TEST (what_the_coordinator_lost_is_answered_for),
         TEST (what_names_no_platform_is_given_back),
         TEST (an_idle_worker_makes_room_on_its_full_disk),

@@ -8,11 +8,12 @@
 #include <czmq.h>
 #include <sodium.h>
 
+#include "common/actor.h"
 #include "common/msg.h"
 #include "coordinator/zap.h"
 
 typedef struct {
-    zactor_t *zap;
+    zsock_t *zap;
     keypair_t server, client;
     zsock_t *router, *dealer;
 } wire_t;
@@ -24,7 +25,7 @@ static int connect_both (void **state)
     err_t err = { 0 };
     keypair_make (&wire.server);
     keypair_make (&wire.client);
-    wire.zap = zactor_new (zap_actor, NULL);
+    wire.zap = actor_new (zap_actor, NULL, NULL);
     key_to_hex (wire.client.public_key, hex);
     zap_allow (wire.zap, hex);
     wire.router = msg_bind ("tcp://127.0.0.1:*", &wire.server, 100, bound, &err);
@@ -42,7 +43,7 @@ static int close_both (void **state)
     wire_t *wire = *state;
     zsock_destroy (&wire->dealer);
     zsock_destroy (&wire->router);
-    zactor_destroy (&wire->zap);
+    actor_destroy (&wire->zap);
     return 0;
 }
 

@@ -612,7 +612,7 @@ static void test_a_base_registry_that_is_silent_holds_up_one_publisher_once (voi
     fake_start (&fake, "{}");
     const char *const plain [] = { silent.host, fake.host, NULL };
     registry_settings_t settings = { .plain_http_hosts = plain, .timeout_ms = 2000 };
-    publishers_t *publishers = publishers_new (2, 1, &settings, &(publisher_settings_t) { 0 });
+    publishers_t *publishers = publishers_new (2, 1, &settings, &(publisher_settings_t) { 0 }, NULL);
     zpoller_t *poller = zpoller_new (NULL);
     publishers_poll (publishers, poller);
     for (int build = 1; build <= 2; build++)

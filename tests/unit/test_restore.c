@@ -85,7 +85,7 @@ static void assert_lost (farm_t *self, const digest_t *root)
     char hex [DIGEST_HEX_SIZE + 1];
     bool is_it = false;
     digest_to_hex (root, hex);
-    zsock_set_rcvtimeo (zactor_sock (self->service_actor), 10000);
+    zsock_set_rcvtimeo (self->service_actor, 10000);
     while (!is_it) {
         char *verb = NULL, *digest = NULL;
         assert_int_equal (zstr_recvx (self->service_actor, &verb, &digest, NULL), 2);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/pack.h"
@@ -512,7 +513,7 @@ static void bytes_of_another_digest_are_not_stored (void **state)
 {
     farm_t *self = *state;
     liar_t liar = { .server = &self->server, .kind = OBJECT_CONTENT, .bytes = "other bytes" };
-    zactor_t *actor = zactor_new (lie, &liar);
+    zsock_t *actor = actor_new (lie, &liar, NULL);
     digest_t digest = digest_of ("these bytes", 11);
     err_t err = { 0 };
     zsock_t *objects = msg_connect (liar.bound, &self->worker, self->server.public_key, &err);
@@ -523,7 +524,7 @@ static void bytes_of_another_digest_are_not_stored (void **state)
     assert_int_equal (err.code, ERR_PROTOCOL);
     assert_false (depot_has (self->cache, &digest));
     zsock_destroy (&objects);
-    zactor_destroy (&actor);
+    actor_destroy (&actor);
 }
 
 /* -- a coordinator that is started again ------------------------------------------------------------------------ */

@@ -9,6 +9,7 @@
 #include <sodium.h>
 #include <sys/resource.h>
 
+#include "common/actor.h"
 #include "common/monitor.h"
 #include "common/msg.h"
 #include "coordinator/zap.h"
@@ -51,7 +52,7 @@ static void a_known_key_gets_in_and_a_stranger_does_not (void **state)
     keypair_make (&server);
     keypair_make (&known);
     keypair_make (&stranger);
-    zactor_t *zap = zactor_new (zap_actor, NULL);
+    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
     key_to_hex (known.public_key, hex);
     zap_allow (zap, hex);
     zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
@@ -62,7 +63,7 @@ static void a_known_key_gets_in_and_a_stranger_does_not (void **state)
     zap_deny (zap, hex);
     assert_int_not_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     zsock_destroy (&router);
-    zactor_destroy (&zap);
+    actor_destroy (&zap);
 }
 
 static void nobody_gets_in_while_no_handler_runs (void **state)
@@ -74,11 +75,11 @@ static void nobody_gets_in_while_no_handler_runs (void **state)
     keypair_make (&server);
     keypair_make (&known);
     key_to_hex (known.public_key, hex);
-    zactor_t *zap = zactor_new (zap_actor, NULL);
+    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
     zap_allow (zap, hex);
     zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
     assert_non_null (router);
-    zactor_destroy (&zap);
+    actor_destroy (&zap);
     assert_int_not_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     zsock_destroy (&router);
 }
@@ -92,7 +93,7 @@ static void a_closed_connection_is_told_with_its_descriptor (void **state)
     keypair_make (&server);
     keypair_make (&known);
     key_to_hex (known.public_key, hex);
-    zactor_t *zap = zactor_new (zap_actor, NULL);
+    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
     zap_allow (zap, hex);
     zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
     zsock_set_rcvtimeo (router, PATIENCE_MS);
@@ -114,7 +115,7 @@ static void a_closed_connection_is_told_with_its_descriptor (void **state)
     zframe_destroy (&peer);
     monitor_destroy (&monitor);
     zsock_destroy (&router);
-    zactor_destroy (&zap);
+    actor_destroy (&zap);
 }
 
 /* A worker that has heard nothing for long makes its connection anew at once (worker/connection.c). */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/actor.h"
 #include "common/file.h"
 #include "coordinator/zap.h"
 #include "transfers.h"
@@ -34,7 +35,7 @@ void start_service (farm_t *self, const char *endpoint)
             fail_msg ("%s", err.text);
         zclock_sleep (50);              /* the former one's socket is closed some time later, in libzmq's thread */
     }
-    self->service_actor = zactor_new (depot_service_actor, self->service);
+    self->service_actor = actor_new (depot_service_actor, self->service, NULL);
     zstr_send (self->service_actor, "OPEN");
     let_in (self, &self->user, "1", "submitter");
     let_in (self, &self->worker, "2", "worker");
@@ -42,7 +43,7 @@ void start_service (farm_t *self, const char *endpoint)
 
 void stop_service (farm_t *self)
 {
-    zactor_destroy (&self->service_actor);
+    actor_destroy (&self->service_actor);
     depot_service_destroy (&self->service);
 }
 
@@ -59,7 +60,7 @@ int set_up (void **state)
     keypair_make (&self->server);
     keypair_make (&self->user);
     keypair_make (&self->worker);
-    self->zap = zactor_new (zap_actor, NULL);
+    self->zap = actor_new (zap_actor, NULL, NULL);
     start_service (self, "tcp://127.0.0.1:*");
     const char *endpoint = depot_service_endpoint (self->service);
     self->client = client_new_to ("tcp://127.0.0.1:1", endpoint, self->server.public_key, &self->user);
@@ -77,7 +78,7 @@ int tear_down (void **state)
     client_destroy (&self->client);
     zsock_destroy (&self->objects);
     stop_service (self);
-    zactor_destroy (&self->zap);
+    actor_destroy (&self->zap);
     depot_destroy (&self->cache);
     tree_remove (self->top);
     free (self->top);

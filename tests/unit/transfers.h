@@ -10,7 +10,7 @@
 
 typedef struct {
     char *top, *context, *state, *out;
-    zactor_t *zap, *service_actor;
+    zsock_t *zap, *service_actor;
     depot_service_t *service;
     keypair_t server, user, worker;
     client_t *client;
