@@ -96,11 +96,15 @@ static bool may_read (const call_t *self, const reference_t *repository)
     return pass_may_read (self->pass, repository->host, repository->path);
 }
 
+/* Where a push has been before, the builder asks whether a layer is still there: a no is no failure, and hides none that comes. */
 static int refuse_read (const call_t *self, err_t *err)
 {
     const reference_t *of = &self->route.repository;
-    return err_set (err, ERR_REGISTRY_DENIED, "%s/%s is no image that the Dockerfile names (an ONBUILD of a base image may ask for one): name it there, or "
+    err_set (err, ERR_REGISTRY_DENIED, "%s/%s is no image that the Dockerfile names (an ONBUILD of a base image may ask for one): name it there, or "
                     "have it added to registry/bases of this worker", of->host, of->path);
+    if (!self->is_head || self->route.kind != ROUTE_READ_BLOB)
+        pass_note_error (self->pass, err);
+    return -1;
 }
 
 /* Who asks, for what, and may he? */
@@ -114,14 +118,11 @@ static int admit (call_t *self, const char *method, const char *url, err_t *err)
     if (is_write (&self->route) && !is_own (self))
         return err_set (err, ERR_DENIED, "this attempt may only write to %s/%s", self->pass->repository.host,
                         self->pass->repository.path);
-    if (self->route.kind != ROUTE_PING && !may_read (self, &self->route.repository)) {
-        refuse_read (self, err);
-        pass_note_error (self->pass, err);
-        return -1;
-    }
+    self->is_head = strcmp (method, "HEAD") == 0;
+    if (self->route.kind != ROUTE_PING && !may_read (self, &self->route.repository))
+        return refuse_read (self, err);
     const char *length = header (self, "Content-Length");
     self->has_body = is_write (&self->route) && (header (self, "Transfer-Encoding") || (length && strcmp (length, "0") != 0));
-    self->is_head = strcmp (method, "HEAD") == 0;
     upstream_scope (self->scope, self->route.repository.path, is_own (self), NULL);
     MHD_get_connection_values (self->connection, MHD_HEADER_KIND, keep_header, self);
     return 0;

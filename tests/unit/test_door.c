@@ -357,11 +357,28 @@ static void another_image_cannot_be_read (void **state)
         open_pass (1, "127.0.0.1:1/team/app", "127.0.0.1:1", "Basic c2VjcmV0");
         door_allow (door, 7, 1, "127.0.0.1:1", "team/base");
         door_allow (door, 7, 1, "127.0.0.1:9", "");
-        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "HEAD", .path = table [i].path });
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = table [i].path });
         door_last_error (door, 7, 1, &err);
         if ((reply.status == 403) == table [i].may || (err.code == ERR_REGISTRY_DENIED && strstr (err.text, "registry/bases")) == table [i].may)
             fail_msg ("%s: %ld, %s", table [i].path, reply.status, err.text);
     }
+    door_close_pass (door, 7, 1);
+}
+
+/* The builder asks so where it has once pushed a layer, and goes on: what fails later is to be told instead. */
+static void a_layer_that_cannot_be_looked_for_is_no_failure (void **state)
+{
+    (void) state;
+    err_t err;
+    open_pass (1, "127.0.0.1:1/team/app", NULL, NULL);
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "HEAD", .path = text_of ("/v2/127.0.0.1__1/other/blobs/sha256:%064d", 1) });
+    assert_int_equal (reply.status, 403);
+    door_last_error (door, 7, 1, &err);
+    assert_int_equal (err.code, ERR_NONE);
+    AUTO_REPLY reply_t manifest = send_call ((call_t) { .method = "HEAD", .path = "/v2/127.0.0.1__1/other/manifests/1" });
+    assert_int_equal (manifest.status, 403);
+    door_last_error (door, 7, 1, &err);
+    assert_int_equal (err.code, ERR_REGISTRY_DENIED);
     door_close_pass (door, 7, 1);
 }
 
@@ -976,6 +993,7 @@ int main (void)
         cmocka_unit_test (a_wrong_password_is_refused_with_a_challenge),
         cmocka_unit_test (another_repository_cannot_be_written),
         cmocka_unit_test (another_image_cannot_be_read),
+        cmocka_unit_test (a_layer_that_cannot_be_looked_for_is_no_failure),
         cmocka_unit_test (an_attempt_has_a_quota),
         cmocka_unit_test (a_manifest_that_is_not_its_digest_is_refused),
         cmocka_unit_test (a_manifest_that_is_too_large_is_refused),
