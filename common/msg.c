@@ -3,6 +3,7 @@
 #include "common/msg.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,13 +16,21 @@ struct msg {
     char verb [MSG_VERB_MAX + 1];
     json_t *header;
     buffer_t body;
+    bool is_private;                /* its body is wiped when it is done with */
 };
+
+/* Their bodies are secrets. */
+static bool is_private (const char *verb)
+{
+    return strcmp (verb, "secret") == 0 || strcmp (verb, "secret-part") == 0;
+}
 
 msg_t *msg_new (const char *verb, json_t *header, const void *body, size_t body_size)
 {
     assert (strlen (verb) <= MSG_VERB_MAX && body_size <= MSG_BODY_MAX);
     msg_t *self = mem_alloc (sizeof *self);
     strcpy (self->verb, verb);
+    self->is_private = is_private (verb);
     self->header = header ? header : json_object ();
     if (body_size)
         buffer_append (&self->body, body, body_size);
@@ -43,6 +52,8 @@ void msg_destroy (msg_t **self_p)
     if (!self)
         return;
     json_decref (self->header);
+    if (self->is_private && self->body.data)
+        sodium_memzero (self->body.data, self->body.capacity);
     buffer_free (&self->body);
     free (self);
     *self_p = NULL;
@@ -95,9 +106,10 @@ static int send_frame (void *handle, const void *data, size_t size, int flags)
     return rc < 0 ? -1 : 0;
 }
 
+/* hint: how much of it is to be wiped. */
 static void free_body (void *data, void *hint)
 {
-    (void) hint;
+    sodium_memzero (data, (size_t) (uintptr_t) hint);
     free (data);
 }
 
@@ -106,9 +118,10 @@ static int send_body (msg_t *self, void *handle)
 {
     zmq_msg_t frame;
     int rc;
-    if (self->body.size < GIVEN_AWAY_FROM)
+    if (self->body.size < GIVEN_AWAY_FROM && !(self->is_private && self->body.size > 0))
         return send_frame (handle, self->body.data, self->body.size, 0);
-    if (zmq_msg_init_data (&frame, self->body.data, self->body.size, free_body, NULL) < 0)
+    void *wipe = (void *) (uintptr_t) (self->is_private ? self->body.size : 0);
+    if (zmq_msg_init_data (&frame, self->body.data, self->body.size, free_body, wipe) < 0)
         return -1;
     self->body = (buffer_t) { 0 };
     do
@@ -201,6 +214,7 @@ static int read_verb (msg_t *self, zmq_msg_t *frame, err_t *err)
             return err_set (err, ERR_PROTOCOL, "a verb has lower-case letters and '-' only");
     memcpy (self->verb, text, size);
     self->verb [size] = 0;
+    self->is_private = is_private (self->verb);
     return 0;
 }
 
@@ -238,6 +252,8 @@ static msg_t *parse (parcel_t *parcel, err_t *err)
     }
     if (size)
         buffer_append (&self->body, zmq_msg_data (&parcel->frames [2]), size);
+    if (self->is_private)
+        sodium_memzero (zmq_msg_data (&parcel->frames [2]), size);
     return take (&self);
 }
 

@@ -9,6 +9,7 @@
 #include "coordinator/published.h"
 #include "coordinator/restores.h"
 #include "coordinator/retention.h"
+#include "coordinator/secrets.h"
 #include "coordinator/submit.h"
 #include "coordinator/view.h"
 #include "coordinator/workers.h"
@@ -30,6 +31,8 @@ static const struct {
     { "heartbeat", WORKER, workers_on_heartbeat },
     { "report", WORKER, attempts_on_report },
     { "restored", WORKER, restores_on_restored },
+    { "want-secret", WORKER, secrets_on_want },
+    { "secret", BUILDS, secrets_on_secret },
     { "check", BUILDS, submit_on_check },
     { "submit", BUILDS, submit_on_submit },
     { "cancel", BUILDS, builds_on_cancel },

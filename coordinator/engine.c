@@ -19,6 +19,7 @@
 #include "coordinator/lanes.h"
 #include "coordinator/matching.h"
 #include "coordinator/restores.h"
+#include "coordinator/secrets.h"
 #include "coordinator/tags.h"
 #include "coordinator/view.h"
 #include "coordinator/waiting.h"
@@ -155,6 +156,8 @@ void engine_handle (engine_t *self, const event_t *event)
 static int64_t find_next_tick (const engine_t *self)
 {
     int64_t next = workers_next_tick (self), restores = restores_next_tick (self);
+    if (secrets_next_tick (self) < next)
+        next = secrets_next_tick (self);
     if (restores < next)
         next = restores;
     if (self->age_at < next)
@@ -274,6 +277,12 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
     return -1;
 }
 
+/* What was deleted for good is still in SQLite's log. A failure is met by the next commit that needs the disk. */
+static void shred (engine_t *self)
+{
+    self->must_shred = db_exec (self->db, "PRAGMA wal_checkpoint (TRUNCATE)", NULL) < 0;
+}
+
 static int commit (engine_t *self, actions_t *actions, err_t *err)
 {
     err_t why = { 0 };
@@ -290,6 +299,8 @@ static int commit (engine_t *self, actions_t *actions, err_t *err)
         return drop_batch (self, actions, err);
     if (self->has_ticked)
         self->failures = 0;
+    if (self->must_shred)
+        shred (self);
     watching_end (self);
     engine_hand_over (self, actions);
     end_batch (self);
@@ -333,6 +344,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
     self->boot_ms = self->age_at = self->patience_at = self->forgetting.at = self->tidy_at = now_ms;
+    self->must_shred = true;                    /* by a run that was killed before it could */
     self->settled_at = now_ms + settings->lease_ms;
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
         || lanes_tidy (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)

@@ -181,6 +181,9 @@ struct engine {
     size_t changed_count;
     int64_t *watched;           /* live builds that somebody watches */
     size_t watched_count;
+    int64_t secret_bytes, secret_parts;         /* that builds have, or are to have */
+    int64_t secrets_at;         /* boot clock: when to see whether one waits for a build that never came */
+    bool must_shred;            /* some were deleted: SQLite's log still has them */
     actions_t pending;          /* handed out by commit */
 };
 

@@ -79,6 +79,12 @@ static bool is_users_hello (const msg_t *message, const principal_t *principal)
     return msg_is (message, "hello") && !json_object_get (msg_header (message), "worker") && !streq (principal->role, "worker");
 }
 
+/* What is first on a connection, or asked by a thread of a worker on one of its own: for the attempt that it names, whose lease tells whose it is. */
+static bool needs_no_hello (const msg_t *message)
+{
+    return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret");
+}
+
 static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
 {
     err_t err = { 0 };
@@ -88,8 +94,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         gateway_send_error (self, peer, seq, &err);
         return;
     }
-    bool is_first = msg_is (message, "hello") || msg_is (message, "join");
-    if (!peer->has_said_hello && !is_first) {
+    if (!peer->has_said_hello && !needs_no_hello (message)) {
         gateway_send (self, peer, "who", NULL);
         return;
     }
@@ -104,6 +109,8 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         peer_watch (peer, msg_int (message, "build"));
     if (msg_is (message, "prune"))
         on_prune (self, peer, may, message);
+    else if (may && msg_is (message, "secret"))
+        gateway_take_secret (self, peer, principal.id, message);
     else if (may && msg_is (message, "submit"))
         submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
     else

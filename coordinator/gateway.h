@@ -13,6 +13,7 @@
 #include "common/registry.h"
 #include "common/settings.h"
 #include "coordinator/engine.h"
+#include "coordinator/seal.h"
 
 typedef struct gateway gateway_t;
 
@@ -23,6 +24,7 @@ typedef struct {
     engine_t *engine;               /* borrowed; used by the gateway's thread alone from gateway_actor on */
     zsock_t *zap;                  /* borrowed, running */
     zsock_t *depot;                /* borrowed, running: depot_service_actor */
+    const seal_t *seal;            /* borrowed: of secrets */
 } gateway_parts_t;
 
 /* Bind the control socket, let in all keys that the engine knows, start the publishers. */

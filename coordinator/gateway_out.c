@@ -4,12 +4,18 @@
 #include "common/log.h"
 #include "coordinator/gateway_private.h"
 
-void gateway_send (gateway_t *self, peer_t *peer, const char *verb, json_t *header)
+void gateway_send_body (gateway_t *self, peer_t *peer, const char *verb, json_t *header, buffer_t *body)
 {
     err_t err;
-    msg_t *message = msg_new (verb, header, NULL, 0);
+    msg_t *message = msg_new_with (verb, header, body);
     if (msg_send (&message, self->control, peer->routing_id, &err) < 0)
         log_warn ("gateway", "peer %llu: %s", (unsigned long long) peer->number, err.text);
+}
+
+void gateway_send (gateway_t *self, peer_t *peer, const char *verb, json_t *header)
+{
+    buffer_t none = { 0 };
+    gateway_send_body (self, peer, verb, header, &none);
 }
 
 void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err)
@@ -42,7 +48,10 @@ static void do_send (gateway_t *self, action_t *action)
                             json_integer_value (json_object_get (action->header, "attempt")));
     if (streq (action->verb, "assign") && !credentials_add (self->credentials, action->peer, action->header))
         return;
-    gateway_send (self, peer, action->verb, json_incref (action->header));
+    if (streq (action->verb, "secret-part"))
+        gateway_send_secret (self, peer, action->header);
+    else
+        gateway_send (self, peer, action->verb, json_incref (action->header));
 }
 
 /* Assignments whose credential has been found. */

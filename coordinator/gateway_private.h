@@ -29,6 +29,7 @@ struct gateway {
 /* -- out (gateway_out.c) */
 void gateway_send (gateway_t *self, peer_t *peer, const char *verb, json_t *header);        /* takes header */
 void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err);      /* re 0: not asked for */
+void gateway_send_body (gateway_t *self, peer_t *peer, const char *verb, json_t *header, buffer_t *body);      /* takes both */
 /* What the engine says is to be done. */
 void gateway_do_actions (gateway_t *self);
 
@@ -41,6 +42,10 @@ void gateway_begin_stop (gateway_t *self);
 bool gateway_is_idle (const gateway_t *self);
 /* True for what asks to begin something, or for the time to come: the next coordinator will do that, and this is the answer. */
 bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message);
+
+/* Secrets (gateway_secrets.c): a `secret` of a peer, and the header of a `secret-part` as the engine makes it. */
+void gateway_take_secret (gateway_t *self, peer_t *peer, int64_t principal, const msg_t *message);
+void gateway_send_secret (gateway_t *self, peer_t *peer, const json_t *part);
 
 /* What the depot service says over its pipe (gateway_depot.c). */
 void gateway_take_depot (gateway_t *self);

@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/secret.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/gateway.h"
 #include "coordinator/options.h"
@@ -25,6 +26,7 @@ typedef struct {
     int lock;
     int signals;
     int64_t stop_until;             /* boot clock; INT64_MAX: not told to end */
+    seal_t *seal;
     engine_t *engine;
     depot_service_t *depot_service;
     gateway_t *gateway;
@@ -66,6 +68,8 @@ static int open_state (coordinator_t *self, err_t *err)
     file_sweep (state);
     if (setup_keys (&self->keys, state, err) < 0)
         return -1;
+    self->seal = seal_new (self->keys.secrets.secret_key);
+    sodium_memzero (&self->keys.secrets, sizeof self->keys.secrets);
     engine_settings_t times = engine_settings (self->settings);
     if (engine_open (&self->engine, database, &times, clock_boot_ms (), err) < 0)
         return -1;
@@ -102,7 +106,7 @@ static int start_gateway (coordinator_t *self, err_t *err)
     };
     gateway_parts_t parts = {
         .settings = self->settings, .server = &self->keys.server, .registry = &self->registry,
-        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor,
+        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .seal = self->seal,
     };
     if (gateway_new (&self->gateway, &parts, err) < 0)
         return -1;
@@ -211,6 +215,7 @@ static void stop (coordinator_t *self)
     depot_service_destroy (&self->depot_service);
     actor_destroy (&self->zap);
     engine_destroy (&self->engine);
+    seal_destroy (&self->seal);
     settings_destroy (&self->settings);
     sodium_memzero (&self->keys, sizeof self->keys);
     auto_close (&self->lock);
@@ -223,6 +228,7 @@ int main (int argc, char **argv)
     coordinator_t self = { .lock = -1, .signals = -1, .stop_until = INT64_MAX };
     if (sodium_init () < 0)
         return 1;
+    secret_guard_process ();
     umask (S_IRWXG | S_IRWXO);          /* the queue has build arguments, the depot the contexts: also in a folder that was there */
     self.settings = options_read (argc, argv, &err);
     if (!self.settings)

@@ -31,9 +31,15 @@ static void key_of (const json_t *spec, const char *platform, const char *reposi
     oci_digest_of (text, strlen (text), key);
 }
 
+/* What a secret said went into the image, or decided on it, and is known no more. */
+static bool has_secrets (const json_t *spec)
+{
+    return json_array_size (json_object_get (spec, "secrets")) > 0;
+}
+
 static bool may_use (const engine_t *self, const json_t *spec)
 {
-    return self->settings.result_keep_ms > 0 && !json_is_true (json_object_get (spec, "no_cache"))
+    return !has_secrets (spec) && self->settings.result_keep_ms > 0 && !json_is_true (json_object_get (spec, "no_cache"))
            && !json_is_true (json_object_get (spec, "pull")) && !json_is_true (json_object_get (spec, "no_result_cache"));
 }
 
@@ -191,7 +197,7 @@ int results_keep (engine_t *self, const job_t *job, err_t *err)
     if (self->settings.result_keep_ms <= 0)
         return 0;
     AUTO_JSON json_t *spec = build_spec (self, job->build, repository, NULL);
-    if (!spec)
+    if (!spec || has_secrets (spec))
         return 0;                               /* the image is as good without it */
     if (forget_old (self, err) < 0)
         return -1;

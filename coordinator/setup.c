@@ -26,7 +26,7 @@ int setup_keys (setup_keys_t *keys, const char *state_folder, err_t *err)
     if (load_key (&keys->server, state_folder, "coordinator.key", err) < 0
         || load_key (&keys->admin, state_folder, "admin.key", err) < 0)
         return -1;
-    return load_key (&keys->invitation, state_folder, "invitation.key", err);
+    return load_key (&keys->invitation, state_folder, "invitation.key", err) < 0 ? -1 : load_key (&keys->secrets, state_folder, "secrets.key", err);
 }
 
 static int add_principal (engine_t *engine, const keypair_t *key, const char *role, int64_t wall_ms, err_t *err)

@@ -10,6 +10,7 @@ typedef struct {
     keypair_t server;               /* coordinator.key */
     keypair_t admin;                /* admin.key: may do everything */
     keypair_t invitation;           /* invitation.key: may only join */
+    keypair_t secrets;              /* secrets.key: what seals secrets (seal.h); only its secret half is used */
 } setup_keys_t;
 
 /* Load the keys, or make those that are missing. */

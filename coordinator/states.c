@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "coordinator/queue.h"
+#include "coordinator/secrets.h"
 
 static const char *const job_names [] = { "queued", "assigned", "fetching", "building", "pushing", "verifying", "done",
                                           "failed", "cancelled" };
@@ -135,6 +136,8 @@ int build_move (engine_t *engine, int64_t build, build_state from, build_state t
     engine_note_change (engine, build);
     if (build_state_is_over (to) && engine->live_builds > 0)
         engine->live_builds--;
+    if (build_state_is_over (to) && secrets_forget (engine, build, err) < 0)
+        return -1;
     if (build_state_is_over (to))
         engine_tell (engine, "build %lld %s: %.300s", (long long) build, build_names [to], cause);
     return add_event (engine, build, 0, 0, build_names [from], build_names [to], cause, err);

@@ -10,6 +10,7 @@
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
 #include "coordinator/results.h"
+#include "coordinator/secrets.h"
 #include "coordinator/spec.h"
 #include "coordinator/waiting.h"
 
@@ -217,7 +218,8 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     *id = db_last_id (self->db);
     self->live_builds++;
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
-    if (insert_parts (self, *id, event->principal, spec, err) < 0 || note_context (self, spec, err) < 0)
+    if (insert_parts (self, *id, event->principal, spec, err) < 0 || note_context (self, spec, err) < 0
+        || secrets_bind (self, *id, event->principal, event_text (event, "request"), spec, err) < 0)
         return -1;
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
         return -1;

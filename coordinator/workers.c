@@ -12,6 +12,7 @@
 #include "coordinator/queue.h"
 #include "coordinator/retention.h"
 #include "coordinator/restores.h"
+#include "coordinator/secrets.h"
 #include "coordinator/waiting.h"
 
 enum { OVERDUE_MS = 300000 };
@@ -259,7 +260,7 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
         }
     boards_tick (self);
     if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || restores_tick (self, err) < 0 || waiting_end (self, err) < 0
-        || queue_age (self, err) < 0)
+        || queue_age (self, err) < 0 || secrets_tick (self, err) < 0)
         return -1;
     return retention_forget (self, err);
 }

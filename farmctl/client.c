@@ -149,7 +149,7 @@ static int64_t post (client_t *self, line_t *line, const char *verb, json_t *hea
     json_object_set_new (mine, "seq", json_integer (seq));
     if (line == &self->control) {
         json_decref (self->header);
-        self->header = json_incref (mine);
+        self->header = body ? NULL : json_incref (mine);
         snprintf (self->verb, sizeof self->verb, "%s", verb);
     }
     return say (line, verb, json_incref (mine), body, err) < 0 ? -1 : seq;
@@ -309,6 +309,12 @@ static msg_t *await (client_t *self, line_t *line, int64_t seq, const char *expe
 msg_t *client_ask (client_t *self, const char *verb, json_t *header, const char *expected, int timeout_ms, err_t *err)
 {
     int64_t seq = post (self, &self->control, verb, header, NULL, err);
+    return seq < 0 ? NULL : await (self, &self->control, seq, expected, timeout_ms, err);
+}
+
+msg_t *client_ask_with (client_t *self, const char *verb, json_t *header, buffer_t *body, const char *expected, int timeout_ms, err_t *err)
+{
+    int64_t seq = post (self, &self->control, verb, header, body, err);
     return seq < 0 ? NULL : await (self, &self->control, seq, expected, timeout_ms, err);
 }
 

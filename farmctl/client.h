@@ -27,6 +27,9 @@ void client_destroy (client_t **self);
  * ERR_INTERRUPTED (interrupt.h). */
 msg_t *client_ask (client_t *self, const char *verb, json_t *header, const char *expected, int timeout_ms, err_t *err);
 
+/* The same with a body, which is taken, and left empty. It is not asked again by itself on a later connection: after silence, ask once more. */
+msg_t *client_ask_with (client_t *self, const char *verb, json_t *header, buffer_t *body, const char *expected, int timeout_ms, err_t *err);
+
 /* The same on the objects connection, with a body. */
 msg_t *client_ask_objects (client_t *self, const char *verb, json_t *header, const void *body, size_t body_size,
                            const char *expected, int timeout_ms, err_t *err);

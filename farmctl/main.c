@@ -23,6 +23,7 @@ static const verb_t verbs [] = {
       "  -f, --file FILE      the Dockerfile; default CONTEXT/Dockerfile; '-': standard input\n"
       "  --build-arg K=V      a build argument; K alone: its value in the environment\n"
       "  --label K=V          a label of the image\n"
+      "  --secret id=NAME,src=FILE    for RUN --mount=type=secret,id=NAME; also id=NAME,env=VARIABLE; may be repeated\n"
       "  --target STAGE       build this stage\n"
       "  --no-cache           run every step anew\n"
       "  --no-result-cache    do not publish the image of an earlier build of the same, run the builder\n"
@@ -60,6 +61,7 @@ static const verb_t verbs [] = {
     { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
     { "retry", verb_retry, "retry ID", "build once more from the same context and options",
       "  --failed-only            only the platforms that have not been done; the others' images are used again\n"
+      "  --secret id=NAME,src=FILE   those that the build had are not kept: give them again; as with submit\n"
       "  -q, --quiet, --detach, --cancel-on-interrupt, --follow-timeout TIME: as with submit\n" },
     { "worker", verb_worker, "worker ls|inspect|drain|…", "list workers, look at one, or say what becomes of it",
       "  ls                       all: what they run, how busy they are\n"

@@ -2,10 +2,12 @@
 #ifndef FARM_REQUEST_H
 #define FARM_REQUEST_H
 
+#include "common/secret.h"
 #include "farmctl/client.h"
 
 typedef struct {
     json_t *spec;                   /* docs/protocol.md; borrowed */
+    const secrets_t *secrets;       /* that the spec names; borrowed. NULL: none */
     int64_t reuse;                  /* the build whose images may be used; 0: none */
     int (*resend) (void *argument, err_t *err);     /* the context is not on the coordinator: send it (again). NULL: it cannot be */
     void *argument;

@@ -5,6 +5,7 @@
 #include "farmctl/options.h"
 #include "farmctl/output.h"
 #include "farmctl/request.h"
+#include "farmctl/secret_options.h"
 #include "farmctl/verbs.h"
 
 /* What it was submitted with, to the caller. */
@@ -22,15 +23,27 @@ static int is_gone (void *argument, err_t *err)
                     (long long) *id);
 }
 
-static int retry (client_t *client, int64_t id, bool is_failed_only, const after_t *after, err_t *err)
+/* They were gone when the build had ended. */
+static int check_secrets (const json_t *spec, const secrets_t *secrets, int64_t id, err_t *err)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach (json_object_get (spec, "secrets"), i, name)
+        if (!secrets_find (secrets, json_string_value (name)))
+            return err_set (err, ERR_USAGE, "build %lld had a secret %s, which is not kept: give it again, with --secret id=%s,src=FILE",
+                            (long long) id, json_string_value (name), json_string_value (name));
+    return secrets->count == i ? 0 : err_set (err, ERR_USAGE, "--secret: build %lld had %zu secrets, and gets as many", (long long) id, i);
+}
+
+static int retry (client_t *client, int64_t id, bool is_failed_only, const secrets_t *secrets, const after_t *after, err_t *err)
 {
     int64_t build;
     AUTO_JSON json_t *spec = read_spec (client, id, err);
-    if (!spec)
+    if (!spec || check_secrets (spec, secrets, id, err) < 0)
         return -1;
     if (!is_failed_only)                    /* the whole of it: what is known of it already is no answer */
         json_object_set_new (spec, "no_result_cache", json_true ());
-    request_t request = { .spec = spec, .reuse = is_failed_only ? id : 0, .resend = is_gone, .argument = &id };
+    request_t request = { .spec = spec, .secrets = secrets, .reuse = is_failed_only ? id : 0, .resend = is_gone, .argument = &id };
     interrupt_catch ();
     return request_submit (&request, client, &build, err) < 0 ? -1 : request_follow (after, client, build, err);
 }
@@ -40,8 +53,11 @@ int verb_retry (int argc, char **argv, err_t *err)
     int64_t id;
     bool is_failed_only = false;
     after_t after = { .timeout_ms = 0 };
+    AUTO_OPTION_LIST option_list_t given = { 0 };
+    AUTO_SECRETS secrets_t secrets = { .count = 0 };
     const option_t options [] = {
         { "failed-only", 0, OPTION_FLAG, &is_failed_only },
+        { "secret", 0, OPTION_LIST, &given },
         { "quiet", 'q', OPTION_FLAG, &after.is_quiet },
         { "detach", 0, OPTION_FLAG, &after.is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &after.cancels_on_interrupt },
@@ -49,11 +65,11 @@ int verb_retry (int argc, char **argv, err_t *err)
         { NULL, 0, OPTION_FLAG, NULL }
     };
     if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "retry ID [--failed-only]", err) < 0
-        || options_build_id (argv [1], &id, err) < 0)
+        || options_build_id (argv [1], &id, err) < 0 || secret_options_read (&given, &secrets, err) < 0)
         return -1;
     output_set_quiet (after.is_quiet);
     AUTO (client) client_t *client = client_new (err);
     if (!client)
         return -1;
-    return retry (client, id, is_failed_only, &after, err) < 0 ? err_wrap (err, "retry build %lld", (long long) id) : 0;
+    return retry (client, id, is_failed_only, &secrets, &after, err) < 0 ? err_wrap (err, "retry build %lld", (long long) id) : 0;
 }

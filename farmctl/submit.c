@@ -228,7 +228,7 @@ static int submit (submission_t *self, err_t *err)
         return -1;
     complete_spec (self);
     interrupt_catch ();
-    request_t request = { .spec = self->options.spec, .resend = send_again, .argument = self };
+    request_t request = { .spec = self->options.spec, .secrets = &self->options.secrets, .resend = send_again, .argument = self };
     if (request_submit (&request, self->client, &build, err) < 0)
         return -1;
     return request_follow (&self->options.after, self->client, build, err);

@@ -10,6 +10,7 @@
 #include "common/quantity.h"
 #include "common/reference.h"
 #include "farmctl/options.h"
+#include "farmctl/secret_options.h"
 
 /* As schema/messages.json has them. */
 enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MAP_NAME_MAX = 256, MAP_VALUE_MAX = 32768,
@@ -18,7 +19,7 @@ static const int64_t memory_min = 64LL << 20, memory_max = 1LL << 50, cpu_percen
                      limit_ms_min = 1000, limit_ms_max = 31536000000;
 
 typedef struct {
-    option_list_t platforms, required_platforms, tags, build_args, labels, requirements;
+    option_list_t platforms, required_platforms, tags, build_args, labels, requirements, secrets;
     int64_t queue_timeout_ms;
     const char *target, *emulation, *priority, *verify, *memory, *cpus, *limit;
     bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede;
@@ -32,6 +33,7 @@ static void raw_destroy (raw_t *self)
     option_list_free (&self->build_args);
     option_list_free (&self->labels);
     option_list_free (&self->requirements);
+    option_list_free (&self->secrets);
 }
 
 static void append_once (json_t *array, const char *text)
@@ -304,6 +306,13 @@ static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
     return read_rest (spec, raw, err);
 }
 
+static int read_secrets (submit_options_t *self, const option_list_t *list, err_t *err)
+{
+    if (secret_options_read (list, &self->secrets, err) < 0)
+        return -1;
+    return self->secrets.count ? json_object_set_new (self->spec, "secrets", secret_options_ids (&self->secrets)) : 0;
+}
+
 int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
 {
     *self = (submit_options_t) { .spec = json_object () };
@@ -314,6 +323,7 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "file", 'f', OPTION_TEXT, &self->dockerfile },
         { "build-arg", 0, OPTION_LIST, &raw.build_args },
         { "label", 0, OPTION_LIST, &raw.labels },
+        { "secret", 0, OPTION_LIST, &raw.secrets },
         { "target", 0, OPTION_TEXT, &raw.target },
         { "no-cache", 0, OPTION_FLAG, &raw.no_cache }, { "no-result-cache", 0, OPTION_FLAG, &raw.no_result_cache },
         { "pull", 0, OPTION_FLAG, &raw.pull },
@@ -342,7 +352,6 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "metadata-file", 0, OPTION_REFUSED, "--json prints the build on standard output" },
         { "provenance", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
         { "sbom", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
-        { "secret", 0, OPTION_REFUSED, "secrets cannot be given to a build yet" },
         { "ssh", 0, OPTION_REFUSED, "no agent can be given to a build" },
         { NULL, 0, OPTION_FLAG, NULL }
     };
@@ -353,11 +362,12 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
     self->context = argv [1];
     if (self->dockerfile && !*self->dockerfile)
         return err_set (err, ERR_USAGE, "--file is empty: give the path of a Dockerfile, or - for standard input");
-    return read_spec (self->spec, &raw, err);
+    return read_spec (self->spec, &raw, err) < 0 ? -1 : read_secrets (self, &raw.secrets, err);
 }
 
 void submit_options_free (submit_options_t *self)
 {
     json_decref (self->spec);
+    secrets_free (&self->secrets);
     self->spec = NULL;
 }

@@ -11,6 +11,7 @@
 typedef struct {
     const char *context;            /* the folder; borrowed from argv, as the next */
     const char *dockerfile;         /* path, "-" for standard input, NULL for CONTEXT/Dockerfile */
+    secrets_t secrets;              /* that the spec names */
     json_t *spec;                   /* all but `context` and `dockerfile` */
     bool sends_whole;               /* also what no instruction reads */
     after_t after;

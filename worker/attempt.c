@@ -101,12 +101,23 @@ int attempt_prepare (attempt_t *self, err_t *err)
 
 /* -- build and push --------------------------------------------------------------------------------------------- */
 
+/* Nothing after the build needs them. */
+static void drop_secrets (attempt_t *self)
+{
+    err_t err;
+    self->task.secrets = NULL;
+    secrets_free (&self->secrets);
+    if (self->vault && file_remove_tree (self->vault, &err) < 0)
+        log_warn ("slot", "remove %s: %s", self->vault, err.text);
+}
+
 int attempt_build (attempt_t *self, err_t *err)
 {
     int64_t start = clock_boot_ms ();
     self->has_begun_build = true;
     int rc = builder_build (self->parts->builder, &self->task, &self->outcome, err);
     self->builder_ms += clock_boot_ms () - start;
+    drop_secrets (self);
     return rc < 0 ? box_judge (self->box, err) : 0;
 }
 
@@ -140,6 +151,7 @@ void attempt_clean (attempt_t *self)
     door_close_pass (self->parts->door, self->job, self->number);
     if (self->has_begun_build)
         builder_clean (self->parts->builder, &self->task);
+    drop_secrets (self);
     box_close (&self->box);
     joblog_destroy (&self->log);
     if (self->folder && file_remove_tree (self->folder, &err) < 0)
@@ -147,7 +159,7 @@ void attempt_clean (attempt_t *self)
     shelf_trim (self->parts->shelf);
     cache_trim (self->parts->cache);
     sodium_memzero (self->password, sizeof self->password);
-    char *const texts [] = { self->folder, self->context, self->dockerfile, self->scratch };
+    char *const texts [] = { self->folder, self->context, self->dockerfile, self->scratch, self->vault };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
     json_decref (self->bases);

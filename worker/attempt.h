@@ -17,7 +17,8 @@
 typedef struct {
     const char *worker_name;
     const char *folder;             /* each attempt has its own below it */
-    const char *objects;            /* the coordinator's objects socket */
+    const char *control, *objects;  /* the coordinator's sockets */
+    const char *vault;              /* the same in memory, for secrets; NULL: there is no such place */
     const keypair_t *own;
     const uint8_t *server_key;
     cache_t *cache;
@@ -40,6 +41,8 @@ typedef struct {
     joblog_t *log;                  /* NULL before attempt_prepare */
     borrowed_t borrowed;            /* the checkout */
     box_t *box;                     /* NULL before attempt_prepare */
+    secrets_t secrets;
+    char *vault;                    /* NULL where it has none */
     builder_task_t task;
     bool has_begun_build;
     /* What is known afterwards. */
@@ -59,6 +62,9 @@ int attempt_prepare (attempt_t *self, err_t *err);
 
 /* Context and Dockerfile into the cache, then as files. */
 int attempt_fetch (attempt_t *self, err_t *err);
+
+/* What it was given in confidence. */
+int attempt_ask_secrets (attempt_t *self, err_t *err);
 
 int attempt_build (attempt_t *self, err_t *err);
 

@@ -135,7 +135,7 @@ static void add_spec (const json_t *spec, words_t *words)
     words_add (words, "--pull=%s", json_is_true (json_object_get (spec, "pull")) ? "always" : "true");
 }
 
-static void add_build (const builder_t *self, const builder_task_t *task, words_t *words)
+static void add_build (const builder_t *self, const builder_task_t *task, const buildah_secrets_t *secrets, words_t *words)
 {
     char platform [PLATFORM_MAX], mark [64];
     platform_format (&task->platform, platform);
@@ -149,6 +149,7 @@ static void add_build (const builder_t *self, const builder_task_t *task, words_
     words_add (words, "--authfile=%s/auth.json", task->scratch_folder);
     words_add (words, "--signature-policy=%s", self->policy_file);
     words_add (words, "--secret=%ssrc=%s", mark, self->empty_file);
+    buildah_secrets_add (secrets, words);
     words_add (words, "--ignorefile=%s", self->empty_file);         /* farmctl has left out what is to be ignored */
     words_add (words, "--iidfile=%s/image-id", task->scratch_folder);
     add_spec (task->spec, words);
@@ -202,12 +203,18 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
     if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (task, &outcome->is_repeatable, err) < 0
         || find_reach (task, &reach, err) < 0)
         return -1;
-    add_build (self, task, &words);
+    AUTO (buildah_secrets) buildah_secrets_t *secrets = buildah_secrets_new (self, task, err);
+    if (!secrets)
+        return -1;
+    add_build (self, task, secrets, &words);
     run_of_task (task, heard, &how);
+    how.secrets = task->secrets;
+    how.has_trouble = buildah_secrets_trouble (secrets);
     heard->reach = reach;
     how.is_hopeless = &heard->reads_more;
     door_clear_error (task->door, task->job, task->attempt);
-    if (buildah_run (self, &words, &how, &status, err) < 0)
+    int rc = buildah_run (self, &words, &how, &status, err);
+    if (buildah_secrets_check (secrets, err) < 0 || rc < 0)
         return -1;
     if (status != 0 || heard->reads_more)
         return buildah_judge_build (self, heard, status, outcome, err);

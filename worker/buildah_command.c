@@ -47,6 +47,8 @@ static void end_line (splitter_t *self)
 {
     while (self->size > 0 && self->line [self->size - 1] == '\r')
         self->size--;
+    if (self->how->secrets)
+        self->size = secrets_blot (self->how->secrets, self->line, self->size);
     if (self->how->on_line)
         self->how->on_line (self->how->argument, 'o', self->line, self->size);
     self->size = 0;
@@ -118,6 +120,8 @@ static err_code must_stop (const buildah_run_t *how)
 {
     if (how->is_hopeless && *how->is_hopeless)
         return ERR_BUILD;
+    if (how->has_trouble && atomic_load (how->has_trouble))
+        return ERR_FARM;
     if (how->is_cancelled && atomic_load (how->is_cancelled))
         return ERR_CANCELLED;
     return how->deadline_ms > 0 && clock_boot_ms () >= how->deadline_ms ? ERR_TIMEOUT : ERR_NONE;
@@ -184,6 +188,8 @@ int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how
     /* What ended well just before it was killed, ended well. */
     if (stop == ERR_CANCELLED)
         return err_set (err, stop, "cancelled");
+    if (stop == ERR_FARM)
+        return err_set (err, stop, "stopped");
     if (stop == ERR_TIMEOUT && *status != 0)
         return err_set (err, stop, "the time limit ran out: %s was stopped; make the build faster, or raise its time limit",
                         self->program);

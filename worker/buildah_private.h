@@ -57,6 +57,8 @@ typedef struct {
     atomic_int *is_cancelled;       /* NULL: never */
     builder_line_fn *on_line;       /* NULL: output is dropped; it may set is_hopeless */
     void *argument;
+    const secrets_t *secrets;       /* blotted out of its output; NULL: none */
+    const atomic_bool *has_trouble; /* set: it is to end, whoever set it knows why (ERR_FARM). NULL: never */
     bool *is_hopeless;              /* set: what it does will not be used. NULL: never */
 } buildah_run_t;
 
@@ -120,6 +122,18 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
 int buildah_judge_build (const builder_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err);
 int buildah_judge_push (const buildah_words_t *words, err_t *err);
 
+/* Secrets ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct buildah_secrets buildah_secrets_t;
+
+/* Serve the task's secrets to its build, until it is destroyed, which comes after the builder has ended. */
+buildah_secrets_t *buildah_secrets_new (builder_t *builder, const builder_task_t *task, err_t *err);
+void buildah_secrets_destroy (buildah_secrets_t **self);
+void buildah_secrets_add (const buildah_secrets_t *self, words_t *words);      /* the options for them */
+/* Set when one could not be given as it has to be: then the build has to end; and why. */
+const atomic_bool *buildah_secrets_trouble (const buildah_secrets_t *self);
+int buildah_secrets_check (const buildah_secrets_t *self, err_t *err);
+
 /* Store -------------------------------------------------------------------------------------------------------------- */
 
 /* Unmount what a killed worker left mounted and forget who had mounted it. */
@@ -130,6 +144,9 @@ void buildah_remove_containers (builder_t *self, const builder_task_t *task);
 
 /* Marks the containers of an attempt, as an argument of --secret: see buildah_store.c. */
 void buildah_mark (const builder_task_t *task, char mark [64]);
+/* The folder in which each working container has one, under its id; the caller frees. And does this one bear the mark? */
+char *buildah_containers_folder (const builder_t *self);
+bool buildah_is_marked (const char *containers, const char *id, const char *mark);
 
 /* An attempt begins: waits while a prune is due. And ends: prunes when it is due and nothing else runs. */
 int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err);

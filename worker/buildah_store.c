@@ -77,7 +77,12 @@ void buildah_mark (const builder_task_t *task, char mark [64])
     snprintf (mark, 64, "id=farm-attempt-%lld-%d,", (long long) task->job, task->attempt);
 }
 
-static bool is_marked (const char *containers, const char *id, const char *mark)
+char *buildah_containers_folder (const builder_t *self)
+{
+    return mem_printf ("%s/%s-containers", self->storage_folder, self->driver);
+}
+
+bool buildah_is_marked (const char *containers, const char *id, const char *mark)
 {
     AUTO_FREE char *path = mem_printf ("%s/%s/userdata/buildah.json", containers, id);
     AUTO_BUFFER buffer_t text = { 0 };
@@ -107,7 +112,7 @@ static bool has_others (const builder_t *self, const builder_task_t *task)
  * is in the store, all are taken. None can come from elsewhere while the lock is held. */
 static void list_containers (builder_t *self, const builder_task_t *task, words_t *out)
 {
-    AUTO_FREE char *containers = mem_printf ("%s/%s-containers", self->storage_folder, self->driver);
+    AUTO_FREE char *containers = buildah_containers_folder (self);
     char mark [64] = "";
     if (task)
         buildah_mark (task, mark);
@@ -115,7 +120,7 @@ static void list_containers (builder_t *self, const builder_task_t *task, words_
     bool are_all = !has_others (self, task);
     DIR *folder = opendir (containers);
     for (struct dirent *item; folder && (item = readdir (folder));)
-        if (strlen (item->d_name) == 64 && (are_all || (task && is_marked (containers, item->d_name, mark))))
+        if (strlen (item->d_name) == 64 && (are_all || (task && buildah_is_marked (containers, item->d_name, mark))))
             words_add (out, "%s", item->d_name);
     if (folder)
         closedir (folder);

@@ -8,6 +8,7 @@
 
 #include "common/err.h"
 #include "common/platform.h"
+#include "common/secret.h"
 #include "worker/door.h"
 #include "worker/spawner.h"
 
@@ -41,6 +42,8 @@ typedef struct {
     reference_t repository;             /* to push to */
     door_t *door;
     const char *password;               /* for the door */
+    const secrets_t *secrets;           /* for RUN --mount=type=secret; NULL: none */
+    const char *vault;                  /* where they may be: a folder in memory, the attempt's own. NULL where there are none */
     const char *scratch_folder;         /* empty, the attempt's own: authfile, registries.conf, TMPDIR, HOME */
     const spawner_rules_t *rules;       /* what builder and RUN steps may take; NULL: anything */
     const char *run_group;              /* cgroup in which a runtime is to make those of RUN steps; NULL: where it likes */

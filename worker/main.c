@@ -8,7 +8,9 @@
 #include "common/log.h"
 #include "common/label.h"
 #include "common/mem.h"
+#include "common/secret.h"
 #include "common/quantity.h"
+#include "worker/vault.h"
 #include "worker/host.h"
 #include "worker/join.h"
 #include "worker/link.h"
@@ -22,7 +24,7 @@ typedef struct {
     keypair_t own;
     uint8_t server_key [KEY_SIZE];
     char name [JOIN_NAME_SIZE];
-    char *attempts, *contexts;      /* folders */
+    char *attempts, *contexts, *vault;      /* folders; vault NULL: there is none */
     const char *disks [3];          /* whose free space counts */
     shelf_t *shelf;
     host_t host;
@@ -283,7 +285,8 @@ static int open_link (worker_t *self, err_t *err)
             .pressure_max_percent = settings_number (self->options.settings, "memory/pressure-max"),
         },
         .parts = {
-            .worker_name = self->name, .folder = self->attempts, .objects = text_of (self, "coordinator/objects"),
+            .worker_name = self->name, .folder = self->attempts, .control = text_of (self, "coordinator/control"), .vault = self->vault,
+            .objects = text_of (self, "coordinator/objects"),
             .own = &self->own, .server_key = self->server_key, .cache = self->cache, .shelf = self->shelf,
             .builder = self->builder, .door = self->door, .allowance = self->allowance,
         },
@@ -306,6 +309,15 @@ static void tell_start (const worker_t *self)
               text_of (self, "coordinator/control"), text_of (self, "state"));
 }
 
+/* Without it builds that have no secrets are built. */
+static void open_vault (worker_t *self)
+{
+    err_t why;
+    self->vault = vault_open (text_of (self, "state"), &why);
+    if (!self->vault)
+        log_warn ("main", "%s; builds with secrets fail here", why.text);
+}
+
 static int start (worker_t *self, err_t *err)
 {
     if (open_state (self, err) < 0)
@@ -317,6 +329,7 @@ static int start (worker_t *self, err_t *err)
         return -1;
     if (file_remove_tree (self->attempts, err) < 0)
         return err_wrap (err, "remove what an earlier run left");
+    open_vault (self);
     if (open_door (self, err) < 0 || open_cache (self, err) < 0 || open_shelf (self, err) < 0 || open_link (self, err) < 0)
         return -1;
     tell_start (self);
@@ -334,6 +347,7 @@ static void stop (worker_t *self)
     builder_destroy (&self->builder);
     allowance_destroy (&self->allowance);
     spawner_destroy (&self->spawner);
+    vault_close (&self->vault);
     json_decref (self->description);
     free (self->attempts);
     free (self->contexts);
@@ -360,6 +374,7 @@ static int serve (worker_t *self, err_t *err)
 {
     if (lock_state (self, err) < 0 || spawner_start (&self->spawner, self->lock, err) < 0)
         return -1;
+    secret_guard_process ();
     daemon_raise_limits (16384);
     self->signals = daemon_catch_signals ();
     zsys_init ();

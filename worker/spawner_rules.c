@@ -55,6 +55,9 @@ int spawner_obey (const spawner_program_t *program)
     snprintf (score, sizeof score, "%d", rules->oom_score);
     if (write_to_group (rules, "builder/cgroup.procs", "0") < 0)        /* 0: whoever writes it */
         return -1;
+    struct rlimit none = { 0, 0 };              /* a core file of a RUN step may hold a secret */
+    if (setrlimit (RLIMIT_CORE, &none) < 0)
+        return -1;
     if (lower (RLIMIT_DATA, rules->data_bytes) < 0 || lower (RLIMIT_NPROC, rules->processes) < 0 || use_cpus (rules->cpus, program->turn) < 0)
         return -1;
     return rules->oom_score ? file_poke ("/proc/self/oom_score_adj", score, NULL) : 0;

@@ -46,10 +46,10 @@ _farmctl ()
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit ]] && return ;;
-        --build-arg|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name) return ;;
+        --build-arg|--secret|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name) return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --queue-timeout --quiet
+        submit) options="--platform --tag --file --build-arg --secret --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --queue-timeout --quiet
                          --detach --cancel-on-interrupt --memory --cpus --timeout --follow-timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;
@@ -58,7 +58,7 @@ _farmctl ()
         join) options="--name" ;;
         inspect) options="--events" ;;
         prune) options="--dry-run" ;;
-        retry) options="--failed-only --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
+        retry) options="--failed-only --secret --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
         worker) options="--comment --wait" ;;
     esac
     if [[ $current == -* ]]; then
