@@ -134,19 +134,24 @@ void buildah_secrets_add (const buildah_secrets_t *self, words_t *words);      /
 const atomic_bool *buildah_secrets_trouble (const buildah_secrets_t *self);
 int buildah_secrets_check (const buildah_secrets_t *self, err_t *err);
 
+/* Containers --------------------------------------------------------------------------------------------------------- */
+
+/* Remove the working containers of an attempt that was killed; of all attempts with task NULL. */
+void buildah_remove_containers (builder_t *self, const builder_task_t *task);
+
+/* Marks the containers of an attempt, as an argument of --secret: see buildah_containers.c. */
+void buildah_mark (const builder_task_t *task, char mark [64]);
+/* The folder in which each working container has one, under its id; the caller frees. And does this one bear the mark? */
+char *buildah_containers_folder (const builder_t *self);
+bool buildah_is_marked (const char *containers, const char *id, const char *mark);
+
 /* Store -------------------------------------------------------------------------------------------------------------- */
 
 /* Unmount what a killed worker left mounted and forget who had mounted it. */
 int buildah_reset_mounts (builder_t *self, err_t *err);
 
-/* Remove the working containers of an attempt that was killed; of all attempts with task NULL. */
-void buildah_remove_containers (builder_t *self, const builder_task_t *task);
-
-/* Marks the containers of an attempt, as an argument of --secret: see buildah_store.c. */
-void buildah_mark (const builder_task_t *task, char mark [64]);
-/* The folder in which each working container has one, under its id; the caller frees. And does this one bear the mark? */
-char *buildah_containers_folder (const builder_t *self);
-bool buildah_is_marked (const char *containers, const char *id, const char *mark);
+/* A command of the store itself, of no attempt, for limit_ms at most; is_cancelled may be NULL. Its exit status other than 0 is an error. */
+int buildah_run_store (builder_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err);
 
 /* An attempt begins: waits while a prune is due. And ends: prunes when it is due and nothing else runs. */
 int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err);

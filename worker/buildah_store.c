@@ -1,13 +1,9 @@
-/* buildah_store.c - keeps the store of images and layers in order: mounts, working containers, and its size.
+/* buildah_store.c - keeps the store of images and layers in order: mounts, and its size.
  *
  * All attempts share one store, so that one finds the layers of another. Built images have no name there (they are pushed
  * by their id) and stay as the layer cache. After an attempt, and when an idle worker needs room, the store is pruned when the disk has
  * less than 5 GiB and less than 10 % free, or less than its floor, or the layers hold more than 40 GiB: first what was built, then, if it
- * does not help, base images too. Images of running attempts must not go: pruning waits until none runs, and new ones wait while it is due.
- *
- * buildah gives its containers no name of ours. But it remembers the --secret options with each container, and an unused
- * secret changes nothing in a build: an empty one, named after the attempt, marks its containers. */
-#include <dirent.h>
+ * does not help, base images too. Images of running attempts must not go: pruning waits until none runs, and new ones wait while it is due. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -21,7 +17,7 @@
 #include "common/log.h"
 #include "worker/buildah_private.h"
 
-enum { CLEAN_MS = 60000, PRUNE_MS = 600000, CONTAINER_FILE_MAX = 4 * 1024 * 1024, LAYERS_FILE_MAX = 64 * 1024 * 1024 };
+enum { PRUNE_MS = 600000, LAYERS_FILE_MAX = 64 * 1024 * 1024 };
 static const int64_t store_limit_bytes = 40LL << 30;
 
 /* Mounts ------------------------------------------------------------------------------------------------------------- */
@@ -70,71 +66,16 @@ static void sweep_mounts (const builder_t *self)
         log_warn ("builder", "%s", err.text);
 }
 
-/* Containers --------------------------------------------------------------------------------------------------------- */
+/* Commands ----------------------------------------------------------------------------------------------------------- */
 
-void buildah_mark (const builder_task_t *task, char mark [64])
-{
-    snprintf (mark, 64, "id=farm-attempt-%lld-%d,", (long long) task->job, task->attempt);
-}
-
-char *buildah_containers_folder (const builder_t *self)
-{
-    return mem_printf ("%s/%s-containers", self->storage_folder, self->driver);
-}
-
-bool buildah_is_marked (const char *containers, const char *id, const char *mark)
-{
-    AUTO_FREE char *path = mem_printf ("%s/%s/userdata/buildah.json", containers, id);
-    AUTO_BUFFER buffer_t text = { 0 };
-    return file_read (path, CONTAINER_FILE_MAX, &text, NULL) == 0 && memmem (text.data, text.size, mark, strlen (mark));
-}
-
-/* Commands of the store need a scratch folder of their own. */
-static int run_store (builder_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err)
+/* They need a scratch folder of their own. */
+int buildah_run_store (builder_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err)
 {
     int status = 0;
     buildah_run_t how = { .scratch_folder = self->state_folder, .deadline_ms = clock_boot_ms () + limit_ms, .is_cancelled = is_cancelled };
     if (buildah_run (self, words, &how, &status, err) < 0)
         return -1;
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
-}
-
-/* Is another attempt than this one in the store? Under the lock. */
-static bool has_others (const builder_t *self, const builder_task_t *task)
-{
-    for (const active_t *at = self->active; at; at = at->next)
-        if (!task || at->job != task->job || at->attempt != task->attempt)
-            return true;
-    return false;
-}
-
-/* Those of the task. A builder that is killed between making one and writing down its options leaves one without a mark: when nobody else
- * is in the store, all are taken. None can come from elsewhere while the lock is held. */
-static void list_containers (builder_t *self, const builder_task_t *task, words_t *out)
-{
-    AUTO_FREE char *containers = buildah_containers_folder (self);
-    char mark [64] = "";
-    if (task)
-        buildah_mark (task, mark);
-    pthread_mutex_lock (&self->lock);
-    bool are_all = !has_others (self, task);
-    DIR *folder = opendir (containers);
-    for (struct dirent *item; folder && (item = readdir (folder));)
-        if (strlen (item->d_name) == 64 && (are_all || (task && buildah_is_marked (containers, item->d_name, mark))))
-            words_add (out, "%s", item->d_name);
-    if (folder)
-        closedir (folder);
-    pthread_mutex_unlock (&self->lock);
-}
-
-void buildah_remove_containers (builder_t *self, const builder_task_t *task)
-{
-    AUTO_WORDS words_t words = { 0 };
-    err_t err;
-    words_add (&words, "rm");
-    list_containers (self, task, &words);
-    if (words.count > 1 && run_store (self, &words, CLEAN_MS, NULL, &err) < 0)
-        log_warn ("builder", "remove %zu working containers: %s", words.count - 1, err.text);
 }
 
 /* Size --------------------------------------------------------------------------------------------------------------- */
@@ -174,7 +115,7 @@ static void prune (builder_t *self)
         words_add (&words, "rmi");
         words_add (&words, "%s", options [i]);
         log_info ("builder", "the store %s is large or its disk nearly full: buildah rmi %s", self->storage_folder, options [i]);
-        if (run_store (self, &words, PRUNE_MS, &self->prunes_no_more, &err) < 0 && err.code != ERR_CANCELLED)
+        if (buildah_run_store (self, &words, PRUNE_MS, &self->prunes_no_more, &err) < 0 && err.code != ERR_CANCELLED)
             log_warn ("builder", "prune %s: %s", self->storage_folder, err.text);
     }
 }

@@ -81,14 +81,24 @@ mount_left ()
 has_no_mounts () { [ -z "$(mounts_below "$farm")" ]; }
 check "what a builder left mounted goes when the next build has ended" mount_left
 
-# Killed before it has written down whose container it is
+# Killed before it has written down whose container it is, before that has a folder, and while it removed it
 container_left ()
 {
-    local root
+    local root driver containers list all name
     root=$(echo "$state"/builder/storage-*)
-    buildah --root "$root" --runroot "$state/builder/run" --storage-driver "${root##*storage-}" from scratch
+    driver=${root##*storage-}
+    containers=$root/$driver-containers
+    list=$containers/containers.json
+    for name in whole listed unlisted; do
+        buildah --root "$root" --runroot "$state/builder/run" --storage-driver "$driver" from --name "$name" scratch
+    done
+    all=$(cat "$list")
+    rm -r "${containers:?}/$(jq -r '.[] | select (.names == ["listed"]) | .id' <<< "$all")"
+    jq -c 'map (select (.names != ["unlisted"]))' <<< "$all" > "$list"
+    expect "containers before" "$(jq length "$list")" 2
     run 0 farmctl submit -q --no-cache --platform "$native" -t "$REGISTRY/cancelled:container" "$(slow_context container 0)"
     wait_for 20 has_no_containers
+    expect "containers after" "$(cat "$list")" "[]"
 }
 has_no_containers () { ! holds | grep '^container'; }
 check "a container that a builder left goes when the next build has ended" container_left
