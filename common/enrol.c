@@ -37,16 +37,18 @@ static int say_join (zsock_t *socket, const char *kind, const char *name, const 
 }
 
 /* The answer to our one question: joined or error. */
-static int judge (const msg_t *answer, err_t *err)
+static int judge (const msg_t *answer, char name [ENROL_NAME_MAX + 1], err_t *err)
 {
-    if (msg_is (answer, "joined"))
+    if (msg_is (answer, "joined")) {
+        snprintf (name, ENROL_NAME_MAX + 1, "%s", msg_text (answer, "name"));
         return 0;
+    }
     if (msg_is (answer, "error"))
         return err_set (err, err_from_name (msg_text (answer, "code")), "%s", msg_text (answer, "text"));
     return err_set (err, ERR_PROTOCOL, "the coordinator answers \"%s\" where \"joined\" was expected", msg_verb (answer));
 }
 
-int enrol_ask (const invitation_t *to, const char *kind, const char *name, const uint8_t public_key [KEY_SIZE], int timeout_ms,
+int enrol_ask (const invitation_t *to, const char *kind, char name [ENROL_NAME_MAX + 1], const uint8_t public_key [KEY_SIZE], int timeout_ms,
                err_t *err)
 {
     keypair_t invited;
@@ -61,7 +63,7 @@ int enrol_ask (const invitation_t *to, const char *kind, const char *name, const
         return err_wrap (err, "join as %s", name);
     AUTO (msg) msg_t *answer = msg_recv (socket, NULL, NULL, NULL, &why);
     if (answer)
-        return judge (answer, err) < 0 ? err_wrap (err, "join as %s", name) : 0;
+        return judge (answer, name, err) < 0 ? err_wrap (err, "join as %s", name) : 0;
     if (why.code == ERR_NETWORK)
         return err_set (err, ERR_NETWORK, "coordinator %s does not answer: is it running, can this machine reach it, and is the "
                         "join string the current one?", to->control);

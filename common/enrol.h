@@ -16,8 +16,9 @@ bool enrol_is_name (const char *text);
 /* ERR_USAGE saying what a name looks like. */
 int enrol_check_name (const char *text, err_t *err);
 
-/* Enrol a public key under a name; kind: "worker" or "submitter". Waits timeout_ms for the answer: ERR_NETWORK without one. */
-int enrol_ask (const invitation_t *to, const char *kind, const char *name, const uint8_t public_key [KEY_SIZE], int timeout_ms,
+/* Enrol a public key; kind: "worker" or "submitter", which is any user. name is the one that is wished for, and becomes the one that it is:
+ * an invitation may name it. Waits timeout_ms for the answer: ERR_NETWORK without one. */
+int enrol_ask (const invitation_t *to, const char *kind, char name [ENROL_NAME_MAX + 1], const uint8_t public_key [KEY_SIZE], int timeout_ms,
                err_t *err);
 
 /* The settings file as it is, or an empty one: what it says beside the coordinator is kept. The caller destroys. */

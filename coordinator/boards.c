@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/principals.h"
 
 enum { NOTE_MS = 60000 };
 
@@ -272,6 +273,20 @@ static int write_row (engine_t *self, int64_t id, const event_t *event, const js
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
+/* A key that came by a join string of its own shows itself under the name in that, and nobody else does as long as it may connect. */
+static int check_given (engine_t *self, const event_t *event, const char *name, const board_t *of_name, err_t *err)
+{
+    principal_t own, other;
+    if (principal_load (self, event->principal, &own, err) < 0)
+        return -1;
+    if (own.is_named && strcmp (own.name, name) != 0)
+        return err_set (err, ERR_DENIED, "this worker was invited as %s, and says that it is %s: set its name, or join under another one "
+                        "(farmctl worker invite %s)", own.name, name, name);
+    if (of_name && of_name->principal != own.id && principal_load (self, of_name->principal, &other, NULL) == 0 && other.is_named)
+        return err_set (err, ERR_DENIED, "the name %s was given to another worker: give this one another name (--name)", name);
+    return 0;
+}
+
 /* NULL in *out: nobody has said hello under this key or name before. */
 static int find (engine_t *self, const event_t *event, const char *name, board_t **out, err_t *err)
 {
@@ -299,7 +314,8 @@ int board_register (engine_t *self, const event_t *event, board_t **out, bool *i
 {
     const json_t *worker = json_object_get (event->header, "worker");
     const char *name = json_string_value (json_object_get (worker, "name"));
-    if (check_platforms (worker, err) < 0 || find (self, event, name, out, err) < 0)
+    if (check_platforms (worker, err) < 0 || check_given (self, event, name, board_of_name (self, name), err) < 0
+        || find (self, event, name, out, err) < 0)
         return -1;
     *is_same = *out && strcmp ((*out)->instance, event_text (event, "instance")) == 0;
     if (write_row (self, *out ? (*out)->id : 0, event, worker, err) < 0)

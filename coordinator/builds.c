@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "coordinator/principals.h"
+#include "coordinator/rights.h"
 #include "coordinator/view.h"
 
 /* -- states ----------------------------------------------------------------------------------------------------- */
@@ -71,7 +72,7 @@ json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t 
     return spec;
 }
 
-/* -- cancel ----------------------------------------------------------------------------------------------------- */
+/* -- whose it is ----------------------------------------------------------------------------------------------------- */
 
 static int owner_of (engine_t *self, int64_t build, int64_t *owner, err_t *err)
 {
@@ -93,6 +94,19 @@ int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_
         return 0;
     return err_set (err, ERR_DENIED, "build %lld belongs to somebody else: only they or an admin may do that", (long long) build);
 }
+
+int build_check_reader (engine_t *self, const event_t *event, int64_t build, err_t *err)
+{
+    int64_t owner;
+    principal_t by;
+    if (principal_load (self, event->principal, &by, err) < 0 || owner_of (self, build, &owner, err) < 0)
+        return -1;
+    if (owner == by.id || rights_sees_all (by.role))
+        return 0;
+    return err_set (err, ERR_DENIED, "build %lld belongs to somebody else: only they, a viewer or an admin may look at it", (long long) build);
+}
+
+/* -- cancel ------------------------------------------------------------------------------------------------------- */
 
 static int check_cancel (engine_t *self, int64_t build, err_t *err)
 {

@@ -15,6 +15,8 @@ int build_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err)
 
 /* Only the build's owner and admins: ERR_DENIED. ERR_NOT_FOUND. */
 int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_t *err);
+/* The same, and viewers. */
+int build_check_reader (engine_t *self, const event_t *event, int64_t build, err_t *err);
 
 /* One that has not ended. */
 int build_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);

@@ -12,11 +12,10 @@
 
 enum { BATCH_MAX = 16 };         /* messages taken at once, of 260 KiB at most: what bounds the memory */
 
-typedef enum { ROLE_NONE = 0, ROLE_BUILDS = 1, ROLE_LOOKS = 2, ROLE_WORKS = 4 } role_t;
-
 typedef struct {
     int64_t id;
-    int roles;                  /* role_t, ORed */
+    char role [16];
+    bool is_worker;
 } speaker_t;
 
 /* A message that came in, until it is answered. */

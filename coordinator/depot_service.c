@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "coordinator/depot_answers.h"
+#include "coordinator/rights.h"
 
 /* A peer has 8 requests on the way at most. libzmq counts a queue down in steps of half of it, so 8 would at times look
  * full with fewer, and an answer be lost. */
@@ -87,18 +88,6 @@ const char *depot_service_endpoint (const depot_service_t *self)
 
 /* -- the gateway's commands ------------------------------------------------------------------------------------- */
 
-static int roles_of (const char *name)
-{
-    static const struct { const char *name; int roles; } table [] = {
-        { "admin", ROLE_BUILDS | ROLE_LOOKS }, { "submitter", ROLE_BUILDS | ROLE_LOOKS }, { "viewer", ROLE_LOOKS },
-        { "worker", ROLE_WORKS },
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (streq (table [i].name, name))
-            return table [i].roles;
-    return ROLE_NONE;
-}
-
 /* The next frame of a command, to be freed by AUTO_FREE; "" where there is none. */
 static char *next_word (zmsg_t *command)
 {
@@ -118,7 +107,8 @@ static void on_principal (depot_service_t *self, zmsg_t *command)
     speaker_t *speaker = mem_alloc (sizeof *speaker);
     speaker->id = next_number (command);
     AUTO_FREE char *role = next_word (command);
-    speaker->roles = roles_of (role);
+    snprintf (speaker->role, sizeof speaker->role, "%s", role);
+    speaker->is_worker = streq (role, "worker");
     zhashx_update (self->speakers, key, speaker);
 }
 
@@ -199,15 +189,13 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
 
 typedef struct {
     const char *verb;
-    int role;
     bool has_body;
 } rule_t;
 
 static const rule_t *rule_for (const msg_t *message)
 {
     static const rule_t table [] = {
-        { "missing", ROLE_BUILDS | ROLE_WORKS, true }, { "put", ROLE_BUILDS | ROLE_WORKS, true }, { "want", ROLE_WORKS, true }, { "log", ROLE_WORKS, true },
-        { "read-log", ROLE_LOOKS, false }, { "stats", ROLE_LOOKS, false },
+        { "missing", true }, { "put", true }, { "want", true }, { "log", true }, { "read-log", false }, { "stats", false },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (msg_is (message, table [i].verb))
@@ -226,7 +214,7 @@ static int check_right (depot_service_t *self, request_t *request, err_t *err)
         return err_set (err, ERR_DENIED, "this key is not known here (any more): join the farm again");
     if (!rule)
         return err_set (err, ERR_PROTOCOL, "%s is no request to the objects socket", verb);
-    if (!(speaker->roles & rule->role))
+    if (!rights_may (speaker->role, verb))
         return err_set (err, ERR_DENIED, "%s: this key's role may not do that", verb);
     if (body_size && !rule->has_body)               /* a read-log is kept while it waits */
         return err_set (err, ERR_PROTOCOL, "%s: a body of %zu bytes where there is none", verb, body_size);

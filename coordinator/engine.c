@@ -16,6 +16,7 @@
 #include "common/mem.h"
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
+#include "coordinator/holds.h"
 #include "coordinator/lanes.h"
 #include "coordinator/matching.h"
 #include "coordinator/restores.h"
@@ -323,7 +324,7 @@ int engine_commit (engine_t *self, actions_t *actions, err_t *err)
 /* A restart is rest enough. */
 static int end_rests (engine_t *self, err_t *err)
 {
-    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0 WHERE is_resting");
+    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0 WHERE is_resting AND NOT " HELD_JOBS);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 

@@ -54,6 +54,7 @@ typedef enum {
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */
     ACTION_DROP_LOG,    /* header: {job, attempt}: it goes with its build, which is forgotten */
+    ACTION_PRINCIPAL,   /* header: {key, id, role}: this key may connect, as that role; role "": not any more */
     ACTION_TELL         /* header: {text}: a line for the coordinator's own log */
 } action_type;
 
@@ -118,14 +119,19 @@ typedef struct {
 int engine_plan (engine_t *self, int64_t since_ms, bool is_dry, const engine_plan_t *plan, int64_t *builds, err_t *err);
 
 /* Principals: who may connect. */
-typedef struct { int64_t id; char role [16]; char name [64]; } principal_t;
+typedef struct {
+    int64_t id;
+    char role [16], name [64];
+    bool is_named;                  /* an admin has given it its name */
+    int64_t max_queued, max_running;        /* builds; 0: as many as it likes */
+} principal_t;
 /* By hex key; ERR_DENIED when unknown or revoked. */
 int engine_find_principal (engine_t *self, const char *key_hex, principal_t *out, err_t *err);
 /* role: admin, submitter, viewer, worker, invitation. The same key again is fine when the role is the same. */
 int engine_add_principal (engine_t *self, const char *key_hex, const char *role, const char *name, int64_t wall_ms,
                           int64_t *id, err_t *err);
-/* Whether a role may say a verb: for what is done before, or beside, an event. */
-bool engine_may_say (const char *role, const char *verb);
+/* The invitation that works for everybody, again and again: this key's alone, or (NULL) there is none. */
+int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err);
 /* Every key that may connect: calls back once per key. */
 void engine_each_key (engine_t *self, void (*each) (void *argument, const char *key_hex), void *argument);
 

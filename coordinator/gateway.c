@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "coordinator/rights.h"
 #include "coordinator/zap.h"
 
 enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 1000, TICK_WAITS_MS = 1000 };
@@ -35,16 +36,25 @@ static void let_in (void *argument, const char *key_hex)
     tell_depot (self, key_hex);
 }
 
-/* Keys that a committed `join` made principals. Before its answer leaves, so that the joiner can connect at once. */
-static void let_joiners_in (gateway_t *self)
+/* Whatever it asked to be told of is not for it any more, or will be asked for again. */
+static void forget_watches (gateway_t *self, const char *key_hex)
 {
-    principal_t found;
-    for (char *key = zlistx_first (self->joining); key; key = zlistx_next (self->joining))
-        if (engine_find_principal (self->parts.engine, key, &found, NULL) == 0) {
-            let_in (self, key);
-            log_info ("gateway", "%s %s has joined, with key %s", found.role, found.name, key);
-        }
-    zlistx_purge (self->joining);
+    for (peer_t *peer = peers_first (self->peers); peer; peer = peers_next (self->peers))
+        if (streq (peer->key_hex, key_hex))
+            peer->watch_count = 0;
+}
+
+/* Before the answer leaves, so that a joiner can connect at once, and whoever took a right back can rely on it. */
+void gateway_let (gateway_t *self, const json_t *header)
+{
+    const char *key_hex = json_string_value (json_object_get (header, "key"));
+    forget_watches (self, key_hex);
+    if (*json_string_value (json_object_get (header, "role"))) {
+        let_in (self, key_hex);
+        return;
+    }
+    zap_deny (self->parts.zap, key_hex);
+    zstr_sendx (self->parts.depot, "REVOKE", key_hex, NULL);
 }
 
 /* -- events ----------------------------------------------------------------------------------------------------- */
@@ -53,11 +63,6 @@ void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int6
 {
     event_t event = { .verb = verb, .peer = peer, .principal = principal, .header = header };
     engine_handle (self->parts.engine, &event);
-}
-
-static bool may_say (const principal_t *principal, const msg_t *message)
-{
-    return msg_is (message, "prune") ? streq (principal->role, "admin") : engine_may_say (principal->role, msg_verb (message));
 }
 
 static void on_prune (gateway_t *self, peer_t *peer, bool may, const msg_t *message)
@@ -98,13 +103,11 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         gateway_send (self, peer, "who", NULL);
         return;
     }
-    bool may = may_say (&principal, message);       /* if not, that is the answer of who would do it */
+    bool may = rights_may (principal.role, msg_verb (message));       /* if not, that is the answer of who would do it */
     if (may && gateway_puts_off (self, peer, message))
         return;
     if (may && is_users_hello (message, &principal))
         peer->has_said_hello = true;
-    if (may && msg_is (message, "join"))
-        zlistx_add_end (self->joining, (void *) msg_text (message, "public_key"));
     if (may && msg_is (message, "watch"))
         peer_watch (peer, msg_int (message, "build"));
     if (msg_is (message, "prune"))
@@ -185,7 +188,6 @@ static int take_batch (gateway_t *self, err_t *err)
         gateway_give_engine (self, "tick", 0, 0, NULL);
     if (engine_commit (self->parts.engine, &self->actions, err) < 0)
         return -1;
-    let_joiners_in (self);
     gateway_do_actions (self);
     return self->is_stopping ? 0 : collector_go_on (self->collector, self->parts.engine, self->parts.depot, err);
 }
@@ -248,16 +250,6 @@ void gateway_actor (zsock_t *pipe, void *gateway)
     zpoller_destroy (&poller);
 }
 
-static void *duplicate_key (const void *key)
-{
-    return mem_strdup (key);
-}
-
-static void free_key (void **key)
-{
-    auto_free (key);
-}
-
 static publishers_t *new_publishers (const gateway_parts_t *parts, err_t *err)
 {
     const publisher_settings_t limits = {
@@ -279,9 +271,6 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
         return -1;
     self->collector = collector_new (settings_number (parts->settings, "depot/collect-ms"),
                                      settings_number (parts->settings, "retention/context-ms"));
-    self->joining = zlistx_new ();
-    zlistx_set_duplicator (self->joining, duplicate_key);
-    zlistx_set_destructor (self->joining, free_key);
     engine_each_key (parts->engine, let_in, self);
     zstr_send (parts->depot, "OPEN");
     self->control = msg_bind (settings_text (parts->settings, "control/bind"), parts->server, CONTROL_HIGH_WATER,
@@ -310,7 +299,6 @@ void gateway_destroy (gateway_t **self_p)
     submissions_destroy (&self->submissions);
     credentials_destroy (&self->credentials);
     collector_destroy (&self->collector);
-    zlistx_destroy (&self->joining);
     actions_free (&self->actions);
     free (self);
     *self_p = NULL;

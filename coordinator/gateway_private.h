@@ -21,7 +21,6 @@ struct gateway {
     submissions_t *submissions;     /* wait for the depot's word that their context is there */
     credentials_t *credentials;
     collector_t *collector;
-    zlistx_t *joining;              /* keys (hex) of `join` messages of this batch */
     actions_t actions;
     bool is_stopping, is_depot_quiet, has_stopped;  /* gateway_stop.c; has_stopped: and has said so */
 };
@@ -35,6 +34,9 @@ void gateway_do_actions (gateway_t *self);
 
 /* -- in (gateway.c): into the batch */
 void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header);
+
+/* -- who may speak (gateway.c): {key, id, role}, as ACTION_PRINCIPAL has it. It holds when this returns. */
+void gateway_let (gateway_t *self, const json_t *header);
 
 /* -- the end in good order (gateway_stop.c) */
 void gateway_begin_stop (gateway_t *self);

@@ -84,7 +84,7 @@ bool lost_is_awaited (const depot_service_t *self, const digest_t *digest, int64
 int lost_check (const depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err)
 {
     char hex [DIGEST_HEX_SIZE + 1];
-    if (!(request->speaker.roles & ROLE_WORKS) || lost_holds (self, digest) || depot_has (self->depot, digest))
+    if (!request->speaker.is_worker || lost_holds (self, digest) || depot_has (self->depot, digest))
         return 0;
     digest_to_hex (digest, hex);
     return err_set (err, ERR_DENIED, "object %s is none that the depot has lost: a worker may only bring back what it has", hex);

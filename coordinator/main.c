@@ -66,7 +66,7 @@ static int open_state (coordinator_t *self, err_t *err)
     if (self->lock < 0)
         return err_wrap (err, "state folder %s", state);
     file_sweep (state);
-    if (setup_keys (&self->keys, state, err) < 0)
+    if (setup_keys (&self->keys, self->settings, err) < 0)
         return -1;
     self->seal = seal_new (self->keys.secrets.secret_key);
     sodium_memzero (&self->keys.secrets, sizeof self->keys.secrets);

@@ -31,6 +31,7 @@ static const setting_def_t table [] = {
     { "verify/unpacked-max", SETTING_BYTES, "64G", "of the layers of one image, unpacked; 0: no limit" },
     { "lease/heartbeat-ms", SETTING_NUMBER, "5000", "how often a worker says that it is there" },
     { "lease/duration-ms", SETTING_NUMBER, "45000", "how long a silent worker keeps its jobs" },
+    { "join/standing", SETTING_BOOL, "no", "keep a join string in STATE/join with which anybody joins, again and again" },
     { "lease/gone-grace-ms", SETTING_NUMBER, "3000", "how long a worker whose connection was lost may take to come back" },
     { "lease/ended-grace-ms", SETTING_NUMBER, "200", "the same, when the worker's machine closed it, as it does when the worker ends" },
     { "retry/delay-ms", SETTING_NUMBER, "2000", "before the second attempt of a job; doubles" },

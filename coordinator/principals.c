@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/holds.h"
 
 /* -- in memory -------------------------------------------------------------------------------------------------- */
 
@@ -39,7 +40,7 @@ void principals_forget (engine_t *self)
 
 /* -- from the database ------------------------------------------------------------------------------------------ */
 
-#define SELECT "SELECT id, role, name, key FROM principals WHERE revoked_ms IS NULL AND "
+#define SELECT "SELECT id, role, name, key, is_named, max_queued, max_running FROM principals WHERE revoked_ms IS NULL AND "
 
 static int read_one (engine_t *self, query_t *query, principal_t *out, err_t *err)
 {
@@ -50,6 +51,9 @@ static int read_one (engine_t *self, query_t *query, principal_t *out, err_t *er
         snprintf (found.who.role, sizeof found.who.role, "%s", query_get_text (query, 1));
         snprintf (found.who.name, sizeof found.who.name, "%s", query_get_text (query, 2));
         snprintf (found.key, sizeof found.key, "%s", query_get_text (query, 3));
+        found.who.is_named = query_get_int (query, 4) != 0;
+        found.who.max_queued = query_get_int (query, 5);
+        found.who.max_running = query_get_int (query, 6);
     }
     if (query_end (query, err) < 0)
         return -1;
@@ -120,32 +124,145 @@ void engine_each_key (engine_t *self, void (*each) (void *argument, const char *
     query_end (&query, NULL);
 }
 
-/* A name tells people whose a build is, so two may not have one. Workers' names are looked at when they say hello. */
-static int check_name (engine_t *self, const event_t *event, err_t *err)
+int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err)
 {
-    const char *name = event_text (event, "name");
-    query_t query = db_query (self->db, "SELECT 1 FROM principals WHERE name = :name AND key <> :key AND revoked_ms IS NULL "
-                              "AND role IN ('admin', 'submitter', 'viewer')");
-    query_text (&query, ":name", name);
-    query_text (&query, ":key", event_text (event, "public_key"));
-    bool is_taken = query_step (&query);
-    if (query_end (&query, err) < 0)
+    query_t others = db_query (self->db, "UPDATE principals SET revoked_ms = :now WHERE role = 'invitation' AND revoked_ms IS NULL "
+                               "AND key IS NOT :key AND id NOT IN (SELECT principal FROM invitations)");
+    query_int (&others, ":now", wall_ms);
+    query_text (&others, ":key", key_hex);
+    if (query_run (&others, err) < 0)
         return -1;
-    if (!is_taken)
+    principals_forget (self);
+    if (!key_hex)
         return 0;
-    return err_set (err, ERR_DENIED, "the name %s is taken by another key: join under another one (--name), or have the admin take "
-                    "the other key back", name);
+    query_t query = db_query (self->db, "INSERT INTO principals (key, role, name, created_ms) VALUES (:key, 'invitation', 'invitation', :now) "
+                              "ON CONFLICT (key) DO UPDATE SET revoked_ms = NULL");
+    query_text (&query, ":key", key_hex);
+    query_int (&query, ":now", wall_ms);
+    return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-int principals_on_join (engine_t *self, const event_t *event, err_t *err)
+/* -- names ------------------------------------------------------------------------------------------------------- */
+
+int principal_of_name (engine_t *self, principal_kind kind, const char *name, principal_t *out, err_t *err)
 {
-    int64_t id;
-    const char *kind = event_text (event, "kind");
-    if (strcmp (kind, "submitter") == 0 && check_name (self, event, err) < 0)
+    query_t query = kind == WORKERS ? db_query (self->db, SELECT "role = 'worker' AND name = :name ORDER BY id DESC LIMIT 1")
+                                    : db_query (self->db, SELECT "role IN ('admin', 'submitter', 'viewer') AND name = :name ORDER BY id LIMIT 1");
+    query_text (&query, ":name", name);
+    if (read_one (self, &query, out, err) == 0)
+        return 0;
+    if (err && err->code == ERR_DENIED)
+        err_set (err, ERR_NOT_FOUND, kind == WORKERS ? "no worker's key is known under the name %s" : "there is no user %s: farmctl user ls shows them all", name);
+    return -1;
+}
+
+/* A name tells people whose a build is, so two may not have one. Workers' names are looked at when they say hello. */
+int principal_is_taken (engine_t *self, const char *name, const char *key_hex, bool *is_taken, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT 1 FROM principals LEFT JOIN invitations ON invitations.principal = principals.id "
+                              "WHERE name = :name AND key <> :key AND revoked_ms IS NULL AND (principals.role IN ('admin', 'submitter', 'viewer') "
+                              "OR (invitations.role <> 'worker' AND used_ms IS NULL AND expires_ms > :now))");
+    query_text (&query, ":name", name);
+    query_text (&query, ":key", key_hex);
+    query_int (&query, ":now", self->wall_ms);
+    *is_taken = query_step (&query);
+    return query_end (&query, err);
+}
+
+/* -- changes ----------------------------------------------------------------------------------------------------- */
+
+static int key_of (engine_t *self, int64_t id, char hex [65], err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT key FROM principals WHERE id = :id");
+    query_int (&query, ":id", id);
+    snprintf (hex, 65, "%s", query_step (&query) ? query_get_text (&query, 0) : "");
+    return query_end (&query, err);
+}
+
+static int announce (engine_t *self, int64_t id, const char *role, err_t *err)
+{
+    char hex [65];
+    if (key_of (self, id, hex, err) < 0)
         return -1;
-    if (engine_add_principal (self, event_text (event, "public_key"), kind, event_text (event, "name"), self->wall_ms, &id,
-                              err) < 0)
-        return -1;
-    engine_answer (self, event, "joined", json_pack ("{s:s}", "role", kind));
+    engine_act (self, ACTION_PRINCIPAL, json_pack ("{s:s, s:I, s:s}", "key", hex, "id", (json_int_t) id, "role", role));
     return 0;
+}
+
+int principal_announce (engine_t *self, int64_t id, err_t *err)
+{
+    principal_t principal;
+    principals_forget (self);
+    return principal_load (self, id, &principal, err) < 0 ? -1 : announce (self, id, principal.role, err);
+}
+
+int principal_revoke (engine_t *self, int64_t id, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE principals SET revoked_ms = :now WHERE id = :id AND revoked_ms IS NULL");
+    query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":id", id);
+    if (query_run (&query, err) < 0)
+        return -1;
+    principals_forget (self);
+    return announce (self, id, "", err);
+}
+
+/* -- limits ------------------------------------------------------------------------------------------------------ */
+
+static json_t *or_null (int64_t limit)
+{
+    return limit ? json_integer (limit) : json_null ();
+}
+
+json_t *principal_limits (engine_t *self, int64_t id, err_t *err)
+{
+    json_t *limits = NULL;
+    query_t query = db_query (self->db, "SELECT repositories, max_queued, max_running FROM principals WHERE id = :id");
+    query_int (&query, ":id", id);
+    if (query_step (&query)) {
+        json_t *repositories = json_loads (query_get_text (&query, 0), 0, NULL);
+        limits = json_pack ("{s:o, s:o, s:o}", "repositories", repositories ? repositories : json_array (),
+                            "max_queued", or_null (query_get_int (&query, 1)), "max_running", or_null (query_get_int (&query, 2)));
+    }
+    if (query_end (&query, err) == 0 && limits)
+        return limits;
+    json_decref (limits);
+    return NULL;
+}
+
+static int check_patterns (const json_t *patterns, err_t *err)
+{
+    size_t i;
+    json_t *pattern;
+    json_array_foreach ((json_t *) patterns, i, pattern)
+        if (repository_check_pattern (json_string_value (pattern), err) < 0)
+            return -1;
+    return 0;
+}
+
+static bool names_limit (const json_t *limits, const char *field, int64_t *out)
+{
+    const json_t *value = json_object_get (limits, field);
+    *out = json_integer_value (value);
+    return value != NULL;
+}
+
+int principal_set_limits (engine_t *self, int64_t id, const json_t *limits, err_t *err)
+{
+    int64_t queued, running;
+    const json_t *repositories = json_object_get (limits, "repositories");
+    bool has_queued = names_limit (limits, "max_queued", &queued), has_running = names_limit (limits, "max_running", &running);
+    if (check_patterns (repositories, err) < 0)
+        return -1;
+    AUTO_FREE char *text = repositories ? json_dumps (repositories, JSON_COMPACT) : NULL;
+    query_t query = db_query (self->db, "UPDATE principals SET repositories = coalesce (:repositories, repositories), "
+                              "max_queued = iif (:has_queued, :queued, max_queued), max_running = iif (:has_running, :running, max_running) "
+                              "WHERE id = :id");
+    query_text (&query, ":repositories", text);
+    query_int (&query, ":has_queued", has_queued);
+    query_int (&query, ":queued", queued);
+    query_int (&query, ":has_running", has_running);
+    query_int (&query, ":running", running);
+    query_int (&query, ":id", id);
+    principals_forget (self);
+    return query_run (&query, err) < 0 ? -1 : 0;
 }

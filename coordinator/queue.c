@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "coordinator/boards.h"
+#include "coordinator/holds.h"
 #include "coordinator/lanes.h"
 #include "coordinator/waiting.h"
 
@@ -258,7 +259,7 @@ static int load_hints (engine_t *self, err_t *err)
 /* A job rests for a moment that memory knows; where it does not (any more), that is over. */
 static int load_resting (engine_t *self, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT id FROM jobs WHERE is_resting");
+    query_t query = db_query (self->db, "SELECT id FROM jobs WHERE is_resting AND NOT " HELD_JOBS);
     while (query_step (&query))
         if (!wait_is_pending (self, WAIT_MATCH, query_get_int (&query, 0)))
             wait_set (self, WAIT_MATCH, query_get_int (&query, 0), 0);

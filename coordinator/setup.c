@@ -1,6 +1,7 @@
 /* setup.c - see setup.h. */
 #include "coordinator/setup.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,27 +22,33 @@ static int load_key (keypair_t *key, const char *folder, const char *name, err_t
     return 0;
 }
 
-int setup_keys (setup_keys_t *keys, const char *state_folder, err_t *err)
+int setup_keys (setup_keys_t *keys, const settings_t *settings, err_t *err)
 {
+    const char *state_folder = settings_text (settings, "state");
+    keys->has_invitation = settings_bool (settings, "join/standing");
     if (load_key (&keys->server, state_folder, "coordinator.key", err) < 0
         || load_key (&keys->admin, state_folder, "admin.key", err) < 0)
         return -1;
-    return load_key (&keys->invitation, state_folder, "invitation.key", err) < 0 ? -1 : load_key (&keys->secrets, state_folder, "secrets.key", err);
-}
-
-static int add_principal (engine_t *engine, const keypair_t *key, const char *role, int64_t wall_ms, err_t *err)
-{
-    char hex [KEY_HEX_SIZE + 1];
-    int64_t id;
-    key_to_hex (key->public_key, hex);
-    return engine_add_principal (engine, hex, role, role, wall_ms, &id, err);
+    if (load_key (&keys->secrets, state_folder, "secrets.key", err) < 0)
+        return -1;
+    return keys->has_invitation ? load_key (&keys->invitation, state_folder, "invitation.key", err) : 0;
 }
 
 int setup_principals (engine_t *engine, const setup_keys_t *keys, int64_t wall_ms, err_t *err)
 {
-    if (add_principal (engine, &keys->admin, "admin", wall_ms, err) < 0)
-        return -1;
-    return add_principal (engine, &keys->invitation, "invitation", wall_ms, err);
+    char admin [KEY_HEX_SIZE + 1], invitation [KEY_HEX_SIZE + 1];
+    int64_t id;
+    err_t why = { 0 };
+    key_to_hex (keys->admin.public_key, admin);
+    key_to_hex (keys->invitation.public_key, invitation);
+    if (engine_add_principal (engine, admin, "admin", "admin", wall_ms, &id, &why) < 0) {
+        if (why.code != ERR_DENIED) {
+            *err = why;
+            return -1;
+        }
+        log_warn ("setup", "admin.key is no admin's any more: remove it and start again, if this machine is to have one");
+    }
+    return engine_stand_invitation (engine, keys->has_invitation ? invitation : NULL, wall_ms, err);
 }
 
 /* "tcp://0.0.0.0:5570" -> "tcp://<this host>:5570"; an address that is one stays. */
@@ -84,6 +91,22 @@ static int write_admin_conf (const invitation_t *to, const settings_t *settings,
     return write_text (folder, "admin.conf", (const char *) text.data, err);
 }
 
+/* One of former days is worth nothing any more, and would only mislead. */
+static int write_join (const setup_keys_t *keys, const settings_t *settings, const invitation_t *to, err_t *err)
+{
+    const char *state = settings_text (settings, "state");
+    if (!keys->has_invitation) {
+        AUTO_FREE char *path = file_join (state, "join");
+        return unlink (path) == 0 || errno == ENOENT ? 0 : err_sys (err, errno, "remove %s", path);
+    }
+    AUTO_FREE char *string = invitation_encode (to);
+    AUTO_FREE char *line = mem_printf ("%s\n", string);
+    if (write_text (state, "join", line, err) < 0)
+        return -1;
+    log_warn ("setup", "whoever has the string in %s/join joins as a worker or a submitter, as often as they like (join/standing)", state);
+    return 0;
+}
+
 int setup_invite (const setup_keys_t *keys, const settings_t *settings, const char *control_bound,
                   const char *objects_bound, err_t *err)
 {
@@ -92,10 +115,7 @@ int setup_invite (const setup_keys_t *keys, const settings_t *settings, const ch
     advertise (settings_text (settings, "advertise/objects"), objects_bound, to.objects);
     memcpy (to.server_key, keys->server.public_key, KEY_SIZE);
     memcpy (to.invitation, keys->invitation.secret_key, KEY_SIZE);
-    AUTO_FREE char *string = invitation_encode (&to);
-    AUTO_FREE char *line = mem_printf ("%s\n", string);
-    if (write_text (settings_text (settings, "state"), "join", line, err) < 0)
+    if (write_join (keys, settings, &to, err) < 0)
         return -1;
-    log_info ("setup", "join string for workers and users: %s/join", settings_text (settings, "state"));
     return write_admin_conf (&to, settings, err);
 }

@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "coordinator/builds.h"
+#include "coordinator/holds.h"
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
 #include "coordinator/results.h"
@@ -213,7 +214,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
     AUTO_JSON json_t *spec = normalised;
-    if (check_limit (self, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
+    if (check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;
@@ -222,6 +223,8 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
         || secrets_bind (self, *id, event->principal, event_text (event, "request"), spec, err) < 0)
         return -1;
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
+        return -1;
+    if (holds_add (self, *id, event->principal, err) < 0)
         return -1;
     int64_t former = event_int (event, "reuse");
     int rc = former ? results_reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);

@@ -7,7 +7,10 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 #include "coordinator/cells.h"
+#include "coordinator/holds.h"
+#include "coordinator/principals.h"
 #include "coordinator/restores.h"
+#include "coordinator/rights.h"
 #include "coordinator/waiting.h"
 
 enum { VIEW_MAX = 56 * 1024, PAGE_MAX = 50 };
@@ -45,7 +48,7 @@ static int add_attempts (engine_t *self, json_t *job, extent_t extent, err_t *er
     return query_end (&query, err);
 }
 
-static json_t *waiting_of (engine_t *self, const query_t *query)
+static json_t *waiting_of (engine_t *self, const query_t *query, int64_t build)
 {
     const lane_t *lane = lane_find (self, query_get_int (query, 6));
     if (strcmp (query_get_text (query, 2), "queued") != 0 || !lane)
@@ -56,17 +59,18 @@ static json_t *waiting_of (engine_t *self, const query_t *query)
         return json_string ("its context was damaged on the coordinator's disk: the workers are asked for it");
     if (wait_is_pending (self, WAIT_MATCH, query_get_int (query, 0)))
         return json_string ("a moment before the next attempt");
-    AUTO_FREE char *text = waiting_explain (self, lane);
+    AUTO_FREE char *held = holds_explain (self, build);
+    AUTO_FREE char *text = held ? take (&held) : waiting_explain (self, lane);
     return json_string (text);
 }
 
-static json_t *job_of (engine_t *self, const query_t *query, size_t max)
+static json_t *job_of (engine_t *self, const query_t *query, int64_t build, size_t max)
 {
     return json_pack ("{s:I, s:o, s:o, s:I, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                       "id", (json_int_t) query_get_int (query, 0), "platform", cell_text (query, 1, PLATFORM_MAX),
                       "state", cell_text (query, 2, 32), "attempt", (json_int_t) query_get_int (query, 3),
                       "worker", cell_text (query, 4, 64), "emulated", (int) query_get_int (query, 5),
-                      "digest", cell_text (query, 7, 80), "waiting", waiting_of (self, query),
+                      "digest", cell_text (query, 7, 80), "waiting", waiting_of (self, query, build),
                       "code", cell_text (query, 8, 32), "reason", cell_text (query, 9, max),
                       "step", cell_text (query, 10, max), "exit_status", cell_int (query, 11),
                       "from_build", cell_int (query, 12));
@@ -77,15 +81,16 @@ static int add_jobs (engine_t *self, json_t *build, extent_t extent, err_t *err)
 {
     json_t *all = json_array (), *job;
     size_t i;
+    int64_t id = json_integer_value (json_object_get (build, "id"));
     json_object_set_new (build, "jobs", all);
     query_t query = db_query (self->db, "SELECT jobs.id, jobs.platform, jobs.state, jobs.attempt, workers.name, "
                               "coalesce (attempts.is_emulated, jobs.from_emulated), jobs.lane, jobs.digest, jobs.code, jobs.reason, "
                               "jobs.step, jobs.exit_status, jobs.from_build FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND "
                               "attempts.number = jobs.attempt AND jobs.state <> 'queued' LEFT JOIN workers "
                               "ON workers.id = attempts.worker WHERE jobs.build = :build ORDER BY jobs.position");
-    query_int (&query, ":build", json_integer_value (json_object_get (build, "id")));
+    query_int (&query, ":build", id);
     while (query_step (&query))
-        json_array_append_new (all, job_of (self, &query, extent.text));
+        json_array_append_new (all, job_of (self, &query, id, extent.text));
     if (query_end (&query, err) < 0)
         return -1;
     json_array_foreach (all, i, job)
@@ -159,6 +164,8 @@ json_t *view_build (engine_t *self, int64_t build, err_t *err)
 
 static int answer_build (engine_t *self, const event_t *event, err_t *err)
 {
+    if (build_check_reader (self, event, event_int (event, "build"), err) < 0)
+        return -1;
     json_t *view = view_build (self, event_int (event, "build"), err);
     if (!view)
         return -1;
@@ -183,7 +190,14 @@ int view_on_watch (engine_t *self, const event_t *event, err_t *err)
 static int read_page (engine_t *self, const event_t *event, json_t *page, err_t *err)
 {
     int64_t limit = event_int (event, "limit"), before = event_int (event, "before");
-    query_t query = db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.id < :before ORDER BY builds.id DESC LIMIT :limit");
+    principal_t by;
+    if (principal_load (self, event->principal, &by, err) < 0)
+        return -1;
+    query_t query = rights_sees_all (by.role)
+        ? db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.id < :before ORDER BY builds.id DESC LIMIT :limit")
+        : db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.principal = :own AND builds.id < :before ORDER BY builds.id DESC LIMIT :limit");
+    if (!rights_sees_all (by.role))
+        query_int (&query, ":own", by.id);
     query_int (&query, ":before", before ? before : INT64_MAX);
     query_int (&query, ":limit", limit ? limit : PAGE_MAX);
     while (query_step (&query))

@@ -22,8 +22,8 @@ int view_on_events (engine_t *self, const event_t *event, err_t *err)
     int64_t build = event_int (event, "build");
     int size = 0;
     bool has_more;
-    if (build_state_now (self, build) == BUILD_STATES)
-        return err_set (err, ERR_NOT_FOUND, "there is no build %lld", (long long) build);
+    if (build_check_reader (self, event, build, err) < 0)
+        return -1;
     query_t query = db_query (self->db, "SELECT events.id, at_ms, jobs.platform, events.attempt, from_state, to_state, cause FROM events "
                               "LEFT JOIN jobs ON jobs.id = events.job WHERE events.build = :build AND events.id > :after ORDER BY events.id");
     query_int (&query, ":build", build);

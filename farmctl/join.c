@@ -53,7 +53,7 @@ static char *key_file (err_t *err)
 
 /* -- enrolling --------------------------------------------------------------------------------------------------------- */
 
-static int join (const invitation_t *to, const char *name, err_t *err)
+static int join (const invitation_t *to, char name [ENROL_NAME_MAX + 1], err_t *err)
 {
     keypair_t own;
     AUTO_FREE char *path = key_file (err);
@@ -72,11 +72,15 @@ int verb_join (int argc, char **argv, err_t *err)
     invitation_t to;
     const option_t options [] = { { "name", 0, OPTION_TEXT, &wished }, { NULL, 0, OPTION_FLAG, NULL } };
     if (options_parse (options, &argc, argv, err) < 0
-        || options_words (argc, argv, 1, 1, "join STRING; the string lies in the file `join` of the coordinator's state folder",
+        || options_words (argc, argv, 1, 1, "join STRING; an admin of the farm makes one with farmctl user add NAME",
                           err) < 0)
         return -1;
-    AUTO_FREE char *name = wished ? mem_strdup (wished) : default_name ();
-    if (enrol_check_name (name, err) < 0 || invitation_decode (&to, argv [1], err) < 0 || join (&to, name, err) < 0)
+    char name [ENROL_NAME_MAX + 1];
+    AUTO_FREE char *first = wished ? mem_strdup (wished) : default_name ();
+    if (enrol_check_name (first, err) < 0)
+        return -1;
+    snprintf (name, sizeof name, "%s", first);
+    if (invitation_decode (&to, argv [1], err) < 0 || join (&to, name, err) < 0)
         return -1;
     output_note ("joined the farm at %s as %s; settings are in %s", to.control, name, options_file (NULL));
     if (!output_is_json ())

@@ -28,15 +28,17 @@ int join_name (const settings_t *settings, char name [JOIN_NAME_SIZE], err_t *er
     return 0;
 }
 
-static int write_settings (const options_t *options, const invitation_t *to, err_t *err)
+static int write_settings (const options_t *options, const invitation_t *to, const char *given, err_t *err)
 {
     zconfig_t *file = enrol_open_settings (options->file);
     options_keep (options, file);
     enrol_put_coordinator (file, to);
+    if (given)
+        enrol_put (file, "name", given);
     return enrol_save_settings (&file, options->file, err);
 }
 
-static int enrol (const options_t *options, const invitation_t *to, const char *name, err_t *err)
+static int enrol (const options_t *options, const invitation_t *to, char name [JOIN_NAME_SIZE], err_t *err)
 {
     keypair_t own;
     const char *state = settings_text (options->settings, "state");
@@ -45,9 +47,11 @@ static int enrol (const options_t *options, const invitation_t *to, const char *
         return err_wrap (err, "state folder");
     if (keypair_load_or_make (&own, path, NULL, err) < 0)
         return err_wrap (err, "this worker's key");
+    char wished [JOIN_NAME_SIZE];
+    strcpy (wished, name);
     if (enrol_ask (to, "worker", name, own.public_key, PATIENCE_MS, err) < 0)
         return -1;
-    return write_settings (options, to, err);
+    return write_settings (options, to, strcmp (wished, name) != 0 ? name : NULL, err);
 }
 
 int join_run (const options_t *options, err_t *err)

@@ -46,6 +46,8 @@ coordinator_configure ()
     cat > "$dir/coordinator.conf" <<END
 state = "$dir/coordinator"
 stop-ms = 5000
+join
+    standing = yes
 control
     bind = "tcp://$address:*"
 objects

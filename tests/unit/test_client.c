@@ -59,7 +59,7 @@ static void on_question (fake_t *self, zframe_t *peer, int64_t seq, int64_t buil
         answer (self, peer, "error", json_pack ("{s:I, s:s, s:s}", "re", (json_int_t) seq, "code", "not-found", "text",
                                                 "there is no build 3"));
     else if (build == BUILD_STRANGE)
-        answer (self, peer, "joined", json_pack ("{s:I, s:s}", "re", (json_int_t) seq, "role", "worker"));
+        answer (self, peer, "joined", json_pack ("{s:I, s:s, s:s}", "re", (json_int_t) seq, "role", "worker", "name", "w"));
     else if (build == BUILD_UNREADABLE)
         answer (self, peer, "error", json_pack ("{s:s, s:s}", "code", "protocol", "text", "cannot be read"));
     else if (build == BUILD_LATE) {

@@ -620,7 +620,7 @@ static void each_role_may_do_its_own (void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int role = 0; role < 5; role++) {
-            int64_t who [] = { farm->admin, farm->bob, farm->viewer, amd.principal, farm->invitation };
+            int64_t who [] = { farm->admin, farm->ann, farm->viewer, amd.principal, farm->invitation };
             uint64_t peer = role == 3 ? amd.peer : 5000;
             json_t *header =
                 strcmp (rows [i].verb, "inspect") == 0 || strcmp (rows [i].verb, "watch") == 0 ? json_pack ("{s:I}", "build", build)

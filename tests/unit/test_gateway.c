@@ -256,6 +256,41 @@ static void a_worker_that_watches_hears_nothing (void **state)
     zsock_destroy (&worker);
 }
 
+static json_t *revoke_of (const char *name)
+{
+    return json_pack ("{s:s, s:s}", "kind", "user", "name", name);
+}
+
+/* From the answer on: nothing more is told, the next message of a session that lives is denied on both sockets, and nobody gets in
+ * with the key again. */
+static void a_right_that_was_taken_back_is_worth_nothing_at_once (void **state)
+{
+    farm_t *self = *state;
+    keypair_t key;
+    err_t err = { 0 };
+    enrol (self, "submitter", &key);
+    zsock_t *admin = somebody (self, "admin"), *user = connect_to (self, gateway_endpoint (self->gateway), &key);
+    zsock_t *objects = connect_to (self, depot_service_endpoint (self->service), &key);
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (hello (self, user, false), "welcome");
+    assert_string_equal (ask (self, objects, "stats", json_object ()), "depot");
+    assert_string_equal (ask (self, user, "submit", submit_of (self->object)), "accepted");
+    assert_string_equal (ask (self, user, "watch", of_build (1)), "build");
+    assert_string_equal (ask (self, admin, "revoke", revoke_of ("submitter")), "revoked");
+    assert_string_equal (ask (self, user, "list", json_object ()), "denied");       /* the build was cancelled, and it did not hear of that */
+    assert_string_equal (ask (self, objects, "stats", json_object ()), "denied");
+    zsock_t *again = connect_to (self, gateway_endpoint (self->gateway), &key);
+    say (self, again, "hello", hello_of (false));
+    zsock_set_rcvtimeo (again, 1000);
+    assert_null (msg_recv (again, NULL, NULL, NULL, &err));
+    assert_int_equal (err.code, ERR_NETWORK);
+    zsock_destroy (&again);
+    zsock_destroy (&objects);
+    zsock_destroy (&user);
+    zsock_destroy (&admin);
+}
+
 /* Who may not build does not learn either whether the depot has an object. */
 static void who_may_not_build_is_not_told_what_is_there (void **state)
 {
@@ -603,6 +638,7 @@ int main (void)
     zsys_handler_set (NULL);
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (a_question_may_follow_hello_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_right_that_was_taken_back_is_worth_nothing_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown (a_worker_that_watches_hears_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown (only_an_admin_prunes, setup, teardown),

@@ -25,6 +25,7 @@ typedef struct {
     keypair_t server, invited;
     char bound [256];
     const char *refusal;        /* answer so; NULL: joined */
+    const char *given;          /* under this name; NULL: the one that was wished for */
     char joined_name [64], joined_key [KEY_HEX_SIZE + 1];
     int joins;
 } farm_t;
@@ -40,7 +41,7 @@ static void on_join (farm_t *self, zsock_t *router, zframe_t *peer, const msg_t 
     snprintf (self->joined_key, sizeof self->joined_key, "%s", msg_text (in, "public_key"));
     self->joins++;
     msg_t *out = self->refusal ? msg_new ("error", json_pack ("{s:I, s:s, s:s}", "re", seq, "code", "denied", "text", self->refusal), NULL, 0)
-                               : msg_new ("joined", json_pack ("{s:I, s:s}", "re", seq, "role", "worker"), NULL, 0);
+                               : msg_new ("joined", json_pack ("{s:I, s:s, s:s}", "re", seq, "role", "worker", "name", self->given ? self->given : self->joined_name), NULL, 0);
     msg_send (&out, router, peer, &err);
 }
 
@@ -210,6 +211,21 @@ static void load (const farm_t *self, options_t *options, char **line)
         fail_msg ("%s", err.text);
 }
 
+/* Who is invited has a name already: the worker shows itself under that one. */
+static void an_invited_worker_has_the_name_that_it_was_given (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    options_t options;
+    AUTO_FREE char *line = NULL;
+    self->given = "pi4";
+    if (join (self, "--name another", &err) < 0)
+        fail_msg ("%s", err.text);
+    load (self, &options, &line);
+    assert_string_equal (settings_text (options.settings, "name"), "pi4");
+    options_free (&options);
+}
+
 static void a_join_makes_a_key_and_the_settings (void **state)
 {
     farm_t *self = *state;
@@ -350,6 +366,7 @@ int main (void)
         cmocka_unit_test (a_file_that_is_named_has_to_be_there),
         cmocka_unit_test (the_cache_follows_the_state),
         cmocka_unit_test (paths_are_from_where_it_is_started),
+        TEST (an_invited_worker_has_the_name_that_it_was_given),
         TEST (a_join_makes_a_key_and_the_settings),
         TEST (a_second_join_is_the_same_and_keeps_other_settings),
         TEST (values_with_quotes_stay_as_they_are),

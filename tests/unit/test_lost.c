@@ -93,7 +93,7 @@ static void lose (scene_t *self, uint64_t seed)
 /* A worker's put of it. */
 static bool may_put (scene_t *self, const digest_t *digest)
 {
-    request_t request = { .speaker = { 1, ROLE_WORKS } };
+    request_t request = { .speaker = { 1, "worker", true } };
     return lost_check (&self->service, &request, digest, NULL) == 0;
 }
 
