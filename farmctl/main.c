@@ -71,7 +71,21 @@ static const verb_t verbs [] = {
       "  resume NAME              it takes jobs again\n"
       "  label NAME K=V…          labels for --require; K- takes one away\n"
       "  forget NAME              one that is gone\n"
-      "  --comment TEXT           why, for the others; with all but ls and inspect\n" },
+      "  invite NAME              print a join string for a new one (--expire TIME, 1h), or for one that was set up anew\n"
+      "  revoke NAME              take its right to connect back: its jobs go to others\n"
+      "  --comment TEXT           why, for the others; with drain, pause, resume, label and forget\n" },
+    { "user", verb_user, "user add|ls|rm|role|limit", "who may use the farm, for what, and how much (admin)",
+      "  add NAME                 print a join string for a new user, to be used with farmctl join\n"
+      "      --role ROLE          admin, submitter (default: sees and builds the own builds) or viewer (sees all, changes nothing)\n"
+      "      --expire TIME        how long the string is good, 1h\n"
+      "  ls                       all users, and who is invited\n"
+      "  rm NAME                  take their right back at once, and cancel their builds\n"
+      "  role NAME ROLE           another role\n"
+      "  limit NAME               other limits\n"
+      "  with add and limit:\n"
+      "      --repository PATTERN publish to these only: 'team/*'; may be repeated; all: to any\n"
+      "      --max-queued N       so many builds may wait; none: any number\n"
+      "      --max-running N      so many are at work at once, the others are held back; none: any number\n" },
     { "du", verb_du, "du", "show what the coordinator's depot holds", "" },
     { "prune", verb_prune, "prune [--dry-run]", "take away what the coordinator's retention does not keep (admin)",
       "  -n, --dry-run        say what would go: builds, logs, contexts, objects\n" },

@@ -1,4 +1,4 @@
-/* worker.c - farmctl worker ls|inspect|drain|pause|resume|label|forget: a table, and one worker for the eye. */
+/* worker.c - farmctl worker ls|inspect|drain|pause|resume|label|forget|invite|revoke: a table, and one worker for the eye. */
 #include <czmq.h>
 
 #include "common/quantity.h"
@@ -10,7 +10,8 @@
 
 static const struct { const char *name; verb_fn *run; } verbs [] = {
     { "ls", worker_ls }, { "inspect", worker_inspect }, { "drain", worker_drain }, { "pause", worker_pause },
-    { "resume", worker_resume }, { "label", worker_label }, { "forget", worker_forget },
+    { "resume", worker_resume }, { "label", worker_label }, { "forget", worker_forget }, { "invite", worker_invite },
+    { "revoke", worker_revoke },
 };
 
 int verb_worker (int argc, char **argv, err_t *err)
@@ -18,7 +19,7 @@ int verb_worker (int argc, char **argv, err_t *err)
     for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
         if (streq (verbs [i].name, argv [1]))
             return verbs [i].run (argc - 1, argv + 1, err);
-    return err_set (err, ERR_USAGE, "%s%s%sfarmctl worker ls, inspect NAME, drain NAME, pause NAME, resume NAME, label NAME K=V…, forget NAME",
+    return err_set (err, ERR_USAGE, "%s%s%sfarmctl worker ls, inspect NAME, drain NAME, pause NAME, resume NAME, label NAME K=V…, forget NAME, invite NAME, revoke NAME",
                     argc > 1 ? "worker has no verb \"" : "say what to do: ", argc > 1 ? argv [1] : "", argc > 1 ? "\": " : "");
 }
 

@@ -7,7 +7,7 @@
 #include "farmctl/verbs.h"
 
 /* farmctl worker …: argv [0] is the word behind `worker`. */
-verb_fn worker_ls, worker_inspect, worker_drain, worker_pause, worker_resume, worker_label, worker_forget;
+verb_fn worker_ls, worker_inspect, worker_drain, worker_pause, worker_resume, worker_label, worker_forget, worker_invite, worker_revoke;
 
 /* "linux/arm64, linux/amd64 (emulated)" of a worker as docs/protocol.md shows it. The caller frees. */
 char *worker_platforms (const json_t *worker);

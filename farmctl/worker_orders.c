@@ -1,10 +1,13 @@
-/* worker_orders.c - farmctl worker inspect, drain, pause, resume, label, forget: look at one worker, or say what becomes of it. */
+/* worker_orders.c - farmctl worker inspect, drain, pause, resume, label, forget, invite, revoke: look at one worker, or say what becomes
+ * of it. */
 #include <czmq.h>
 
 #include "common/clock.h"
+#include "common/enrol.h"
 #include "common/label.h"
 #include "farmctl/client.h"
 #include "farmctl/interrupt.h"
+#include "farmctl/invite.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
 #include "farmctl/track.h"
@@ -102,6 +105,25 @@ int worker_resume (int argc, char **argv, err_t *err)
 int worker_forget (int argc, char **argv, err_t *err)
 {
     return order (argc, argv, "forgotten", "is forgotten until it connects again", err);
+}
+
+/* -- coming and going -------------------------------------------------------------------------------------------------- */
+
+int worker_invite (int argc, char **argv, err_t *err)
+{
+    int64_t expire_ms = INVITE_EXPIRE_MS;
+    const option_t options [] = { { "expire", 0, OPTION_DURATION, &expire_ms }, { NULL, 0, OPTION_FLAG, NULL } };
+    if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "worker invite NAME [--expire TIME]", err) < 0)
+        return -1;
+    return enrol_check_name (argv [1], err) < 0 ? -1 : invite ("worker", argv [1], expire_ms, NULL, err);
+}
+
+int worker_revoke (int argc, char **argv, err_t *err)
+{
+    const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
+    if (options_parse (none, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "worker revoke NAME", err) < 0)
+        return -1;
+    return enrol_check_name (argv [1], err) < 0 ? -1 : invite_revoke ("worker", argv [1], err);
 }
 
 /* -- labels ------------------------------------------------------------------------------------------------------------ */

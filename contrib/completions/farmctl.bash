@@ -19,6 +19,11 @@ _farmctl_workers ()
     farmctl worker ls 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
 
+_farmctl_users ()
+{
+    farmctl user ls 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
 _farmctl ()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
@@ -34,7 +39,7 @@ _farmctl ()
         previous=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker du prune imagetools join version help" -- "$current"))
+        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user du prune imagetools join version help" -- "$current"))
         return
     fi
     case $previous in
@@ -46,7 +51,8 @@ _farmctl ()
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit ]] && return ;;
-        --build-arg|--secret|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name) return ;;
+        --build-arg|--secret|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name|--expire|--repository|--max-queued|--max-running) return ;;
+        --role) COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")); return ;;
     esac
     case $verb in
         submit) options="--platform --tag --file --build-arg --secret --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --queue-timeout --quiet
@@ -59,7 +65,8 @@ _farmctl ()
         inspect) options="--events" ;;
         prune) options="--dry-run" ;;
         retry) options="--failed-only --secret --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
-        worker) options="--comment --wait" ;;
+        worker) options="--comment --wait --expire" ;;
+        user) options="--role --expire --repository --max-queued --max-running" ;;
     esac
     if [[ $current == -* ]]; then
         COMPREPLY=($(compgen -W "$options --json --help" -- "$current"))
@@ -70,12 +77,18 @@ _farmctl ()
         inspect|logs|wait|cancel|retry) COMPREPLY=($(compgen -W "$(_farmctl_builds)" -- "$current")) ;;
         worker)
             if [[ $previous == worker ]]; then
-                COMPREPLY=($(compgen -W "ls inspect drain pause resume label forget" -- "$current"))
+                COMPREPLY=($(compgen -W "ls inspect drain pause resume label forget invite revoke" -- "$current"))
             else
                 COMPREPLY=($(compgen -W "$(_farmctl_workers)" -- "$current"))
             fi ;;
+        user)
+            case $previous in
+                user) COMPREPLY=($(compgen -W "add ls rm role limit" -- "$current")) ;;
+                rm|role|limit) COMPREPLY=($(compgen -W "$(_farmctl_users)" -- "$current")) ;;
+                *) [[ ${COMP_WORDS[COMP_CWORD-2]} == role ]] && COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")) ;;
+            esac ;;
         imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
-        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker du prune imagetools join version" -- "$current")) ;;
+        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user du prune imagetools join version" -- "$current")) ;;
     esac
 }
 

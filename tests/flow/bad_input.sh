@@ -187,6 +187,7 @@ stranger ()
     local who
     background stranger farm-coordinator "--state=$work/stranger-farm" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
     wait_for 20 test -e "$work/stranger-farm/admin.conf"
+    FARM_CONFIG=$work/stranger-farm/admin.conf farmctl user add late > "$work/stranger-join"
     sed "s|$farm/coordinator/admin.key|$work/stranger-farm/admin.key|" "$farm/coordinator/admin.conf" > "$work/stranger.conf"
     # and a farm that is not the one whose key we have
     sed "s|tcp://[^\"]*|$(sed -n 's/^    control = "\(.*\)"/\1/p' "$work/stranger-farm/admin.conf")|" "$farm/coordinator/admin.conf" > "$work/swapped.conf"
@@ -238,7 +239,7 @@ check "a damaged join string" bad_join
 worthless_join ()
 {
     local string
-    string=$(cat "$work/stranger-farm/join")
+    string=$(cat "$work/stranger-join")
     FARM_CONFIG=$work/joining/farmctl.conf run 1 timeout 40 farmctl join "$string"
     [ ! -e "$work/joining/farmctl.conf" ]
 }

@@ -1,0 +1,111 @@
+#!/bin/bash
+# Who comes to the farm, what they may do there, and how they leave it: with the real programs and their keys.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+farm_up
+
+as ()
+{
+    FARM_CONFIG=$work/$1/farmctl.conf farmctl "${@:2}"
+}
+
+# user_add NAME [OPTION…]: invited by the admin, and joined
+user_add ()
+{
+    local string
+    string=$(farmctl user add "$@" 2> "$work/$1-invite") || return
+    mkdir -p "$work/$1"
+    as "$1" join "$string"
+}
+
+a_user_joins_with_a_string_that_works_once ()
+{
+    local string
+    string=$(farmctl user add ann 2> "$work/note") || return
+    grep -q 'works once, within 1h' "$work/note" || return
+    mkdir -p "$work/ann" "$work/thief"
+    as ann join "$string" 2> "$work/err" && grep -q ' as ann; ' "$work/err" || { cat "$work/err"; return 1; }
+    [ "$(stat -c %a "$work/ann/farmctl.key")" = 600 ] || return
+    as ann ls > /dev/null || return
+    run 1 as thief join "$string" && grep -q 'used already' "$work/err" || return
+    as ann join "$string"
+}
+
+a_string_expires ()
+{
+    local string
+    string=$(farmctl user add late --expire 1 2> /dev/null) || return
+    mkdir -p "$work/late"
+    wait_for 10 is_expired late || return
+    run 1 as late join "$string" && grep -q 'has expired' "$work/err"
+}
+
+is_expired ()
+{
+    [ "$(farmctl user ls --json | jq -r --arg name "$1" '.users[] | select (.name == $name) | .state')" = expired ]
+}
+
+others_builds_are_not_seen ()
+{
+    local folder build
+    user_add bob || return
+    folder=$(slow_context seen 2) || return
+    build=$(as ann submit -q --detach -t "$REGISTRY/team/seen:1" "$folder") || return
+    as ann wait -q "$build" > /dev/null || return
+    as ann logs "$build" | grep -q 'slow ends' || return
+    [ "$(as bob ls --json | jq '.builds | length')" = 0 ] || return
+    run 1 as bob inspect "$build" && grep -q 'somebody else' "$work/err" || return
+    run 1 as bob logs "$build" || return
+    run 1 as bob cancel "$build"
+}
+
+a_viewer_sees_all_and_changes_nothing ()
+{
+    user_add vic --role viewer || return
+    [ "$(as vic ls --json | jq '.builds | length')" -gt 0 ] || return
+    as vic logs "$(as vic ls --json | jq '.builds[0].id')" | grep -q 'slow ends' || return
+    run 1 as vic submit -t "$REGISTRY/vic:1" "$work/seen" && grep -q 'role may not' "$work/err" || return
+    run 1 as vic user ls
+}
+
+limits_are_kept ()
+{
+    user_add eve --repository 'team/*' --max-queued 1 || return
+    run 1 as eve submit -t "$REGISTRY/other/app:1" "$work/seen" && grep -q 'only to \["team/\*"\]' "$work/err" || return
+    as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$work/seen" > "$work/id" || return
+    run 1 as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$work/seen" && grep -q 'are queued' "$work/err" || return
+    farmctl user limit eve --max-queued none || return
+    as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$work/seen" > /dev/null || return
+    farmctl user ls --json | expect_json users
+}
+
+a_right_is_taken_back ()
+{
+    farmctl user rm --json eve | expect_json revoked || return
+    wait_state "$(cat "$work/id")" cancelled || return
+    run 1 as eve ls || return
+    run 2 farmctl user rm eve && grep -q 'there is no user eve' "$work/err" || return
+    run 2 farmctl user rm admin && grep -q 'last admin' "$work/err"
+}
+
+a_worker_is_invited_and_its_right_taken_back ()
+{
+    local string
+    string=$(farmctl worker invite --json pi9 | tee >(expect_json invited > "$work/schema") | jq -r .join) || return
+    sed -e "s|^state = .*|state = \"$work/pi9\"|" -e "s|^name = .*|name = \"elsewhere\"|" "$farm/worker-$native_name.conf" > "$work/pi9.conf"
+    farm-worker join "$string" -c "$work/pi9.conf" > "$work/pi9-join.log" || return
+    background pi9 farm-worker -c "$work/pi9.conf"
+    wait_for 60 is_connected pi9 || return
+    farmctl worker revoke pi9 || return
+    run 2 farmctl worker inspect pi9 || return
+    wait_for 30 grep -q 'not known here' "$work/pi9.log"
+}
+
+
+check "a user joins with a string that works once" a_user_joins_with_a_string_that_works_once
+check "a string expires" a_string_expires
+check "others' builds are not seen" others_builds_are_not_seen
+check "a viewer sees all and changes nothing" a_viewer_sees_all_and_changes_nothing
+check "limits are kept" limits_are_kept
+check "a right is taken back" a_right_is_taken_back
+check "a worker is invited, and its right taken back" a_worker_is_invited_and_its_right_taken_back
+farm_end
