@@ -116,7 +116,8 @@ int board_order (engine_t *self, board_t *board, board_mode mode, const json_t *
     if (labels && !all)
         return -1;
     query_t query = db_query (self->db, "UPDATE workers SET mode = coalesce (:mode, mode), labels = coalesce (:labels, labels), "
-                              "comment = coalesce (:comment, comment) WHERE id = :id");
+                              "comment = coalesce (:comment, comment), faults = CASE WHEN :mode = 'active' THEN 0 ELSE faults END, "
+                              "quarantined_until_ms = CASE WHEN :mode = 'active' THEN 0 ELSE quarantined_until_ms END WHERE id = :id");
     query_text (&query, ":mode", mode < MODES ? board_mode_name (mode) : NULL);
     query_text (&query, ":labels", all);
     query_text (&query, ":comment", comment);

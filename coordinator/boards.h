@@ -44,7 +44,7 @@ void board_forget_health (board_t *board);
 int board_note_fault (engine_t *self, board_t *board, err_t *err);
 int board_note_work (engine_t *self, board_t *board, err_t *err);
 
-/* An admin's word: mode MODES, labels or comment NULL leave that as it is. labels: {name: value, or null to take it away}. */
+/* An admin's word: mode MODES, labels or comment NULL leave that as it is. MODE_ACTIVE also ends a quarantine. labels: {name: value, or null to take it away}. */
 int board_order (engine_t *self, board_t *board, board_mode mode, const json_t *labels, const char *comment, err_t *err);
 
 /* Names of modes: "active", "draining", "paused", "forgotten"; MODES for none of them. */

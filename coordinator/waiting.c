@@ -109,6 +109,17 @@ static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *te
                        native.size ? (const char *) native.data : "nothing natively");
 }
 
+/* Why a worker takes no jobs: "pi4 is unfit (900 MiB of disk are free, …)". */
+static void add_away (const engine_t *self, const board_t *board, buffer_t *text)
+{
+    const char *state = board_state (self, board);
+    buffer_printf (text, "%s%s is %s", text->size ? ", " : "", board->name, state);
+    if (strcmp (state, "quarantined") == 0)
+        buffer_printf (text, " (its last %d attempts failed through the farm's fault)", board->faults);
+    else if (*board->unfit)
+        buffer_printf (text, " (%s)", board->unfit);
+}
+
 char *waiting_explain (const engine_t *self, const lane_t *lane)
 {
     AUTO_BUFFER buffer_t text = { 0 }, away = { 0 };
@@ -120,8 +131,7 @@ char *waiting_explain (const engine_t *self, const lane_t *lane)
         bool is_open = board_is_open (self, board);
         open += is_open;
         if (!is_open && ++registered <= NAMES_MAX)
-            buffer_printf (&away, "%s%s is %s%s%s%s", away.size ? ", " : "", board->name, board_state (self, board), *board->unfit ? " (" : "",
-                           board->unfit, *board->unfit ? ")" : "");
+            add_away (self, board, &away);
     }
     if (!open && !registered)
         explain_none (self, lane, &text);
@@ -165,18 +175,20 @@ void waiting_look (engine_t *self)
     }
 }
 
+typedef struct { int64_t job, timeout_ms; } overdue_t;
+
 /* Up to END_BATCH jobs of a lane whose time is over. How many, -1. */
-static int find_overdue (engine_t *self, const lane_t *lane, int64_t *jobs, err_t *err)
+static int find_overdue (engine_t *self, const lane_t *lane, overdue_t *jobs, err_t *err)
 {
     int count = 0;
-    query_t query = db_query (self->db, "SELECT id FROM jobs WHERE state = 'queued' AND NOT is_resting AND lane = :lane "
+    query_t query = db_query (self->db, "SELECT id, timeout_ms FROM jobs WHERE state = 'queued' AND NOT is_resting AND lane = :lane "
                               "AND max (queued_ms, :since) + timeout_ms <= :now LIMIT :limit");
     query_int (&query, ":lane", lane->id);
     query_int (&query, ":since", lane->unserved_since_ms);
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":limit", END_BATCH);
     while (query_step (&query))
-        jobs [count++] = query_get_int (&query, 0);
+        jobs [count++] = (overdue_t) { query_get_int (&query, 0), query_get_int (&query, 1) };
     return query_end (&query, err) < 0 ? -1 : count;
 }
 
@@ -193,11 +205,13 @@ static int64_t next_overdue (engine_t *self, const lane_t *lane, err_t *err)
 }
 
 /* A sibling that failed may have taken it along. */
-static int end_one (engine_t *self, int64_t id, const char *reason, err_t *err)
+static int end_one (engine_t *self, const overdue_t *overdue, const char *why, err_t *err)
 {
     job_t job;
+    char time [QUANTITY_SIZE];
+    AUTO_FREE char *reason = mem_printf ("no worker took it within %s (--queue-timeout): %s", quantity_duration (overdue->timeout_ms, time), why);
     fault_t fault = { .code = ERR_NO_WORKER, .reason = reason, .exit_status = -1 };
-    if (job_load (self, id, &job, err) < 0)
+    if (job_load (self, overdue->job, &job, err) < 0)
         return -1;
     return job.state == JOB_QUEUED ? job_fail (self, &job, &fault, err) : 0;
 }
@@ -205,11 +219,11 @@ static int end_one (engine_t *self, int64_t id, const char *reason, err_t *err)
 /* How many, -1. */
 static int end_overdue (engine_t *self, const lane_t *lane, err_t *err)
 {
-    int64_t jobs [END_BATCH];
-    AUTO_FREE char *reason = waiting_explain (self, lane);
+    overdue_t jobs [END_BATCH];
+    AUTO_FREE char *why = waiting_explain (self, lane);
     int count = find_overdue (self, lane, jobs, err);
     for (int i = 0; i < count; i++)
-        if (end_one (self, jobs [i], reason, err) < 0)
+        if (end_one (self, &jobs [i], why, err) < 0)
             return -1;
     return count;
 }

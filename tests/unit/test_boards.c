@@ -244,16 +244,19 @@ static void a_worker_that_fails_three_times_is_quarantined_for_longer_and_longer
 {
     farm_t *farm = *state;
     worker_t worker;
+    int faults = 3;
     farm->settings.quarantine_ms = 60000;
     farm_reopen (farm);
     worker_join (farm, &worker, "pi4", "linux/arm64", 1);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < faults; i++)
         fail_one (farm, &worker, "full");
     for (int64_t ms = 60000; ms <= 240000; ms *= 2) {
         assert_string_equal (text_of (look (farm, "pi4"), "state"), "quarantined");
         int64_t build = submit (farm, "linux/arm64", NULL, NULL);
         assert_int_equal (worker_task (farm, &worker).job, 0);
-        SAYS (farm, build, "jobs/0/waiting", "no worker takes jobs for linux/arm64: pi4 is quarantined");
+        AUTO_FREE char *why = mem_printf ("no worker takes jobs for linux/arm64: pi4 is quarantined (its last %d attempts failed through "
+                                          "the farm's fault)", faults++);
+        SAYS (farm, build, "jobs/0/waiting", why);
         if (ms == 120000) {                                 /* a restart does not end it */
             farm_reopen (farm);
             worker_hello (farm, &worker, NULL, 0);
@@ -267,6 +270,25 @@ static void a_worker_that_fails_three_times_is_quarantined_for_longer_and_longer
         assert_true (worker_fail (farm, &worker, task, "farm"));
         farm_cancel (farm, farm->ann, build);
     }
+}
+
+/* Its machine was seen to. */
+static void an_admin_ends_a_quarantine (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    farm->settings.quarantine_ms = 60000;
+    farm_reopen (farm);
+    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    for (int i = 0; i < 3; i++)
+        fail_one (farm, &worker, "full");
+    submit (farm, "linux/arm64", NULL, NULL);
+    order (farm, "pi4", "mode", json_string ("draining"));
+    assert_int_equal (json_integer_value (json_object_get (look (farm, "pi4"), "faults")), 3);
+    order (farm, "pi4", "mode", json_string ("active"));
+    assert_true (worker_task (farm, &worker).job > 0);
+    assert_string_equal (text_of (look (farm, "pi4"), "state"), "online");
+    assert_int_equal (json_integer_value (json_object_get (look (farm, "pi4"), "faults")), 0);
 }
 
 static void work_that_ends_well_or_through_the_user_ends_a_row_of_faults (void **state)
@@ -301,7 +323,7 @@ static void a_job_that_no_worker_takes_fails_after_its_time (void **state)
     farm_pass (farm, 1);
     SAYS (farm, short_one, "state", "failed");
     SAYS (farm, short_one, "code", "no-worker");
-    SAYS (farm, short_one, "jobs/0/reason", "no worker for linux/riscv64; the workers run linux/amd64, and none could emulate it");
+    SAYS (farm, short_one, "jobs/0/reason", "no worker took it within 5s (--queue-timeout): no worker for linux/riscv64; the workers run linux/amd64, and none could emulate it");
     pass (farm, &worker, &task, 1, 594999);
     SAYS (farm, build, "state", "running");
     farm_pass (farm, 1);
@@ -330,7 +352,7 @@ static void patience_counts_from_when_the_last_worker_went (void **state)
     SAYS (farm, build, "state", "queued");
     farm_pass (farm, 1);
     SAYS (farm, build, "state", "failed");
-    SAYS (farm, build, "jobs/0/reason", "no worker takes jobs for linux/arm64: pi4 is paused");
+    SAYS (farm, build, "jobs/0/reason", "no worker took it within 10m (--queue-timeout): no worker takes jobs for linux/arm64: pi4 is paused");
     SAYS (farm, first, "state", "running");
 }
 
@@ -407,6 +429,7 @@ int main (void)
         TEST (a_worker_that_is_unfit_gets_nothing_until_it_is_fit),
         TEST (a_worker_that_stops_gets_nothing_until_it_is_started_anew),
         TEST (a_worker_that_fails_three_times_is_quarantined_for_longer_and_longer),
+        TEST (an_admin_ends_a_quarantine),
         TEST (work_that_ends_well_or_through_the_user_ends_a_row_of_faults),
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
         TEST (patience_counts_from_when_the_last_worker_went),
