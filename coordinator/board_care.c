@@ -9,6 +9,13 @@
 
 enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000 };
 
+/* Roughly: what a worker does beside its jobs tells two idle ones apart, a moment's noise does not. */
+static int strain_of (const board_t *board)
+{
+    int64_t percent = json_integer_value (json_object_get (board->health, "load_percent"));
+    return board->cpus > 0 && percent > 0 && percent < INT32_MAX / 4 ? (int) (percent * 4 / 100 / board->cpus) : 0;
+}
+
 void board_note_health (engine_t *self, board_t *board, const event_t *event)
 {
     const char *unfit = event_text (event, "unfit");
@@ -16,6 +23,7 @@ void board_note_health (engine_t *self, board_t *board, const event_t *event)
     json_t *health = json_incref (json_object_get (event->header, "health"));
     json_decref (board->health);
     board->health = health;
+    board->strain = strain_of (board);
     if (!!*board->unfit != (unfit != NULL)) {
         self->must_match = self->must_look = true;
         engine_tell (self, "worker %s %s%s", board->name, unfit ? "takes no jobs for now: " : "takes jobs again", unfit ? unfit : "");
@@ -30,6 +38,7 @@ void board_forget_health (board_t *board)
 {
     json_decref (board->health);
     board->health = NULL;
+    board->strain = 0;
     *board->unfit = 0;
     board->is_stopping = false;
 }

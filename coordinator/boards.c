@@ -141,7 +141,7 @@ static void set_labels (board_t *board, const char *own, const char *given)
     board->labels = all;
 }
 
-#define COLUMNS "id, principal, name, instance, platforms, slots, own_labels, labels, mode, faults, quarantined_until_ms, limits"
+#define COLUMNS "id, principal, name, instance, platforms, slots, own_labels, labels, mode, faults, quarantined_until_ms, limits, cpus"
 
 static int read_row (engine_t *self, board_t *board, const query_t *query, err_t *err)
 {
@@ -157,6 +157,7 @@ static int read_row (engine_t *self, board_t *board, const query_t *query, err_t
     board->quarantined_until_ms = query_get_int (query, 10);
     board->memory_bytes = json_integer_value (json_object_get (limits, "memory_bytes"));
     board->cpu_percent = json_integer_value (json_object_get (limits, "cpu_percent"));
+    board->cpus = (int) query_get_int (query, 12);
     return read_platforms (board, platforms, err);
 }
 
@@ -192,6 +193,7 @@ static void keep (engine_t *self, const board_t *old)
         return;
     }
     board->health = old->health;
+    board->strain = old->strain;
     strcpy (board->unfit, old->unfit);
     board->peer = old->peer;
     board->seen_at = old->seen_at;

@@ -13,7 +13,7 @@
 #include "coordinator/id_map.h"
 #include "coordinator/states.h"
 
-enum { BOARD_PLATFORMS_MAX = 32 };
+enum { BOARD_PLATFORMS_MAX = 32, HOLDERS = 1024 };
 
 /* Jobs that ask the same of a worker (lanes.h). */
 typedef struct {
@@ -46,6 +46,8 @@ typedef struct {
     bool is_stopping;           /* its program was told to end: until that is heard of anew, or another one of it */
     int busy;                   /* attempts under lease, or being stopped */
     int slots;
+    int cpus;
+    int strain;                 /* how busy its machine is, for its size: in quarters of all its cpus, as its last heartbeat has it */
     int64_t memory_bytes, cpu_percent;      /* the most that it gives one job; 0: it enforces no limits */
     char unfit [192];           /* why it takes no job just now, in its own words; "": it does */
     int64_t seen_at;            /* boot clock: last heartbeat or hello */
@@ -69,6 +71,9 @@ typedef struct {
     size_t count;
     id_map_t by_id, by_key;     /* by_key: of the first digits; two keys may share them, the later one is found */
 } known_principals_t;
+
+/* Who has built from a context last: a digest's first 60 bits. */
+typedef struct { int64_t context, worker; } holder_t;
 
 /* An attempt that a worker has. */
 typedef struct {
@@ -167,6 +172,8 @@ struct engine {
     board_t *boards;
     size_t board_count;
     id_map_t board_places, principal_places;    /* of a worker, of its key; the latter may be out of date */
+    holder_t holders [HOLDERS]; /* a context has one place; a hint, so nothing is lost with it */
+    size_t holder_count;
     lease_t *leases;
     size_t lease_count;
     id_map_t lease_places;      /* by job */

@@ -20,7 +20,8 @@ typedef struct {
     runs_t runs;
     bool has_failed;            /* at this job */
     bool is_home;
-    double load;
+    double load;                /* slots taken, of all */
+    int strain;                 /* of its machine */
 } rank_t;
 
 static bool is_better (const rank_t *a, const rank_t *b)
@@ -31,7 +32,7 @@ static bool is_better (const rank_t *a, const rank_t *b)
         return b->has_failed;
     if (a->is_home != b->is_home)
         return a->is_home;
-    return a->load < b->load;
+    return a->load != b->load ? a->load < b->load : a->strain < b->strain;
 }
 
 static int has_failed (engine_t *self, int64_t job, int64_t worker, bool *out, err_t *err)
@@ -45,7 +46,8 @@ static int has_failed (engine_t *self, int64_t job, int64_t worker, bool *out, e
 
 static int rank_board (engine_t *self, const job_t *job, const lane_t *lane, const board_t *board, int64_t home, rank_t *rank, err_t *err)
 {
-    *rank = (rank_t) { .runs = lane_runs_on (lane, board), .is_home = board->id == home, .load = (double) board->busy / board->slots };
+    *rank = (rank_t) { .runs = lane_runs_on (lane, board), .is_home = board->id == home, .load = (double) board->busy / board->slots,
+                       .strain = board->strain };
     if (rank->runs == RUNS_NOT || job->failures == 0)
         return 0;
     return has_failed (self, job->id, board->id, &rank->has_failed, err);
@@ -59,7 +61,7 @@ static int choose (engine_t *self, const job_t *job, board_t **out, bool *is_emu
     rank_t best = { .runs = RUNS_NOT }, busy_home = { .runs = RUNS_NOT }, rank;
     int64_t home;
     *out = NULL;
-    if (homes_find (self, job, &home, err) < 0)
+    if (homes_find (self, job, lane, &home, err) < 0)
         return -1;
     for (size_t i = 0; lane && i < self->board_count; i++) {
         board_t *board = &self->boards [i];

@@ -59,6 +59,8 @@ static json_t *waiting_of (engine_t *self, const query_t *query, int64_t build)
         return json_string ("its context was damaged on the coordinator's disk: the workers are asked for it");
     if (wait_is_pending (self, WAIT_MATCH, query_get_int (query, 0)))
         return json_string ("a moment before the next attempt");
+    if (wait_is_pending (self, WAIT_HOME, query_get_int (query, 0)))
+        return json_string ("a moment for the worker that has built this or its context before (queue/affinity-ms of the coordinator)");
     AUTO_FREE char *held = holds_explain (self, build);
     AUTO_FREE char *text = held ? take (&held) : waiting_explain (self, lane);
     return json_string (text);

@@ -236,6 +236,56 @@ static void build_on (farm_t *farm, const worker_t *worker, const char *tags)
     farm_publish (farm, NULL);
 }
 
+/* From another context than all the others. */
+static void submit_other_files (farm_t *farm, const char *platforms, const char *tags)
+{
+    static int number;
+    json_t *spec = spec_of (platforms, tags);
+    AUTO_FREE char *context = mem_printf ("%02x%062x", ++number, 0);
+    json_object_set_new (spec, "context", json_string (context));
+    farm_say (farm, "submit", peer_of (farm->ann), farm->ann, submit_of (farm, spec));
+}
+
+/* Its home for the other platform, or for the same files in another repository, has most of the context. */
+static void a_first_build_goes_where_its_context_is (void **state)
+{
+    farm_t *farm = *state;
+    worker_t one, two;
+    worker_join (farm, &two, "two", "linux/386", 8);
+    worker_join (farm, &one, "one", "linux/amd64,linux/386", 2);
+    build_on (farm, &one, "r.lan/app:1");
+    submit_other_files (farm, "linux/386", "r.lan/other");
+    assert_true (worker_task (farm, &two).job > 0);             /* the first */
+    submit_other_files (farm, "linux/386", "r.lan/app:2");
+    assert_true (worker_task (farm, &one).job > 0);             /* the repository's */
+    farm_submit (farm, farm->ann, "linux/386", "r.lan/third");
+    assert_true (worker_task (farm, &one).job > 0);             /* the files' */
+    int64_t waits = farm_submit (farm, farm->ann, "linux/386", "r.lan/fourth");
+    assert_int_equal (worker_task (farm, &two).job, 0);
+    assert_string_equal (farm_shows (farm, waits, "jobs/0/waiting"), "a moment for the worker that has built this or its context before "
+                         "(queue/affinity-ms of the coordinator)");
+    farm_pass (farm, 3000);
+    assert_int_equal (assigned_build (farm, &two), waits);
+}
+
+static void beat_with_load (farm_t *farm, const worker_t *worker, int percent)
+{
+    farm_say (farm, "heartbeat", worker->peer, worker->principal, json_pack ("{s:[], s:{s:i}}", "attempts", "health", "load_percent", percent));
+}
+
+/* Both are idle, as far as the farm goes; their machines are not. */
+static void of_idle_workers_the_less_busy_machine_is_taken (void **state)
+{
+    farm_t *farm = *state;
+    worker_t one, two;
+    worker_join (farm, &one, "one", "linux/amd64", 1);
+    worker_join (farm, &two, "two", "linux/amd64", 1);
+    beat_with_load (farm, &one, 300);
+    beat_with_load (farm, &two, 20);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    assert_true (worker_task (farm, &two).job > 0);
+}
+
 static void the_next_build_goes_where_the_last_one_was (void **state)
 {
     farm_t *farm = *state;
@@ -245,7 +295,7 @@ static void the_next_build_goes_where_the_last_one_was (void **state)
     worker_join (farm, &two, "two", "linux/amd64", 8);
     farm_submit (farm, farm->ann, "linux/amd64", "r.lan/other");
     assert_true (worker_task (farm, &one).job > 0);             /* both idle: the first */
-    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/another");
+    submit_other_files (farm, "linux/amd64", "r.lan/another");
     assert_true (worker_task (farm, &two).job > 0);             /* the less busy */
     farm_reopen (farm);
     worker_hello (farm, &one, NULL, 0);                         /* what they had is queued again after a while */
@@ -364,6 +414,8 @@ int main (void)
         TEST (emulation_only_serves_who_asked_for_it),
         TEST (who_can_be_served_by_one_worker_only_has_a_turn_there),
         TEST (the_next_build_goes_where_the_last_one_was),
+        TEST (a_first_build_goes_where_its_context_is),
+        TEST (of_idle_workers_the_less_busy_machine_is_taken),
         TEST (a_build_waits_for_its_home_but_not_for_long),
         TEST (nobody_waits_for_a_home_that_is_away),
         TEST (what_a_job_costs_does_not_grow_with_the_queue),
