@@ -81,7 +81,7 @@ static int owner_of (engine_t *self, int64_t build, int64_t *owner, err_t *err)
     *owner = query_step (&query) ? query_get_int (&query, 0) : 0;
     if (query_end (&query, err) < 0)
         return -1;
-    return *owner ? 0 : err_set (err, ERR_NOT_FOUND, "there is no build %lld", (long long) build);
+    return *owner ? 0 : err_set (err, ERR_NOT_FOUND, "there is no build %lld: farmctl ls shows which there are", (long long) build);
 }
 
 int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_t *err)

@@ -145,7 +145,7 @@ static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, e
     if (query_end (&query, err) < 0)
         return NULL;
     if (!view) {
-        err_set (err, ERR_NOT_FOUND, "there is no build %lld", (long long) build);
+        err_set (err, ERR_NOT_FOUND, "there is no build %lld: farmctl ls shows which there are", (long long) build);
         return NULL;
     }
     return add_jobs (self, view, extent, err) < 0 ? NULL : take (&view);

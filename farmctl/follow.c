@@ -175,12 +175,14 @@ static void on_line (void *argument, const json_t *job, int64_t attempt, const l
 
 /* -- the end ------------------------------------------------------------------------------------------------------------- */
 
-/* `told` is what the last line will say of the whole build: a reason that stands there is not said twice. */
-static void show_failed_job (follower_t *self, const json_t *job, const char *told)
+/* `told` is what the last line will say of the whole build: a reason that stands there is not said twice. Was there anything to show? */
+static bool show_failed_job (follower_t *self, const json_t *job, const char *told)
 {
     const view_t *view = find_view (self, job);
     const char *step = track_text (job, "step"), *worker = track_text (job, "worker");
     const json_t *status = json_object_get (job, "exit_status");
+    if (!*worker && !*step && strstr (told, track_text (job, "reason")))        /* nobody had it: all is said at the end */
+        return false;
     AUTO_FREE char *text = mem_printf ("%s failed%s%s%s%s", track_text (job, "platform"), *worker ? " on " : "", worker,
                                        *step ? " at " : "", step);
     fprintf (stderr, "\n%s\n", output_clean (text));
@@ -194,6 +196,7 @@ static void show_failed_job (follower_t *self, const json_t *job, const char *to
         fprintf (stderr, "  exit status %lld\n", (long long) json_integer_value (status));
     if (!strstr (told, reason))
         fprintf (stderr, "  %s\n", output_clean (reason));
+    return true;
 }
 
 static const json_t *first_failed (const json_t *build)
@@ -211,13 +214,14 @@ static void show_failed_jobs (follower_t *self, const json_t *build, const char 
 {
     size_t i;
     json_t *job;
-    bool has_log = false;
+    bool has_log = false, is_shown = false;
     json_array_foreach (json_object_get (build, "jobs"), i, job) {
         has_log = has_log || last_attempt (job);
         if (streq (track_text (job, "state"), "failed"))
-            show_failed_job (self, job, told);
+            is_shown = show_failed_job (self, job, told) || is_shown;
     }
-    fputc ('\n', stderr);
+    if (is_shown)
+        fputc ('\n', stderr);
     if (has_log)
         output_note ("farmctl logs %lld shows all that the builders said", (long long) track_int (build, "id"));
 }

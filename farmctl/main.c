@@ -34,7 +34,7 @@ static const verb_t verbs [] = {
       "  --required-platform P,P  publish when these are done, though others have failed; default: all\n"
       "  --keep-going         let the other platforms end when one has failed; --fail-fast, the default, stops them\n"
       "  --supersede          cancel my older builds that wait for the same tags\n"
-      "  --queue-timeout TIME how long to wait where no worker takes such jobs, 10m; 0: refuse at once\n"
+      "  --queue-timeout TIME  how long to wait where no worker takes such jobs, 10m; 0: refuse at once\n"
       "  --priority CLASS     low, normal (default) or high: high goes first\n"
       "  --verify LEVEL       what is looked at before it is published: quick (default), layers (their bytes) or deep (their files)\n"
       "  --memory SIZE        what each job may have of its worker's memory (512M, 2G), and needs\n"
@@ -44,7 +44,7 @@ static const verb_t verbs [] = {
       "  -q, --quiet          print the index digest only (with --detach the build's number only)\n"
       "  --detach             do not wait for the build\n"
       "  --cancel-on-interrupt    an interrupt cancels the build; otherwise it goes on\n"
-      "  --follow-timeout TIME follow for this long at most; the build goes on\n" },
+      "  --follow-timeout TIME  follow for this long at most; the build goes on\n" },
     { "ls", verb_ls, "ls [--limit N] [--all]", "list builds, newest first",
       "  --limit N            show N builds; default 20\n"
       "  --all                show all\n" },
@@ -63,12 +63,12 @@ static const verb_t verbs [] = {
       "  --failed-only            only the platforms that have not been done; the others' images are used again\n"
       "  --secret id=NAME,src=FILE   those that the build had are not kept: give them again; as with submit\n"
       "  -q, --quiet, --detach, --cancel-on-interrupt, --follow-timeout TIME: as with submit\n" },
-    { "worker", verb_worker, "worker ls|inspect|drain|…", "list workers, look at one, or say what becomes of it",
+    { "worker", verb_worker, "worker VERB [NAME]", "list workers, look at one, or say what becomes of it",
       "  ls                       all: what they run, how busy they are\n"
       "  inspect NAME             one: state, labels, what it works on\n"
       "  drain NAME [--wait]      nothing new for it, for good; --wait: until it works on nothing\n"
       "  pause NAME               nothing new for it, for now\n"
-      "  resume NAME              it takes jobs again\n"
+      "  resume NAME              it takes jobs again; a quarantine ends\n"
       "  label NAME K=V…          labels for --require; K- takes one away\n"
       "  forget NAME              one that is gone\n"
       "  invite NAME              print a join string for a new one (--expire TIME, 1h), or for one that was set up anew\n"

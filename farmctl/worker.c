@@ -13,14 +13,32 @@ static const struct { const char *name; verb_fn *run; } verbs [] = {
     { "resume", worker_resume }, { "label", worker_label }, { "forget", worker_forget }, { "invite", worker_invite },
     { "revoke", worker_revoke },
 };
+static const char forms [] = "ls, inspect NAME, drain NAME, pause NAME, resume NAME, label NAME K=V…, forget NAME, invite NAME, revoke NAME";
+
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static int unknown_verb (const char *name, err_t *err)
+{
+    const char *names [VERBS + 1] = { NULL };
+    for (size_t i = 0; i < VERBS; i++)
+        names [i] = verbs [i].name;
+    const char *nearest = options_nearest (name, names);
+    return err_set (err, ERR_USAGE, "worker has no verb \"%s\"%s%s%s: farmctl worker %s", name, nearest ? " (did you mean \"" : "",
+                    nearest ? nearest : "", nearest ? "\"?)" : "", forms);
+}
 
 int verb_worker (int argc, char **argv, err_t *err)
 {
-    for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
-        if (streq (verbs [i].name, argv [1]))
+    char name [32];
+    if (argc < 2)
+        return err_set (err, ERR_USAGE, "say what to do: farmctl worker %s", forms);
+    for (size_t i = 0; i < VERBS; i++)
+        if (streq (verbs [i].name, argv [1])) {
+            snprintf (name, sizeof name, "worker %s", verbs [i].name);
+            argv [1] = name;            /* so that messages say it */
             return verbs [i].run (argc - 1, argv + 1, err);
-    return err_set (err, ERR_USAGE, "%s%s%sfarmctl worker ls, inspect NAME, drain NAME, pause NAME, resume NAME, label NAME K=V…, forget NAME, invite NAME, revoke NAME",
-                    argc > 1 ? "worker has no verb \"" : "say what to do: ", argc > 1 ? argv [1] : "", argc > 1 ? "\": " : "");
+        }
+    return unknown_verb (argv [1], err);
 }
 
 /* -- one worker -------------------------------------------------------------------------------------------------------- */
@@ -34,6 +52,13 @@ char *worker_platforms (const json_t *worker)
         buffer_printf (&text, "%s%s%s", i ? ", " : "", track_text (platform, "platform"),
                        json_is_true (json_object_get (platform, "emulated")) ? " (emulated)" : "");
     return mem_strdup (text.size ? (char *) text.data : "");
+}
+
+char *worker_state (const json_t *worker)
+{
+    const char *state = track_text (worker, "state");
+    bool is_told = json_is_true (json_object_get (worker, "connected")) || streq (state, "lost");
+    return mem_printf ("%s%s", state, is_told ? "" : ", not connected");
 }
 
 static void line (const char *name, const char *value)
@@ -64,9 +89,8 @@ static void print_state (const json_t *worker)
 {
     int64_t until = track_int (worker, "quarantined_until_ms");
     bool is_quarantined = streq (track_text (worker, "state"), "quarantined");
-    AUTO_FREE char *text = mem_printf ("%s%s%s%s", track_text (worker, "state"), is_quarantined ? ", for " : "",
-                                       is_quarantined ? in_a_while (until) : "",
-                                       json_is_true (json_object_get (worker, "connected")) ? "" : ", not connected");
+    AUTO_FREE char *state = worker_state (worker);
+    AUTO_FREE char *text = mem_printf ("%s%s%s", state, is_quarantined ? ", for " : "", is_quarantined ? in_a_while (until) : "");
     line ("state", text);
     line ("unfit", track_text (worker, "unfit"));
     AUTO_FREE char *faults = mem_printf ("%lld in a row, the farm's", (long long) track_int (worker, "faults"));

@@ -9,11 +9,11 @@
 
 static void add_row (output_table_t *table, const json_t *worker)
 {
-    AUTO_FREE char *platforms = worker_platforms (worker);
+    AUTO_FREE char *platforms = worker_platforms (worker), *state = worker_state (worker);
     AUTO_FREE char *busy = mem_printf ("%lld/%lld", (long long) track_int (worker, "busy"),
                                        (long long) track_int (worker, "slots"));
     AUTO_FREE char *cpus = mem_printf ("%lld", (long long) track_int (worker, "cpus"));
-    const char *cells [] = { track_text (worker, "name"), track_text (worker, "state"), platforms, busy, cpus,
+    const char *cells [] = { track_text (worker, "name"), state, platforms, busy, cpus,
                              output_bytes ((uint64_t) track_int (worker, "memory_bytes")), track_text (worker, "builder"),
                              track_text (worker, "isolation"), output_ago (track_int (worker, "seen_ms")), track_text (worker, "comment") };
     output_table_add (table, cells);

@@ -71,7 +71,7 @@ static int order (int argc, char **argv, const char *mode, const char *done, err
         { is_drain ? "wait" : NULL, 0, OPTION_FLAG, &waits },
         { NULL, 0, OPTION_FLAG, NULL }
     };
-    AUTO_FREE char *form = mem_printf ("worker %s NAME [--comment TEXT]%s", argv [0], is_drain ? " [--wait]" : "");
+    AUTO_FREE char *form = mem_printf ("%s NAME [--comment TEXT]%s", argv [0], is_drain ? " [--wait]" : "");
     if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, form, err) < 0)
         return -1;
     if (!comment && streq (mode, "active"))

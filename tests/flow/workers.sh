@@ -79,6 +79,7 @@ drained ()
     wait_state "$id" published
     background_end attic
     wait_for 20 is_disconnected
+    farmctl worker ls | grep -qE '^attic +draining, not connected '
     run 0 farmctl worker forget attic
     run 2 farmctl worker inspect attic
     expect "workers" "$(farmctl worker ls --json | jq -r '[.workers[].name | select (. == "attic")] | length')" 0
@@ -106,7 +107,8 @@ out_of_time ()
 {
     run 4 farmctl submit --platform linux/riscv64 --queue-timeout 2 -t "$REGISTRY/workers:waiting" "$(slow_context waiting 0)"
     expect_text "$work/err" "it will wait for 2.0 s at most: no worker for linux/riscv64"
-    expect_text "$work/err" "the workers run"
+    expect_text "$work/err" "the workers run" "no worker took it within 2s (--queue-timeout)"
+    [ "$(grep -c "linux/riscv64 *failed" "$work/err")" = 1 ]
     expect_no_text "$work/err" "farmctl logs"
 }
 check "a build that no worker takes says so, and fails after its time" out_of_time
@@ -116,7 +118,13 @@ not_for_all ()
     run 2 farmctl worker
     expect_text "$work/err" "farmctl worker ls"
     run 2 farmctl worker dran attic
+    expect_text "$work/err" 'did you mean "drain"?' "pause NAME"
     run 2 farmctl worker drain
+    expect_text "$work/err" "farmctl worker drain NAME"
+    run 2 farmctl worker resume attic --coment no
+    expect_text "$work/err" "worker resume has no option --coment (did you mean --comment?); farmctl help worker resume lists them"
+    run 0 farmctl help worker resume
+    expect_text "$work/out" "--comment TEXT"
 }
 check "the wrong words" not_for_all
 
