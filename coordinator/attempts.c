@@ -10,6 +10,7 @@
 #include "coordinator/outcome.h"
 #include "coordinator/restores.h"
 #include "coordinator/results.h"
+#include "coordinator/second.h"
 #include "coordinator/verify_level.h"
 
 /* -- begin ------------------------------------------------------------------------------------------------------ */
@@ -48,6 +49,7 @@ static void send_assign (engine_t *self, const job_t *job, int64_t number, const
 {
     json_object_del (spec, "timeout_ms");           /* stands beside it, also where nobody asked for one */
     json_object_del (spec, "verify");               /* a worker that lies needs not know */
+    json_object_del (spec, "cross_check");
     engine_send (self, board->peer, "assign",
                  json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I}", "job", (json_int_t) job->id,
                             "attempt", (json_int_t) number, "build", (json_int_t) job->build, "platform", job->platform,
@@ -299,6 +301,11 @@ int attempt_hand_out (engine_t *self, int64_t id, err_t *err)
                                   (json_int_t) query_get_int (&query, 2), "digest", query_get_text (&query, 3), "repository",
                                   query_get_text (&query, 4));
         verify_level_put (task, query_get_text (&query, 5), (verify_level) self->settings.verify_least);
+        if (second_add (self, id, task, err) < 0) {
+            json_decref (task);
+            query_end (&query, NULL);
+            return -1;
+        }
         engine_act (self, ACTION_VERIFY, task);
         wait_note_under_way (self, WAIT_VERIFY, id);
     }
@@ -315,6 +322,8 @@ static int accept (engine_t *self, const event_t *event, const job_t *job, err_t
     if (query_run (&query, err) < 0)
         return -1;
     wait_drop (self, WAIT_VERIFY, job->id);
+    if (second_is_due (job))
+        return second_begin (self, job, event_text (event, "digest"), err);
     if (job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_DONE, "verified", err) < 0
         || attempt_end (self, job, "done", NULL, err) < 0 || build_begin (self, job->build, err) < 0
         || (!job->from_build && (results_keep (self, job, err) < 0 || homes_note (self, job, err) < 0)))

@@ -44,7 +44,8 @@ typedef struct {
 
 typedef enum {
     ACTION_SEND,        /* send `verb` with `header` to `peer` */
-    ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform}, verify (layers or deep) where that is asked for, and, for an image that is known from another
+    ACTION_VERIFY,      /* header: {job, attempt, build, repository, digest, platform}, verify (layers or deep) where that is asked for, same_as: {digest, worker, second}
+                           where another worker's image has to be the same (names for messages), and, for an image that is known from another
                            build, bases: [{reference, digest}], which must still hold; answer with event `verified` */
     ACTION_PUBLISH,     /* header: {build, repository, index_media_type, index_digest, index (base64 of the bytes),
                            children: [{media_type, digest, size, platform}], tags: […], was_published: bool (this index, under

@@ -22,6 +22,7 @@ typedef struct {
     bool may_emulate;
     json_t *requires;           /* requirements of its labels; owned */
     int64_t memory_bytes, cpu_percent;      /* that a job is to have; 0: none in particular */
+    int64_t not_worker;         /* whom it is not for (second.h); 0: nobody */
     int64_t unserved_since_ms;  /* wall clock: no worker takes such jobs; 0: one does, or nobody has looked yet */
 } lane_t;
 

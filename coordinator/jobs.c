@@ -15,7 +15,8 @@ enum { ATTEMPTS_FREE = 20 };     /* attempts, from which on each counts: somethi
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
-#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal, lane, queued_ms, limit_ms"
+#define COLUMNS "id, build, attempt, position, failures, may_emulate, state, platform, from_build, principal, lane, queued_ms, limit_ms, " \
+                "is_cross_checked, first_worker"
 
 static void read_row (const engine_t *self, const query_t *query, job_t *out)
 {
@@ -31,6 +32,8 @@ static void read_row (const engine_t *self, const query_t *query, job_t *out)
     out->principal = query_get_int (query, 9);
     out->lane = query_get_int (query, 10);
     out->queued_ms = query_get_int (query, 11);
+    out->is_cross_checked = query_get_int (query, 13) != 0;
+    out->first_worker = query_get_int (query, 14);
     out->limit_ms = query_get_int (query, 12) ? query_get_int (query, 12) : self->settings.job_timeout_ms;
 }
 
@@ -67,8 +70,8 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     snprintf (wish.platform, sizeof wish.platform, "%s", plan->platform);
     if (lane_of (self, &wish, &lane, err) < 0)
         return -1;
-    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required, limit_ms) "
-                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required, :limit)");
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required, limit_ms, is_cross_checked) "
+                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required, :limit, :crossed)");
     query_int (&query, ":build", build);
     query_int (&query, ":position", plan->position);
     query_text (&query, ":platform", plan->platform);
@@ -81,6 +84,7 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     query_int (&query, ":timeout", plan->timeout_ms);
     query_int (&query, ":required", plan->is_required);
     query_int (&query, ":limit", plan->limit_ms);
+    query_int (&query, ":crossed", plan->is_cross_checked);
     return query_run (&query, err) < 0 ? -1 : queue_enter (self, db_last_id (self->db), err);
 }
 

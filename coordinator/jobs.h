@@ -14,7 +14,8 @@ typedef struct {
     int64_t from_build;             /* it stands on that build's image; 0 on its own */
     int64_t limit_ms;               /* how long an attempt may take */
     int position, failures;
-    bool may_emulate;
+    int64_t first_worker;           /* second.h: who has built it first; 0: nobody yet, or once is enough */
+    bool may_emulate, is_cross_checked;
     job_state state;
     char platform [PLATFORM_MAX];
 } job_t;
@@ -33,7 +34,7 @@ int job_load (engine_t *self, int64_t id, job_t *out, err_t *err);
 typedef struct {
     int position;                   /* in the order asked for */
     const char *platform;           /* normalised */
-    bool may_emulate, is_required;
+    bool may_emulate, is_required, is_cross_checked;
     int class;                      /* queue.h */
     int64_t principal;
     int64_t timeout_ms;             /* how long it waits when no worker takes such jobs */

@@ -27,7 +27,7 @@ runs_t lane_runs_on (const lane_t *self, const board_t *board)
     json_array_foreach (self->requires, i, requirement)
         if (!requirement_holds (json_string_value (requirement), board->labels))
             return RUNS_NOT;
-    if (self->memory_bytes > board->memory_bytes || self->cpu_percent > board->cpu_percent)
+    if (self->memory_bytes > board->memory_bytes || self->cpu_percent > board->cpu_percent || board->id == self->not_worker)
         return RUNS_NOT;
     return board->platforms [index].is_emulated ? RUNS_EMULATED : RUNS_NATIVE;
 }
@@ -43,20 +43,21 @@ static void add (engine_t *self, lane_t lane)
 static int insert (engine_t *self, const lane_t *lane, err_t *err)
 {
     AUTO_FREE char *text = json_dumps (lane->requires, JSON_COMPACT);
-    query_t query = db_query (self->db, "INSERT INTO lanes (platform, may_emulate, requires, memory_bytes, cpu_percent) "
-                              "VALUES (:platform, :emulate, :requires, :memory, :cpu)");
+    query_t query = db_query (self->db, "INSERT INTO lanes (platform, may_emulate, requires, memory_bytes, cpu_percent, not_worker) "
+                              "VALUES (:platform, :emulate, :requires, :memory, :cpu, :not)");
     query_text (&query, ":platform", lane->platform);
     query_int (&query, ":emulate", lane->may_emulate);
     query_text (&query, ":requires", text);
     query_int (&query, ":memory", lane->memory_bytes);
     query_int (&query, ":cpu", lane->cpu_percent);
+    query_int (&query, ":not", lane->not_worker);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
 static bool asks_the_same (const lane_t *a, const lane_t *b)
 {
     return a->may_emulate == b->may_emulate && a->memory_bytes == b->memory_bytes && a->cpu_percent == b->cpu_percent
-           && strcmp (a->platform, b->platform) == 0 && json_equal (a->requires, b->requires);
+           && a->not_worker == b->not_worker && strcmp (a->platform, b->platform) == 0 && json_equal (a->requires, b->requires);
 }
 
 int lane_of (engine_t *self, const lane_t *wish, int64_t *lane, err_t *err)
@@ -102,12 +103,12 @@ int lanes_load (engine_t *self, err_t *err)
     AUTO_FREE lane_t *old = take (&self->lanes);
     size_t count = self->lane_count;
     self->lane_count = 0;
-    query_t query = db_query (self->db, "SELECT id, platform, may_emulate, requires, memory_bytes, cpu_percent FROM lanes ORDER BY id");
+    query_t query = db_query (self->db, "SELECT id, platform, may_emulate, requires, memory_bytes, cpu_percent, not_worker FROM lanes ORDER BY id");
     while (query_step (&query)) {
         json_t *requires = json_loads (query_get_text (&query, 3), 0, NULL);
         lane_t lane = { .id = query_get_int (&query, 0), .may_emulate = query_get_int (&query, 2) != 0,
                         .requires = requires ? requires : json_array (), .memory_bytes = query_get_int (&query, 4),
-                        .cpu_percent = query_get_int (&query, 5) };
+                        .cpu_percent = query_get_int (&query, 5), .not_worker = query_get_int (&query, 6) };
         snprintf (lane.platform, sizeof lane.platform, "%s", query_get_text (&query, 1));
         add (self, lane);
     }

@@ -190,9 +190,8 @@ ssize_t layer_read (layer_t *self, void *data, size_t size, err_t *err)
 }
 
 /* Behind the end of a tar are zeros; something else would be another tar to some. */
-static int check_unpacked (layer_t *self, const char *diff_id, err_t *err)
+static int end_unpacked (layer_t *self, char digest [OCI_DIGEST_SIZE], err_t *err)
 {
-    char digest [OCI_DIGEST_SIZE];
     ssize_t got = 1;
     int64_t tar_bytes = archive_filter_bytes (self->archive, 0);
     while (got > 0)
@@ -202,15 +201,21 @@ static int check_unpacked (layer_t *self, const char *diff_id, err_t *err)
     if (self->content_bytes > tar_bytes)
         return err_set (err, ERR_VERIFY, "there are bytes behind the end of its tar");
     oci_hash_end (self->unpacked_hash, digest);
-    if (diff_id && strcmp (digest, diff_id) != 0)
-        return err_set (err, ERR_VERIFY, "unpacked it has the digest %s, and the config says %s", digest, diff_id);
     return 0;
+}
+
+int layer_digest (layer_t *self, char unpacked [OCI_DIGEST_SIZE], err_t *err)
+{
+    return end_unpacked (self, unpacked, err) < 0 ? -1 : check_packed (self, err);
 }
 
 int layer_end (layer_t *self, const char *diff_id, err_t *err)
 {
-    if (self->unpack && check_unpacked (self, diff_id, err) < 0)
+    char digest [OCI_DIGEST_SIZE];
+    if (self->unpack && end_unpacked (self, digest, err) < 0)
         return -1;
+    if (self->unpack && diff_id && strcmp (digest, diff_id) != 0)
+        return err_set (err, ERR_VERIFY, "unpacked it has the digest %s, and the config says %s", digest, diff_id);
     return check_packed (self, err);
 }
 

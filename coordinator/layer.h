@@ -32,6 +32,9 @@ ssize_t layer_read (layer_t *self, void *data, size_t size, err_t *err);
 /* Read what is left, and compare size and digest, and that of what was unpacked with diff_id (NULL: with nothing). */
 int layer_end (layer_t *self, const char *diff_id, err_t *err);
 
+/* Read what is left, compare size and digest, and give the digest of what was unpacked. */
+int layer_digest (layer_t *self, char unpacked [OCI_DIGEST_SIZE], err_t *err);
+
 /* Reading it has failed. If the registry's bytes are not those of its digest, that is why: err says so instead. */
 void layer_blame (layer_t *self, err_t *err);
 

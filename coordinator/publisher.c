@@ -46,13 +46,26 @@ static int read_bases (const json_t *list, base_t **out, size_t *count, err_t *e
     return 0;
 }
 
+/* Names are borrowed of the task. */
+static int read_first (verification_t *self, const json_t *task, err_t *err)
+{
+    const char *digest;
+    const json_t *first = json_object_get (task, "same_as");
+    if (!first)
+        return 0;
+    if (json_unpack ((json_t *) first, "{s:s, s:s, s:s}", "digest", &digest, "worker", &self->first.name, "second", &self->second.name) != 0)
+        return err_set (err, ERR_FARM, "a task to compare that is none");
+    snprintf (self->first.digest, sizeof self->first.digest, "%s", digest);
+    return 0;
+}
+
 /* bases: they are freed by the caller, whatever is returned. */
 static int read_image (verification_t *self, base_t **bases, const json_t *task, err_t *err)
 {
     const char *repository, *digest, *platform;
     if (json_unpack ((json_t *) task, "{s:s, s:s, s:s}", "repository", &repository, "digest", &digest, "platform", &platform) != 0)
         return err_set (err, ERR_FARM, "a task to verify that is none");
-    if (reference_parse (&self->reference, repository, err) < 0 || platform_parse (&self->platform, platform, err) < 0
+    if (read_first (self, task, err) < 0 || reference_parse (&self->reference, repository, err) < 0 || platform_parse (&self->platform, platform, err) < 0
         || read_bases (json_object_get (task, "bases"), bases, &self->base_count, err) < 0)
         return -1;
     self->level = verify_level_of (json_string_value (json_object_get (task, "verify")));

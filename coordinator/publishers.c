@@ -140,7 +140,7 @@ static bool asks_elsewhere (const json_t *header)
 
 static bool reads_layers (const json_t *header)
 {
-    return json_object_get (header, "verify") != NULL;
+    return json_object_get (header, "verify") || json_object_get (header, "same_as");
 }
 
 static bool belongs_to (const task_t *task, const char *kind, const json_t *header)

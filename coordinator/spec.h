@@ -22,7 +22,7 @@ char *spec_tag_set (const json_t *spec);
 /* Can nothing be published without this platform? */
 bool spec_requires (const json_t *spec, const char *platform);
 
-/* Would both give the same images: context, Dockerfile, build arguments, labels, target, requirements? */
+/* Would both give the same images: context, Dockerfile, build arguments, labels, target, requirements, and made once or twice? */
 bool spec_same_inputs (const json_t *a, const json_t *b);
 
 #endif

@@ -11,6 +11,7 @@
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
 #include "coordinator/results.h"
+#include "coordinator/second.h"
 #include "coordinator/secrets.h"
 #include "coordinator/spec.h"
 #include "coordinator/waiting.h"
@@ -81,7 +82,7 @@ static int insert_parts (engine_t *self, int64_t build, int64_t principal, const
     json_t *item;
     job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = json_object_get (spec, "require"),
                         .memory_bytes = number_of (spec, "memory_bytes"), .cpu_percent = number_of (spec, "cpu_percent"),
-                        .limit_ms = number_of (spec, "timeout_ms"),
+                        .limit_ms = number_of (spec, "timeout_ms"), .is_cross_checked = json_is_true (json_object_get (spec, "cross_check")),
                         .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec) };
     json_array_foreach (json_object_get (spec, "platforms"), i, item) {
         plan.position = (int) i;
@@ -109,6 +110,9 @@ static char *why_waiting (const engine_t *self, const json_t *asked)
         snprintf (lane.platform, sizeof lane.platform, "%s", json_string_value (item));
         if (!waiting_is_served (self, &lane))
             return waiting_explain (self, &lane);
+        char *alone = json_is_true (json_object_get (asked, "cross_check")) ? second_explain (self, &lane) : NULL;
+        if (alone)
+            return alone;
     }
     return NULL;
 }
@@ -199,9 +203,11 @@ static int check_queued (engine_t *self, int64_t build, err_t *err)
     int count = jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err);
     for (int i = 0; i < count; i++) {
         const lane_t *lane = lane_find (self, jobs [i].lane);
-        if (jobs [i].state != JOB_QUEUED || !lane || waiting_is_served (self, lane))
+        if (jobs [i].state != JOB_QUEUED || !lane)
             continue;
-        AUTO_FREE char *why = waiting_explain (self, lane);
+        AUTO_FREE char *why = !waiting_is_served (self, lane) ? waiting_explain (self, lane) : jobs [i].is_cross_checked ? second_explain (self, lane) : NULL;
+        if (!why)
+            continue;
         return err_set (err, ERR_NO_WORKER, "%s", why);
     }
     return count < 0 ? -1 : 0;
@@ -214,6 +220,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
     AUTO_JSON json_t *spec = normalised;
+    second_prepare (spec, self->wall_ms);
     if (check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
         return -1;
     *id = db_last_id (self->db);

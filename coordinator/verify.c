@@ -189,6 +189,22 @@ static int read_layers (registry_t *registry, questions_t *blobs, verification_t
     return verify_layers (registry, &self->reference, image, config ? &config->found.bytes : NULL, &self->platform, self->level, &self->reading, err);
 }
 
+static int compare (registry_t *registry, verification_t *self, err_t *err)
+{
+    if (!self->first.digest [0])
+        return 0;
+    strcpy (self->second.digest, self->image.digest);
+    if (compare_images (registry, &self->reference, &self->first, &self->second, &self->reading, err) < 0)
+        return err_wrap (err, "two workers have made different images of it (--cross-check)");
+    return 0;
+}
+
+/* All that is asked of one that was found good so far. */
+static int look_deeper (registry_t *registry, questions_t *blobs, verification_t *self, const image_manifest_t *image, err_t *err)
+{
+    return read_layers (registry, blobs, self, image, err) < 0 ? -1 : compare (registry, self, err);
+}
+
 void verify_images (registry_t *registry, registry_t *bases, verification_t *images, size_t count)
 {
     AUTO_QUESTIONS questions_t digests = { 0 }, manifests = { 0 }, blobs = { 0 };
@@ -204,6 +220,6 @@ void verify_images (registry_t *registry, registry_t *bases, verification_t *ima
     registry_ask (registry, blobs.items, blobs.count);
     for (size_t i = 0; i < count; i++)
         if (images [i].err.code == ERR_NONE && (check_image (&blobs, &images [i], &parsed [i], &images [i].err) < 0
-                                                || read_layers (registry, &blobs, &images [i], &parsed [i], &images [i].err) < 0))
+                                                || look_deeper (registry, &blobs, &images [i], &parsed [i], &images [i].err) < 0))
             wrap (&images [i]);
 }

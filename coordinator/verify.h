@@ -2,6 +2,7 @@
 #ifndef FARM_VERIFY_H
 #define FARM_VERIFY_H
 
+#include "coordinator/compare.h"
 #include "coordinator/verify_layers.h"
 
 /* A base image, and the digest that its reference meant when the image on it was built. */
@@ -16,6 +17,7 @@ typedef struct {
     platform_t platform;                    /* the job's */
     verify_level level;
     reading_t reading;                      /* what that may cost */
+    compared_t first, second;               /* another's image that it has to be the same as (second.h), and a name for its own; digest "": none */
     bool is_known;                          /* it was verified for this platform before */
     const base_t *bases;                    /* of a known image, which is only as good as they are; borrowed */
     size_t base_count;
@@ -29,7 +31,7 @@ typedef struct {
  * compare the digests of its bases, for which `bases` is asked: a client that may be brief, as an image whose bases nobody
  * tells of is only built again. The config of a known image is only looked for, like a layer: its digest
  * says that it is what was read then. Where the level asks for it, layers are read through after that (verify_layers.h), also those of
- * a known image. What does not hang on something else is asked at once, and what several
+ * a known image; and an image that has to be the same as another is compared with it (compare.h). What does not hang on something else is asked at once, and what several
  * images share once. */
 void verify_images (registry_t *registry, registry_t *bases, verification_t *images, size_t count);
 

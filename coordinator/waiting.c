@@ -6,7 +6,7 @@
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "coordinator/boards.h"
-#include "coordinator/jobs.h"
+#include "coordinator/second.h"
 
 enum { NAMES_MAX = 4, END_BATCH = 100, LOOK_MS = 1000 };
 
@@ -133,11 +133,16 @@ char *waiting_explain (const engine_t *self, const lane_t *lane)
         if (!is_open && ++registered <= NAMES_MAX)
             add_away (self, board, &away);
     }
+    char *alone = !open && !registered && lane->not_worker ? second_explain (self, lane) : NULL;
+    if (alone)
+        return alone;
     if (!open && !registered)
         explain_none (self, lane, &text);
     else {
         buffer_printf (&text, open ? "no free worker for " : "no worker takes jobs for ");
         add_wish (&text, lane);
+        if (lane->not_worker)
+            buffer_printf (&text, ", which is to be built by another worker too (--cross-check)");
         if (!open)
             buffer_printf (&text, ": %s%s", (const char *) away.data, registered > NAMES_MAX ? ", …" : "");
     }

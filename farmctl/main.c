@@ -37,6 +37,7 @@ static const verb_t verbs [] = {
       "  --queue-timeout TIME  how long to wait where no worker takes such jobs, 10m; 0: refuse at once\n"
       "  --priority CLASS     low, normal (default) or high: high goes first\n"
       "  --verify LEVEL       what is looked at before it is published: quick (default), layers (their bytes) or deep (their files)\n"
+      "  --cross-check        build each platform on two workers, and publish it only if both have made the same\n"
       "  --memory SIZE        what each job may have of its worker's memory (512M, 2G), and needs\n"
       "  --cpus N             and of its cpus (2, 0.5)\n"
       "  --timeout TIME       how long each job may take (90, 30m, 2h); default: as the farm says, 1h\n"

@@ -116,11 +116,11 @@ static int check_platforms (submission_t *self, err_t *err)
     const json_t *spec = self->options.spec;
     if (client_open_objects (self->client, err) < 0)
         return -1;
-    json_t *question = json_pack ("{s:O, s:O, s:O, s:O*, s:O*, s:O*, s:O*}", "platforms", json_object_get (spec, "platforms"),
+    json_t *question = json_pack ("{s:O, s:O, s:O, s:O*, s:O*, s:O*, s:O*, s:O*}", "platforms", json_object_get (spec, "platforms"),
                                   "emulation", json_object_get (spec, "emulation"), "queue_timeout_ms",
                                   json_object_get (spec, "queue_timeout_ms"), "require", json_object_get (spec, "require"),
                                   "memory_bytes", json_object_get (spec, "memory_bytes"), "cpu_percent", json_object_get (spec, "cpu_percent"),
-                                  "timeout_ms", json_object_get (spec, "timeout_ms"));
+                                  "timeout_ms", json_object_get (spec, "timeout_ms"), "cross_check", json_object_get (spec, "cross_check"));
     AUTO (msg) msg_t *answer = client_ask (self->client, "check", question, "fine", 0, err);
     if (answer && msg_text (answer, "waiting"))
         output_note ("it will wait for %s at most: %s", output_duration (track_int (spec, "queue_timeout_ms")), msg_text (answer, "waiting"));

@@ -22,7 +22,7 @@ typedef struct {
     option_list_t platforms, required_platforms, tags, build_args, labels, requirements, secrets;
     int64_t queue_timeout_ms;
     const char *target, *emulation, *priority, *verify, *memory, *cpus, *limit;
-    bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede;
+    bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede, cross_check;
 } raw_t;
 
 static void raw_destroy (raw_t *self)
@@ -285,6 +285,8 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
         json_object_set_new (spec, "keep_going", json_true ());
     if (raw->supersede)
         json_object_set_new (spec, "supersede", json_true ());
+    if (raw->cross_check)
+        json_object_set_new (spec, "cross_check", json_true ());
     json_object_set_new (spec, "no_cache", json_boolean (raw->no_cache));
     json_object_set_new (spec, "no_result_cache", json_boolean (raw->no_result_cache));
     json_object_set_new (spec, "pull", json_boolean (raw->pull));
@@ -334,7 +336,7 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "required-platform", 0, OPTION_LIST, &raw.required_platforms },
         { "keep-going", 0, OPTION_FLAG, &raw.keep_going }, { "fail-fast", 0, OPTION_FLAG, &raw.fail_fast },
         { "supersede", 0, OPTION_FLAG, &raw.supersede },
-        { "verify", 0, OPTION_TEXT, &raw.verify },
+        { "verify", 0, OPTION_TEXT, &raw.verify }, { "cross-check", 0, OPTION_FLAG, &raw.cross_check },
         { "queue-timeout", 0, OPTION_DURATION, &raw.queue_timeout_ms },
         { "whole-context", 0, OPTION_FLAG, &self->sends_whole },
         { "quiet", 'q', OPTION_FLAG, &self->after.is_quiet },

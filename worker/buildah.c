@@ -132,6 +132,9 @@ static void add_spec (const json_t *spec, words_t *words)
         words_add (words, "--target=%s", target);
     if (json_is_true (json_object_get (spec, "no_cache")))
         words_add (words, "--no-cache");
+    const json_t *timestamp = json_object_get (spec, "timestamp");
+    if (timestamp)                                                  /* of the image, its history and all files: the same wherever it is built */
+        words_add (words, "--timestamp=%lld", (long long) json_integer_value (timestamp));
     words_add (words, "--pull=%s", json_is_true (json_object_get (spec, "pull")) ? "always" : "true");
 }
 

@@ -55,7 +55,7 @@ _farmctl ()
         --role) COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")); return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --secret --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --queue-timeout --quiet
+        submit) options="--platform --tag --file --build-arg --secret --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --cross-check --queue-timeout --quiet
                          --detach --cancel-on-interrupt --memory --cpus --timeout --follow-timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;

@@ -29,7 +29,7 @@ static void judge_worker (world_t *self, int worker, const job_entry_t *job, boo
         violation (self, "a worker gets what it runs", "job %lld for %s was given to %s", id, platform_names [job->platform], name);
     else if (is_emulated && !may_emulate)
         violation (self, "nothing is emulated unasked", "job %lld for %s was given to %s", id, platform_names [job->platform], name);
-    else if (!seat_serves (self, worker, job->submission, job->platform))
+    else if (!seat_serves (self, worker, job))
         violation (self, "a worker has the labels that a build requires, and the memory", "job %lld was given to %s", id, name);
 }
 

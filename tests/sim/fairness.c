@@ -26,7 +26,7 @@ static void count_slots (const world_t *self, const actions_t *actions, slots_t 
 static bool has_other (const world_t *self, const slots_t *slots, int worker, const job_entry_t *job)
 {
     for (int i = 0; i < WORKERS; i++)
-        if (i != worker && slots->free [i] > 0 && seat_is_open (self, i) && seat_serves (self, i, job->submission, job->platform))
+        if (i != worker && slots->free [i] > 0 && seat_is_open (self, i) && seat_serves (self, i, job))
             return true;
     return false;
 }
@@ -47,7 +47,7 @@ static void find_waiting (world_t *self, int worker, job_entry_t *out [CLASSES] 
     for (int i = 0; i < self->ledger.queue_count; i++) {
         const queue_row_t *row = &self->ledger.queue [i];
         job_entry_t *job = ledger_job (self, row->job), **first = &out [row->class] [row->user];
-        if (seat_serves (self, worker, job->submission, job->platform) && (!*first || job->id < (*first)->id))
+        if (seat_serves (self, worker, job) && (!*first || job->id < (*first)->id))
             *first = job;
     }
 }

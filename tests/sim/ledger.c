@@ -22,7 +22,8 @@ static build_entry_t *find (world_t *self, int64_t build)
 int lane_of_job (const world_t *self, const job_entry_t *job)
 {
     const submission_t *submission = &self->submissions [job->submission];
-    return ((job->platform * 2 + submission->may_emulate) * (REQUIRES + 1) + submission->requires + 1) * MEMORIES + submission->memory;
+    int lane = ((job->platform * 2 + submission->may_emulate) * (REQUIRES + 1) + submission->requires + 1) * MEMORIES + submission->memory;
+    return lane * (WORKERS + 1) + job->first;
 }
 
 /* -- new ones --------------------------------------------------------------------------------------------------------- */
@@ -114,6 +115,19 @@ static void read_attempt (world_t *self, job_entry_t *job)
     query_end (&query, NULL);
 }
 
+/* A job is built once, and where two are to agree twice, by two. */
+static void judge_second (world_t *self, job_entry_t *job, job_state from, job_state to)
+{
+    bool is_crossed = self->submissions [job->submission].cross_check;
+    bool is_again = from == JOB_VERIFYING && to == JOB_QUEUED && !job->is_known;
+    bool is_done_once = to == JOB_DONE && !job->is_known && is_crossed && (!job->first || job->first == job->worker + 1);
+    if (is_done_once || (is_again && (!is_crossed || job->first)))
+        violation (self, "what is cross-checked is built by two workers", "job %lld goes from %s to %s", (long long) job->id, job_state_name (from),
+                   job_state_name (to));
+    if (is_again)
+        job->first = job->worker + 1;
+}
+
 static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from, job_state to)
 {
     job_entry_t *job = ledger_job (self, id);
@@ -122,6 +136,7 @@ static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from
                    job_state_name (to), job ? job_state_name (job->state) : "not there");
         return;
     }
+    judge_second (self, job, from, to);
     self->ledger.held += job_state_is_held (to) - job_state_is_held (from);
     if (from == JOB_QUEUED && to == JOB_FAILED)
         patience_judge_end (self, job);

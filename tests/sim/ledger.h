@@ -17,6 +17,7 @@ typedef struct {
     int64_t judged_at;                                  /* boot clock: a publisher's verdict of its image was taken down */
     int submission, platform, worker;                   /* worker: of the last attempt */
     job_state state;
+    int first;                                          /* the worker that has built it first, of two, and one more; 0: nobody */
     int told [TOLD_MAX], told_count;                    /* images that the last attempt's worker has reported */
     bool is_known, is_open;                             /* is_known: it stands on a known image; is_open: its log */
 } job_entry_t;
@@ -73,7 +74,7 @@ void seat_name (seat_t *seat, int64_t job, int64_t attempt, int64_t at);
 void seats_part (world_t *self, int64_t at);
 bool seat_is_silent (const world_t *self, const seat_t *seat);
 bool seat_is_open (const world_t *self, int worker);
-bool seat_serves (const world_t *self, int worker, int submission, int platform);
+bool seat_serves (const world_t *self, int worker, const job_entry_t *job);           /* may it have such jobs? */
 const board_t *board_of_worker (const world_t *self, int worker);       /* the engine's; NULL where there is none */
 
 /* -- referee.c, assigns.c, publishing.c, fairness.c, patience.c, rows.c: the invariants ------------------------------- */

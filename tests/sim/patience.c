@@ -12,10 +12,10 @@ enum { SLACK_MS = 2000, UNASKED_MS = 600000 };
 
 static bool is_served (const world_t *self, int lane, const bool open [WORKERS])
 {
-    int kind = lane / MEMORIES, platform = kind / (REQUIRES + 1) / 2;
-    submission_t wish = { .may_emulate = kind / (REQUIRES + 1) % 2, .requires = kind % (REQUIRES + 1) - 1, .memory = lane % MEMORIES };
+    int first = lane % (WORKERS + 1), kind = lane / (WORKERS + 1) / MEMORIES, platform = kind / (REQUIRES + 1) / 2;
+    submission_t wish = { .may_emulate = kind / (REQUIRES + 1) % 2, .requires = kind % (REQUIRES + 1) - 1, .memory = lane / (WORKERS + 1) % MEMORIES };
     for (int i = 0; i < WORKERS; i++)
-        if (open [i] && worker_runs (self, i, platform, wish.may_emulate) != RUNS_NOT && worker_gives (self, i, wish.memory)
+        if (open [i] && i + 1 != first && worker_runs (self, i, platform, wish.may_emulate) != RUNS_NOT && worker_gives (self, i, wish.memory)
             && (wish.requires < 0 || requirement_holds (requirement (wish.requires), self->seats [i].labels)))
             return true;
     return false;
@@ -105,7 +105,7 @@ static int find_free (const world_t *self, const job_entry_t *job)
 {
     for (int i = 0; i < WORKERS; i++) {
         const board_t *board = seat_is_open (self, i) ? board_of_worker (self, i) : NULL;
-        if (board && board->busy < board->slots && seat_serves (self, i, job->submission, job->platform))
+        if (board && board->busy < board->slots && seat_serves (self, i, job))
             return i;
     }
     return -1;

@@ -48,6 +48,8 @@ static json_t *spec_of (world_t *self, const submission_t *submission)
         json_object_set_new (spec, "keep_going", json_true ());
     if (submission->required != submission->platforms)
         json_object_set_new (spec, "required_platforms", names_of (submission->required, platform_names, PLATFORMS));
+    if (submission->cross_check)
+        json_object_set_new (spec, "cross_check", json_true ());
     if (chance (self, 6))
         json_object_set_new (spec, "supersede", json_true ());
     if (chance (self, 4))
@@ -65,6 +67,7 @@ static void draw_wishes (world_t *self, submission_t *submission)
         .inputs = (int) draw (self, INPUTS), .repository = repository,
         .platforms = 1 + (unsigned) draw (self, (1u << PLATFORMS) - 1), .tags = (1 + (unsigned) draw (self, 3)) << 2 * repository,
         .may_emulate = chance (self, 2), .keep_going = chance (self, 4), .timeout_ms = timeouts [draw (self, 8)],
+        .cross_check = chance (self, 8),
     };
     submission->required = submission->platforms;
     if (chance (self, 5) && (submission->platforms & (unsigned) draw (self, 8)))

@@ -36,6 +36,9 @@ void publishing_judge_verify (world_t *self, const json_t *task)
         return;                                 /* later in the same batch */
     if (!job || job->state != JOB_VERIFYING)
         violation (self, "what is verified was committed", "job %lld", (long long) number_of (task, "job"));
+    else if (!job->is_known && (job->first != 0) != (json_object_get (task, "same_as") != NULL))
+        violation (self, "what is cross-checked is built by two workers", "job %lld is verified as if %s had built it", (long long) job->id,
+                   job->first ? "nobody else" : "another");
     else if (job->is_known)
         judge_known (self, job, image < 0 ? NULL : &self->registry.images [image]);
     else if (job->attempt != number_of (task, "attempt") || !was_told (job, image))

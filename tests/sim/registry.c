@@ -19,13 +19,14 @@ unsigned wish_bit (const submission_t *wish)
 }
 
 /* A bad one is of another platform than its job, or is not there at all. */
-int registry_push (world_t *self, int platform, bool is_bad)
+int registry_push (world_t *self, int platform, int inputs, bool is_bad)
 {
     registry_t *registry = &self->registry;
     if (registry->image_count % 256 == 0)
         registry->images = mem_resize (registry->images, (size_t) (registry->image_count + 256) * sizeof *registry->images);
     registry->images [registry->image_count] = (image_t) {
         .platform = is_bad && chance (self, 2) ? (platform + 1) % PLATFORMS : platform, .base = registry->base,
+        .content = inputs < 0 || is_bad ? -1 - registry->image_count : inputs,
         .is_there = !is_bad || chance (self, 2),
     };
     return registry->image_count++;
@@ -77,6 +78,14 @@ static void note_verified (world_t *self, image_t *image, const json_t *task)
         image->native_for |= wish_bit (&self->submissions [job->submission]);
 }
 
+/* Is it what another worker made of the same? */
+static bool is_same (const world_t *self, const image_t *image, const json_t *same_as)
+{
+    int index = image_of (self, text_of (same_as, "digest"));
+    const image_t *first = index >= 0 ? &self->registry.images [index] : NULL;
+    return first && first->is_there && first->platform == image->platform && first->base == image->base && first->content == image->content;
+}
+
 /* NULL: the image is what the job is for. */
 static const char *look_at (world_t *self, const json_t *task)
 {
@@ -85,6 +94,9 @@ static const char *look_at (world_t *self, const json_t *task)
     if (is_down (self) || mishap (self, 12))
         return "registry";
     if (!image || !image->is_there || strcmp (platform_names [image->platform], text_of (task, "platform")) != 0 || !bases_hold (self, task))
+        return "verify";
+    const json_t *same_as = json_object_get (task, "same_as");
+    if (same_as && !is_same (self, image, same_as))
         return "verify";
     image->is_verified = true;
     note_verified (self, image, task);

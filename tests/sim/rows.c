@@ -12,8 +12,10 @@ int64_t rows_count (world_t *self, const char *sql)
 }
 
 static const struct { const char *rule, *sql; } rules [] = {
-    { "at most one result of a job is accepted", "SELECT count (*) FROM (SELECT 1 FROM attempts WHERE state = 'done' GROUP BY job "
-      "HAVING count (*) > 1)" },
+    { "at most one result of a job is accepted", "SELECT count (*) FROM (SELECT 1 FROM attempts JOIN jobs ON jobs.id = attempts.job "
+      "WHERE attempts.state = 'done' GROUP BY jobs.id HAVING count (*) > 1 + (jobs.first_worker IS NOT NULL))" },
+    { "what is cross-checked is built by two workers", "SELECT count (*) FROM jobs WHERE is_cross_checked AND state = 'done' AND from_build IS NULL AND "
+      "(SELECT count (DISTINCT worker) FROM attempts WHERE job = jobs.id AND state = 'done') <> 2" },
     { "never two live attempts of a job", "SELECT count (*) FROM attempts JOIN jobs ON jobs.id = attempts.job "
       "WHERE attempts.ended_ms IS NULL AND attempts.number <> jobs.attempt" },
     { "an attempt ends with what its job does", "SELECT count (*) FROM attempts JOIN jobs ON jobs.id = attempts.job "

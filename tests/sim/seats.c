@@ -43,10 +43,10 @@ bool seat_is_open (const world_t *self, int worker)
            && seat->quarantined_until_ms <= wall_ms (self);
 }
 
-bool seat_serves (const world_t *self, int worker, int submission, int platform)
+bool seat_serves (const world_t *self, int worker, const job_entry_t *job)
 {
-    const submission_t *wish = &self->submissions [submission];
-    return worker_runs (self, worker, platform, wish->may_emulate) != RUNS_NOT && worker_gives (self, worker, wish->memory)
+    const submission_t *wish = &self->submissions [job->submission];
+    return job->first != worker + 1 && worker_runs (self, worker, job->platform, wish->may_emulate) != RUNS_NOT && worker_gives (self, worker, wish->memory)
            && (wish->requires < 0 || requirement_holds (requirement (wish->requires), self->seats [worker].labels));
 }
 

@@ -17,7 +17,7 @@
 
 enum {
     WORKERS = 6, USERS = 4, PLATFORMS = 3, INPUTS = 6, TAGS = 6, HELD_MAX = 12, BASES = 2, REQUIRES = 5, MEMORIES = 4,
-    LANES_MAX = PLATFORMS * 2 * (REQUIRES + 1) * MEMORIES,
+    LANES_MAX = PLATFORMS * 2 * (REQUIRES + 1) * MEMORIES * (WORKERS + 1),
     PEOPLE = 100,               /* who: a worker's index, or PEOPLE + a user's */
     ADMIN = USERS - 1           /* the user who is one */
 };
@@ -154,7 +154,7 @@ extern const char *const platform_names [PLATFORMS];
 typedef struct {
     int user, class, requires, memory, inputs, repository;      /* requires: of those in people.c; -1 none. memory: of those in workers.c */
     unsigned platforms, required, faulty, tags;         /* bits */
-    bool may_emulate, keep_going, is_answered;
+    bool may_emulate, keep_going, is_answered, cross_check;
     int64_t timeout_ms, build;  /* build: what it became, once that was committed; 0 */
     json_t *header;             /* owned */
 } submission_t;
@@ -170,6 +170,7 @@ void worker_lie (world_t *self, int who);               /* about an attempt that
 
 typedef struct {
     int platform, base;         /* base: the version of its base image */
+    int content;                /* the same for the same inputs, unless somebody lies */
     unsigned native_for, emulated_for;                  /* inputs and repositories that it was verified for: wish_bit */
     bool is_there, is_verified;
 } image_t;
@@ -185,7 +186,7 @@ typedef struct {
 } registry_t;
 
 unsigned wish_bit (const submission_t *wish);
-int registry_push (world_t *self, int platform, bool is_bad);           /* the image's number */
+int registry_push (world_t *self, int platform, int inputs, bool is_bad);           /* the image's number; inputs -1: of nobody's */
 void image_digest (int image, char digest [80]);
 int image_of (const world_t *self, const char *digest);                 /* -1: none of ours */
 json_t *registry_bases (const world_t *self, int image);

@@ -144,7 +144,7 @@ static void advance (world_t *self, held_t *held)
     else if (held->stage < STAGE_PUSHED && mishap (self, 300))
         held->is_stuck = true;
     if (held->stage == STAGE_PUSHED)
-        held->image = registry_push (self, held->platform, mishap (self, 60));
+        held->image = registry_push (self, held->platform, self->submissions [held->submission].inputs, mishap (self, 60));
 }
 
 static void say (world_t *self, int who, held_t *held)
