@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from program import PROGRAMS, Program, Violation, manner_of_end, wait_for
+from program import PROGRAMS, Program, Violation, manner_of_end, patient, wait_for
 
 COMMAND_SECONDS = 60
 
@@ -57,7 +57,7 @@ class Day:
         """One farmctl, perhaps with the fault; its status, output and errors."""
         farm = self.farm
         if farm.program != "farmctl":
-            done = subprocess.run([PROGRAMS["farmctl"], *words], env=farm.inside, capture_output=True, text=True, timeout=COMMAND_SECONDS)
+            done = subprocess.run([PROGRAMS["farmctl"], *words], env=farm.inside, capture_output=True, text=True, timeout=patient(COMMAND_SECONDS))
             return done.returncode, done.stdout, done.stderr, None
         paths = [f"{farm.folder}/{name}" for name in ("out", "err")]
         with open(paths[0], "wb") as output, open(paths[1], "wb") as errors:

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-from program import BUILD, PROGRAMS, TOP, Program, Violation, manner_of_end, wait_for
+from program import BUILD, PROGRAMS, TOP, Program, Violation, manner_of_end, patient, wait_for
 
 ARCHITECTURES = {"x86_64": ("amd64", "arm64"), "aarch64": ("arm64", "amd64")}
 READY = {"coordinator": " main: ready\n", "worker": " takes this worker as "}
@@ -34,7 +34,7 @@ DEVFARM_SECONDS = 120
 
 
 def devfarm(environment, *words):
-    done = subprocess.run([f"{TOP}/contrib/devfarm", *words], env=environment, capture_output=True, text=True, timeout=DEVFARM_SECONDS)
+    done = subprocess.run([f"{TOP}/contrib/devfarm", *words], env=environment, capture_output=True, text=True, timeout=patient(DEVFARM_SECONDS))
     if done.returncode:
         raise RuntimeError(f"devfarm {' '.join(words)}: {done.stderr}")
 
@@ -138,6 +138,10 @@ class Farm:
             log.seek(start)
             return log.read().decode(errors="replace")
 
+    def read_troubles(self):
+        """What the program under test has complained of since it was started"""
+        return [line for line in self.read_log(self.log_start).splitlines() if re.search(r" (warn|error) ", line)]
+
     def has_workers(self):
         listed = self.ask("worker", "ls")
         wanted = 1 + self.has_foreign
@@ -215,8 +219,8 @@ class Farm:
         """What has ended is up again."""
         program = self.running
         if program and program.fired and program.fault.error == 0:
-            program.ended.wait(1 if program.is_of_helper() else 10)
-        if not self.restarted.wait(120):
+            program.ended.wait(patient(1 if program.is_of_helper() else 10))
+        if not self.restarted.wait(patient(120)):
             raise Violation(f"{self.program} is not up again")
         if self.trouble:
             trouble, self.trouble = self.trouble, None
@@ -240,7 +244,7 @@ class Farm:
 
     def ask(self, *words, seconds=30):
         """farmctl's document, by a farmctl that nothing happens to; None when it fails."""
-        done = subprocess.run([PROGRAMS["farmctl"], *words, "--json"], env=self.environment, capture_output=True, text=True, timeout=seconds)
+        done = subprocess.run([PROGRAMS["farmctl"], *words, "--json"], env=self.environment, capture_output=True, text=True, timeout=patient(seconds))
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def build(self, number):

@@ -22,8 +22,14 @@ class Violation(Exception):
     """The farm has not kept its word."""
 
 
+def patient(seconds):
+    """Limits are for a machine that has little else to do: so many times longer, up to four, as others want its processors."""
+    return round(seconds * max(1, min(4, os.getloadavg()[0] / os.cpu_count())))
+
+
 def wait_for(seconds, question, what):
     """Until it answers; its answer."""
+    seconds = patient(seconds)
     until = time.monotonic() + seconds
     while not (answer := question()):
         if time.monotonic() > until:
@@ -118,10 +124,11 @@ class Program:
 
     def wait(self, seconds):
         """Its end, and that of all that it has started."""
+        seconds = patient(seconds)
         if not self.ended.wait(seconds):
             self.signal(signal.SIGKILL)
             raise Violation(f"process {self.pid} does not end in {seconds} s")
-        if not self.gone.wait(20):
+        if not self.gone.wait(patient(20)):
             raise Violation(f"process {self.pid} has ended, and what it started lives on")
         self.inject.wait(5)
 

@@ -60,15 +60,17 @@ class Referee:
 
     def look_at_leftovers(self):
         """A worker that could not clear up does so at its next start."""
+        def tell():
+            return f"nothing is left over: {self.left_over()}; the log says {self.farm.read_troubles() if self.farm.running else []}"
         try:
-            wait_for(10, self.is_clean, lambda: f"nothing is left over: {self.left_over()}")
+            wait_for(10, self.is_clean, tell)
         except Violation:
             if not self.farm.may_lack:
                 raise
             self.farm.gave_up.append("left something over until its next start")
             self.farm.stop()
             self.farm.start()
-            wait_for(10, self.is_clean, lambda: f"nothing is left over: {self.left_over()}")
+            wait_for(10, self.is_clean, tell)
 
     # -- builds ----------------------------------------------------------------------------------------------------------
 
