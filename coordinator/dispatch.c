@@ -4,6 +4,7 @@
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
 #include "coordinator/engine_private.h"
+#include "coordinator/firings.h"
 #include "coordinator/invitations.h"
 #include "coordinator/orders.h"
 #include "coordinator/principals.h"
@@ -11,6 +12,7 @@
 #include "coordinator/restores.h"
 #include "coordinator/retention.h"
 #include "coordinator/rights.h"
+#include "coordinator/schedules.h"
 #include "coordinator/secrets.h"
 #include "coordinator/submit.h"
 #include "coordinator/users.h"
@@ -44,6 +46,10 @@ static const struct {
     { "workers", false, view_on_workers },
     { "worker", false, view_on_worker },
     { "order", false, orders_on_order },
+    { "add-schedule", false, schedules_on_add },
+    { "order-schedule", false, schedules_on_order },
+    { "schedules", false, schedules_on_list },
+    { "schedule", false, schedules_on_ask },
     { "gone", true, workers_on_gone },
     { "ended", true, workers_on_ended },
     { "lost", true, restores_on_lost },
@@ -51,6 +57,7 @@ static const struct {
     { "tick", true, workers_on_tick },
     { "verified", true, attempts_on_verified },
     { "published", true, published_on_published },
+    { "looked", true, firings_on_looked },
 };
 
 /* May whoever says it say it? */

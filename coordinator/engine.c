@@ -16,6 +16,7 @@
 #include "common/mem.h"
 #include "coordinator/attempts.h"
 #include "coordinator/builds.h"
+#include "coordinator/firings.h"
 #include "coordinator/holds.h"
 #include "coordinator/lanes.h"
 #include "coordinator/matching.h"
@@ -117,6 +118,25 @@ static void undo (engine_t *self, size_t pending, int64_t changes, const err_t *
         lose (self, &err);
 }
 
+int engine_try (engine_t *self, part_fn *part, void *argument, err_t *why, err_t *err)
+{
+    size_t pending = self->pending.count;
+    int64_t changes = db_changes (self->db);
+    if (db_do (self->db, "SAVEPOINT part", err) < 0)
+        return -1;
+    if (part (self, argument, why) == 0)
+        return db_do (self->db, "RELEASE part", err);
+    take_back (self, pending);
+    if (!db_in_transaction (self->db)) {
+        *err = *why;
+        return -1;
+    }
+    bool is_changed = db_changes (self->db) != changes;
+    if (db_exec (self->db, "ROLLBACK TO part; RELEASE part", err) < 0)
+        return -1;
+    return is_changed && live_load (self, err) < 0 ? -1 : 1;
+}
+
 static void handle (engine_t *self, const event_t *event, int tries)
 {
     err_t err = { 0 };
@@ -167,6 +187,8 @@ static int64_t find_next_tick (const engine_t *self)
         next = self->forgetting.at;
     if (self->patience_at < next)
         next = self->patience_at;
+    if (self->has_schedules && !self->winds_down && self->schedules_at < next)
+        next = self->schedules_at;
     for (size_t i = 0; i < self->wait_count; i++)
         if (self->waits [i].due_at < next)
             next = self->waits [i].due_at;
@@ -348,7 +370,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
     self->must_shred = true;                    /* by a run that was killed before it could */
     self->settled_at = now_ms + settings->lease_ms;
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
-        || lanes_tidy (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
+        || lanes_tidy (self, err) < 0 || firings_take_up (self, err) < 0 || live_load (self, err) < 0 || take_up (self, err) < 0)
         return -1;
     self->tick_at = find_next_tick (self);
     *out = take (&self);

@@ -9,7 +9,7 @@
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
  * connection) that speaks for a principal; or one of the engine's own: `gone` (the peer's connection has ended), `ended` (the same, and
- * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `tick` (below). */
+ * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `tick` (below). */
 #ifndef FARM_ENGINE_H
 #define FARM_ENGINE_H
 
@@ -51,6 +51,7 @@ typedef enum {
                            children: [{media_type, digest, size, platform}], tags: […], was_published: bool (this index, under
                            all these tags), is_unsure: bool (an earlier try may have moved tags)}; answer with `published`, which
                            says of one that failed which tags it has moved, or may have (`moved`) */
+    ACTION_LOOK,        /* header: {schedule, scheduled_ms, repository, bases: [{reference, digest}]}: do these still hold? Answer with `looked` */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */

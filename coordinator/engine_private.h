@@ -163,6 +163,8 @@ struct engine {
     hint_t *hints;
     size_t hint_count;
     int64_t last_turn;
+    bool has_schedules;         /* there may be some */
+    int64_t schedules_at;       /* boot clock: when they are to be looked at */
     int64_t tick_at;            /* boot clock: when the first of all that is to come is due, as the last batch left it */
     forgetting_t forgetting;    /* of builds that are not kept (retention.h) */
     int64_t tidy_at;            /* boot clock: when lanes without jobs are to go */
@@ -200,6 +202,10 @@ typedef int (handler_fn) (engine_t *self, const event_t *event, err_t *err);
 
 /* May whoever says it say it? Then the file that decides on it does. (dispatch.c) */
 int engine_dispatch (engine_t *self, const event_t *event, err_t *err);
+
+/* A part of an event that may fail by itself: then it is undone, *why says why, and 1 is returned. -1: nor can the event go on. (engine.c) */
+typedef int (part_fn) (engine_t *self, void *argument, err_t *err);
+int engine_try (engine_t *self, part_fn *part, void *argument, err_t *why, err_t *err);
 
 /* -- answers (actions.c) */
 void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *header);     /* takes header */

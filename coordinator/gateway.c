@@ -90,6 +90,12 @@ static bool needs_no_hello (const msg_t *message)
     return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret");
 }
 
+/* Answered when context and Dockerfile are known to be on disk. */
+static bool needs_context (const msg_t *message)
+{
+    return msg_is (message, "submit") || (msg_is (message, "add-schedule") && json_object_get (msg_header (message), "spec"));
+}
+
 static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
 {
     err_t err = { 0 };
@@ -114,8 +120,8 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         on_prune (self, peer, may, message);
     else if (may && msg_is (message, "secret"))
         gateway_take_secret (self, peer, principal.id, message);
-    else if (may && msg_is (message, "submit"))
-        submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_header (message));
+    else if (may && needs_context (message))
+        submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_verb (message), msg_header (message));
     else
         gateway_give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));
 }

@@ -13,7 +13,7 @@ static void on_has (gateway_t *self, const char *token, const char *missing)
         return;
     peer_t *peer = peers_find (self->peers, submission.peer);
     if (submission.is_complete)
-        gateway_give_engine (self, "submit", submission.peer, submission.principal, submission.header);
+        gateway_give_engine (self, submission.verb, submission.peer, submission.principal, submission.header);
     else if (peer) {
         err_t err;
         err_set (&err, ERR_NOT_FOUND, "object %s of the context is not in the depot: send the context again", missing);

@@ -101,6 +101,7 @@ void gateway_do_actions (gateway_t *self)
             case ACTION_DROP_LOG:  do_log (self, action); break;
             case ACTION_VERIFY:    publishers_add (self->publishers, "verify", action->header); break;
             case ACTION_PRINCIPAL: gateway_let (self, action->header); break;
+            case ACTION_LOOK:      publishers_add (self->publishers, "look", action->header); break;
             case ACTION_TELL:      log_info ("builds", "%s", json_string_value (json_object_get (action->header, "text"))); break;
             case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;
         }

@@ -217,6 +217,14 @@ static int count_builds (engine_t *self, err_t *err)
     return query_end (&query, err);
 }
 
+/* One that was removed costs a look each minute until the next start. */
+static int find_schedules (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT 1 FROM schedules LIMIT 1");
+    self->has_schedules = query_step (&query);
+    return query_end (&query, err);
+}
+
 static const char *state_of_wait (wait_kind kind)
 {
     return kind == WAIT_VERIFY ? "verifying" : kind == WAIT_PUBLISH ? "publishing" : "queued";
@@ -262,8 +270,9 @@ int live_load (engine_t *self, err_t *err)
     principals_forget (self);                   /* a join may be undone */
     self->must_match = self->must_look = self->must_publish = true;
     self->patience_at = self->age_at = self->again_at > self->boot_ms ? self->again_at : self->boot_ms;     /* a tick may be undone */
+    self->schedules_at = self->patience_at;
     self->forgetting = (forgetting_t) { .at = self->patience_at };
-    if (load_boards (self, err) < 0 || load_leases (self, err) < 0 || drop_idle_waits (self, err) < 0
+    if (find_schedules (self, err) < 0 || load_boards (self, err) < 0 || load_leases (self, err) < 0 || drop_idle_waits (self, err) < 0
         || load_verifying (self, err) < 0 || queue_load (self, err) < 0 || secrets_load (self, err) < 0)
         return -1;
     return count_builds (self, err);

@@ -217,20 +217,38 @@ static json_t *on_publish (publisher_t *self, const json_t *tasks)
     return json_pack ("[o]", event);
 }
 
+/* -- look ------------------------------------------------------------------------------------------------------- */
+
+static json_t *on_look (publisher_t *self, const json_t *tasks)
+{
+    const json_t *task = json_array_get (tasks, 0);
+    AUTO_FREE base_t *bases = NULL;
+    size_t count;
+    err_t err = { 0 };
+    int rc = read_bases (json_object_get (task, "bases"), &bases, &count, &err);
+    if (rc == 0)
+        rc = verify_bases (self->bases, bases, count, &err);
+    json_t *event = json_pack ("{s:O, s:O, s:b}", "schedule", json_object_get (task, "schedule"), "scheduled_ms",
+                               json_object_get (task, "scheduled_ms"), "ok", rc == 0);
+    if (rc < 0)
+        add_error (event, &err);
+    return json_pack ("[o]", event);
+}
+
 /* -- the actor -------------------------------------------------------------------------------------------------- */
 
 static void on_tasks (zsock_t *pipe, publisher_t *self, const char *kind, const char *text)
 {
-    bool is_verify = streq (kind, "verify");
+    bool is_verify = streq (kind, "verify"), is_look = streq (kind, "look");
     AUTO_JSON json_t *tasks = json_loads (text, 0, NULL);
-    AUTO_JSON json_t *events = is_verify ? on_verify (self, tasks) : on_publish (self, tasks);
+    AUTO_JSON json_t *events = is_verify ? on_verify (self, tasks) : is_look ? on_look (self, tasks) : on_publish (self, tasks);
     AUTO_FREE char *answer = json_dumps (events, JSON_COMPACT);
     for (size_t i = 0; i < json_array_size (events); i++) {
         const json_t *event = json_array_get (events, i);
-        if (!json_is_true (json_object_get (event, "ok")))
+        if (!is_look && !json_is_true (json_object_get (event, "ok")))       /* that a base image has changed is no trouble */
             log_warn ("publisher", "%s: %s", kind, json_string_value (json_object_get (event, "text")));
     }
-    zstr_sendx (pipe, is_verify ? "verified" : "published", answer, NULL);
+    zstr_sendx (pipe, is_verify ? "verified" : is_look ? "looked" : "published", answer, NULL);
 }
 
 static registry_t *new_for_bases (const registry_settings_t *settings)

@@ -171,7 +171,7 @@ static void take_outcomes (publishers_t *self, zsock_t *actor)
     if (zstr_recvx (actor, &verb, &text, NULL) < 0)
         return;
     json_decref (self->outcomes);
-    self->heard = streq (verb, "verified") ? "verified" : "published";
+    self->heard = streq (verb, "verified") ? "verified" : streq (verb, "looked") ? "looked" : "published";
     self->outcomes = json_loads (text, 0, NULL);
     self->next = 0;
     zstr_free (&verb);

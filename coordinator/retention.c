@@ -8,6 +8,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/lanes.h"
 #include "coordinator/queue.h"
+#include "coordinator/schedules.h"
 
 enum { BATCH = 20, LOOK_MS = 3600000, MORE_MS = 50, RECENT_MS = 600000 };        /* between messages, in small batches */
 
@@ -257,5 +258,5 @@ int engine_plan (engine_t *self, int64_t since_ms, bool is_dry, const engine_pla
             return -1;
         *builds = (int64_t) (doomed.size / sizeof (int64_t));
     }
-    return each_root (self, &doomed, since_ms, plan, err);
+    return each_root (self, &doomed, since_ms, plan, err) < 0 ? -1 : schedules_each_root (self, plan, err);
 }

@@ -18,6 +18,7 @@ static const struct { const char *verb; unsigned roles; } table [] = {
     { "heartbeat", WORKER }, { "report", WORKER }, { "restored", WORKER }, { "want-secret", WORKER },
     { "check", BUILDS }, { "submit", BUILDS }, { "secret", BUILDS }, { "cancel", BUILDS }, { "spec", BUILDS },
     { "list", LOOKS }, { "inspect", LOOKS }, { "events", LOOKS }, { "watch", LOOKS }, { "workers", LOOKS }, { "worker", LOOKS },
+    { "add-schedule", BUILDS }, { "order-schedule", BUILDS }, { "schedules", LOOKS }, { "schedule", LOOKS },
     { "order", ADMIN }, { "prune", ADMIN },
     { "invite", ADMIN }, { "users", ADMIN }, { "grant", ADMIN }, { "revoke", ADMIN },
     /* to the objects socket */

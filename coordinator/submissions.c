@@ -32,7 +32,7 @@ void submissions_destroy (submissions_t **self_p)
     *self_p = NULL;
 }
 
-void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const json_t *header)
+void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const char *verb, const json_t *header)
 {
     const json_t *spec = json_object_get (header, "spec");
     const char *context = json_string_value (json_object_get (spec, "context"));
@@ -42,6 +42,7 @@ void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_
     submission_t *submission = mem_alloc (sizeof *submission);
     submission->peer = peer;
     submission->principal = principal;
+    snprintf (submission->verb, sizeof submission->verb, "%s", verb);
     submission->header = json_incref ((json_t *) header);
     zhashx_insert (self->waiting, token, submission);
     zstr_sendx (depot, "HAS", token, context, dockerfile, NULL);

@@ -1,4 +1,4 @@
-/* submissions.h - submits that wait for the depot service to say that their context and Dockerfile are on disk. */
+/* submissions.h - submits, and schedules to be added, that wait for the depot service to say that their context and Dockerfile are on disk. */
 #ifndef FARM_SUBMISSIONS_H
 #define FARM_SUBMISSIONS_H
 
@@ -10,7 +10,8 @@ typedef struct submissions submissions_t;
 typedef struct {
     uint64_t peer;
     int64_t principal;
-    json_t *header;             /* of the `submit`; ownership to the caller */
+    char verb [16];             /* `submit`, or `add-schedule` */
+    json_t *header;             /* ownership to the caller */
     bool is_complete;           /* all is there */
     char missing [65];          /* else the digest of what is not */
 } submission_t;
@@ -19,7 +20,8 @@ submissions_t *submissions_new (void);
 void submissions_destroy (submissions_t **self);
 
 /* Ask the depot service about a submit; header is a checked one, borrowed. */
-void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const json_t *header);
+void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const char *verb,
+                      const json_t *header);
 
 /* The one that the depot service has answered for, missing "" or a digest: false when it is none of ours. */
 bool submissions_take (submissions_t *self, const char *token, const char *missing, submission_t *out);

@@ -238,10 +238,18 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 
+int submit_build (engine_t *self, const event_t *event, int64_t *build, err_t *err)
+{
+    *build = 0;
+    if (find_request (self, event, build, err) < 0)
+        return -1;
+    return *build ? 0 : accept (self, event, build, err);
+}
+
 int submit_on_submit (engine_t *self, const event_t *event, err_t *err)
 {
-    int64_t id = 0;
-    if (find_request (self, event, &id, err) < 0 || (id == 0 && accept (self, event, &id, err) < 0))
+    int64_t id;
+    if (submit_build (self, event, &id, err) < 0)
         return -1;
     engine_answer (self, event, "accepted", json_pack ("{s:I}", "build", (json_int_t) id));
     return 0;

@@ -11,6 +11,7 @@
 #include "coordinator/cells.h"
 #include "coordinator/holds.h"
 #include "coordinator/principals.h"
+#include "coordinator/schedules.h"
 
 /* -- views ------------------------------------------------------------------------------------------------------- */
 
@@ -116,7 +117,7 @@ int users_on_grant (engine_t *self, const event_t *event, err_t *err)
     principal_t who;
     const json_t *limits = json_object_get (event->header, "limits");
     if (principal_of_name (self, PEOPLE, event_text (event, "name"), &who, err) < 0
-        || set_role (self, &who, event_text (event, "role"), err) < 0
+        || set_role (self, &who, event_text (event, "role"), err) < 0 || schedules_end_orphans (self, err) < 0
         || (limits && (principal_set_limits (self, who.id, limits, err) < 0 || holds_settle (self, who.id, err) < 0)))
         return -1;
     json_t *view = view_user (self, who.id, err);
@@ -154,7 +155,7 @@ static int cancel_builds (engine_t *self, const principal_t *who, int64_t *count
 
 static int revoke_user (engine_t *self, const principal_t *who, int64_t *count, err_t *err)
 {
-    if (check_last_admin (self, who, err) < 0 || principal_revoke (self, who->id, err) < 0)
+    if (check_last_admin (self, who, err) < 0 || principal_revoke (self, who->id, err) < 0 || schedules_end_orphans (self, err) < 0)
         return -1;
     return cancel_builds (self, who, count, err);
 }

@@ -223,3 +223,12 @@ void verify_images (registry_t *registry, registry_t *bases, verification_t *ima
                                                 || look_deeper (registry, &blobs, &images [i], &parsed [i], &images [i].err) < 0))
             wrap (&images [i]);
 }
+
+int verify_bases (registry_t *registry, const base_t *bases, size_t count, err_t *err)
+{
+    AUTO_QUESTIONS questions_t digests = { 0 };
+    verification_t only = { .bases = bases, .base_count = count };
+    ask_bases (&digests, &only);
+    registry_ask (registry, digests.items, digests.count);
+    return check_bases (&digests, &only, err);
+}

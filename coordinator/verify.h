@@ -35,4 +35,7 @@ typedef struct {
  * images share once. */
 void verify_images (registry_t *registry, registry_t *bases, verification_t *images, size_t count);
 
+/* Does each base image still mean the same digest? ERR_STALE: one has changed. */
+int verify_bases (registry_t *registry, const base_t *bases, size_t count, err_t *err);
+
 #endif

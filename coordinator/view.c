@@ -104,7 +104,8 @@ static int add_jobs (engine_t *self, json_t *build, extent_t extent, err_t *err)
 /* -- builds ----------------------------------------------------------------------------------------------------- */
 
 #define BUILD_COLUMNS "builds.id, builds.state, principals.name, builds.spec, builds.created_ms, builds.ended_ms, builds.digest, " \
-                      "builds.code, builds.reason, builds.note FROM builds JOIN principals ON principals.id = builds.principal "
+                      "builds.code, builds.reason, builds.note, (SELECT schedules.name FROM firings JOIN schedules ON schedules.id = firings.schedule " \
+                      "WHERE firings.build = builds.id AND (firings.outcome = 'running' OR firings.outcome = 'built')) FROM builds JOIN principals ON principals.id = builds.principal "
 
 /* A spec that cannot be read any more hides nothing else. */
 static json_t *spec_of (const query_t *query)
@@ -126,13 +127,14 @@ static json_t *limits_of (const engine_t *self, const json_t *spec)
 static json_t *build_of (const engine_t *self, const query_t *query, size_t max)
 {
     AUTO_JSON json_t *spec = spec_of (query);
-    return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
                       "id", (json_int_t) query_get_int (query, 0), "state", cell_text (query, 1, 32),
                       "user", cell_text (query, 2, 64), "tags", json_object_get (spec, "tags"),
                       "platforms", json_object_get (spec, "platforms"), "context", json_object_get (spec, "context"),
                       "created_ms", cell_int (query, 4), "ended_ms", cell_int (query, 5),
                       "digest", cell_text (query, 6, 80), "code", cell_text (query, 7, 32),
-                      "reason", cell_text (query, 8, max), "note", cell_text (query, 9, max), "limits", limits_of (self, spec));
+                      "reason", cell_text (query, 8, max), "note", cell_text (query, 9, max), "limits", limits_of (self, spec),
+                      "schedule", cell_text (query, 10, 64));
 }
 
 static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, err_t *err)
