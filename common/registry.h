@@ -89,6 +89,12 @@ int registry_copy_blob (registry_t *self, const reference_t *from, const referen
 /* Is the registry there and does it talk the protocol (GET /v2/)? */
 int registry_ping (registry_t *self, const char *host, err_t *err);
 
+/* What this registry wants to be shown for a scope ("repository:team/app:pull,push", a second one behind a space): "Bearer …", got with the
+ * credential that there is; "" where it wants nothing; where it knows no tokens the password itself, if it may be that. The caller frees, and
+ * wipes. *keep_ms: how long to use it. Errors as above. */
+int registry_authorize (registry_t *self, const char *host, const char *scope, bool may_be_password, char **authorization, int64_t *keep_ms,
+                        err_t *err);
+
 /* What docker's config.json (or its credential helper) has for a registry's host: the value of an Authorization header
  * ("Basic …") or NULL where there is nothing. The caller frees, and wipes. Returns -1 when the file cannot be used. */
 int registry_credential (const char *auth_file, const char *host, char **authorization, err_t *err);

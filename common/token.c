@@ -80,6 +80,14 @@ const char *tokens_known (const tokens_t *self, const char *host, const char *sc
     return entry && clock_boot_ms () < entry->until_ms ? entry->authorization : NULL;
 }
 
+int64_t tokens_left_ms (const tokens_t *self, const char *host, const char *scope)
+{
+    AUTO_FREE char *key = mem_printf ("%s %s", host, scope);
+    const entry_t *entry = find_entry (self, key);
+    int64_t left_ms = entry ? entry->until_ms - clock_boot_ms () : 0;
+    return left_ms > 0 ? left_ms : 0;
+}
+
 /* Takes the authorization. */
 static void keep (tokens_t *self, const char *host, const char *scope, char *authorization, int64_t keep_ms)
 {

@@ -27,6 +27,9 @@ void tokens_set_credential (tokens_t *self, const char *host, const char *author
  * until the next call; NULL where nothing is. */
 const char *tokens_known (const tokens_t *self, const char *host, const char *scope);
 
+/* How long it may still be used; 0 where nothing is known. */
+int64_t tokens_left_ms (const tokens_t *self, const char *host, const char *scope);
+
 /* Answer a challenge of host's registry, which stands at `from`. Afterwards tokens_known has it. Errors as http_open's, ERR_REGISTRY for a token
  * service that answers nonsense, and ERR_REGISTRY_DENIED. */
 int tokens_meet (tokens_t *self, const char *host, const char *scope, const char *challenge, place_t from, err_t *err);

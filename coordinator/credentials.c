@@ -1,199 +1,151 @@
 /* credentials.c - see credentials.h.
  *
- *     gateway --["FIND", host]--> thread --["FOUND", host, authorization or ""]--> gateway
+ *     gateway --["FIND", peer, re, host, scope, "own" or ""]--> thread --["FOUND", peer, re, authorization, ms, code, text]--> gateway
  *
- * What cannot be found out counts as none: the worker's push then says what the registry thinks of that. */
+ * Questions about one host go to one thread: a registry that hangs holds up those of its own thread alone, and tokens are kept there. */
 #include "coordinator/credentials.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/actor.h"
-#include "common/clock.h"
 #include "common/docker_config.h"
-#include "common/log.h"
 #include "common/mem.h"
-#include "common/reference.h"
-#include "common/registry.h"
 
-enum { KEEP_MS = 60000 };
+enum { THREADS = 4, WAITING_MAX = 1024, TIMEOUT_MS = 10000, AUTHORIZATION_MAX = 16384 };
 
-typedef struct {
-    uint64_t peer;
-    json_t *assign;
-    char host [REFERENCE_HOST_MAX];
-} kept_t;
-
-/* One registry at a time is remembered: a farm pushes to one, and another costs a look into a file. */
 struct credentials {
-    char *auth_file;
-    zsock_t *actor;
-    char host [REFERENCE_HOST_MAX];     /* "": none is known */
-    char *authorization;
-    int64_t until_ms;
-    zlistx_t *kept;                     /* kept_t, oldest first */
+    registry_settings_t settings;
+    zsock_t *threads [THREADS];
+    int waiting;
 };
 
-/* -- the thread ------------------------------------------------------------------------------------------------- */
+/* -- a thread --------------------------------------------------------------------------------------------------- */
 
-static void find (zsock_t *pipe, const char *auth_file, const char *host)
+static void find (zsock_t *pipe, registry_t *registry, zmsg_t *question)
 {
+    AUTO_FREE char *peer = zmsg_popstr (question), *re = zmsg_popstr (question), *host = zmsg_popstr (question), *scope = zmsg_popstr (question),
+                   *own = zmsg_popstr (question);
     err_t err = { 0 };
-    char *authorization = NULL;
-    if (registry_credential (auth_file, host, &authorization, &err) < 0)
-        log_warn ("gateway", "%s", err.text);
-    zstr_sendx (pipe, "FOUND", host, authorization ? authorization : "", NULL);
+    char *authorization = NULL, keep [24];
+    int64_t keep_ms = 0;
+    int rc = registry_authorize (registry, host, scope, own && *own, &authorization, &keep_ms, &err);
+    snprintf (keep, sizeof keep, "%lld", (long long) keep_ms);
+    zstr_sendx (pipe, "FOUND", peer, re, rc == 0 ? authorization : "", keep, rc == 0 ? "" : err_name (err.code), rc == 0 ? "" : err.text, NULL);
     docker_config_wipe (&authorization);
 }
 
-static void lookup_actor (zsock_t *pipe, void *auth_file)
+static void lookup_actor (zsock_t *pipe, void *settings)
 {
+    registry_t *registry = registry_new (settings);
     bool goes_on = true;
     zsock_signal (pipe, 0);
     while (goes_on) {
-        char *verb = NULL, *host = NULL;
-        if (zstr_recvx (pipe, &verb, &host, NULL) < 0)
-            goes_on = errno == EINTR;
-        else if (streq (verb, "FIND") && host)
-            find (pipe, auth_file, host);
-        else
-            goes_on = false;
-        zstr_free (&verb);
-        zstr_free (&host);
+        zmsg_t *question = zmsg_recv (pipe);
+        AUTO_FREE char *verb = question ? zmsg_popstr (question) : NULL;
+        goes_on = question ? verb && streq (verb, "FIND") : errno == EINTR;
+        if (question && goes_on)
+            find (pipe, registry, question);
+        zmsg_destroy (&question);
     }
+    registry_destroy (&registry);
 }
 
 /* -- new and destroy -------------------------------------------------------------------------------------------- */
 
-static void kept_free (void **item)
-{
-    json_decref (((kept_t *) *item)->assign);
-    free (*item);
-    *item = NULL;
-}
-
-credentials_t *credentials_new (const char *auth_file, err_t *err)
+credentials_t *credentials_new (const registry_settings_t *settings, err_t *err)
 {
     AUTO (credentials) credentials_t *self = mem_alloc (sizeof *self);
-    self->kept = zlistx_new ();
-    zlistx_set_destructor (self->kept, kept_free);
-    if (auth_file) {
-        self->auth_file = mem_strdup (auth_file);
-        self->actor = actor_new (lookup_actor, self->auth_file, err);
-        if (!self->actor)
+    self->settings = *settings;
+    if (self->settings.timeout_ms <= 0 || self->settings.timeout_ms > TIMEOUT_MS)
+        self->settings.timeout_ms = TIMEOUT_MS;
+    for (int i = 0; i < THREADS; i++)
+        if (!(self->threads [i] = actor_new (lookup_actor, &self->settings, err)))
             return NULL;
-    }
     return take (&self);
 }
 
-void credentials_destroy (credentials_t **self_p)
+void credentials_destroy (credentials_t **self)
 {
-    credentials_t *self = *self_p;
-    if (!self)
+    if (!*self)
         return;
-    actor_destroy (&self->actor);
-    zlistx_destroy (&self->kept);
-    docker_config_wipe (&self->authorization);
-    free (self->auth_file);
-    free (self);
-    *self_p = NULL;
+    for (int i = 0; i < THREADS; i++)
+        actor_destroy (&(*self)->threads [i]);
+    free (*self);
+    *self = NULL;
 }
 
-zsock_t *credentials_actor (credentials_t *self)
+void credentials_poll (credentials_t *self, zpoller_t *poller)
 {
-    return self->actor;
+    for (int i = 0; i < THREADS; i++)
+        zpoller_add (poller, self->threads [i]);
 }
 
-/* -- assignments ------------------------------------------------------------------------------------------------ */
-
-static int64_t field (const json_t *assign, const char *name)
+bool credentials_are_idle (const credentials_t *self)
 {
-    return json_integer_value (json_object_get (assign, name));
+    return self->waiting == 0;
 }
 
-static kept_t *find_kept (credentials_t *self, const char *host)
+/* -- questions -------------------------------------------------------------------------------------------------- */
+
+static zsock_t *thread_of (credentials_t *self, const char *host)
 {
-    for (kept_t *kept = zlistx_first (self->kept); kept; kept = zlistx_next (self->kept))
-        if (streq (kept->host, host))
-            return kept;
+    unsigned hash = 5381;
+    for (const char *c = host; *c; c++)
+        hash = hash * 33 + (unsigned char) *c;
+    return self->threads [hash % THREADS];
+}
+
+static const char *text_of (const json_t *token, const char *field)
+{
+    return json_string_value (json_object_get (token, field));
+}
+
+int credentials_ask (credentials_t *self, uint64_t peer, const json_t *token, err_t *err)
+{
+    char number [24], re [24];
+    if (self->waiting >= WAITING_MAX)
+        return err_set (err, ERR_FULL, "%d questions wait for registries already", self->waiting);
+    snprintf (number, sizeof number, "%llu", (unsigned long long) peer);
+    snprintf (re, sizeof re, "%lld", (long long) json_integer_value (json_object_get (token, "re")));
+    zstr_sendx (thread_of (self, text_of (token, "host")), "FIND", number, re, text_of (token, "host"), text_of (token, "scope"),
+                json_is_true (json_object_get (token, "is_own")) ? "own" : "", NULL);
+    self->waiting++;
+    return 0;
+}
+
+/* The header may hold no more than its schema says; a longer token is of no use. */
+static json_t *header_of (int64_t re, const char *authorization, int64_t keep_ms, err_t *why)
+{
+    if (strlen (authorization) <= AUTHORIZATION_MAX)
+        return json_pack ("{s:I, s:s, s:I}", "re", (json_int_t) re, "authorization", authorization, "keep_ms", (json_int_t) keep_ms);
+    err_set (why, ERR_REGISTRY, "a token of more than %d bytes", AUTHORIZATION_MAX);
     return NULL;
 }
 
-void credentials_forget (credentials_t *self, int64_t job, int64_t attempt)
+static bool take_answer (credentials_t *self, zsock_t *thread, uint64_t *peer, int64_t *re, json_t **token, err_t *why)
 {
-    for (kept_t *kept = zlistx_first (self->kept); kept; kept = zlistx_next (self->kept))
-        if (field (kept->assign, "job") == job && (!attempt || field (kept->assign, "attempt") == attempt))
-            zlistx_delete (self->kept, zlistx_cursor (self->kept));
-}
-
-static void put (const credentials_t *self, json_t *assign)
-{
-    if (self->authorization)
-        json_object_set_new (assign, "authorization", json_string (self->authorization));
-}
-
-static void keep (credentials_t *self, uint64_t peer, json_t *assign, const char *host)
-{
-    bool is_asked = find_kept (self, host) != NULL;
-    kept_t *kept = mem_alloc (sizeof *kept);
-    kept->peer = peer;
-    kept->assign = json_incref (assign);
-    strcpy (kept->host, host);
-    zlistx_add_end (self->kept, kept);
-    if (streq (self->host, host))
-        self->host [0] = 0;             /* too old */
-    if (!is_asked)
-        zstr_sendx (self->actor, "FIND", host, NULL);
-}
-
-bool credentials_add (credentials_t *self, uint64_t peer, json_t *assign)
-{
-    err_t err = { 0 };
-    reference_t reference;
-    credentials_forget (self, field (assign, "job"), 0);
-    if (!self->actor)
-        return true;
-    if (reference_parse (&reference, json_string_value (json_object_get (assign, "repository")), &err) < 0) {
-        log_warn ("gateway", "%s", err.text);
-        return true;
-    }
-    if (streq (self->host, reference.host) && clock_boot_ms () < self->until_ms) {
-        put (self, assign);
-        return true;
-    }
-    keep (self, peer, assign, reference.host);
-    return false;
-}
-
-static bool take_answer (credentials_t *self)
-{
-    char *verb = NULL, *host = NULL, *authorization = NULL;
-    if (!self->actor || !(zsock_events (self->actor) & ZMQ_POLLIN)
-    ||  zstr_recvx (self->actor, &verb, &host, &authorization, NULL) < 3)
+    char *verb = NULL, *number = NULL, *asked = NULL, *authorization = NULL, *keep = NULL, *code = NULL, *text = NULL;
+    if (!(zsock_events (thread) & ZMQ_POLLIN) || zstr_recvx (thread, &verb, &number, &asked, &authorization, &keep, &code, &text, NULL) < 7)
         return false;
-    docker_config_wipe (&self->authorization);
-    snprintf (self->host, sizeof self->host, "%s", host);
-    if (*authorization)
-        self->authorization = mem_strdup (authorization);
-    self->until_ms = clock_boot_ms () + KEEP_MS;
-    zstr_free (&verb);
-    zstr_free (&host);
+    self->waiting--;
+    *peer = strtoull (number, NULL, 10);
+    *re = strtoll (asked, NULL, 10);
+    *token = *code ? NULL : header_of (*re, authorization, strtoll (keep, NULL, 10), why);
+    if (*code)
+        err_set (why, err_from_name (code), "%s", text);
     docker_config_wipe (&authorization);
+    char *texts [] = { verb, number, asked, keep, code, text };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        zstr_free (&texts [i]);
     return true;
 }
 
-/* One answer after the other, for the next may be of another registry. */
-json_t *credentials_next (credentials_t *self, uint64_t *peer)
+bool credentials_next (credentials_t *self, uint64_t *peer, int64_t *re, json_t **token, err_t *why)
 {
-    do {
-        kept_t *kept = self->host [0] ? find_kept (self, self->host) : NULL;
-        if (!kept)
-            continue;
-        json_t *assign = take (&kept->assign);
-        *peer = kept->peer;
-        put (self, assign);
-        zlistx_delete (self->kept, zlistx_cursor (self->kept));
-        return assign;
-    } while (take_answer (self));
-    return NULL;
+    for (int i = 0; i < THREADS; i++)
+        if (take_answer (self, self->threads [i], peer, re, token, why))
+            return true;
+    return false;
 }

@@ -1,5 +1,6 @@
-/* credentials.h - what a worker gets for the registry it pushes to. It is looked up in docker's config.json by a thread of its own,
- * for a credential helper may take half a minute, and is kept a short while in memory. Assignments wait here meanwhile. */
+/* credentials.h - what workers may show registries: bearer tokens for one scope, got with the coordinator's own credentials (docker's config.json,
+ * or a helper); where a registry knows passwords only, the password. Found out by a few threads of their own, for a registry, its token
+ * service or a helper may take half a minute. */
 #ifndef FARM_CREDENTIALS_H
 #define FARM_CREDENTIALS_H
 
@@ -7,24 +8,24 @@
 #include <jansson.h>
 
 #include "common/err.h"
+#include "common/registry.h"
 
 typedef struct credentials credentials_t;
 
-/* auth_file may be NULL: no credentials. NULL when there is no thread for it. */
-credentials_t *credentials_new (const char *auth_file, err_t *err);
+/* settings are borrowed. NULL when there is no thread for it. */
+credentials_t *credentials_new (const registry_settings_t *settings, err_t *err);
 void credentials_destroy (credentials_t **self);
 
-/* Put the credential of its `repository` ("host/path") into an assignment for a peer. True: done, or there is none. False: it is not
- * known yet, and the assignment is kept (by reference) for credentials_next; one of the same job that was kept is forgotten. */
-bool credentials_add (credentials_t *self, uint64_t peer, json_t *assign);
+/* Look up what `host`, `scope` and `is_own` of a `token` header want. ERR_FULL: too many wait. */
+int credentials_ask (credentials_t *self, uint64_t peer, const json_t *token, err_t *err);
 
-/* The attempt (0: any of the job) is not to be begun any more. */
-void credentials_forget (credentials_t *self, int64_t job, int64_t attempt);
+/* The next that was found: true, with who asked, under which number, and either the header of its `token` (to the caller) or NULL and why not. */
+bool credentials_next (credentials_t *self, uint64_t *peer, int64_t *re, json_t **token, err_t *why);
 
-/* The next kept assignment that may leave now (ownership to the caller), and its peer; NULL when there is none. */
-json_t *credentials_next (credentials_t *self, uint64_t *peer);
+/* Nothing waits. */
+bool credentials_are_idle (const credentials_t *self);
 
-/* To poll on: then credentials_next has news. NULL without an auth_file. */
-zsock_t *credentials_actor (credentials_t *self);
+/* To poll on: then credentials_next has news. */
+void credentials_poll (credentials_t *self, zpoller_t *poller);
 
 #endif

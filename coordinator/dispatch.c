@@ -5,6 +5,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/engine_private.h"
 #include "coordinator/firings.h"
+#include "coordinator/grants.h"
 #include "coordinator/invitations.h"
 #include "coordinator/orders.h"
 #include "coordinator/principals.h"
@@ -34,6 +35,7 @@ static const struct {
     { "report", false, attempts_on_report },
     { "restored", false, restores_on_restored },
     { "want-secret", false, secrets_on_want },
+    { "want-token", false, grants_on_want },
     { "secret", false, secrets_on_secret },
     { "check", false, submit_on_check },
     { "submit", false, submit_on_submit },

@@ -38,6 +38,7 @@ typedef struct {
     int64_t builds_max;             /* 100,000: so many that have ended are remembered; 0: all */
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
     int verify_least;               /* verify_level.h: what all images are given to be verified at */
+    const char *staging;            /* where workers push: in this folder of the registry, not under the tags' own names; borrowed; NULL: there */
     int attempts_max;               /* 3 */
     int queue_max;                  /* 100,000 builds queued or running; more are refused */
 } engine_settings_t;

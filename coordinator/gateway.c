@@ -87,7 +87,7 @@ static bool is_users_hello (const msg_t *message, const principal_t *principal)
 /* What is first on a connection, or asked by a thread of a worker on one of its own: for the attempt that it names, whose lease tells whose it is. */
 static bool needs_no_hello (const msg_t *message)
 {
-    return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret");
+    return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret") || msg_is (message, "want-token");
 }
 
 /* Answered when context and Dockerfile are known to be on disk. */
@@ -239,8 +239,7 @@ void gateway_actor (zsock_t *pipe, void *gateway)
     gateway_t *self = gateway;
     zpoller_t *poller = zpoller_new (pipe, self->control, monitor_socket (self->monitor), self->parts.depot, NULL);
     publishers_poll (self->publishers, poller);
-    if (credentials_actor (self->credentials))
-        zpoller_add (poller, credentials_actor (self->credentials));
+    credentials_poll (self->credentials, poller);
     zsock_signal (pipe, 0);
     engine_resume (self->parts.engine, &self->actions);
     gateway_do_actions (self);
@@ -272,7 +271,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->parts = *parts;
     self->peers = peers_new ();
     self->submissions = submissions_new ();
-    self->credentials = credentials_new (settings_text (parts->settings, "registry/auth-file"), err);
+    self->credentials = credentials_new (parts->registry, err);
     if (!self->credentials)
         return -1;
     self->collector = collector_new (settings_number (parts->settings, "depot/collect-ms"),

@@ -34,8 +34,14 @@ static void note_welcome (peer_t *peer, const json_t *welcome)
         peer_keep_line (peer);
 }
 
-/* An assignment's credential travels in the message alone: the engine, its database and the log never see it. It may have to be
- * waited for (send_kept). */
+/* It is looked up first (send_tokens): the engine, its database and the log never see one. */
+static void ask_token (gateway_t *self, peer_t *peer, const json_t *token)
+{
+    err_t err = { 0 };
+    if (credentials_ask (self->credentials, peer->number, token, &err) < 0)
+        gateway_send_error (self, peer, json_integer_value (json_object_get (token, "re")), &err);
+}
+
 static void do_send (gateway_t *self, action_t *action)
 {
     peer_t *peer = peers_find (self->peers, action->peer);
@@ -43,28 +49,27 @@ static void do_send (gateway_t *self, action_t *action)
         return;
     if (streq (action->verb, "welcome"))
         note_welcome (peer, action->header);
-    if (streq (action->verb, "abort"))
-        credentials_forget (self->credentials, json_integer_value (json_object_get (action->header, "job")),
-                            json_integer_value (json_object_get (action->header, "attempt")));
-    if (streq (action->verb, "assign") && !credentials_add (self->credentials, action->peer, action->header))
-        return;
-    if (streq (action->verb, "secret-part"))
+    if (streq (action->verb, "token"))
+        ask_token (self, peer, action->header);
+    else if (streq (action->verb, "secret-part"))
         gateway_send_secret (self, peer, action->header);
     else
         gateway_send (self, peer, action->verb, json_incref (action->header));
 }
 
-/* Assignments whose credential has been found. */
-static void send_kept (gateway_t *self)
+static void send_tokens (gateway_t *self)
 {
     uint64_t number;
-    json_t *assign;
-    while ((assign = credentials_next (self->credentials, &number))) {
+    int64_t re;
+    json_t *token;
+    err_t why = { 0 };
+    while (credentials_next (self->credentials, &number, &re, &token, &why)) {
         peer_t *peer = peers_find (self->peers, number);
-        if (peer)
-            gateway_send (self, peer, "assign", assign);
-        else
-            json_decref (assign);
+        if (peer && token)
+            gateway_send (self, peer, "token", json_incref (token));
+        else if (peer)
+            gateway_send_error (self, peer, re, &why);
+        json_decref (token);
     }
 }
 
@@ -108,5 +113,5 @@ void gateway_do_actions (gateway_t *self)
     }
     publishers_hand_out (self->publishers);
     actions_clear (&self->actions);
-    send_kept (self);
+    send_tokens (self);
 }

@@ -48,6 +48,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .builds_max = settings_number (settings, "retention/builds"),
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
         .verify_least = (int) verify_level_of (settings_text (settings, "verify/least")),
+        .staging = settings_text (settings, "registry/staging"),
         .attempts_max = (int) settings_number (settings, "retry/attempts"),
         .job_timeout_ms = settings_number (settings, "job/timeout-ms"),
         .job_timeout_max_ms = settings_number (settings, "job/timeout-max-ms"),

@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/reference.h"
 #include "coordinator/verify_level.h"
 
 #define DEFAULT_FILE FARM_SYSCONFDIR "/coordinator.conf"
@@ -20,6 +21,7 @@ static const setting_def_t table [] = {
     { "advertise/objects", SETTING_TEXT, NULL, "how others reach objects/bind" },
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
     { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with the registries' credentials" },
+    { "registry/staging", SETTING_TEXT, NULL, "folder of the registry that workers push to; what is verified is copied to its own name from there" },
     { "registry/inside", SETTING_LIST, NULL, "hosts (host:port) inside that registries elsewhere may send us to" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
@@ -117,8 +119,20 @@ static const struct { const char *path; int64_t least, most; } limits [] = {
     { "retention/build-ms", 0, 3153600000000 }, { "retention/builds", 0, 1000000000 }, { "retention/log-ms", 0, 3153600000000 }, { "retention/context-ms", 0, 3153600000000 },
 };
 
+static int check_staging (const settings_t *self, err_t *err)
+{
+    reference_t reference;
+    const char *staging = settings_text (self, "registry/staging");
+    AUTO_FREE char *example = mem_printf ("registry.lan/%s/app", staging ? staging : "");
+    if (!staging || (reference_parse (&reference, example, NULL) == 0 && !*reference.tag && !*reference.digest))
+        return 0;
+    return err_set (err, ERR_USAGE, "registry/staging is \"%s\": it has to be the beginning of a repository's name, such as staging or team/staging", staging);
+}
+
 static int check (const settings_t *self, err_t *err)
 {
+    if (check_staging (self, err) < 0)
+        return -1;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         int64_t number = settings_number (self, limits [i].path);
         if (number < limits [i].least || number > limits [i].most)

@@ -141,6 +141,18 @@ int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE
     return 0;
 }
 
+int spec_stage (char repository [REFERENCE_MAX], const char *staging, err_t *err)
+{
+    reference_t parsed;
+    const char *path = strchr (repository, '/');
+    AUTO_FREE char *staged = mem_printf ("%.*s/%s%s", (int) (path - repository), repository, staging, path);
+    if (strlen (staged) > TAG_TEXT_MAX || reference_parse (&parsed, staged, NULL) < 0)
+        return err_set (err, ERR_USAGE, "repository %s: workers push to %s before it is verified (registry/staging of the coordinator), and that is too long a "
+                        "name: take a shorter one", repository, staged);
+    strcpy (repository, staged);
+    return 0;
+}
+
 char *spec_tag_set (const json_t *spec)
 {
     AUTO_JSON json_t *tags = sorted (json_object_get (spec, "tags"));

@@ -13,6 +13,9 @@ enum { SPEC_TEXT_MAX = 48 * 1024 };     /* of JSON: a spec travels in an assignm
 /* A new object in *out (to the caller) from a spec that fits its schema; repository gets host/path of the first tag. ERR_USAGE. */
 int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE_MAX], err_t *err);
 
+/* "registry.lan/team/app" -> "registry.lan/staging/team/app", in place. ERR_USAGE: too long a name. */
+int spec_stage (char repository [REFERENCE_MAX], const char *staging, err_t *err);
+
 /* The fields `platforms` and `require` of an object, in place: what it asks of workers. ERR_USAGE. */
 int spec_normalise_wishes (json_t *spec, err_t *err);
 

@@ -220,6 +220,8 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
     AUTO_JSON json_t *spec = normalised;
+    if (self->settings.staging && spec_stage (repository, self->settings.staging, err) < 0)
+        return -1;
     second_prepare (spec, self->wall_ms);
     if (check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
         return -1;

@@ -82,8 +82,10 @@ msg_t *aside_ask (aside_t *self, const char *verb, json_t *header, const char *e
         if (msg_is (answer, expected))
             return take (&answer);
         bool is_error = msg_is (answer, "error");
-        err_set (err, is_error ? err_from_name (msg_text (answer, "code")) : ERR_PROTOCOL, "%s: %s", verb,
-                 is_error ? msg_text (answer, "text") : "the coordinator answers something else");
+        if (is_error)
+            err_set (err, err_from_name (msg_text (answer, "code")), "%s", msg_text (answer, "text"));
+        else
+            err_set (err, ERR_PROTOCOL, "%s: the coordinator answers %s", verb, msg_verb (answer));
         return NULL;
     }
     return NULL;

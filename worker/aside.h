@@ -1,5 +1,5 @@
 /* aside.h - what an attempt's own thread asks the coordinator, on a control connection of its own, while the link has the worker's. Such a
- * question names the attempt, and needs no hello. One thread uses it. */
+ * question names the attempt, and needs no hello. One thread uses it at a time. */
 #ifndef FARM_ASIDE_H
 #define FARM_ASIDE_H
 

@@ -71,16 +71,8 @@ static int make_task (attempt_t *self, err_t *err)
 
 static void open_pass (attempt_t *self)
 {
-    json_t *authorization = json_object_get (self->assign, "authorization");
-    door_pass_t pass = {
-        .job = self->job, .attempt = self->number, .repository = self->task.repository,
-        .credential_host = authorization ? self->task.repository.host : NULL,
-        .authorization = json_string_value (authorization),
-    };
+    door_pass_t pass = { .job = self->job, .attempt = self->number, .repository = self->task.repository, .grant = attempt_grant, .argument = self };
     door_open_pass (self->parts->door, &pass, self->password);
-    if (authorization)
-        sodium_memzero ((char *) json_string_value (authorization), json_string_length (authorization));
-    json_object_del (self->assign, "authorization");
 }
 
 int attempt_prepare (attempt_t *self, err_t *err)
@@ -148,9 +140,11 @@ void attempt_give_back (attempt_t *self)
 void attempt_clean (attempt_t *self)
 {
     err_t err;
+    atomic_store (&self->asks_no_more, 1);
     door_close_pass (self->parts->door, self->job, self->number);
     if (self->has_begun_build)
         builder_clean (self->parts->builder, &self->task);
+    aside_destroy (&self->grants);
     drop_secrets (self);
     box_close (&self->box);
     joblog_destroy (&self->log);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "common/keys.h"
+#include "worker/aside.h"
 #include "worker/box.h"
 #include "worker/builder.h"
 #include "worker/cache.h"
@@ -42,6 +43,8 @@ typedef struct {
     borrowed_t borrowed;            /* the checkout */
     box_t *box;                     /* NULL before attempt_prepare */
     secrets_t secrets;
+    aside_t *grants;                /* NULL: nothing was asked for */
+    atomic_int asks_no_more;
     char *vault;                    /* NULL where it has none */
     builder_task_t task;
     bool has_begun_build;
@@ -57,7 +60,7 @@ typedef struct {
 /* Takes the header; the time limit begins now. */
 void attempt_init (attempt_t *self, const attempt_parts_t *parts, json_t **assign, atomic_int *is_stopped);
 
-/* Folder, log, and the pass for the door; the credential is wiped out of the header. */
+/* Folder, log, and the pass for the door. */
 int attempt_prepare (attempt_t *self, err_t *err);
 
 /* Context and Dockerfile into the cache, then as files. */
@@ -67,6 +70,9 @@ int attempt_fetch (attempt_t *self, err_t *err);
 int attempt_ask_secrets (attempt_t *self, err_t *err);
 
 int attempt_build (attempt_t *self, err_t *err);
+
+/* A door_grant_fn; argument is the attempt. */
+int attempt_grant (void *attempt, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err);
 
 /* One try. 0: digest is what the registry has. */
 int attempt_push (attempt_t *self, err_t *err);

@@ -29,12 +29,16 @@ int door_new (door_t **out, int port, const registry_settings_t *settings, const
 void door_destroy (door_t **self);
 int door_port (const door_t *self);
 
+/* What a registry is to be shown for a scope: "Bearer …" or "Basic …" (the caller wipes), "" for nothing; for how long it holds. Called by
+ * one thread at a time, any, and not after door_close_pass. */
+typedef int (door_grant_fn) (void *argument, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err);
+
 typedef struct {
     int64_t job;
     int attempt;
     reference_t repository;         /* may be pushed to */
-    const char *credential_host;    /* upstream that gets the credential; NULL none */
-    const char *authorization;      /* "Basic …"; copied and wiped */
+    door_grant_fn *grant;           /* NULL: there is nothing to show */
+    void *argument;
 } door_pass_t;
 
 /* Let an attempt through. password gets 32 hex digits and NUL. */

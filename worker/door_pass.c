@@ -38,8 +38,7 @@ static void free_pass (pass_t *pass)
         free (pass->reads [i].host);
         free (pass->reads [i].path);
     }
-    pass_wipe (&pass->authorization);
-    free (pass->credential_host);
+    pthread_mutex_destroy (&pass->grant_lock);
     pthread_mutex_destroy (&pass->lock);
     sodium_memzero (pass, sizeof *pass);
     free (pass);
@@ -86,12 +85,13 @@ void passes_open (passes_t *self, const door_pass_t *pass, char password [33])
     opened->job = pass->job;
     opened->attempt = pass->attempt;
     opened->repository = pass->repository;
-    opened->credential_host = mem_strdup (pass->credential_host);
-    opened->authorization = mem_strdup (pass->authorization);
+    opened->grant = pass->grant;
+    opened->argument = pass->argument;
     opened->limits = &self->limits;
     opened->references = 1;
     make_header (opened->header, password);
     pthread_mutex_init (&opened->lock, NULL);
+    pthread_mutex_init (&opened->grant_lock, NULL);
     pthread_mutex_lock (&self->lock);
     opened->next = self->first;
     self->first = opened;
@@ -113,8 +113,22 @@ static void close_at (pass_t **at)
     let_go (pass);
 }
 
+/* One that is being asked for just now is waited for. */
+static void end_grants (pass_t *pass)
+{
+    pthread_mutex_lock (&pass->grant_lock);
+    pass->grant = NULL;
+    pthread_mutex_unlock (&pass->grant_lock);
+}
+
 void passes_close (passes_t *self, int64_t job, int attempt)
 {
+    pass_t *pass = passes_find (self, job, attempt);
+    if (!pass)
+        return;
+    atomic_store (&pass->is_closed, true);
+    end_grants (pass);
+    passes_leave (self, &pass);
     pthread_mutex_lock (&self->lock);
     for (pass_t **at = &self->first; *at; at = &(*at)->next)
         if ((*at)->job == job && (*at)->attempt == attempt) {
@@ -323,4 +337,13 @@ void pass_drop_token (pass_t *self, const char *key)
     if (token)
         token->renew_ms = 0;
     pthread_mutex_unlock (&self->lock);
+}
+
+int pass_grant (pass_t *self, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err)
+{
+    pthread_mutex_lock (&self->grant_lock);
+    int rc = self->grant ? self->grant (self->argument, host, scope, authorization, keep_ms, err)
+                         : err_set (err, ERR_REGISTRY_DENIED, "there is nothing to show %s", host);
+    pthread_mutex_unlock (&self->grant_lock);
+    return rc;
 }

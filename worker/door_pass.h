@@ -39,7 +39,6 @@ typedef struct pass {
     int64_t job;
     int attempt;
     reference_t repository;
-    char *credential_host, *authorization;      /* NULL none; wiped */
     char header [PASS_HEADER_MAX];              /* the Authorization that the builder has to send */
     atomic_bool is_closed;                      /* requests under way stop */
     atomic_llong bytes;                         /* passed through, both ways */
@@ -47,6 +46,10 @@ typedef struct pass {
     struct pass *next;
 
     const door_limits_t *limits;
+
+    pthread_mutex_t grant_lock;                 /* of these two */
+    door_grant_fn *grant;                       /* NULL: there is nothing to show, or no more */
+    void *argument;
 
     pthread_mutex_t lock;                       /* of what follows */
     pass_read_t reads [PASS_READS_MAX];
@@ -103,6 +106,9 @@ char *pass_find_upload (pass_t *self, const char *id, place_t *from);
 char *pass_token (pass_t *self, const char *key);
 void pass_keep_token (pass_t *self, const char *key, const char *header, int64_t renew_ms);
 void pass_drop_token (pass_t *self, const char *key);
+
+/* As door_grant_fn says; ERR_REGISTRY_DENIED where there is nothing. */
+int pass_grant (pass_t *self, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err);
 
 /* Wipe a secret and free it. */
 void pass_wipe (char **secret);

@@ -1,8 +1,9 @@
 /* door_upstream.c - see door_upstream.h. Tokens are kept with the pass, so they end with the attempt.
  *
  *     401, WWW-Authenticate: Bearer realm="https://auth.lan/token",service="registry.lan"
- *     GET https://auth.lan/token?service=registry.lan&scope=repository:team/app:pull,push   (with the credential, if the
- *     realm is of the registry's own site) -> {"token": "…", "expires_in": 300}: used until half its time is over */
+ *     want-token, registry.lan, repository:team/app:pull,push  -->  coordinator  -->  token, "Bearer …", used until half its time is over
+ *
+ * Of another registry than the attempt's own, where the coordinator gets none, the token that everybody is given. */
 #include "worker/door_upstream.h"
 
 #include <stdio.h>
@@ -51,12 +52,6 @@ void upstream_scope (char scope [UPSTREAM_SCOPE_MAX], const char *path, bool is_
         snprintf (scope + used, UPSTREAM_SCOPE_MAX - (size_t) used, " repository:%s:pull", from);
 }
 
-static const char *credential (const pass_t *pass, const upstream_t *self)
-{
-    return pass->credential_host && pass->authorization && strcmp (pass->credential_host, self->host) == 0
-           ? pass->authorization : NULL;
-}
-
 static char *key_of (const upstream_t *self, const char *scope)
 {
     return mem_printf ("%s %s", self->base, scope);
@@ -89,23 +84,19 @@ static int read_all (transfer_t *transfer, buffer_t *out, err_t *err)
 }
 
 /* place: of the registry, which has sent us there. */
-static int ask_realm (pass_t *pass, CURLM *multi, const realm_t *realm, place_t place, const char *shown,
-                      const registry_settings_t *settings, buffer_t *body, err_t *err)
+static int ask_realm (pass_t *pass, CURLM *multi, const realm_t *realm, place_t place, const registry_settings_t *settings, buffer_t *body, err_t *err)
 {
-    char *header = shown ? mem_printf ("Authorization: %s", shown) : NULL;
-    const char *const headers [] = { header, NULL };
     answer_t answer;
-    request_t request = { .method = "GET", .url = realm->url, .headers = headers, .certs = &realm->certs,
+    request_t request = { .method = "GET", .url = realm->url, .certs = &realm->certs,
                           .timeout_ms = upstream_quick_ms (settings), .is_guarded = realm->is_guarded, .may_reach = place,
                           .is_stopped = &pass->is_closed };
     transfer_t *transfer = transfer_new (multi, &request);
     int rc = transfer_answer (transfer, &answer, err);
     if (rc == 0)
-        rc = realm_judge_status (answer.status, shown != NULL, err);
+        rc = realm_judge_status (answer.status, false, err);
     if (rc == 0)
         rc = read_all (transfer, body, err);
     transfer_destroy (&transfer);
-    pass_wipe (&header);
     return rc;
 }
 
@@ -117,7 +108,7 @@ static int fetch_token (pass_t *pass, const upstream_t *self, CURLM *multi, cons
     char *authorization = NULL;
     int64_t keep_ms = 0;
     err_t why = { 0 };
-    int rc = ask_realm (pass, multi, realm, place, realm->is_trusted ? credential (pass, self) : NULL, settings, &body, &why);
+    int rc = ask_realm (pass, multi, realm, place, settings, &body, &why);
     if (rc == 0)
         rc = realm_read_token (&body, &authorization, &keep_ms, &why);
     if (rc == 0)
@@ -141,19 +132,30 @@ static int meet_bearer (pass_t *pass, const upstream_t *self, CURLM *multi, cons
     return rc;
 }
 
+/* The coordinator has the credentials, and knows what the registry makes of them. */
+static int meet_granted (pass_t *pass, const upstream_t *self, const char *scope, err_t *err)
+{
+    char *authorization = NULL;
+    int64_t keep_ms = 0;
+    AUTO_FREE char *key = key_of (self, scope);
+    if (pass_grant (pass, self->host, scope, &authorization, &keep_ms, err) < 0)
+        return -1;
+    int rc = *authorization ? 0 : err_set (err, ERR_REGISTRY_DENIED, "%s wants a user and password, and there is none for it; add it to the "
+                                           "coordinator's registry credentials", self->host);
+    if (rc == 0)
+        pass_keep_token (pass, key, authorization, clock_boot_ms () + keep_ms);
+    pass_wipe (&authorization);
+    return rc;
+}
+
+/* What everybody may have of another registry the coordinator need not be able to get. */
 int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const answer_t *answer,
                    const registry_settings_t *settings, err_t *err)
 {
+    if (meet_granted (pass, self, scope, err) == 0)
+        return 0;
     AUTO_FREE challenge_t *challenge = mem_alloc (sizeof *challenge);
-    if (challenge_parse (challenge, answer->challenge, err) < 0)
-        return err_wrap (err, "%s", self->host);
-    if (challenge->scheme == CHALLENGE_BEARER)
-        return meet_bearer (pass, self, multi, scope, challenge, answer->place, settings, err);
-    const char *shown = credential (pass, self);
-    if (!shown)
-        return err_set (err, ERR_REGISTRY_DENIED, "%s wants a user and password, and there is none for it; add it to the "
-                        "coordinator's registry credentials", self->host);
-    AUTO_FREE char *key = key_of (self, scope);
-    pass_keep_token (pass, key, shown, INT64_MAX);
-    return 0;
+    bool may_be_free = strcmp (self->host, pass->repository.host) != 0 && challenge_parse (challenge, answer->challenge, NULL) == 0
+                       && challenge->scheme == CHALLENGE_BEARER;
+    return may_be_free ? meet_bearer (pass, self, multi, scope, challenge, answer->place, settings, err) : -1;
 }

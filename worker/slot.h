@@ -17,7 +17,7 @@ typedef enum { STOP_NOT = 0, STOP_ABORTED, STOP_WORKER, STOP_TIMEOUT } stop_t;
 
 typedef struct slot slot_t;
 
-/* Takes the header of `assign`; its credential is wiped once the thread has given it to the door. */
+/* Takes the header of `assign`. */
 slot_t *slot_new (const attempt_parts_t *parts, json_t **assign);
 void slot_destroy (slot_t **self);
 

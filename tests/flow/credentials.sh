@@ -67,7 +67,7 @@ wrong_password ()
 {
     printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$LOGIN_REGISTRY" "$(printf 'ann:wrong' | base64)" > "$work/config.json"
     run 5 timeout 60 farmctl submit --platform "$native" -t "$LOGIN_REGISTRY/team/app:3" "$(context next <<< $'FROM %BASE%\nRUN true')"
-    expect_text "$work/err" "$LOGIN_REGISTRY" "check the registry's user and password on the coordinator" "nothing was published"
+    expect_text "$work/err" "$LOGIN_REGISTRY" "refuses the user and password in $work/config.json" "docker login $LOGIN_REGISTRY" "nothing was published"
     expect "code" "$(farmctl ls --json | jq -r '.builds[0].code')" registry-denied
 }
 check "a wrong password: exit code 5, at once" wrong_password

@@ -54,6 +54,33 @@ END
     LOGIN_REGISTRY=$(sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' "$work/login-registry.log")
 }
 
+# registry_with_tokens_start: TOKEN_REGISTRY speaks TLS under an authority of our own ($work/tls/ca.crt), and wants tokens of a service that does too; ann with
+# the password s3 may do everything. $work/certs.d is what clients need. What tokens are asked for stands in $work/tls/token.log.
+registry_with_tokens_start ()
+{
+    local service host
+    mkdir "$work/tls"
+    sh "$top_srcdir/tests/lib/certificates.sh" "$work/tls" > "$work/certificates.log" 2>&1
+    mkfifo "$work/token-input"
+    background token-service bash -c 'exec "$@" <> "$0"' "$work/token-input" python3 "$top_srcdir/tests/lib/token_service.py" "$work/tls" "$work/tls/server.pem"
+    wait_for 20 test -s "$work/token-service.log"
+    service=127.0.0.1:$(head -n 1 "$work/token-service.log")
+    cat > "$work/tokens.yml" <<END
+version: 0.1
+log: {accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: '$work/tokens'}}
+auth: {token: {realm: 'https://$service/token', service: farm-test, issuer: tester, rootcertbundle: '$work/tls/token.crt'}}
+http: {addr: '127.0.0.1:0', tls: {certificate: '$work/tls/server.crt', key: '$work/tls/server.key'}}
+END
+    background token-registry docker-registry serve "$work/tokens.yml"
+    wait_for 20 grep -q 'listening on 127' "$work/token-registry.log"
+    TOKEN_REGISTRY=$(sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' "$work/token-registry.log")
+    for host in "$TOKEN_REGISTRY" "$service"; do
+        mkdir -p "$work/certs.d/$host"
+        cp "$work/tls/ca.crt" "$work/certs.d/$host/ca.crt"
+    done
+}
+
 # fake_registry_start SCRIPT: FAKE_REGISTRY does as the script says, see fake_registry.py
 fake_registry_start ()
 {

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """A token service for Debian's docker-registry, for tests: signs what its users may do.
 
-    token_service.py FOLDER
+    token_service.py FOLDER [SERVER.PEM]
 
 It writes FOLDER/token.crt, which the registry is to trust (rootcertbundle; issuer "tester", service "farm-test"), prints its port on
-standard output, and ends when its standard input does. ann (password s3) may do everything, bob (password b0) only pull."""
+standard output, and ends when its standard input does. What it was asked for stands in FOLDER/token.log, a scope to a line. With
+SERVER.PEM it speaks TLS. ann (password s3) may do everything, bob (password b0) only pull."""
 import base64
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -54,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         if rights is None:
             return self.answer(401, {"errors": [{"code": "UNAUTHORIZED"}]})
         access = []
+        with open(f"{self.folder}/token.log", "a", encoding="utf-8") as log:
+            print("\n".join(query.get("scope", [])), file=log)
         for scope in query.get("scope", []):
             kind, name, actions = scope.split(":")
             access.append({"type": kind, "name": name, "actions": sorted(rights & set(actions.split(",")))})
@@ -71,6 +75,10 @@ def main():
     Handler.certificate = base64.b64encode(openssl("x509", "-in", f"{folder}/token.crt", "-outform", "DER")).decode()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if len(sys.argv) > 2:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[2])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

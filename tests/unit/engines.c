@@ -92,16 +92,18 @@ void farm_begin (farm_t *self)
         fail_msg ("begin: %s", err.text);
 }
 
-/* What the gateway adds to a secret, and takes off it, does not travel. */
+/* What the gateway adds, and what it takes off or exchanges, does not travel. */
 static json_t *as_it_travels (const char *verb, const json_t *header)
 {
     json_t *copy = json_copy ((json_t *) header);
-    bool is_part = strcmp (verb, "secret-part") == 0;
-    static const char *const own [] = { "principal", "request", "secret" };
-    if (is_part || strcmp (verb, "secret") == 0)
-        json_object_del (copy, "sealed");
-    for (size_t i = 0; is_part && i < sizeof own / sizeof *own; i++)
-        json_object_del (copy, own [i]);
+    static const struct { const char *verb, *fields [4]; } own [] = {
+        { "secret", { "sealed" } }, { "secret-part", { "sealed", "principal", "request", "secret" } }, { "token", { "host", "scope", "is_own" } },
+    };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        for (size_t j = 0; strcmp (own [i].verb, verb) == 0 && j < 4 && own [i].fields [j]; j++)
+            json_object_del (copy, own [i].fields [j]);
+    if (strcmp (verb, "token") == 0)
+        json_object_update_new (copy, json_pack ("{s:s, s:i}", "authorization", "", "keep_ms", 0));
     return copy;
 }
 

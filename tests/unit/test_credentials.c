@@ -15,7 +15,6 @@
 #include "common/docker_config.h"
 #include "common/file.h"
 #include "common/url.h"
-#include "coordinator/credentials.h"
 
 /* -- addresses ----------------------------------------------------------------------------------------------------- */
 
@@ -334,70 +333,6 @@ static void test_the_file_is_where_docker_has_it (void **state)
     assert_string_equal (own, "/home/ann/.docker/config.json");
 }
 
-/* -- assignments that wait for a credential --------------------------------------------------------------------------- */
-
-static json_t *assignment (int job, int attempt, const char *repository)
-{
-    return json_pack ("{s:i, s:i, s:s}", "job", job, "attempt", attempt, "repository", repository);
-}
-
-static bool add (credentials_t *credentials, uint64_t peer, json_t *assign)
-{
-    bool is_ready = credentials_add (credentials, peer, assign);
-    if (is_ready)
-        assert_string_equal (json_string_value (json_object_get (assign, "authorization")), ANN);
-    json_decref (assign);
-    return is_ready;
-}
-
-static void assert_next (credentials_t *credentials, int job, int attempt, uint64_t wanted)
-{
-    uint64_t peer = 0;
-    json_t *assign = credentials_next (credentials, &peer);
-    assert_non_null (assign);
-    assert_int_equal (json_integer_value (json_object_get (assign, "job")), job);
-    assert_int_equal (json_integer_value (json_object_get (assign, "attempt")), attempt);
-    assert_string_equal (json_string_value (json_object_get (assign, "authorization")), ANN);
-    assert_int_equal (peer, wanted);
-    json_decref (assign);
-}
-
-/* The gateway goes on while a helper takes its time. */
-static void test_assignments_wait_for_a_slow_helper (void **state)
-{
-    (void) state;
-    uint64_t peer;
-    install_helper ("sleep 1; echo '{\"ServerURL\":\"x\",\"Username\":\"ann\",\"Secret\":\"p:q\"}'");
-    AUTO_FREE char *path = write_file ("config.json", "{\"credsStore\":\"test\"}", 0600);
-    credentials_t *credentials = credentials_new (path, NULL);
-    zpoller_t *poller = zpoller_new (credentials_actor (credentials), NULL);
-    assert_false (add (credentials, 7, assignment (1, 1, "registry.lan/a")));
-    assert_false (add (credentials, 7, assignment (2, 1, "registry.lan/b")));
-    assert_false (add (credentials, 8, assignment (3, 1, "registry.lan/c")));
-    assert_false (add (credentials, 9, assignment (1, 2, "registry.lan/a")));       /* instead of attempt 1 */
-    credentials_forget (credentials, 2, 1);
-    assert_null (credentials_next (credentials, &peer));
-    assert_non_null (zpoller_wait (poller, 20000));
-    assert_next (credentials, 3, 1, 8);
-    assert_next (credentials, 1, 2, 9);
-    assert_null (credentials_next (credentials, &peer));
-    assert_true (add (credentials, 7, assignment (4, 1, "registry.lan/a")));
-    assert_false (add (credentials, 7, assignment (5, 1, "other.lan/a")));
-    zpoller_destroy (&poller);
-    credentials_destroy (&credentials);
-}
-
-static void test_without_a_file_nothing_waits (void **state)
-{
-    (void) state;
-    credentials_t *credentials = credentials_new (NULL, NULL);
-    AUTO_JSON json_t *assign = assignment (1, 1, "registry.lan/a");
-    assert_true (credentials_add (credentials, 7, assign));
-    assert_null (json_object_get (assign, "authorization"));
-    assert_null (credentials_actor (credentials));
-    credentials_destroy (&credentials);
-}
-
 static int set_up (void **state)
 {
     (void) state;
@@ -431,8 +366,6 @@ int main (void)
         cmocka_unit_test (test_a_helper_that_has_nothing_leaves_it_to_the_file),
         cmocka_unit_test (test_a_helper_that_fails_is_said_so),
         cmocka_unit_test (test_the_file_is_where_docker_has_it),
-        cmocka_unit_test (test_assignments_wait_for_a_slow_helper),
-        cmocka_unit_test (test_without_a_file_nothing_waits),
     };
     return cmocka_run_group_tests (tests, set_up, tear_down);
 }

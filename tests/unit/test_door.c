@@ -140,9 +140,28 @@ static reply_t send_call (call_t call)
     return reply;
 }
 
+/* The coordinator's part: what it has for one host, and how often it was asked. */
+static const char *granted_host, *granted;
+static char granted_scope [256];
+static atomic_int grants;
+
+static int grant (void *argument, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err)
+{
+    (void) argument;
+    atomic_fetch_add (&grants, 1);
+    snprintf (granted_scope, sizeof granted_scope, "%s", scope);
+    if (!granted || strcmp (granted_host, host) != 0)
+        return err_set (err, ERR_REGISTRY_DENIED, "there is nothing for %s", host);
+    *authorization = mem_strdup (granted);
+    *keep_ms = 60000;
+    return 0;
+}
+
 static void open_pass (int attempt, const char *repository, const char *host, const char *authorization)
 {
-    door_pass_t pass = { .job = 7, .attempt = attempt, .credential_host = host, .authorization = authorization };
+    door_pass_t pass = { .job = 7, .attempt = attempt, .grant = grant };
+    granted_host = host;
+    granted = authorization;
     err_t err;
     if (reference_parse (&pass.repository, repository, &err) < 0)
         fail_msg ("%s", err.text);
@@ -632,7 +651,7 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
 static void be (const char *kind, const char *authorization)
 {
     fake_kind = kind;
-    asked = tokens = put_size = 0;
+    asked = tokens = put_size = grants = 0;
     seen_elsewhere [0] = seen_token [0] = seen_accept [0] = 0;
     open_pass (1, text_of ("%s/team/app", fake_host), authorization ? fake_host : NULL, authorization);
 }
@@ -649,17 +668,36 @@ static err_t last_error (void)
     return err;
 }
 
-static void a_token_is_fetched_once_with_the_credential (void **state)
+static void a_token_is_asked_of_the_coordinator_once (void **state)
 {
     (void) state;
-    be ("token", "Basic c2VjcmV0");
+    be ("token", "Bearer T-repository:team/app:pull");
     for (int i = 0; i < 3; i++) {
         AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
         assert_int_equal (reply.status, 200);
     }
-    assert_int_equal (tokens, 1);
-    assert_string_equal (seen_token, "Basic c2VjcmV0");
+    assert_int_equal (grants, 1);
+    assert_string_equal (granted_scope, "repository:team/app:pull,push");
+    assert_int_equal (tokens, 0);
     assert_int_equal (last_error ().code, ERR_NONE);
+    door_close_pass (door, 7, 1);
+}
+
+/* Of a registry that is not the attempt's own. */
+static void what_everybody_may_read_needs_no_coordinator (void **state)
+{
+    (void) state;
+    be ("token", NULL);
+    open_pass (1, "registry.lan/team/app", NULL, NULL);
+    door_allow (door, 7, 1, fake_host, "team/app");
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (reply.status, 200);
+    assert_int_equal (tokens, 1);
+    assert_string_equal (seen_token, "");
+    be ("token", NULL);                     /* but the attempt's own is not asked without */
+    AUTO_REPLY reply_t own = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (own.status, 403);
+    assert_int_equal (tokens, 0);
     door_close_pass (door, 7, 1);
 }
 
@@ -715,7 +753,9 @@ static void nobody_is_sent_to_an_address_inside (void **state)
     AUTO_REPLY reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .data = "layer", .size = 5 });
     assert_int_equal (sent.status, 403);
     assert_non_null (strstr (last_error ().text, words));
-    be ("realm inside", "Basic c2VjcmV0");
+    be ("realm inside", NULL);
+    open_pass (1, "registry.lan/team/app", NULL, NULL);
+    door_allow (door, 7, 1, fake_host, "team/app");
     AUTO_REPLY reply_t realm = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
     assert_int_equal (realm.status, 403);
     assert_non_null (strstr (last_error ().text, words));
@@ -1001,7 +1041,8 @@ int main (void)
         cmocka_unit_test (an_upload_is_known_to_its_own_attempt_only),
         cmocka_unit_test (a_length_beside_chunks_is_not_passed_on),
         cmocka_unit_test (a_big_blob_flows_in_bounded_memory),
-        cmocka_unit_test (a_token_is_fetched_once_with_the_credential),
+        cmocka_unit_test (a_token_is_asked_of_the_coordinator_once),
+        cmocka_unit_test (what_everybody_may_read_needs_no_coordinator),
         cmocka_unit_test (the_credential_is_shown_where_it_is_asked_for),
         cmocka_unit_test (a_redirect_is_followed_without_the_credential),
         cmocka_unit_test (nobody_is_sent_to_an_address_inside),

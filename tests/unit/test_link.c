@@ -333,9 +333,9 @@ static void assign_without_log (farm_t *self, int64_t job, const char *dockerfil
     json_t *spec = json_pack ("{s:s, s:{s:s, s:i, s:s}, s:[s], s:[s]}", "context", context, "dockerfile", "digest", hex, "size",
                               (int) strlen (dockerfile), "name", "Dockerfile", "platforms", "linux/amd64", "tags",
                               "127.0.0.1:1/team/app:1");
-    tell (self, "assign", json_pack ("{s:I, s:i, s:i, s:s, s:b, s:s, s:s, s:o, s:i}", "job", (json_int_t) job, "attempt", 1, "build",
+    tell (self, "assign", json_pack ("{s:I, s:i, s:i, s:s, s:b, s:s, s:o, s:i}", "job", (json_int_t) job, "attempt", 1, "build",
                                      1, "platform", "linux/amd64", "emulated", 0, "repository", "127.0.0.1:1/team/app",
-                                     "authorization", "Basic c2VjcmV0", "spec", spec, "timeout_ms", 60000));
+                                     "spec", spec, "timeout_ms", 60000));
 }
 
 static void assign (farm_t *self, int64_t job, const char *dockerfile)

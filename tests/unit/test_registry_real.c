@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "common/file.h"
@@ -135,6 +136,32 @@ static void test_with_a_password (void **state)
     server_stop (&server);
 }
 
+/* -- for somebody who has no credential ------------------------------------------------------------------------------ */
+
+static void a_password_is_given_where_there_are_no_tokens (void **state)
+{
+    (void) state;
+    server_t server;
+    if (!has_source || !start_with_login (&server, ""))
+        skip ();
+    AUTO_WORLD world_t world;
+    char *shown = NULL;
+    int64_t keep_ms = 0;
+    world_start (&world, &server, true, ann_basic, NULL);
+    assert_int_equal (registry_authorize (world.client, server.host, "repository:team/app:pull,push", true, &shown, &keep_ms, &world.err), 0);
+    assert_string_equal (shown, ann_basic);
+    assert_in_range (keep_ms, 1, 60000);
+    free (shown);
+    world.err = (err_t) { 0 };
+    assert_int_equal (registry_authorize (world.client, server.host, "repository:team/app:pull", false, &shown, &keep_ms, &world.err), -1);
+    assert_int_equal (world.err.code, ERR_REGISTRY_DENIED);
+    assert_non_null (strstr (world.err.text, "knows passwords only"));
+    assert_int_equal (registry_authorize (world.client, source.host, "repository:team/app:pull", false, &shown, &keep_ms, &world.err), 0);
+    assert_string_equal (shown, "");
+    free (shown);
+    server_stop (&server);
+}
+
 /* -- tokens -------------------------------------------------------------------------------------------------------- */
 
 static void test_with_a_token_service (void **state)
@@ -164,6 +191,45 @@ static void test_with_a_token_service (void **state)
         else
             assert_good (&world, "team/app");
     }
+    server_stop (&server);
+    server_stop (&service);
+}
+
+/* What the token says, which its registry believes. */
+static char *claims_of (const char *shown)
+{
+    size_t size = 0;
+    const char *first = strchr (shown, '.'), *last = first ? strchr (first + 1, '.') : NULL;
+    assert_non_null (last);
+    char *text = mem_alloc (strlen (shown) + 1);
+    assert_int_equal (sodium_base642bin ((unsigned char *) text, strlen (shown), first + 1, (size_t) (last - first - 1), NULL, &size, NULL,
+                                         sodium_base64_VARIANT_URLSAFE_NO_PADDING), 0);
+    return text;
+}
+
+static void a_token_for_one_scope_is_given (void **state)
+{
+    (void) state;
+    server_t server, service;
+    if (!has_source || !token_service_start (&service))
+        skip ();
+    AUTO_FREE char *more = mem_printf ("auth: {token: {realm: \"http://%s/token\", service: farm-test, issuer: tester, rootcertbundle: "
+                                       "%s/token.crt}}\n", service.host, service.folder);
+    assert_true (real_start_as (&server, more, ""));
+    registry_settings_t settings = { .plain_http_hosts = (const char *[]) { source.host, server.host, service.host, NULL }, .timeout_ms = 10000 };
+    registry_t *client = registry_new (&settings);
+    char *shown = NULL;
+    int64_t keep_ms = 0;
+    err_t err = { 0 };
+    registry_set_credential (client, server.host, "Basic YW5uOnMz");
+    if (registry_authorize (client, server.host, "repository:team/app:pull,push repository:team/base:pull", false, &shown, &keep_ms, &err) < 0)
+        fail_msg ("%s", err.text);
+    AUTO_FREE char *claims = claims_of (shown);
+    assert_non_null (strstr (claims, "\"access\": [{\"type\": \"repository\", \"name\": \"team/app\", \"actions\": [\"pull\", \"push\"]}, "
+                             "{\"type\": \"repository\", \"name\": \"team/base\", \"actions\": [\"pull\"]}]"));
+    assert_in_range (keep_ms, 100000, 150000);      /* half of its 300 s */
+    free (shown);
+    registry_destroy (&client);
     server_stop (&server);
     server_stop (&service);
 }
@@ -294,7 +360,9 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (test_with_a_password),
+        cmocka_unit_test (a_password_is_given_where_there_are_no_tokens),
         cmocka_unit_test (test_with_a_token_service),
+        cmocka_unit_test (a_token_for_one_scope_is_given),
         cmocka_unit_test (test_over_tls_with_an_authority_of_our_own),
         cmocka_unit_test (test_over_tls_with_a_certificate_for_the_client),
         cmocka_unit_test (test_a_certificate_for_another_name_is_refused),

@@ -1,0 +1,110 @@
+#!/bin/bash
+# tokens.sh - a registry over TLS with a token service: workers get tokens for what an attempt needs, and never see the password.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/registries.sh"
+farm_up
+registry_with_tokens_start
+login=$(printf 'ann:s3' | base64)
+printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$TOKEN_REGISTRY" "$login" > "$work/config.json"
+chmod 600 "$work/config.json"
+farm_set coordinator registry/auth-file "$work/config.json"
+for name in coordinator worker-amd64 worker-arm64; do
+    [ -e "$farm/$name.pid" ] || continue
+    devfarm stop "$name"
+    farm_set "$name" registry/certs "$work/certs.d"
+    devfarm start "$name"
+done > "$work/restart.log" 2>&1
+mkdir "$work/tls-client"
+cp "$work/tls/ca.crt" "$work/tls-client/"
+skopeo --insecure-policy copy -q --src-tls-verify=false --dest-cert-dir "$work/tls-client" --dest-creds ann:s3 "docker://$base" \
+    "docker://$TOKEN_REGISTRY/private/base:1" > "$work/skopeo.log" 2>&1 || skip_all "skopeo cannot push to the registry: $(tail -n 1 "$work/skopeo.log")"
+: > "$work/tls/token.log"
+wait_for 60 has_worker "worker-$native_name"
+
+with_private_base ()
+{
+    mkdir -p "$work/$1"
+    printf 'FROM %s/private/base:1\nRUN echo %s > /name\n' "$TOKEN_REGISTRY" "$1" > "$work/$1/Dockerfile"
+    echo "$work/$1"
+}
+
+token_of ()
+{
+    curl -sSf --cacert "$work/tls/ca.crt" -u ann:s3 "$(sed -n "s|.*realm: '\([^']*\)'.*|\1|p" "$work/tokens.yml")?service=farm-test&scope=repository:$1:pull" | jq -r .token
+}
+
+manifest_of ()
+{
+    curl -sSf --cacert "$work/tls/ca.crt" -H "Authorization: Bearer $(token_of "$1")" -H 'Accept: application/vnd.oci.image.index.v1+json' \
+        "https://$TOKEN_REGISTRY/v2/$1/manifests/$2"
+}
+
+builds_from_a_private_base ()
+{
+    run 0 farmctl submit --platform "$native" -t "$TOKEN_REGISTRY/team/app:1" "$(with_private_base first)"
+    expect "digest under the tag" "sha256:$(manifest_of team/app 1 | sha256sum | cut -d ' ' -f 1)" "$(cat "$work/out")"
+}
+check "a private base image is read, and the result pushed" builds_from_a_private_base
+
+narrow_scopes ()
+{
+    expect_text "$work/tls/token.log" "repository:team/app:pull,push" "repository:private/base:pull"
+    expect "to push asked for elsewhere" "$(grep push "$work/tls/token.log" | sort -u)" "repository:team/app:pull,push"
+}
+check "tokens are asked for the one repository to push to, and to read the base" narrow_scopes
+
+# memory_has PROCESS TEXT: somewhere in its writable memory
+memory_has ()
+{
+    python3 - "$1" "$2" <<'END'
+import re, sys
+needle = sys.argv[2].encode()
+found = False
+with open(f"/proc/{sys.argv[1]}/maps") as maps, open(f"/proc/{sys.argv[1]}/mem", "rb", 0) as memory:
+    for line in maps:
+        match = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
+        if match:
+            begin, end = (int(value, 16) for value in match.groups())
+            try:
+                memory.seek(begin)
+                found = found or needle in memory.read(end - begin)
+            except (OSError, OverflowError, ValueError):
+                pass
+print("yes" if found else "no")
+END
+}
+
+never_sees_the_password ()
+{
+    [ -s "$work/out" ]
+    expect "the worker's memory has its name" "$(memory_has "$(farm_pid "worker-$native_name")" "worker-$native_name")" yes
+    expect "the worker's memory has the password" "$(memory_has "$(farm_pid "worker-$native_name")" "$login")" no
+    expect "files of the worker with it" "$(grep -rlaF "$login" "$farm/worker-$native_name" "$farm/worker-$native_name.log" "$farm/coordinator" "$farm/coordinator.log" || true)" ""
+}
+check "no worker has the password, not even in its memory" never_sees_the_password
+
+staged ()
+{
+    devfarm stop coordinator
+    farm_set coordinator registry/staging staging
+    devfarm start coordinator
+    wait_for 60 has_worker "worker-$native_name"
+    : > "$work/tls/token.log"
+    run 0 farmctl submit --platform "$native" -t "$TOKEN_REGISTRY/team/app:2" "$(with_private_base second)"
+    expect "digest under the tag" "sha256:$(manifest_of team/app 2 | sha256sum | cut -d ' ' -f 1)" "$(cat "$work/out")"
+    manifest_of staging/team/app "$(cat "$work/out")" > "$work/staged"
+    # The worker was there before anything was asked for the released repository
+    expect_text "$work/tls/token.log" "repository:staging/team/app:pull,push"
+    grep -n push "$work/tls/token.log" | head -n 1 | grep -q staging
+}
+check "with registry/staging workers push there, and the coordinator copies" staged
+
+staged_again ()
+{
+    run 0 farmctl submit --platform "$native" -t "$TOKEN_REGISTRY/team/app:3" "$work/second"
+    expect_text "$work/err" "unchanged, from build"
+    expect "digest under the tag" "sha256:$(manifest_of team/app 3 | sha256sum | cut -d ' ' -f 1)" "$(cat "$work/out")"
+}
+check "and what was built before is found there" staged_again
+
+farm_end

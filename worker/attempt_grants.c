@@ -1,0 +1,39 @@
+/* attempt_grants.c - what the door may show a registry for an attempt: asked of the coordinator, for one scope, when a registry wants it. */
+#include <sodium.h>
+#include <string.h>
+
+#include "worker/attempt.h"
+
+/* Its connection is made when something is asked for the first time. */
+static aside_t *aside_of (attempt_t *self, err_t *err)
+{
+    const attempt_parts_t *parts = self->parts;
+    if (!self->grants)
+        self->grants = aside_new (parts->control, parts->own, parts->server_key, &self->asks_no_more, self->deadline_ms, err);
+    return self->grants;
+}
+
+/* What is wrong with us or the coordinator is nothing that the registry has said. */
+static int judge (const char *host, err_t *err)
+{
+    bool is_final = err->code == ERR_DENIED || err->code == ERR_STALE || err->code == ERR_REGISTRY_DENIED;
+    err->code = is_final ? ERR_REGISTRY_DENIED : ERR_REGISTRY;
+    return err_wrap (err, "the coordinator has nothing to show %s", host);
+}
+
+int attempt_grant (void *attempt, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err)
+{
+    attempt_t *self = attempt;
+    aside_t *aside = aside_of (self, err);
+    json_t *question = json_pack ("{s:I, s:i, s:s, s:s}", "job", (json_int_t) self->job, "attempt", self->number, "host", host, "scope", scope);
+    AUTO (msg) msg_t *answer = aside ? aside_ask (aside, "want-token", question, "token", err) : NULL;
+    if (!aside)
+        json_decref (question);
+    if (!answer)
+        return judge (host, err);
+    const char *found = msg_text (answer, "authorization");
+    *authorization = mem_strdup (found);
+    *keep_ms = msg_int (answer, "keep_ms");
+    sodium_memzero ((char *) found, strlen (found));
+    return 0;
+}
