@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "worker/buildah_private.h"
 #include "worker/buildah_probe.h"
+#include "worker/runtime_guard.h"
 
 enum { IMAGE_ID_MAX = 128 };
 
@@ -42,9 +43,10 @@ static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
     return self;
 }
 
-static int set_up (builder_t *self, const char *isolation, err_t *err)
+static int try_set_up (builder_t *self, const char *isolation, err_t *err)
 {
-    if (file_make_folders (self->state_folder, 0700, err) < 0)
+    buildah_unmount_all (self);
+    if (file_make_folders (self->state_folder, 0700, err) < 0 || buildah_take_over (self, err) < 0)
         return -1;
     file_sweep (self->state_folder);
     if (buildah_write_shared (self, err) < 0 || buildah_reset_mounts (self, err) < 0 || buildah_probe_version (self, err) < 0
@@ -53,10 +55,27 @@ static int set_up (builder_t *self, const char *isolation, err_t *err)
     return 0;
 }
 
+/* In a room of its own, else as the worker's user where that is allowed. */
+static int set_up (builder_t *self, const builder_settings_t *settings, err_t *err)
+{
+    if (buildah_room_choose (self, settings, err) < 0)
+        return -1;
+    if (self->room.ids && try_set_up (self, settings->isolation, err) == 0) {
+        self->room_reason = mem_printf ("ids %lld to %lld, its own files, processes and IPC", (long long) self->room.first_id,
+                                        (long long) (self->room.first_id + self->room.ids - 1));
+        return 0;
+    }
+    if (self->room.ids && self->must_have_room)
+        return err_wrap (err, "builder/user is own");
+    if (self->room.ids)
+        buildah_room_refuse (self, err->text);
+    return try_set_up (self, settings->isolation, err);
+}
+
 int builder_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err)
 {
     builder_t *self = make (settings, spawner);
-    if (set_up (self, settings->isolation, err) < 0) {
+    if (set_up (self, settings, err) < 0) {
         builder_destroy (&self);
         return err_wrap (err, "builder");
     }
@@ -75,9 +94,11 @@ void builder_destroy (builder_t **self_p)
         free (gone);
     }
     char *const texts [] = { self->program, self->state_folder, self->storage_folder, self->run_folder, self->runtime_folder, self->policy_file,
-                             self->push_policy_file, self->storage_file, self->empty_file, self->version, self->reason };
+                             self->push_policy_file, self->storage_file, self->empty_file, self->version, self->reason,
+                             self->room_reason };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
+    words_free (&self->hidden);
     pthread_cond_destroy (&self->changed);
     pthread_mutex_destroy (&self->lock);
     free (self);
@@ -99,6 +120,16 @@ const char *builder_isolation_reason (const builder_t *self)
     return self->reason;
 }
 
+const char *builder_user (const builder_t *self)
+{
+    return self->room.ids ? "own" : "worker";
+}
+
+const char *builder_user_reason (const builder_t *self)
+{
+    return self->room_reason;
+}
+
 /* Build -------------------------------------------------------------------------------------------------------------- */
 
 static void add_map (words_t *words, const char *option, const json_t *map)
@@ -115,10 +146,12 @@ static void add_isolation (const builder_t *self, const builder_task_t *task, wo
     words_add (words, "--isolation=%s", self->isolation);
     words_add (words, "--network=%s", self->network);
     if (self->runtime)
-        words_add (words, "--runtime=%s", self->runtime);
+        words_add (words, "--runtime=%s", self->room.ids ? RUNTIME_GUARD_PATH : self->runtime);
     if (self->runtime)
         words_add (words, "--runtime-flag=root=%s", root);
-    if (self->runtime && task->run_group)
+    if (self->room.ids && !self->runtime)
+        words_add (words, "--cap-drop=CAP_SYS_CHROOT");     /* whoever may change the root again, leaves it */
+    if (self->runtime && task->run_group && !self->room.ids)        /* the room stays where it is */
         words_add (words, "--cgroup-parent=%s", task->run_group);
 }
 
@@ -141,6 +174,7 @@ static void add_spec (const json_t *spec, words_t *words)
 static void add_build (const builder_t *self, const builder_task_t *task, const buildah_secrets_t *secrets, words_t *words)
 {
     char platform [PLATFORM_MAX], mark [64];
+    AUTO_FREE char *authfile = buildah_authfile (self, task);
     platform_format (&task->platform, platform);
     buildah_mark (task, mark);
     words_add (words, "build");
@@ -149,7 +183,7 @@ static void add_build (const builder_t *self, const builder_task_t *task, const 
     words_add (words, "--layers");
     words_add (words, "--force-rm");
     words_add (words, "--retry=0");                                 /* the door tries again */
-    words_add (words, "--authfile=%s/auth.json", task->scratch_folder);
+    words_add (words, "--authfile=%s", authfile);
     words_add (words, "--signature-policy=%s", self->policy_file);
     words_add (words, "--secret=%ssrc=%s", mark, self->empty_file);
     buildah_secrets_add (secrets, words);
@@ -178,7 +212,7 @@ static void warn_of_old_base (const builder_task_t *task, builder_outcome_t *out
 static void run_of_task (const builder_task_t *task, buildah_words_t *heard, buildah_run_t *how)
 {
     heard->task = task;
-    *how = (buildah_run_t) { .scratch_folder = task->scratch_folder, .rules = task->rules, .deadline_ms = task->deadline_ms,
+    *how = (buildah_run_t) { .task = task, .scratch_folder = task->scratch_folder, .rules = task->rules, .deadline_ms = task->deadline_ms,
                              .is_cancelled = task->is_cancelled, .on_line = buildah_on_line, .argument = heard };
 }
 
@@ -203,7 +237,7 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
     buildah_run_t how;
     int status = 0;
     memset (outcome, 0, sizeof *outcome);
-    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (task, &outcome->is_repeatable, err) < 0
+    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, &outcome->is_repeatable, err) < 0
         || find_reach (task, &reach, err) < 0)
         return -1;
     AUTO (buildah_secrets) buildah_secrets_t *secrets = buildah_secrets_new (self, task, err);
@@ -245,14 +279,14 @@ int builder_push (builder_t *self, const builder_task_t *task, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
-    AUTO_FREE char *destination = buildah_destination (task);
+    AUTO_FREE char *destination = buildah_destination (task), *authfile = buildah_authfile (self, task);
     char id [IMAGE_ID_MAX];
     buildah_run_t how;
     int status = 0;
     if (read_image_id (task, id, err) < 0)
         return -1;
     words_add (&words, "push");
-    words_add (&words, "--authfile=%s/auth.json", task->scratch_folder);
+    words_add (&words, "--authfile=%s", authfile);
     words_add (&words, "--signature-policy=%s", self->push_policy_file);
     words_add (&words, "--tls-verify=false");
     words_add (&words, "--retry=0");

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "worker/buildah_private.h"
+#include "worker/runtime_guard.h"
 
 enum { LOOK_MS = 100, LINE_MAX_SIZE = 20 * 1024, DRAIN_MS = 5000 };
 static const char default_path [] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -83,6 +85,11 @@ static int read_output (splitter_t *self, int output)
 
 /* The process -------------------------------------------------------------------------------------------------------- */
 
+static bool is_in_room_of_attempt (const builder_t *self, const buildah_run_t *how)
+{
+    return self->room.ids && how->task;
+}
+
 static void add_globals (const builder_t *self, const buildah_run_t *how, words_t *out)
 {
     words_add (out, "%s", self->program);
@@ -90,7 +97,10 @@ static void add_globals (const builder_t *self, const buildah_run_t *how, words_
         words_add (out, "--root");
         words_add (out, "%s", self->storage_folder);
         words_add (out, "--runroot");
-        words_add (out, "%s", self->run_folder);
+        if (is_in_room_of_attempt (self, how))
+            words_add (out, "%s/run", how->scratch_folder);         /* mounts are seen in its room alone, and so is the note of them */
+        else
+            words_add (out, "%s", self->run_folder);
         words_add (out, "--storage-driver");
         words_add (out, "%s", self->driver);
     }
@@ -113,7 +123,14 @@ static void add_environment (const builder_t *self, const buildah_run_t *how, wo
     words_add (out, "XDG_DATA_HOME=%s/data", self->state_folder);
     words_add (out, "CONTAINERS_STORAGE_CONF=%s", self->storage_file);
     words_add (out, "CONTAINERS_REGISTRIES_CONF=%s/registries.conf", how->scratch_folder);
-    words_add (out, "REGISTRY_AUTH_FILE=%s/auth.json", how->scratch_folder);
+    if (!is_in_room_of_attempt (self, how)) {
+        words_add (out, "REGISTRY_AUTH_FILE=%s/auth.json", how->scratch_folder);
+        words_add (out, RUNTIME_GUARD_VARIABLE "=%s:::%s:", self->runtime ? self->runtime : "", self->state_folder);
+        return;
+    }
+    words_add (out, "REGISTRY_AUTH_FILE=" ROOM_SECRET_PATH);
+    words_add (out, RUNTIME_GUARD_VARIABLE "=%s:%s:%s:%s:%s", self->runtime ? self->runtime : "", how->scratch_folder, how->task->context_folder,
+               self->state_folder, how->task->vault ? how->task->vault : "");
 }
 
 static err_code must_stop (const buildah_run_t *how)
@@ -167,19 +184,35 @@ static int await_end (builder_t *self, int64_t child, const buildah_run_t *how, 
     return 0;
 }
 
+/* Into a room where there is one. */
+static int64_t start (builder_t *self, const words_t *argv, const words_t *environment, const buildah_run_t *how, int *output, err_t *err)
+{
+    AUTO_WORDS words_t places = { 0 };
+    AUTO_FREE char *secret = is_in_room_of_attempt (self, how) ? buildah_auth_text (how->task) : NULL;
+    spawner_rules_t rules = how->rules ? *how->rules : (spawner_rules_t) { 0 };
+    if (self->room.ids) {
+        buildah_room_places (self, how->task, &places);
+        rules.room = (spawner_room_t) { self->room.first_id, self->room.ids, (const char *const *) places.items, secret };
+    }
+    int64_t child = spawner_run (self->spawner, (const char *const *) argv->items, (const char *const *) environment->items,
+                                 how->scratch_folder, &rules, output, err);
+    if (secret)
+        sodium_memzero (secret, strlen (secret));
+    return child;
+}
+
 int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err)
 {
     AUTO_WORDS words_t argv = { 0 }, environment = { 0 };
     AUTO_CLOSE int output = -1;
     AUTO_FREE char *tmp = file_join (how->scratch_folder, "tmp");
-    if (file_make_folders (tmp, 0700, err) < 0)
+    if (file_make_folders (tmp, 0700, err) < 0 || (!how->task && buildah_own (self, tmp, err) < 0))
         return -1;
     add_globals (self, how, &argv);
     for (size_t i = 0; i < words->count; i++)
         words_add (&argv, "%s", words->items [i]);
     add_environment (self, how, &environment);
-    int64_t child = spawner_run (self->spawner, (const char *const *) argv.items, (const char *const *) environment.items,
-                                 how->scratch_folder, how->rules, &output, err);
+    int64_t child = start (self, &argv, &environment, how, &output, err);
     if (child < 0)
         return -1;
     err_code stop = follow (self, child, how, output);

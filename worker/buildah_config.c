@@ -4,7 +4,6 @@
  * buildah would try the registry itself. The host is the first part of the door's path; since a reference cannot have a
  * ':' there, "registry.lan:5000" is written "registry.lan__5000". */
 #include <ctype.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +23,22 @@ static const char policy [] = "{\"default\": [{\"type\": \"reject\"}],\n"
                               " \"transports\": {\"docker\": {\"\": [{\"type\": \"insecureAcceptAnything\"}]}}}\n";
 static const char push_policy [] = "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}\n";
 
+static int write_shared (const builder_t *self, const char *name, const char *text, err_t *err)
+{
+    AUTO_FREE char *path = file_join (self->state_folder, name);
+    return write_text (self->state_folder, name, text, 0600, err) < 0 ? -1 : buildah_own (self, path, err);
+}
+
+/* The last two are for commands that are of no attempt. */
 int buildah_write_shared (builder_t *self, err_t *err)
 {
-    const char *folder = self->state_folder;
-    if (write_text (folder, "policy.json", policy, 0600, err) < 0
-        || write_text (folder, "push-policy.json", push_policy, 0600, err) < 0
-        || write_text (folder, "storage.conf", "[storage]\ndriver = \"overlay\"\n", 0600, err) < 0
-        || write_text (folder, "registries.conf", "", 0600, err) < 0       /* for commands that are of no attempt */
-        || write_text (folder, "auth.json", "{}\n", 0600, err) < 0 || write_text (folder, "empty", "", 0600, err) < 0)
-        return -1;
+    static const struct { const char *name, *text; } files [] = {
+        { "policy.json", policy }, { "push-policy.json", push_policy }, { "storage.conf", "[storage]\ndriver = \"overlay\"\n" }, { "empty", "" },
+        { "registries.conf", "" }, { "auth.json", "{}\n" },
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (write_shared (self, files [i].name, files [i].text, err) < 0)
+            return -1;
     return 0;
 }
 
@@ -105,16 +111,14 @@ static int write_short_names (const builder_task_t *task, const hosts_t *hosts, 
     return write_text (task->scratch_folder, "short-names.conf", (const char *) text.data, 0600, err);
 }
 
-static int write_password (const builder_task_t *task, err_t *err)
+/* In a room it is no file. */
+static int write_password (const builder_t *self, const builder_task_t *task, err_t *err)
 {
-    char plain [64], encoded [sodium_base64_ENCODED_LEN (64, sodium_base64_VARIANT_ORIGINAL)];
-    int size = snprintf (plain, sizeof plain, "attempt:%s", task->password);
-    sodium_bin2base64 (encoded, sizeof encoded, (const unsigned char *) plain, (size_t) size, sodium_base64_VARIANT_ORIGINAL);
-    AUTO_FREE char *text = mem_printf ("{\"auths\": {\"127.0.0.1:%d\": {\"auth\": \"%s\"}}}\n", door_port (task->door), encoded);
-    return write_text (task->scratch_folder, "auth.json", text, 0600, err);
+    AUTO_FREE char *text = buildah_auth_text (task);
+    return self->room.ids ? 0 : write_text (task->scratch_folder, "auth.json", text, 0600, err);
 }
 
-int buildah_write_attempt (const builder_task_t *task, bool *is_repeatable, err_t *err)
+int buildah_write_attempt (const builder_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err)
 {
     AUTO_BUFFER buffer_t dockerfile = { 0 };
     AUTO_FREE hosts_t *hosts = mem_alloc (sizeof *hosts);
@@ -122,12 +126,15 @@ int buildah_write_attempt (const builder_task_t *task, bool *is_repeatable, err_
         return -1;
     hosts_find (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size,
                            json_object_get (task->spec, "build_args"), hosts);
+    if (hosts->elsewhere [0])
+        return err_set (err, ERR_BUILD, "%.200s: a base image comes from a registry: push it to one, and name it there with its host or a tag",
+                        hosts->elsewhere);
     *is_repeatable = !hosts->may_fetch;
     for (int i = 0; i < hosts->image_count; i++)
         door_allow (task->door, task->job, task->attempt, hosts->images [i].host, hosts->images [i].path);
     hosts_add (hosts, "docker.io");
     hosts_add (hosts, task->repository.host);
-    if (write_registries (task, hosts, err) < 0 || write_short_names (task, hosts, err) < 0 || write_password (task, err) < 0)
+    if (write_registries (task, hosts, err) < 0 || write_short_names (task, hosts, err) < 0 || write_password (self, task, err) < 0)
         return err_wrap (err, "prepare the builder's settings");
     return 0;
 }

@@ -80,13 +80,16 @@ static int read_list (const char *containers, const char *name, words_t *out, er
 
 /* A builder was killed before it wrote down what its container is. buildah rm takes one for its own that has these words, and could not
  * remove one that is made from scratch otherwise. */
-static int claim (const char *containers, const char *id, err_t *err)
+static int claim (const builder_t *self, const char *containers, const char *id, err_t *err)
 {
     AUTO_FREE char *folder = mem_printf ("%s/%s/userdata", containers, id), *path = file_join (folder, "buildah.json");
     AUTO_FREE char *text = mem_printf ("{\"type\":\"buildah 0.0.1\",\"container-id\":\"%s\"}\n", id);
     if (access (path, F_OK) == 0)
         return 0;
-    return file_make_folders (folder, 0700, err) < 0 ? -1 : file_write_scratch (path, text, strlen (text), 0600, err);
+    AUTO_FREE char *above = mem_printf ("%s/%s", containers, id);
+    if (file_make_folders (folder, 0700, err) < 0 || file_write_scratch (path, text, strlen (text), 0600, err) < 0)
+        return -1;
+    return buildah_own (self, above, err) < 0 || buildah_own (self, folder, err) < 0 ? -1 : buildah_own (self, path, err);
 }
 
 /* Folders of containers that the store does not list: it was killed while it removed them, and cannot any more. */
@@ -120,7 +123,7 @@ static int choose_containers (builder_t *self, const builder_task_t *task, words
         if (are_all || (task && buildah_is_marked (containers, listed.items [i], mark)))
             words_add (out, "%s", listed.items [i]);
     for (size_t i = 0; are_all && i < listed.count; i++)
-        if (claim (containers, listed.items [i], err) < 0)
+        if (claim (self, containers, listed.items [i], err) < 0)
             return -1;
     return are_all ? remove_unlisted (containers, &listed, err) : 0;
 }

@@ -18,6 +18,15 @@ typedef struct active {
     struct active *next;
 } active_t;
 
+/* A command line that grows. {0} is an empty one. */
+typedef struct {
+    char **items;                   /* NULL-ended */
+    size_t count;
+} words_t;
+void words_add (words_t *self, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+void words_free (words_t *self);
+#define AUTO_WORDS __attribute__ ((cleanup (words_free)))
+
 struct builder {
     spawner_t *spawner;
     char *program;
@@ -32,6 +41,10 @@ struct builder {
     const char *network;            /* "private", "host" */
     const char *runtime;            /* "crun", "runc"; NULL with chroot */
     char *reason;
+    spawner_room_t room;            /* ids alone; {0}: it runs as the worker's user, among the host's files */
+    char *room_reason;
+    bool must_have_room;
+    words_t hidden;                 /* paths that it does not see in a room */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     active_t *active;               /* attempts between builder_build and builder_clean: their images are not pruned */
@@ -41,16 +54,8 @@ struct builder {
 
 /* Command ------------------------------------------------------------------------------------------------------------ */
 
-/* A command line that grows. {0} is an empty one. */
 typedef struct {
-    char **items;                   /* NULL-ended */
-    size_t count;
-} words_t;
-void words_add (words_t *self, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
-void words_free (words_t *self);
-#define AUTO_WORDS __attribute__ ((cleanup (words_free)))
-
-typedef struct {
+    const builder_task_t *task;     /* of the attempt; NULL: of none, which a room then shows nothing of */
     const char *scratch_folder;     /* HOME, TMPDIR below it, registries.conf and auth.json if there */
     const spawner_rules_t *rules;   /* NULL: none */
     int64_t deadline_ms;            /* boot clock; 0 none */
@@ -65,6 +70,24 @@ typedef struct {
 /* Run the program with its global options, then `words`; hand its output on line by line. *status as spawner_wait's.
  * ERR_TIMEOUT and ERR_CANCELLED after its whole descent was killed; one that is hopeless is killed too, and ended with a status. */
 int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err);
+
+/* Room --------------------------------------------------------------------------------------------------------------- */
+
+/* What the settings say. ERR_USAGE: nonsense, or what cannot be here. */
+int buildah_room_choose (builder_t *self, const builder_settings_t *settings, err_t *err);
+/* There is none, and why. */
+void buildah_room_refuse (builder_t *self, const char *why);
+/* What of the host is in the room, as spawner.h wants it; task NULL: for no attempt. */
+void buildah_room_places (const builder_t *self, const builder_task_t *task, words_t *places);
+
+/* Give a file of the store's folder to the room's ids. */
+int buildah_own (const builder_t *self, const char *path, err_t *err);
+/* The folder is for those ids that the builder has now: what others have made in it goes. */
+int buildah_take_over (const builder_t *self, err_t *err);
+
+/* The path of the door's password for the builder, and what stands in there. The caller frees. */
+char *buildah_authfile (const builder_t *self, const builder_task_t *task);
+char *buildah_auth_text (const builder_task_t *task);
 
 /* Runtime ------------------------------------------------------------------------------------------------------------ */
 
@@ -83,7 +106,7 @@ void buildah_end_all_steps (builder_t *self);
 int buildah_write_shared (builder_t *self, err_t *err);
 
 /* registries.conf, short-names.conf and auth.json of an attempt into its scratch folder. */
-int buildah_write_attempt (const builder_task_t *task, bool *is_repeatable, err_t *err);
+int buildah_write_attempt (const builder_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err);
 
 /* "docker://127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */
 char *buildah_destination (const builder_task_t *task);
@@ -147,6 +170,8 @@ bool buildah_is_marked (const char *containers, const char *id, const char *mark
 
 /* Store -------------------------------------------------------------------------------------------------------------- */
 
+/* Unmount what lies mounted in its folder; how many that were. */
+size_t buildah_unmount_all (const builder_t *self);
 /* Unmount what a killed worker left mounted and forget who had mounted it. */
 int buildah_reset_mounts (builder_t *self, err_t *err);
 

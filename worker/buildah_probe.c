@@ -93,7 +93,7 @@ static int try_run (builder_t *self, const char *container, const candidate_t *c
     words_add (&words, "run");
     words_add (&words, "--isolation=%s", candidate->isolation);
     if (candidate->runtime) {
-        words_add (&words, "--runtime=%s", candidate->runtime);
+        words_add (&words, "--runtime=%s", candidate->runtime);     /* not the guard: it binds the host's programs */
         words_add (&words, "--runtime-flag=root=%s", root);
     }
     words_add (&words, "--network=%s", candidate->network);

@@ -53,6 +53,8 @@ static int make_link (const buildah_secrets_t *self, const char *containers, con
         return S_ISLNK (found.st_mode) ? 0 : err_set (err, ERR_FARM, "%s is there already, on a disk", link);
     if (mkdir (folder, 0700) != 0 && errno != EEXIST)
         return err_sys (err, errno, "make %s", folder);
+    if (buildah_own (self->builder, folder, err) < 0)
+        return -1;
     return symlink (folder, link) == 0 ? 0 : err_sys (err, errno, "make the link %s", link);
 }
 
@@ -75,10 +77,12 @@ static int make_links (buildah_secrets_t *self, err_t *err)
 
 /* -- pipes -------------------------------------------------------------------------------------------------------- */
 
-static int make_pipe (const char *path, err_t *err)
+static int make_pipe (const builder_t *builder, const char *path, err_t *err)
 {
     AUTO_FREE char *fresh = mem_printf ("%s.new", path);
-    if (mkfifo (fresh, 0600) == 0 && rename (fresh, path) == 0)
+    if (mkfifo (fresh, 0600) == 0 && buildah_own (builder, fresh, err) < 0)
+        return -1;
+    if (rename (fresh, path) == 0)
         return 0;
     return err_sys (err, errno, "make the pipe %s", path);
 }
@@ -95,7 +99,7 @@ static int prepare (server_t *self)
 {
     err_t err = { 0 };
     pthread_mutex_lock (&self->all->lock);
-    int rc = make_pipe (self->pipe, &err) < 0 ? -1 : make_links (self->all, &err);
+    int rc = make_pipe (self->all->builder, self->pipe, &err) < 0 ? -1 : make_links (self->all, &err);
     if (rc < 0)
         fail (self->all, &err);
     pthread_mutex_unlock (&self->all->lock);
@@ -134,7 +138,7 @@ static int start_server (buildah_secrets_t *self, const secret_t *secret, err_t 
 {
     server_t *server = &self->servers [self->count++];
     *server = (server_t) { .all = self, .secret = secret, .pipe = mem_printf ("%s/%zu", self->task->vault, self->count - 1) };
-    if (make_pipe (server->pipe, err) < 0)
+    if (make_pipe (self->builder, server->pipe, err) < 0)
         return -1;
     int errnum = pthread_create (&server->thread, NULL, serve, server);
     server->is_started = errnum == 0;
@@ -162,6 +166,8 @@ buildah_secrets_t *buildah_secrets_new (builder_t *builder, const builder_task_t
     self->builder = builder;
     self->task = task;
     pthread_mutex_init (&self->lock, NULL);
+    if (task->secrets && task->vault && buildah_own (builder, task->vault, err) < 0)
+        return NULL;
     for (size_t i = 0; task->secrets && i < task->secrets->count; i++)
         if (start_server (self, &task->secrets->items [i], err) < 0)
             return NULL;

@@ -38,7 +38,7 @@ static size_t unmount_below (const char *folder)
     return count;
 }
 
-static size_t unmount_all (const builder_t *self)
+size_t buildah_unmount_all (const builder_t *self)
 {
     AUTO_FREE char *folder = realpath (self->state_folder, NULL);
     return folder ? unmount_below (folder) : 0;
@@ -47,14 +47,15 @@ static size_t unmount_all (const builder_t *self)
 /* How often each layer is mounted is written down there, and without the mounts it is wrong: it would be believed. */
 static int forget_mounts (const builder_t *self, err_t *err)
 {
-    if (file_remove_tree (self->run_folder, err) < 0 || file_make_folders (self->run_folder, 0700, err) < 0)
+    if (file_remove_tree (self->run_folder, err) < 0 || file_make_folders (self->run_folder, 0700, err) < 0
+        || buildah_own (self, self->run_folder, err) < 0)
         return err_wrap (err, "forget old mounts");
     return 0;
 }
 
 int buildah_reset_mounts (builder_t *self, err_t *err)
 {
-    unmount_all (self);
+    buildah_unmount_all (self);
     return forget_mounts (self, err);
 }
 
@@ -62,7 +63,7 @@ int buildah_reset_mounts (builder_t *self, err_t *err)
 static void sweep_mounts (const builder_t *self)
 {
     err_t err;
-    if (unmount_all (self) && forget_mounts (self, &err) < 0)
+    if (buildah_unmount_all (self) && forget_mounts (self, &err) < 0)
         log_warn ("builder", "%s", err.text);
 }
 

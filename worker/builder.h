@@ -14,10 +14,15 @@
 
 typedef struct builder builder_t;
 
+#define BUILDER_IDS "1879048192:65536"      /* behind those that systemd gives to containers, below 2^31 */
+
 typedef struct {
     const char *state_folder;           /* images, layers and scratch files of the builder live below it */
     const char *isolation;              /* "auto", "oci", "chroot" */
     const char *program;                /* "buildah" */
+    const char *user;                   /* "auto", "own", "worker": whether it has ids and namespaces of its own; NULL: worker */
+    const char *ids;                    /* "FIRST:COUNT", its own; NULL: BUILDER_IDS */
+    const char *const *hidden;          /* paths, NULL-ended or NULL, that it is not to see where it has */
     int64_t free_floor_bytes;           /* with less free disk space what it keeps is pruned */
 } builder_settings_t;
 
@@ -28,6 +33,9 @@ void builder_destroy (builder_t **self);
 const char *builder_version (const builder_t *self);        /* "buildah 1.28.2" */
 const char *builder_isolation (const builder_t *self);      /* "oci" or "chroot" */
 const char *builder_isolation_reason (const builder_t *self);   /* "runc works here"; "oci does not work here: …" */
+
+const char *builder_user (const builder_t *self);           /* "own" or "worker" */
+const char *builder_user_reason (const builder_t *self);    /* "ids 1879048192 to 1879113727, …"; why it has none */
 
 /* Called with each line of output, without its line feed. stream: 'o' the builder's, 'w' the worker's own words. */
 typedef void (builder_line_fn) (void *argument, char stream, const char *line, size_t size);

@@ -14,6 +14,7 @@
 #include "worker/host.h"
 #include "worker/join.h"
 #include "worker/link.h"
+#include "worker/runtime_guard.h"
 
 enum { SHORT_TEXT_MAX = 512, PORT_FILE_MAX = 16, LOCK_WAIT_MS = 40000 };
 
@@ -192,9 +193,12 @@ static int open_door (worker_t *self, err_t *err)
 static int open_builder (worker_t *self, err_t *err)
 {
     AUTO_FREE char *folder = file_join (text_of (self, "state"), "builder");
+    const char *certs = text_of (self, "registry/certs");
+    const char *const hidden [] = { text_of (self, "state"), FARM_SYSCONFDIR, FARM_STATEDIR, self->options.file, "/etc/docker", certs, NULL };
     builder_settings_t settings = {
         .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .program = text_of (self, "builder/program"),
-        .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"),
+        .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"), .user = text_of (self, "builder/user"),
+        .ids = text_of (self, "builder/ids"), .hidden = hidden,
     };
     if (builder_new (&self->builder, &settings, self->spawner, err) < 0)
         return -1;
@@ -303,6 +307,7 @@ static void tell_start (const worker_t *self)
               (int) settings_number (self->options.settings, "slots"));
     log_info ("main", "%s, isolation %s: %s", builder_version (self->builder), builder_isolation (self->builder),
               builder_isolation_reason (self->builder));
+    log_info ("main", "the builder's user is %s: %s", builder_user (self->builder), builder_user_reason (self->builder));
     log_info ("main", "one job may have %s of memory, %s, %lld processes, enforced %s", quantity_bytes (most->memory_bytes, memory),
               quantity_cpus (most->cpu_percent, cpus), (long long) most->pids, allowance_enforced (self->allowance));
     log_info ("main", "door to registries on 127.0.0.1:%d, coordinator %s, state %s", door_port (self->door),
@@ -400,6 +405,8 @@ int main (int argc, char **argv)
 {
     err_t err = { 0 };
     worker_t self = { .lock = -1, .signals = -1 };
+    if (argc > 0 && runtime_guard_is_meant (argv [0]))
+        return runtime_guard_main (argc, argv);
     if (sodium_init () < 0)
         return 1;
     int rc = prepare (&self, argc, argv, &err);

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/quantity.h"
+#include "worker/builder.h"
 
 #define DEFAULT_FILE FARM_SYSCONFDIR "/worker.conf"
 #define DEFAULT_STATE FARM_STATEDIR "/worker"
@@ -32,6 +33,8 @@ static const setting_def_t table [] = {
     { "platforms", SETTING_LIST, NULL, "take jobs for these only (linux/amd64,…); default: all that run here" },
     { "builder/program", SETTING_TEXT, "buildah", "the builder, a name in PATH or a path" },
     { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },
+    { "builder/user", SETTING_TEXT, "auto", "whose ids and files it has: own (namespaces), worker (this process's), or auto: own where the host can" },
+    { "builder/ids", SETTING_TEXT, BUILDER_IDS, "its own ids on this host, FIRST:COUNT" },
     { "limit/memory", SETTING_BYTES, "0", "the most that one job may have, and has if it asks for none; 0: 7/8 of this host's" },
     { "limit/cpus", SETTING_NUMBER, "0", "the same of cpus; 0: all" },
     { "limit/pids", SETTING_NUMBER, "4096", "processes and threads that one job may have" },

@@ -239,22 +239,30 @@ static int send_run (spawner_t *self, int64_t number, const char *const argv [],
     AUTO_BUFFER buffer_t message = { 0 };
     spawner_head_t head = { .verb = SPAWNER_RUN, .child = number };
     const char *cgroup = rules && rules->cgroup ? rules->cgroup : "";
+    const char *secret = rules && rules->room.secret ? rules->room.secret : "";
     if (rules)
         head.rules = *rules;
-    head.rules.cgroup = NULL;
+    head.rules.cgroup = head.rules.room.secret = NULL;
+    head.rules.room.places = NULL;
     buffer_append (&message, &head, sizeof head);
     head.argc = add_strings (&message, argv);
     head.envc = add_strings (&message, environment);
     buffer_append (&message, folder ? folder : "", strlen (folder ? folder : "") + 1);
     buffer_append (&message, cgroup, strlen (cgroup) + 1);
+    head.placec = rules && rules->room.places ? add_strings (&message, rules->room.places) : 0;
+    buffer_append (&message, secret, strlen (secret) + 1);
     memcpy (message.data, &head, sizeof head);
-    if (message.size > SPAWNER_MESSAGE_MAX || head.argc > SPAWNER_STRINGS_MAX || head.envc > SPAWNER_STRINGS_MAX)
+    if (message.size > SPAWNER_MESSAGE_MAX || head.argc > SPAWNER_STRINGS_MAX || head.envc > SPAWNER_STRINGS_MAX
+        || head.placec > 2 * ROOM_PLACES_MAX)
         return err_set (err, ERR_USAGE, "the command line is longer than %d KiB: use fewer or shorter build arguments "
                         "and labels", SPAWNER_MESSAGE_MAX / 1024);
     if (send_message (self, message.data, message.size, output) < 0)
         return err_sys (err, errno, "ask the spawner");
     return 0;
 }
+
+static const char *const room_words [] = { "ids of its own (a user namespace)", "processes of its own (a PID namespace)",
+                                           "files of its own (a mount namespace)" };
 
 /* Wait until the spawner said whether it runs, and take a failure's number off the list. */
 static int await_start (spawner_t *self, int64_t number, const char *program, const char *folder, err_t *err)
@@ -268,6 +276,8 @@ static int await_start (spawner_t *self, int64_t number, const char *program, co
         rc = err_set (err, ERR_FARM, "the process that starts builders has ended; restart farm-worker");
     else if (child->start_error && child->fault_step == SPAWNER_FAULT_RULES)
         rc = err_sys (err, child->start_error, "put %s under its limits", program);
+    else if (child->start_error && child->fault_step >= SPAWNER_FAULT_USERS)
+        rc = err_sys (err, child->start_error, "give %s %s", program, room_words [child->fault_step - SPAWNER_FAULT_USERS]);
     else if (child->start_error && child->fault_step == SPAWNER_FAULT_FOLDER)
         rc = err_sys (err, child->start_error, "enter %s", folder);
     else if (child->start_error == ENOENT)

@@ -14,6 +14,17 @@
 
 typedef struct spawner spawner_t;
 
+/* Namespaces of its own for a child (spawner_room.c). {0}: none. Only root can have them made. */
+enum { ROOM_PLACES_MAX = 64, ROOM_SECRET_FD = 9 };
+enum { ROOM_SYSTEM = 's', ROOM_READ = 'r', ROOM_WRITE = 'w', ROOM_SHIFTED = 'm', ROOM_DEVICE = 'd', ROOM_HIDDEN = 'h' };
+#define ROOM_SECRET_PATH "/proc/1/fd/9"
+typedef struct {
+    int64_t first_id, ids;          /* so many of the host's ids are 0, 1, … in there; 0: no room */
+    const char *const *places;      /* NULL-ended pairs, what it has of the host: a letter and the path here, the path there. r: to be read;
+                                       w: to be written; m: the same, and what is root's here is root's there; h: not to be seen */
+    const char *secret;             /* what the builder reads from ROOM_SECRET_PATH; "" or NULL: nothing */
+} spawner_room_t;
+
 /* What a child and its whole descent may take. {0}: anything. */
 typedef struct {
     const char *cgroup;             /* folder of a cgroup v2: it starts in `builder` below it, and a kill kills all that is in it; NULL: none */
@@ -21,6 +32,7 @@ typedef struct {
     int64_t processes;              /* that this user may have (RLIMIT_NPROC, which holds for others than root); 0: any */
     int cpus;                       /* so many of those that there are; 0: all */
     int oom_score;                  /* 1 to 1000: the more, the rather the kernel takes it when memory runs out */
+    spawner_room_t room;
 } spawner_rules_t;
 
 /* Fork it. Call once, first thing in main, single-threaded. It and all that keeps a builder hold the descriptor lock open (-1: none) as

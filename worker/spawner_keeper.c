@@ -125,6 +125,9 @@ _Noreturn static void become (const spawner_program_t *program, int fault)
     close_range (FAULT_FD + 1, ~0U, 0);
     if (spawner_obey (program) < 0)
         report_fault (SPAWNER_FAULT_RULES);
+    spawner_step step;
+    if (program->rules.room.ids && spawner_enter_room (program, FAULT_FD, &step) < 0)
+        report_fault (step);
     if (program->folder [0] && chdir (program->folder) != 0)
         report_fault (SPAWNER_FAULT_FOLDER);
     execvpe (program->argv [0], program->argv, program->environment);

@@ -17,18 +17,19 @@ enum { SPAWNER_MESSAGE_MAX = 192 * 1024, SPAWNER_STRINGS_MAX = 8192 };
 typedef enum { SPAWNER_RUN = 1, SPAWNER_KILL, SPAWNER_STARTED, SPAWNER_ENDED } spawner_verb;
 
 /* What could not be done for a child. */
-typedef enum { SPAWNER_FAULT_PROGRAM = 0, SPAWNER_FAULT_FOLDER, SPAWNER_FAULT_RULES } spawner_step;
+typedef enum { SPAWNER_FAULT_PROGRAM = 0, SPAWNER_FAULT_FOLDER, SPAWNER_FAULT_RULES, SPAWNER_FAULT_USERS,
+               SPAWNER_FAULT_PROCESSES, SPAWNER_FAULT_FILES } spawner_step;
 
-/* First in each message. RUN: the strings of argv, of the environment, the folder and the cgroup follow, each with its NUL, and the
- * write end of the output comes along as SCM_RIGHTS. value: STARTED: errno, 0 when it runs; ENDED: status. */
+/* First in each message. RUN: the strings of argv, of the environment, the folder, the cgroup, the room's places and its secret follow, each with its
+ * NUL, and the write end of the output comes along as SCM_RIGHTS. value: STARTED: errno, 0 when it runs; ENDED: status. */
 typedef struct {
     int32_t verb;
     int32_t value;
     int64_t child;
     int32_t argc, envc;
     int32_t step;                   /* STARTED: spawner_step */
-    int32_t reserved;
-    spawner_rules_t rules;          /* RUN: all but its pointer */
+    int32_t placec;                 /* strings of the room's places */
+    spawner_rules_t rules;          /* RUN: all but its pointers */
 } spawner_head_t;
 
 /* The program to start. Pointers into a message. */
@@ -55,6 +56,13 @@ _Noreturn void spawner_keep (const spawner_program_t *program, int control, int 
 
 /* In the child: take on what it may take. -1 with errno. */
 int spawner_obey (const spawner_program_t *program);
+
+/* The processes that its user may have. Within a room this counts for its root too, and is set when it is entered. */
+int spawner_limit_processes (const spawner_rules_t *rules);
+
+/* In the child: make the room of its rules and enter it. It returns in another process, the builder-to-be; the others wait for it and end with
+ * its status. fault is the descriptor for a fault, which they close. -1 with errno, and what could not be done in *step. */
+int spawner_enter_room (const spawner_program_t *program, int fault, spawner_step *step);
 
 /* All that is in its cgroup at once, however fast it forks; nothing where it has none. */
 void spawner_kill_group (const spawner_rules_t *rules);

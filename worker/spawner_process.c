@@ -124,7 +124,10 @@ static void on_run (process_t *self, const spawner_head_t *head, char *strings, 
     program.environment = environment;
     program.folder = environment ? next_string (&strings, end) : NULL;
     program.rules.cgroup = program.folder ? next_string (&strings, end) : NULL;
-    if (program.rules.cgroup && head->argc > 0 && output >= 0)
+    AUTO_FREE char **places = program.rules.cgroup ? next_strings (&strings, end, head->placec) : NULL;
+    program.rules.room.places = (const char *const *) places;
+    program.rules.room.secret = places ? next_string (&strings, end) : NULL;
+    if (program.rules.room.secret && head->argc > 0 && output >= 0)
         start (self, head->child, &program, &fault);
     tell (self, SPAWNER_STARTED, head->child, fault.error, fault.step);
 }

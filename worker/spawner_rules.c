@@ -48,6 +48,11 @@ static int use_cpus (int count, int turn)
     return sched_setaffinity (0, sizeof some, &some);
 }
 
+int spawner_limit_processes (const spawner_rules_t *rules)
+{
+    return lower (RLIMIT_NPROC, rules->processes);
+}
+
 int spawner_obey (const spawner_program_t *program)
 {
     char score [16];
@@ -58,7 +63,7 @@ int spawner_obey (const spawner_program_t *program)
     struct rlimit none = { 0, 0 };              /* a core file of a RUN step may hold a secret */
     if (setrlimit (RLIMIT_CORE, &none) < 0)
         return -1;
-    if (lower (RLIMIT_DATA, rules->data_bytes) < 0 || lower (RLIMIT_NPROC, rules->processes) < 0 || use_cpus (rules->cpus, program->turn) < 0)
+    if (lower (RLIMIT_DATA, rules->data_bytes) < 0 || (!rules->room.ids && spawner_limit_processes (rules) < 0) || use_cpus (rules->cpus, program->turn) < 0)
         return -1;
     return rules->oom_score ? file_poke ("/proc/self/oom_score_adj", score, NULL) : 0;
 }

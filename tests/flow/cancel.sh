@@ -10,7 +10,7 @@ holds ()
     processes_below "$farm" | sed 's/^/process /'
     mounts_below "$farm" | sed 's/^/mount /'
     find "$state" \( -path '*/overlay-containers/*' -o -path '*/vfs-containers/*' \) -type d -prune -printf 'container %P\n'
-    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data -o -name checkouts \) -prune -o -path "$state/attempts" -o -print | sort
+    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data -o -name checkouts \) -prune -o -path "$state/attempts" -o -path "$state/builder/run/overlay" -prune -o -print | sort
 }
 
 # What the worker keeps in any case stands there after a first build.
@@ -90,12 +90,13 @@ container_left ()
     containers=$root/$driver-containers
     list=$containers/containers.json
     for name in whole listed unlisted; do
-        buildah --root "$root" --runroot "$state/builder/run" --storage-driver "$driver" from --name "$name" scratch
+        buildah --root "$root" --runroot "$work/runroot" --storage-driver "$driver" from --name "$name" scratch
     done
     all=$(cat "$list")
     rm -r "${containers:?}/$(jq -r '.[] | select (.names == ["listed"]) | .id' <<< "$all")"
     jq -c 'map (select (.names != ["unlisted"]))' <<< "$all" > "$list"
     expect "containers before" "$(jq length "$list")" 2
+    chown -R --from=0:0 "$(stat -c %u:%g "$root")" "$root"         # as the builder would have it
     run 0 farmctl submit -q --no-cache --platform "$native" -t "$REGISTRY/cancelled:container" "$(slow_context container 0)"
     wait_for 20 has_no_containers
     expect "containers after" "$(cat "$list")" "[]"

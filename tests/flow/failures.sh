@@ -126,7 +126,7 @@ above_the_context () { fails_with "passwd" <<< $'FROM %BASE%\nCOPY ../../../../e
 off_the_disk ()
 {
     run 0 skopeo copy -q --src-tls-verify=false --override-arch "$native_name" "docker://$base" "oci-archive:$work/base.tar"
-    fails_with "A base image comes from a registry" <<< "FROM oci-archive:$work/base.tar"
+    fails_with "a base image comes from a registry" <<< "FROM oci-archive:$work/base.tar"
 }
 no_source_is_told_as_a_user_knows_it ()
 {

@@ -363,6 +363,96 @@ static void its_own_death_is_told_and_its_end_is_not (void **state)
     assert_int_equal (losses, 1);
 }
 
+/* -- rooms ------------------------------------------------------------------------------------------------------ */
+
+enum { FIRST_ID = 1879048192, IDS = 65536 };
+static const char ask [] = "id -u; cat /proc/self/uid_map | tr -s ' '; ls -d /proc/[0-9]* | head -1; cat secret; touch new && stat -c %u new; "
+    "test -e /tmp/test-room-canary || echo canary is not seen; touch /usr/new 2> /dev/null || echo usr is to be read; "
+    "cat /proc/1/fd/9; echo; setpriv --bounding-set=-sys_admin,-sys_ptrace --inh-caps=-sys_admin,-sys_ptrace cat /proc/1/fd/9 2> /dev/null || echo refused; "
+    "ls /run | tr '\n' ' '; ls /etc/ssl | wc -l; grep -c 'Max processes *300 ' /proc/self/limits";
+
+static spawner_rules_t room_of (const char *const places [], const char *secret)
+{
+    return (spawner_rules_t) { .processes = 300, .room = { FIRST_ID, IDS, places, secret } };
+}
+
+/* What of the host is not among its places has no name in it; ids are its own, its secret is for those alone who have all capabilities. */
+static void a_room_holds_what_it_is_given_and_no_more (void **state)
+{
+    (void) state;
+    static const char *const argv [] = { "sh", "-c", ask, NULL };
+    char shifted [80], text [512], place [80];
+    int output;
+    err_t err;
+    if (geteuid () != 0)
+        skip ();
+    snprintf (shifted, sizeof shifted, "%s/secret", folder);
+    snprintf (place, sizeof place, "m%s", folder);
+    const char *const places [] = { "h/etc/ssl", "/etc/ssl", place, folder, NULL };
+    spawner_rules_t rules = room_of (places, "tell nobody");
+    int canary = open ("/tmp/test-room-canary", O_CREAT | O_WRONLY | O_CLOEXEC, 0644), fd = open (shifted, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true (canary >= 0 && write (fd, "mine\n", 5) == 5);
+    close (fd);
+    close (canary);
+    int64_t child = spawner_run (spawner, argv, environment, folder, &rules, &output, &err);
+    unlink ("/tmp/test-room-canary");
+    if (child < 0)
+        fail_msg ("%s", err.text);
+    read_all (output, text, sizeof text);
+    assert_string_equal (text, "0\n 0 1879048192 65536\n/proc/1\nmine\n0\ncanary is not seen\nusr is to be read\ntell nobody\nrefused\nlock 0\n1\n");
+    assert_int_equal (end_of (child), 0);
+    struct stat info;
+    snprintf (shifted, sizeof shifted, "%s/new", folder);
+    assert_int_equal (stat (shifted, &info), 0);
+    assert_int_equal (info.st_uid, 0);              /* what is root's in there is root's here */
+    unlink (shifted);
+    snprintf (shifted, sizeof shifted, "%s/secret", folder);
+    unlink (shifted);
+}
+
+static void a_room_that_cannot_be_made_is_said (void **state)
+{
+    (void) state;
+    static const char *const argv [] = { "true", NULL };
+    static const char *const places [] = { "w/no/such/folder", "/no/such/folder", NULL };
+    int output;
+    err_t err;
+    if (geteuid () != 0)
+        skip ();
+    spawner_rules_t rules = room_of (places, NULL);
+    assert_true (spawner_run (spawner, argv, environment, "/", &rules, &output, &err) < 0);
+    assert_string_equal (err.text, "give true files of its own (a mount namespace): No such file or directory");
+    rules.room.first_id = 4294967295LL;
+    assert_true (spawner_run (spawner, argv, environment, "/", &rules, &output, &err) < 0);
+    assert_string_equal (err.text, "give true ids of its own (a user namespace): Invalid argument");
+}
+
+/* It holds a FIFO that lies in one of its places. */
+static void what_is_in_a_room_dies_with_it (void **state)
+{
+    (void) state;
+    static const char *const argv [] = { "sh", "-c", family, NULL };
+    char place [80];
+    int output, fd;
+    err_t err;
+    if (geteuid () != 0)
+        skip ();
+    snprintf (place, sizeof place, "w%s", folder);
+    const char *const places [] = { place, folder, NULL };
+    spawner_rules_t rules = room_of (places, NULL);
+    fd = open_fifo ();
+    assert_int_equal (chmod (folder, 0755), 0);
+    assert_int_equal (chmod (fifo, 0666), 0);
+    int64_t child = spawner_run (spawner, argv, environment, folder, &rules, &output, &err);
+    if (child < 0)
+        fail_msg ("%s", err.text);
+    await_lines (fd, 4);
+    spawner_kill (spawner, child);
+    assert_true (end_of (child) != 0);
+    assert_all_gone (fd);
+    close (output);
+}
+
 static int set_up (void **state)
 {
     (void) state;
@@ -403,6 +493,9 @@ int main (void)
         cmocka_unit_test (what_a_child_leaves_behind_is_killed),
         cmocka_unit_test (killing_one_leaves_the_other),
         cmocka_unit_test (the_death_of_the_worker_kills_all),
+        cmocka_unit_test (a_room_holds_what_it_is_given_and_no_more),
+        cmocka_unit_test (a_room_that_cannot_be_made_is_said),
+        cmocka_unit_test (what_is_in_a_room_dies_with_it),
         cmocka_unit_test (destroying_kills_all),
     };
     return cmocka_run_group_tests (tests, set_up, tear_down);

@@ -1,0 +1,150 @@
+/* buildah_room.c - the room that buildah runs in, where the host allows one (spawner_room.c makes it): whose ids, and what of the host it sees.
+ *
+ * Of the worker's own folders that is the builder's store and, for an attempt, its context, its Dockerfile and its scratch folder. The store
+ * belongs to the room's ids on the disk; the attempt's files are root's here and in there. */
+#include <errno.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/buildah_private.h"
+#include "worker/runtime_guard.h"
+
+enum { IDS_MIN = 65536 };
+static const int64_t ids_end = 4294967295LL;            /* the last one means: none */
+
+/* -- whether ---------------------------------------------------------------------------------------------------- */
+
+static int parse_ids (const char *text, spawner_room_t *room, err_t *err)
+{
+    long long first, count;
+    char more;
+    if (sscanf (text, "%lld:%lld%c", &first, &count, &more) != 2 || first < 1 || count < IDS_MIN || first > ids_end || count > ids_end - first)
+        return err_set (err, ERR_USAGE, "builder/ids is \"%.60s\": write FIRST:COUNT, a range of %d ids or more that nothing else on this "
+                        "host has", text, IDS_MIN);
+    room->first_id = first;
+    room->ids = count;
+    return 0;
+}
+
+int buildah_room_choose (builder_t *self, const builder_settings_t *settings, err_t *err)
+{
+    const char *user = settings->user && *settings->user ? settings->user : "worker";
+    if (strcmp (user, "auto") != 0 && strcmp (user, "own") != 0 && strcmp (user, "worker") != 0)
+        return err_set (err, ERR_USAGE, "builder/user is \"%.50s\": write auto, own or worker", user);
+    self->must_have_room = strcmp (user, "own") == 0;
+    for (const char *const *path = settings->hidden; path && *path; path++)
+        words_add (&self->hidden, "%s", *path);
+    if (strcmp (user, "worker") == 0)
+        buildah_room_refuse (self, "chosen in the settings");
+    else if (geteuid () != 0)
+        buildah_room_refuse (self, "only a worker that root runs can give it others");
+    else
+        return parse_ids (settings->ids && *settings->ids ? settings->ids : BUILDER_IDS, &self->room, err);
+    return self->must_have_room ? err_set (err, ERR_USAGE, "builder/user is own, but %s", self->room_reason) : 0;
+}
+
+void buildah_room_refuse (builder_t *self, const char *why)
+{
+    free (self->room_reason);
+    self->room_reason = mem_strdup (why);
+    self->room = (spawner_room_t) { 0 };
+}
+
+/* -- the store -------------------------------------------------------------------------------------------------- */
+
+int buildah_own (const builder_t *self, const char *path, err_t *err)
+{
+    if (self->room.ids && lchown (path, (uid_t) self->room.first_id, (gid_t) self->room.first_id) != 0)
+        return err_sys (err, errno, "give %s to the builder", path);
+    return 0;
+}
+
+/* What other ids have made is of no use to these: it is a cache, and made again. */
+int buildah_take_over (const builder_t *self, err_t *err)
+{
+    struct stat info;
+    uid_t owner = self->room.ids ? (uid_t) self->room.first_id : geteuid ();
+    if (stat (self->state_folder, &info) != 0)
+        return err_sys (err, errno, "look at %s", self->state_folder);
+    if (info.st_uid != owner) {
+        log_info ("builder", "%s is made anew: the builder has other ids than before (builder/user)", self->state_folder);
+        if (file_remove_tree (self->state_folder, err) < 0 || file_make_folders (self->state_folder, 0700, err) < 0)
+            return -1;
+    }
+    AUTO_FREE char *data = file_join (self->state_folder, "data");
+    if (buildah_own (self, self->state_folder, err) < 0 || file_make_folders (data, 0700, err) < 0)
+        return -1;
+    return buildah_own (self, data, err);
+}
+
+/* -- what it sees ----------------------------------------------------------------------------------------------- */
+
+static void add_place (words_t *places, char kind, const char *here, const char *there)
+{
+    words_add (places, "%c%s", kind, here);
+    words_add (places, "%s", there);
+}
+
+static bool is_in_the_room_anyway (const char *path)
+{
+    static const char *const folders [] = { "/usr/", "/bin/", "/sbin/", "/lib", "/opt/", "/etc/", "/nix/store/", "/gnu/store/" };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (strncmp (path, folders [i], strlen (folders [i])) == 0)
+            return true;
+    return false;
+}
+
+static void add_program (const builder_t *self, words_t *places)
+{
+    char own [PATH_MAX];
+    ssize_t size = readlink ("/proc/self/exe", own, sizeof own - 1);
+    if (self->program [0] == '/' && !is_in_the_room_anyway (self->program))
+        add_place (places, ROOM_READ, self->program, self->program);
+    if (size > 0) {
+        own [size] = 0;
+        add_place (places, ROOM_READ, own, RUNTIME_GUARD_PATH);
+    }
+}
+
+static void add_attempt (const builder_task_t *task, words_t *places)
+{
+    add_place (places, ROOM_SHIFTED, task->scratch_folder, task->scratch_folder);
+    add_place (places, ROOM_SHIFTED, task->context_folder, task->context_folder);
+    add_place (places, ROOM_SHIFTED, task->dockerfile, task->dockerfile);
+    if (task->secrets && task->vault)
+        add_place (places, ROOM_WRITE, task->vault, task->vault);
+}
+
+void buildah_room_places (const builder_t *self, const builder_task_t *task, words_t *places)
+{
+    AUTO_FREE char *data = file_join (self->state_folder, "data");
+    for (size_t i = 0; i < self->hidden.count; i++)
+        add_place (places, ROOM_HIDDEN, self->hidden.items [i], self->hidden.items [i]);
+    add_place (places, ROOM_WRITE, self->state_folder, self->state_folder);
+    add_place (places, ROOM_WRITE, data, "/var/lib/containers");       /* its memory of blobs */
+    add_program (self, places);
+    if (task)
+        add_attempt (task, places);
+}
+
+/* -- the door's password ---------------------------------------------------------------------------------------- */
+
+char *buildah_authfile (const builder_t *self, const builder_task_t *task)
+{
+    return self->room.ids ? mem_strdup (ROOM_SECRET_PATH) : file_join (task->scratch_folder, "auth.json");
+}
+
+char *buildah_auth_text (const builder_task_t *task)
+{
+    char plain [64], encoded [sodium_base64_ENCODED_LEN (64, sodium_base64_VARIANT_ORIGINAL)];
+    int size = snprintf (plain, sizeof plain, "attempt:%s", task->password);
+    sodium_bin2base64 (encoded, sizeof encoded, (const unsigned char *) plain, (size_t) size, sodium_base64_VARIANT_ORIGINAL);
+    return mem_printf ("{\"auths\": {\"127.0.0.1:%d\": {\"auth\": \"%s\"}}}\n", door_port (task->door), encoded);
+}
