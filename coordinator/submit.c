@@ -108,7 +108,7 @@ static char *why_waiting (const engine_t *self, const json_t *asked)
         lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires ? requires : none,
                         .memory_bytes = number_of (asked, "memory_bytes"), .cpu_percent = number_of (asked, "cpu_percent") };
         snprintf (lane.platform, sizeof lane.platform, "%s", json_string_value (item));
-        if (!waiting_is_served (self, &lane))
+        if (!waiting_may_be_served (self, &lane))
             return waiting_explain (self, &lane);
         char *alone = json_is_true (json_object_get (asked, "cross_check")) ? second_explain (self, &lane) : NULL;
         if (alone)
@@ -205,7 +205,7 @@ static int check_queued (engine_t *self, int64_t build, err_t *err)
         const lane_t *lane = lane_find (self, jobs [i].lane);
         if (jobs [i].state != JOB_QUEUED || !lane)
             continue;
-        AUTO_FREE char *why = !waiting_is_served (self, lane) ? waiting_explain (self, lane) : jobs [i].is_cross_checked ? second_explain (self, lane) : NULL;
+        AUTO_FREE char *why = !waiting_may_be_served (self, lane) ? waiting_explain (self, lane) : jobs [i].is_cross_checked ? second_explain (self, lane) : NULL;
         if (!why)
             continue;
         return err_set (err, ERR_NO_WORKER, "%s", why);

@@ -109,10 +109,20 @@ static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *te
                        native.size ? (const char *) native.data : "nothing natively");
 }
 
+/* Nobody has heard of it since the start, and it may be about to connect again. */
+static bool is_awaited (const engine_t *self, const board_t *board)
+{
+    return board->seen_at == 0 && self->boot_ms < self->settled_at && board->mode == MODE_ACTIVE && !board_is_quarantined (self, board);
+}
+
 /* Why a worker takes no jobs: "pi4 is unfit (900 MiB of disk are free, …)". */
 static void add_away (const engine_t *self, const board_t *board, buffer_t *text)
 {
     const char *state = board_state (self, board);
+    if (is_awaited (self, board)) {
+        buffer_printf (text, "%s%s is not back yet since the coordinator was started", text->size ? ", " : "", board->name);
+        return;
+    }
     buffer_printf (text, "%s%s is %s", text->size ? ", " : "", board->name, state);
     if (strcmp (state, "quarantined") == 0)
         buffer_printf (text, " (its last %d attempts failed through the farm's fault)", board->faults);
@@ -155,6 +165,14 @@ bool waiting_is_served (const engine_t *self, const lane_t *lane)
 {
     for (size_t i = 0; i < self->board_count; i++)
         if (board_is_open (self, &self->boards [i]) && lane_runs_on (lane, &self->boards [i]) != RUNS_NOT)
+            return true;
+    return false;
+}
+
+bool waiting_may_be_served (const engine_t *self, const lane_t *lane)
+{
+    for (size_t i = 0; i < self->board_count; i++)
+        if ((board_is_open (self, &self->boards [i]) || is_awaited (self, &self->boards [i])) && lane_runs_on (lane, &self->boards [i]) != RUNS_NOT)
             return true;
     return false;
 }

@@ -9,6 +9,8 @@ char *waiting_explain (const engine_t *self, const lane_t *lane);
 
 /* Is there a worker that takes such jobs now, or when a slot is free? */
 bool waiting_is_served (const engine_t *self, const lane_t *lane);
+/* Or, just after a start, may one that is about to connect again? */
+bool waiting_may_be_served (const engine_t *self, const lane_t *lane);
 
 /* Something changed at the workers: which lanes are served by none of them, and since when? */
 void waiting_look (engine_t *self);

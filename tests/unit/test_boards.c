@@ -310,6 +310,22 @@ static void work_that_ends_well_or_through_the_user_ends_a_row_of_faults (void *
 
 /* -- patience --------------------------------------------------------------------------------------------------- */
 
+/* Not as if they were lost: they connect again within seconds. */
+static void after_a_start_the_workers_are_awaited (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "amd", "linux/amd64", 1);
+    farm_reopen (farm);
+    int64_t build = submit (farm, "linux/amd64", "queue_timeout_ms", json_integer (0));
+    assert_true (build > 0);
+    SAYS (farm, build, "jobs/0/waiting", "no worker takes jobs for linux/amd64: amd is not back yet since the coordinator was started");
+    farm_pass (farm, 45000);
+    SAYS (farm, build, "jobs/0/waiting", "no worker takes jobs for linux/amd64: amd is lost");
+    assert_int_equal (submit (farm, "linux/amd64", "queue_timeout_ms", json_integer (0)), 0);
+    assert_string_equal (text_of (farm_sent (farm, peer_of (farm->ann), "error"), "code"), "no-worker");
+}
+
 static void a_job_that_no_worker_takes_fails_after_its_time (void **state)
 {
     farm_t *farm = *state;
@@ -431,6 +447,7 @@ int main (void)
         TEST (a_worker_that_fails_three_times_is_quarantined_for_longer_and_longer),
         TEST (an_admin_ends_a_quarantine),
         TEST (work_that_ends_well_or_through_the_user_ends_a_row_of_faults),
+        TEST (after_a_start_the_workers_are_awaited),
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
         TEST (patience_counts_from_when_the_last_worker_went),
         TEST (patience_counts_from_when_a_worker_says_that_it_stops),
