@@ -120,6 +120,11 @@ const char *builder_isolation_reason (const builder_t *self)
     return self->reason;
 }
 
+const char *builder_storage (const builder_t *self)
+{
+    return self->driver;
+}
+
 const char *builder_user (const builder_t *self)
 {
     return self->room.ids ? "own" : "worker";

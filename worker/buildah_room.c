@@ -74,7 +74,8 @@ int buildah_take_over (const builder_t *self, err_t *err)
     if (stat (self->state_folder, &info) != 0)
         return err_sys (err, errno, "look at %s", self->state_folder);
     if (info.st_uid != owner) {
-        log_info ("builder", "%s is made anew: the builder has other ids than before (builder/user)", self->state_folder);
+        if (rmdir (self->state_folder) != 0)
+            log_info ("builder", "%s is made anew: the builder has other ids than before (builder/user)", self->state_folder);
         if (file_remove_tree (self->state_folder, err) < 0 || file_make_folders (self->state_folder, 0700, err) < 0)
             return -1;
     }

@@ -11,6 +11,7 @@
 #include "common/secret.h"
 #include "common/quantity.h"
 #include "worker/vault.h"
+#include "worker/doctor.h"
 #include "worker/host.h"
 #include "worker/join.h"
 #include "worker/link.h"
@@ -398,7 +399,19 @@ static int prepare (worker_t *self, int argc, char **argv, err_t *err)
 {
     if (options_read (&self->options, argc, argv, err) < 0)
         return -1;
+    if (self->options.is_doctor)
+        return 0;                       /* who says that too, among other things */
     return self->options.join ? join_run (&self->options, err) : check_joined (self, err);
+}
+
+/* Beside a worker that may run: without its lock. */
+static int examine (worker_t *self, err_t *err)
+{
+    if (spawner_start (&self->spawner, -1, err) < 0)
+        return -1;
+    zsys_init ();
+    zsys_handler_set (NULL);
+    return doctor_run (&self->options, self->spawner, err);
 }
 
 int main (int argc, char **argv)
@@ -410,9 +423,11 @@ int main (int argc, char **argv)
     if (sodium_init () < 0)
         return 1;
     int rc = prepare (&self, argc, argv, &err);
+    if (rc == 0 && self.options.is_doctor)
+        rc = examine (&self, &err);
     if (rc < 0)
         fprintf (stderr, "farm-worker: %s\n", err.text);
-    else if (!self.options.join && (rc = serve (&self, &err)) < 0)
+    else if (!self.options.join && !self.options.is_doctor && (rc = serve (&self, &err)) < 0)
         log_error ("main", "%s", err.text);
     stop (&self);
     return rc < 0 ? err_exit_code (err.code) : 0;

@@ -58,9 +58,11 @@ static void print_help (void)
 {
     AUTO_FREE char *settings = settings_help (table);
     printf ("usage: farm-worker [-c FILE] [--SETTING=VALUE ...]\n"
-            "       farm-worker join STRING [-c FILE] [--SETTING=VALUE ...]\n\n"
+            "       farm-worker join STRING [-c FILE] [--SETTING=VALUE ...]\n"
+            "       farm-worker doctor [--json] [-c FILE] [--SETTING=VALUE ...]\n\n"
             "Builds images for a farm. join enrols this machine with a join string of the coordinator, and writes the\n"
-            "coordinator and the settings that were given into FILE.\n"
+            "coordinator and the settings that were given into FILE. doctor says what isolation this host gives builds, and what\n"
+            "is missing; it ends with 0 where this machine can build, else with 4.\n"
             "Settings, in FILE (default " DEFAULT_FILE ") or as options:\n%s", settings);
 }
 
@@ -76,8 +78,16 @@ static int take_word (options_t *self, int argc, char **argv, int *at, err_t *er
         puts ("farm-worker " PACKAGE_VERSION);
         exit (0);
     }
+    if (strcmp (word, "doctor") == 0 && !self->join) {
+        self->is_doctor = true;
+        return 0;
+    }
+    if (strcmp (word, "--json") == 0 && self->is_doctor) {
+        self->is_json = true;
+        return 0;
+    }
     bool is_join = strcmp (word, "join") == 0, is_file = strcmp (word, "-c") == 0;
-    if ((!is_join || self->join) && !is_file)
+    if ((!is_join || self->join || self->is_doctor) && !is_file)
         return err_set (err, ERR_USAGE, "%s is no option of farm-worker: see --help", word);
     if (*at + 1 == argc)
         return err_set (err, ERR_USAGE, is_file ? "-c needs the name of a settings file" : "join needs the join string; it lies in "

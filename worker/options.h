@@ -11,6 +11,7 @@ typedef struct {
     settings_t *without_line;       /* the same without the command line */
     const char *file;               /* the settings file, also where there is none yet */
     const char *join;               /* `farm-worker join STRING`; else NULL */
+    bool is_doctor, is_json;        /* `farm-worker doctor [--json]` */
 } options_t;
 
 /* Borrows argv. --help and --version print and exit. ERR_USAGE for what cannot be understood. */
