@@ -36,6 +36,18 @@ int depot_relax (depot_t *self, err_t *err);
 /* It is there, and so is all that it names. */
 bool depot_has (depot_t *self, const digest_t *digest);
 
+/* From now on it is noted who has sent an object, so that who has not may be told that it is not there: the bytes are kept once, but what
+ * somebody else has sent is not known to anybody who cannot send it too. An owner is a number above 0. */
+int depot_keep_owners (depot_t *self, err_t *err);
+/* In a transaction: the owner has just put this object. ERR_PROTOCOL when it names one that they have not sent. */
+int depot_own (depot_t *self, const digest_t *digest, int64_t owner, err_t *err);
+/* As depot_has, of what this owner has sent. */
+bool depot_has_of (depot_t *self, const digest_t *digest, int64_t owner);
+
+/* The row of an object, as long as it stays; 0: it is not there. And of what it names, appended to ids (int64_t). */
+int64_t depot_row (depot_t *self, const digest_t *digest);
+void depot_rows_below (depot_t *self, int64_t row, buffer_t *ids);
+
 /* Store objects: begin, put as often as need be, commit (durable when it returns 0) or roll back. One transaction at a
  * time; begin waits for its turn, and the calls of other threads wait for its end. put checks the digest and, for lists and
  * folders, their form and that all they name is

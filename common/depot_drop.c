@@ -8,7 +8,7 @@ enum { TRIM_BATCH = 1000 };         /* objects to a transaction: bounds the writ
 
 /* -- a cache ---------------------------------------------------------------------------------------------------- */
 
-static int read_children (depot_t *self, int64_t id, buffer_t *children, err_t *err)
+int depot_read_children (depot_t *self, int64_t id, buffer_t *children, err_t *err)
 {
     sqlite3_stmt *statement = sql_bind (self, SQL_CHILDREN);
     sql_bind_int (statement, ":id", id);
@@ -29,7 +29,7 @@ static int take_out (depot_t *self, int64_t id, err_t *err)
 int depot_forget (depot_t *self, int64_t id, const place_t *place, bool is_dry, err_t *err)
 {
     AUTO_BUFFER buffer_t children = { 0 };
-    if (read_children (self, id, &children, err) < 0 || sql_run_id (self, SQL_TAKE_FREE, id, err) < 0
+    if (depot_read_children (self, id, &children, err) < 0 || sql_run_id (self, SQL_TAKE_FREE, id, err) < 0
     ||  (is_dry ? sql_run_id (self, SQL_ADD_SEEN, id, err) : take_out (self, id, err)) < 0)
         return -1;
     const int64_t *ids = (const int64_t *) children.data;

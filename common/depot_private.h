@@ -24,6 +24,8 @@ typedef enum {
     SQL_DELETE_EDGES, SQL_DELETE_OBJECT,
     SQL_CLEAR_ROOTS, SQL_ADD_ROOT, SQL_OLDEST_ROOT, SQL_DROP_ROOT, SQL_SPARE, SQL_NEXT_GARBAGE, SQL_ADD_SEEN, SQL_CLEAR_SEEN,
     SQL_FREED, SQL_ADD_FREED, SQL_CLEAR_FREED, SQL_LIVE_BEFORE, SQL_LIVE_BEHIND, SQL_SEGMENTS, SQL_NEXT_IN_SEGMENT, SQL_MOVE, SQL_END,
+    SQL_FOR_ALL,                /* those behind it are of a depot that keeps owners */
+    SQL_OWN = SQL_FOR_ALL, SQL_IS_OWN, SQL_NOT_OWN, SQL_DISOWN,
     SQL_STATEMENTS
 } sql_name;
 
@@ -76,6 +78,7 @@ struct depot {
     bool has_old_notes;         /* the table `freed` has notes of what was given back */
     buffer_t wasteful;          /* int64_t segments, to be emptied */
     bool is_relaxed;
+    bool keeps_owners;
     bool is_writing;
     bool is_suspect;            /* a COMMIT ended in an I/O error: nobody knows what holds until the file is read again */
     int64_t damaged_id;         /* found in a transaction: dropped once that is rolled back */
@@ -94,6 +97,7 @@ struct depot {
 /* depot_sql.c */
 int sql_open (depot_t *self, err_t *err);
 int sql_relax (depot_t *self, err_t *err);
+int sql_keep_owners (depot_t *self, err_t *err);
 void sql_close (depot_t *self);
 int sql_fail (depot_t *self, int rc, err_t *err);                   /* -1, with what the result of SQLite means */
 int sql_execute (depot_t *self, const char *text, err_t *err);
@@ -161,6 +165,8 @@ int depot_drop (depot_t *self, int64_t id, err_t *err);
 void depot_drop_cut_off (depot_t *self);
 
 /* depot_drop.c */
+/* The rows of what an object names, appended. */
+int depot_read_children (depot_t *self, int64_t id, buffer_t *children, err_t *err);
 /* Forget an object that no other names, or with is_dry only note it as seen; what only it named becomes free. In an open transaction. */
 int depot_forget (depot_t *self, int64_t id, const place_t *place, bool is_dry, err_t *err);
 /* To the file system: at most so many free pages, 0: all. When it fails, then next time. */

@@ -65,8 +65,11 @@ static int add_edges (depot_t *self, int64_t parent, const buffer_t *children, e
     return 0;
 }
 
+/* Whoever has sent it before has not sent what it names now. */
 static int change_object (depot_t *self, int64_t id, const nature_t *nature, err_t *err)
 {
+    if (self->keeps_owners && sql_run_id (self, SQL_DISOWN, id, err) < 0)
+        return -1;
     sqlite3_stmt *change = sql_bind (self, SQL_CHANGE);
     bind_nature (self, change, nature);
     sql_bind_int (change, ":id", id);

@@ -70,6 +70,11 @@ static const char *const texts [SQL_STATEMENTS] = {
     [SQL_MOVE] = "UPDATE object SET segment = :segment, offset = :offset WHERE id = :id",
     [SQL_END] = "SELECT segment, offset + stored_bytes FROM object WHERE segment BETWEEN 1 AND :last AND offset BETWEEN 0 AND :most"
                 " AND stored_bytes BETWEEN 1 AND :most ORDER BY segment DESC, offset DESC LIMIT 1",
+    [SQL_OWN] = "INSERT OR IGNORE INTO owner (object, owner) VALUES (:id, :owner)",
+    [SQL_IS_OWN] = "SELECT 1 FROM owner WHERE object = :id AND owner = :owner",
+    [SQL_NOT_OWN] = "SELECT digest FROM edge JOIN object ON object.id = child WHERE parent = :id AND NOT EXISTS"
+                    " (SELECT 1 FROM owner WHERE owner.object = child AND owner.owner = :owner) LIMIT 1",
+    [SQL_DISOWN] = "DELETE FROM owner WHERE object = :id",
 };
 
 int sql_fail (depot_t *self, int rc, err_t *err)
@@ -164,9 +169,9 @@ int sql_execute (depot_t *self, const char *text, err_t *err)
     return rc == SQLITE_OK ? 0 : sql_fail (self, sqlite3_extended_errcode (self->db), err);
 }
 
-static int prepare (depot_t *self, err_t *err)
+static int prepare (depot_t *self, int from, int to, err_t *err)
 {
-    for (int i = 0; i < SQL_STATEMENTS; i++) {
+    for (int i = from; i < to; i++) {
         int rc = sqlite3_prepare_v3 (self->db, texts [i], -1, SQLITE_PREPARE_PERSISTENT, &self->statements [i], NULL);
         if (rc != SQLITE_OK)
             return sql_fail (self, rc, err);
@@ -180,9 +185,23 @@ int sql_open (depot_t *self, err_t *err)
     int rc = sqlite3_open_v2 (self->path, &self->db, flags, NULL);
     if (rc != SQLITE_OK)
         return sql_fail (self, rc, err);
-    if (tables_open (self, err) < 0 || sql_execute (self, temp_sql, err) < 0 || prepare (self, err) < 0)
+    if (tables_open (self, err) < 0 || sql_execute (self, temp_sql, err) < 0 || prepare (self, 0, SQL_FOR_ALL, err) < 0)
+        return -1;
+    if (self->keeps_owners && prepare (self, SQL_FOR_ALL, SQL_STATEMENTS, err) < 0)
         return -1;
     return self->is_relaxed ? sql_relax (self, err) : 0;
+}
+
+/* Rows of objects are numbered anew once the last ones went, so what is noted of one goes with it. */
+int sql_keep_owners (depot_t *self, err_t *err)
+{
+    static const char owner_sql [] =
+        "CREATE TABLE IF NOT EXISTS owner (object INTEGER NOT NULL, owner INTEGER NOT NULL, PRIMARY KEY (object, owner)) STRICT, WITHOUT ROWID;"
+        "CREATE TRIGGER IF NOT EXISTS object_gone AFTER DELETE ON object BEGIN DELETE FROM owner WHERE object = OLD.id; END;";
+    if (sql_execute (self, owner_sql, err) < 0 || prepare (self, SQL_FOR_ALL, SQL_STATEMENTS, err) < 0)
+        return -1;
+    self->keeps_owners = true;
+    return 0;
 }
 
 int sql_relax (depot_t *self, err_t *err)

@@ -15,12 +15,14 @@
 
 /* -- begin ------------------------------------------------------------------------------------------------------ */
 
-void attempt_open_log (engine_t *self, const lease_t *lease)
+void attempt_open_log (engine_t *self, const lease_t *lease, const json_t *spec)
 {
     const board_t *board = board_find (self, lease->worker);
-    engine_act (self, ACTION_OPEN_LOG, json_pack ("{s:I, s:I, s:I}", "job", (json_int_t) lease->job, "attempt",
+    const json_t *dockerfile = json_object_get (json_object_get (spec, "dockerfile"), "digest");
+    engine_act (self, ACTION_OPEN_LOG, json_pack ("{s:I, s:I, s:I, s:O*, s:O*}", "job", (json_int_t) lease->job, "attempt",
                                                   (json_int_t) lease->attempt, "principal",
-                                                  (json_int_t) (board ? board->principal : 0)));
+                                                  (json_int_t) (board ? board->principal : 0), "context",
+                                                  json_object_get (spec, "context"), "dockerfile", dockerfile));
 }
 
 static int insert (engine_t *self, const job_t *job, int64_t number, const board_t *board, bool is_emulated, err_t *err)
@@ -83,7 +85,7 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
     wait_drop (self, WAIT_MATCH, job->id);
     wait_drop (self, WAIT_HOME, job->id);
     lease_add (self, job->build, job->id, number, board->id, job->limit_ms);
-    attempt_open_log (self, lease_find (self, job->id));
+    attempt_open_log (self, lease_find (self, job->id), spec);
     send_assign (self, job, number, board, is_emulated, repository, take (&spec));
     return 1;
 }

@@ -26,7 +26,7 @@ int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t atte
 /* Have what was pushed verified (again). A job that is not verifying is passed over. */
 int attempt_hand_out (engine_t *self, int64_t job, err_t *err);
 
-/* The worker of the lease may write the attempt's log. */
-void attempt_open_log (engine_t *self, const lease_t *lease);
+/* The worker of the lease may write the attempt's log, and fetch what spec (NULL where it cannot be read) has it build from. */
+void attempt_open_log (engine_t *self, const lease_t *lease, const json_t *spec);
 
 #endif

@@ -54,6 +54,12 @@ static ssize_t read_digests (const request_t *request, const digest_t **digests,
     return (ssize_t) (size / DIGEST_SIZE);
 }
 
+/* Of a user: what they have sent. Whether somebody else has sent it too is not for them to know. */
+static bool has (depot_service_t *self, const request_t *request, const digest_t *digest)
+{
+    return request->speaker.is_worker ? depot_has (self->depot, digest) : depot_has_of (self->depot, digest, request->speaker.id);
+}
+
 void answer_missing (depot_service_t *self, request_t *request)
 {
     err_t err = { 0 };
@@ -66,9 +72,24 @@ void answer_missing (depot_service_t *self, request_t *request)
         return;
     }
     for (ssize_t i = 0; i < count; i++)
-        if (!depot_has (self->depot, &digests [i]) && lost_check (self, request, &digests [i], NULL) == 0)
+        if (!has (self, request, &digests [i]) && lost_check (self, request, &digests [i], NULL) == 0)
             buffer_append (&absent, digests [i].bytes, DIGEST_SIZE);
     answer (self, request, "missing", header_to (request), &absent);
+}
+
+/* One answer for what is not there and for what is of no attempt of the worker's: what the farm has besides is not for it to know. */
+static void set_absent (const digest_t *digest, err_t *err)
+{
+    char hex [DIGEST_HEX_SIZE + 1];
+    digest_to_hex (digest, hex);
+    err_set (err, ERR_NOT_FOUND, "object %s is not in the depot, or of none of this worker's attempts: submit again, which sends what is missing", hex);
+}
+
+static void refuse_foreign (depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err)
+{
+    (void) self;
+    set_absent (digest, err);
+    log_warn ("depot", "%.16s asks for an object of none of its attempts", request->key);
 }
 
 void answer_want (depot_service_t *self, request_t *request)
@@ -81,18 +102,21 @@ void answer_want (depot_service_t *self, request_t *request)
     zip_t zip;
     ssize_t count = read_digests (request, &digests, &err);
     for (ssize_t i = 0; i < count; i++) {
-        object_kind kind;
-        if (depot_get_zip (self->depot, &digests [i], &object, &kind, &memory, &zip, &err) < 0) {
+        object_kind kind = OBJECT_CONTENT;
+        if (!scopes_allow (self->scopes, request->speaker.id, &digests [i])) {
+            refuse_foreign (self, request, &digests [i], &err);
+            count = i > 0 ? i : -1;
+        } else if (depot_get_zip (self->depot, &digests [i], &object, &kind, &memory, &zip, &err) < 0) {
             if (err.code != ERR_NOT_FOUND)
                 log_error ("depot", "%s", err.text);
             count = i > 0 ? i : -1;         /* what came before goes out; asked again, this one is the first */
         } else if (!pack_add_zip (&pack, kind, &digests [i], object.size, &zip))
             break;
+        else if (kind != OBJECT_CONTENT)
+            scopes_give (self->scopes, request->speaker.id, &digests [i]);
     }
-    if (count < 0 && err.code == ERR_NOT_FOUND) {
-        err_t why = err;
-        err_set (&err, why.code, "%s: submit again, which sends what is missing", why.text);
-    }
+    if (count < 0 && err.code == ERR_NOT_FOUND)
+        set_absent (&digests [0], &err);
     lost_tell (self);                   /* first: whoever hears the answer shall find that it is being looked for */
     if (count < 0)
         answer_error (self, request, &err);
@@ -142,6 +166,16 @@ static int put_object (depot_service_t *self, pack_reader_t *reader, object_kind
     return depot_put_zip (self->depot, kind, digest, data, size, &reader->zip, err);
 }
 
+static int note_owner (depot_service_t *self, const request_t *request, object_kind kind, const digest_t *digest, err_t *err)
+{
+    static const char *const names [] = { "content", "list", "folder" };
+    char hex [DIGEST_HEX_SIZE + 1];
+    if (request->speaker.is_worker || depot_own (self->depot, digest, request->speaker.id, err) == 0)
+        return 0;
+    digest_to_hex (digest, hex);
+    return err_wrap (err, "store %s %s", names [kind], hex);
+}
+
 /* The objects of one pack into the open transaction: how many, or -1. plain: what put_checks.h says of each. */
 static int64_t put_pack (depot_service_t *self, const request_t *request, const buffer_t *plain, err_t *err)
 {
@@ -154,7 +188,8 @@ static int64_t put_pack (depot_service_t *self, const request_t *request, const 
     pack_reader_init (&reader, body, body_size);
     while ((rc = pack_next (&reader, &kind, &digest, &size, err)) == 1) {
         bool is_plain = count < plain->size && ((const bool *) plain->data) [count];
-        if (lost_check (self, request, &digest, err) < 0 || put_object (self, &reader, kind, &digest, size, is_plain, err) < 0) {
+        if (lost_check (self, request, &digest, err) < 0 || put_object (self, &reader, kind, &digest, size, is_plain, err) < 0
+        ||  note_owner (self, request, kind, &digest, err) < 0) {
             rc = -1;
             break;
         }

@@ -9,6 +9,8 @@
 #include "common/msg.h"
 #include "coordinator/build_log.h"
 #include "coordinator/depot_service.h"
+#include "coordinator/id_map.h"
+#include "coordinator/scopes.h"
 
 enum { BATCH_MAX = 16 };         /* messages taken at once, of 260 KiB at most: what bounds the memory */
 
@@ -25,6 +27,7 @@ typedef struct {
     char key [KEY_HEX_SIZE + 1];
     speaker_t speaker;
     int64_t deadline_ms;        /* of a read-log that waits */
+    bool is_asking;             /* the gateway has been asked whose build it is about */
 } request_t;
 void request_destroy (request_t **self);
 
@@ -62,6 +65,8 @@ struct depot_service {
     buffer_t lost;              /* what workers may bring back (lost.c) */
     digest_map_t lost_by_digest;                /* its places */
     bool is_lost_back, is_lost_root_back;       /* something of it was put, a root was */
+    scopes_t *scopes;           /* what workers may ask for */
+    id_map_t owners;            /* job -> the principal whose build it is of */
     zhashx_t *speakers;         /* key hex -> speaker_t */
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
 };
@@ -93,6 +98,7 @@ int lost_check (const depot_service_t *self, const request_t *request, const dig
 
 /* log_waiters.c: answer a read-log, or, with nothing to say and time left, take it over and keep it. */
 void answer_read_log (depot_service_t *self, request_t **request);
+void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner);        /* owner 0: there is no such job */
 void waiters_wake (depot_service_t *self, int64_t job, int64_t attempt);    /* the log grew or ended */
 void waiters_drop_key (depot_service_t *self, const char *key);
 int waiters_expire (depot_service_t *self);     /* answers those whose time is over; ms until the next, -1 none */

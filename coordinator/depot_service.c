@@ -53,9 +53,10 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     zhashx_set_destructor (self->speakers, free_speaker);
     self->waiters = zlistx_new ();
     zlistx_set_destructor (self->waiters, free_request);
-    if (depot_open (&self->depot, self->folder, err) < 0
+    if (depot_open (&self->depot, self->folder, err) < 0 || depot_keep_owners (self->depot, err) < 0
     ||  build_logs_new (&self->logs, logs, settings->log_limit_bytes, err) < 0)
         return -1;
+    self->scopes = scopes_new (self->depot);
     tell_damage (self->depot, self->folder);
     self->socket = msg_bind (settings->endpoint, settings->server, HIGH_WATER, self->endpoint, err);
     if (!self->socket)
@@ -75,6 +76,8 @@ void depot_service_destroy (depot_service_t **self_p)
     zhashx_destroy (&self->speakers);
     zsock_destroy (&self->socket);
     build_logs_destroy (&self->logs);
+    scopes_destroy (&self->scopes);
+    id_map_clear (&self->owners);
     depot_destroy (&self->depot);
     free (self->folder);
     free (self);
@@ -122,10 +125,11 @@ static void on_revoke (depot_service_t *self, zmsg_t *command)
 static void on_has (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
 {
     AUTO_FREE char *token = next_word (command);
+    int64_t owner = next_number (command);
     char *hex;
     while ((hex = zmsg_popstr (command))) {
         digest_t digest;
-        if (digest_from_hex (&digest, hex, NULL) < 0 || !depot_has (self->depot, &digest))
+        if (digest_from_hex (&digest, hex, NULL) < 0 || !(owner ? depot_has_of (self->depot, &digest, owner) : depot_has (self->depot, &digest)))
             break;
         free (hex);
     }
@@ -137,12 +141,24 @@ static void on_open_log (depot_service_t *self, zmsg_t *command)
 {
     int64_t job = next_number (command), attempt = next_number (command), principal = next_number (command);
     build_logs_open (self->logs, job, attempt, principal);
+    AUTO_FREE char *context = next_word (command);
+    AUTO_FREE char *dockerfile = next_word (command);
+    digest_t root, beside;
+    if (digest_from_hex (&root, context, NULL) == 0 && digest_from_hex (&beside, dockerfile, NULL) == 0)
+        scopes_open (self->scopes, job, attempt, principal, &root, &beside);
+}
+
+static void on_owner (depot_service_t *self, zmsg_t *command)
+{
+    int64_t job = next_number (command), owner = next_number (command);
+    waiters_note_owner (self, job, owner);
 }
 
 static void on_close_log (depot_service_t *self, zmsg_t *command)
 {
     int64_t job = next_number (command), attempt = next_number (command);
     build_logs_close (self->logs, job, attempt);
+    scopes_close (self->scopes, job, attempt);
     waiters_wake (self, job, attempt);
 }
 
@@ -169,6 +185,8 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
         on_open_log (self, command);
     else if (streq (verb, "CLOSE-LOG"))
         on_close_log (self, command);
+    else if (streq (verb, "OWNER"))
+        on_owner (self, command);
     else if (streq (verb, "OPEN"))
         self->is_open = true;
     else if (streq (verb, "REST"))

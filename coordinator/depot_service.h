@@ -4,8 +4,10 @@
  *   ["PRINCIPAL", key hex, id, role]            this key may speak, as that role (again at a change)
  *   ["OPEN"]                                    all who may speak are told: look at messages from now on
  *   ["REVOKE", key hex]                         it may not any more
- *   ["HAS", token, digest hex, digest hex …]    answered by ["HAS", token, first missing digest or ""]
- *   ["OPEN-LOG", job, attempt, principal id]    this worker may write this log
+ *   ["HAS", token, id, digest hex …]            has this principal (0: anybody) sent them? Answered by ["HAS", token, first missing digest or ""]
+ *   ["OPEN-LOG", job, attempt, principal id, context hex, Dockerfile hex]
+ *                                               this worker may write this log, and fetch these and what they name
+ *   ["OWNER", job, id]                          the answer to the same question: whose build the job is of; 0: there is none
  *   ["CLOSE-LOG", job, attempt]                 there will be no more of it
  *   ["ANNOUNCE"]                                builds are forgotten now, and a COLLECT follows
  *   ["DROP-LOG", job, attempt]                  this log goes with its build
@@ -17,7 +19,7 @@
  *   ["REST"]                                    answered by ["RESTS"] as soon as nobody has sent an object for a second
  *   ["$TERM"]                                   end
  * Unasked it says ["LOST", digest hex]: a context or a Dockerfile was damaged on the disk, and is not there any more; and
- * ["LOGS-GONE", JSON]: these logs ([[job, attempt] …]) were removed. */
+ * ["OWNER", job]: whose build is it of? And ["LOGS-GONE", JSON]: these logs ([[job, attempt] …]) were removed. */
 #ifndef FARM_DEPOT_SERVICE_H
 #define FARM_DEPOT_SERVICE_H
 

@@ -385,8 +385,11 @@ void engine_wind_down (engine_t *self)
 /* The logs of live attempts may be gone on with. */
 void engine_resume (engine_t *self, actions_t *actions)
 {
-    for (size_t i = 0; i < self->lease_count; i++)
-        attempt_open_log (self, &self->leases [i]);
+    char repository [512];
+    for (size_t i = 0; i < self->lease_count; i++) {
+        AUTO_JSON json_t *spec = build_spec (self, self->leases [i].build, repository, NULL);
+        attempt_open_log (self, &self->leases [i], spec);
+    }
     engine_hand_over (self, actions);
 }
 

@@ -54,7 +54,7 @@ typedef enum {
                            says of one that failed which tags it has moved, or may have (`moved`) */
     ACTION_LOOK,        /* header: {schedule, scheduled_ms, repository, bases: [{reference, digest}]}: do these still hold? Answer with `looked` */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
-    ACTION_OPEN_LOG,    /* header: {job, attempt, principal}: this worker may write this log */
+    ACTION_OPEN_LOG,    /* header: {job, attempt, principal, context, dockerfile}: this worker may write this log, and fetch these */
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */
     ACTION_DROP_LOG,    /* header: {job, attempt}: it goes with its build, which is forgotten */
     ACTION_PRINCIPAL,   /* header: {key, id, role}: this key may connect, as that role; role "": not any more */
@@ -135,6 +135,8 @@ int engine_add_principal (engine_t *self, const char *key_hex, const char *role,
                           int64_t *id, err_t *err);
 /* The invitation that works for everybody, again and again: this key's alone, or (NULL) there is none. */
 int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err);
+/* Whose build a job is of; 0: there is no such job. */
+int64_t engine_owner_of_job (engine_t *self, int64_t job);
 /* Every key that may connect: calls back once per key. */
 void engine_each_key (engine_t *self, void (*each) (void *argument, const char *key_hex), void *argument);
 

@@ -121,7 +121,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     else if (may && msg_is (message, "secret"))
         gateway_take_secret (self, peer, principal.id, message);
     else if (may && needs_context (message))
-        submissions_add (self->submissions, self->parts.depot, peer->number, principal.id, msg_verb (message), msg_header (message));
+        submissions_add (self->submissions, self->parts.depot, peer->number, &principal, msg_verb (message), msg_header (message));
     else
         gateway_give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));
 }

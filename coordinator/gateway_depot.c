@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/mem.h"
 #include "coordinator/gateway_private.h"
 
 static void on_has (gateway_t *self, const char *token, const char *missing)
@@ -75,6 +76,12 @@ static void on_lost (gateway_t *self, const char *root)
     gateway_give_engine (self, "lost", 0, 0, header);
 }
 
+static void on_owner (gateway_t *self, const char *job)
+{
+    AUTO_FREE char *owner = mem_printf ("%lld", (long long) engine_owner_of_job (self->parts.engine, strtoll (job, NULL, 10)));
+    zstr_sendx (self->parts.depot, "OWNER", job, owner, NULL);
+}
+
 /* What the depot service says over its pipe. */
 void gateway_take_depot (gateway_t *self)
 {
@@ -85,6 +92,8 @@ void gateway_take_depot (gateway_t *self)
             on_has (self, first, second);
         else if (count >= 1 && streq (verb, "RESTS"))
             self->is_depot_quiet = true;
+        else if (count >= 2 && streq (verb, "OWNER"))
+            on_owner (self, first);
         else if (count >= 2 && streq (verb, "LOST"))
             on_lost (self, first);
         else if (count >= 2 && streq (verb, "LOGS-GONE"))

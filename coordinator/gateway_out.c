@@ -89,7 +89,8 @@ static void do_log (gateway_t *self, const action_t *action)
     snprintf (principal, sizeof principal, "%lld",
               (long long) json_integer_value (json_object_get (action->header, "principal")));
     if (action->type == ACTION_OPEN_LOG)
-        zstr_sendx (self->parts.depot, "OPEN-LOG", job, attempt, principal, NULL);
+        zstr_sendx (self->parts.depot, "OPEN-LOG", job, attempt, principal, json_string_value (json_object_get (action->header, "context")),
+                    json_string_value (json_object_get (action->header, "dockerfile")), NULL);
     else
         zstr_sendx (self->parts.depot, action->type == ACTION_DROP_LOG ? "DROP-LOG" : "CLOSE-LOG", job, attempt, NULL);
 }

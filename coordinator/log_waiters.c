@@ -1,11 +1,12 @@
-/* log_waiters.c - read-log: answered at once when there is something to say, else kept until bytes come, the log ends or
+/* log_waiters.c - read-log: first whose it is, which the gateway knows; then answered at once when there is something to say, else kept until bytes come, the log ends or
  * the time that the reader gave is over. */
 #include <string.h>
 
 #include "common/clock.h"
 #include "coordinator/depot_answers.h"
+#include "coordinator/rights.h"
 
-enum { PART_MAX = 256 * 1024, WAITERS_MAX = 1024 };
+enum { PART_MAX = 256 * 1024, WAITERS_MAX = 1024, ASKING_MS = 5000, OWNERS_MAX = 65536 };
 
 static void send_part (depot_service_t *self, request_t *request, const buffer_t *bytes, bool is_ended)
 {
@@ -19,6 +20,13 @@ static void send_part (depot_service_t *self, request_t *request, const buffer_t
 static bool try_answer (depot_service_t *self, request_t *request, bool must)
 {
     err_t err = { 0 };
+    if (request->is_asking) {
+        if (must) {
+            err_set (&err, ERR_NETWORK, "whose log that is could not be found out in time: ask again");
+            answer_error (self, request, &err);
+        }
+        return must;
+    }
     AUTO_BUFFER buffer_t bytes = { 0 };
     bool is_ended = false;
     const msg_t *message = request->message;
@@ -33,18 +41,46 @@ static bool try_answer (depot_service_t *self, request_t *request, bool must)
     return true;
 }
 
-void answer_read_log (depot_service_t *self, request_t **request_p)
+/* -- whose it is -------------------------------------------------------------------------------------------------- */
+
+/* 1 it may be read; 0 the gateway was asked; -1 no. */
+static int check_owner (depot_service_t *self, request_t *request, err_t *err)
 {
-    request_t *request = *request_p;
-    int64_t wait_ms = msg_int (request->message, "wait_ms");
-    bool must = wait_ms == 0 || zlistx_size (self->waiters) >= WAITERS_MAX;
-    if (try_answer (self, request, must))
-        return;
-    request->deadline_ms = clock_boot_ms () + wait_ms;
-    zlistx_add_end (self->waiters, request);
-    *request_p = NULL;
+    int64_t job = msg_int (request->message, "job");
+    if (rights_sees_all (request->speaker.role))
+        return 1;
+    ptrdiff_t owner = id_map_find (&self->owners, job);
+    if (owner == request->speaker.id)
+        return 1;
+    if (owner >= 0)
+        return err_set (err, ERR_DENIED, "read-log: job %lld is of somebody else's build", (long long) job);
+    AUTO_FREE char *text = mem_printf ("%lld", (long long) job);
+    request->is_asking = true;
+    zstr_sendx (self->pipe, "OWNER", text, NULL);
+    return 0;
 }
 
+static void keep (depot_service_t *self, request_t **request, int64_t wait_ms)
+{
+    (*request)->deadline_ms = clock_boot_ms () + wait_ms;
+    zlistx_add_end (self->waiters, take (request));
+}
+
+void answer_read_log (depot_service_t *self, request_t **request_p)
+{
+    err_t err = { 0 };
+    request_t *request = *request_p;
+    int64_t wait_ms = msg_int (request->message, "wait_ms");
+    bool is_full = zlistx_size (self->waiters) >= WAITERS_MAX;
+    int rc = is_full && id_map_find (&self->owners, msg_int (request->message, "job")) < 0 && !rights_sees_all (request->speaker.role)
+           ? err_set (&err, ERR_FULL, "read-log: too many wait for logs: ask again later") : check_owner (self, request, &err);
+    if (rc < 0)
+        answer_error (self, request, &err);
+    else if (rc == 0)
+        keep (self, request_p, ASKING_MS);
+    else if (!try_answer (self, request, wait_ms == 0 || is_full))
+        keep (self, request_p, wait_ms);
+}
 /* Removal under zlistx: deleting the cursor's item leaves the cursor so that next goes on behind it. */
 static void remove_current (depot_service_t *self)
 {
@@ -56,6 +92,30 @@ void waiters_wake (depot_service_t *self, int64_t job, int64_t attempt)
     for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters))
         if (msg_int (request->message, "job") == job && msg_int (request->message, "attempt") == attempt
         &&  try_answer (self, request, false))
+            remove_current (self);
+}
+
+/* True when it was answered. */
+static bool go_on (depot_service_t *self, request_t *request)
+{
+    err_t err = { 0 };
+    int64_t wait_ms = msg_int (request->message, "wait_ms");
+    request->is_asking = false;
+    if (check_owner (self, request, &err) < 0) {
+        answer_error (self, request, &err);
+        return true;
+    }
+    request->deadline_ms = clock_boot_ms () + wait_ms;
+    return try_answer (self, request, wait_ms == 0);
+}
+
+void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner)
+{
+    if (self->owners.count >= OWNERS_MAX)
+        id_map_clear (&self->owners);
+    id_map_set (&self->owners, job, (size_t) owner);
+    for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters))
+        if (request->is_asking && msg_int (request->message, "job") == job && go_on (self, request))
             remove_current (self);
 }
 

@@ -64,6 +64,7 @@ void lost_tell (depot_service_t *self)
     while (depot_next_lost (self->depot, &lost)) {
         char hex [DIGEST_HEX_SIZE + 1];
         note (self, &(entry_t) { lost.digest, lost.is_root, clock_boot_ms () });
+        scopes_forget (self->scopes);
         digest_to_hex (&lost.digest, hex);
         if (lost.is_root)
             zstr_sendx (self->pipe, "LOST", hex, NULL);

@@ -124,6 +124,17 @@ void engine_each_key (engine_t *self, void (*each) (void *argument, const char *
     query_end (&query, NULL);
 }
 
+int64_t engine_owner_of_job (engine_t *self, int64_t job)
+{
+    int64_t owner = 0;
+    query_t query = db_query (self->db, "SELECT builds.principal FROM jobs JOIN builds ON builds.id = jobs.build WHERE jobs.id = :job");
+    query_int (&query, ":job", job);
+    if (query_step (&query))
+        owner = query_get_int (&query, 0);
+    query_end (&query, NULL);
+    return owner;
+}
+
 int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err)
 {
     query_t others = db_query (self->db, "UPDATE principals SET revoked_ms = :now WHERE role = 'invitation' AND revoked_ms IS NULL "

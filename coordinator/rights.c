@@ -21,9 +21,9 @@ static const struct { const char *verb; unsigned roles; } table [] = {
     { "add-schedule", BUILDS }, { "order-schedule", BUILDS }, { "schedules", LOOKS }, { "schedule", LOOKS },
     { "order", ADMIN }, { "prune", ADMIN },
     { "invite", ADMIN }, { "users", ADMIN }, { "grant", ADMIN }, { "revoke", ADMIN },
-    /* to the objects socket */
+    /* to the objects socket; its counters would tell a submitter whether somebody else has sent the same */
     { "missing", BUILDS | WORKER }, { "put", BUILDS | WORKER }, { "want", WORKER }, { "log", WORKER },
-    { "read-log", LOOKS }, { "stats", LOOKS },
+    { "read-log", LOOKS }, { "stats", ADMIN | VIEWER },
 };
 
 static unsigned role_named (const char *name)

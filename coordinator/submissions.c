@@ -32,20 +32,21 @@ void submissions_destroy (submissions_t **self_p)
     *self_p = NULL;
 }
 
-void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const char *verb, const json_t *header)
+void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, const principal_t *principal, const char *verb, const json_t *header)
 {
     const json_t *spec = json_object_get (header, "spec");
     const char *context = json_string_value (json_object_get (spec, "context"));
     const char *dockerfile = json_string_value (json_object_get (json_object_get (spec, "dockerfile"), "digest"));
-    char token [24];
+    char token [24], owner [24];
     snprintf (token, sizeof token, "%llu", (unsigned long long) ++self->last_token);
     submission_t *submission = mem_alloc (sizeof *submission);
     submission->peer = peer;
-    submission->principal = principal;
+    submission->principal = principal->id;
     snprintf (submission->verb, sizeof submission->verb, "%s", verb);
     submission->header = json_incref ((json_t *) header);
     zhashx_insert (self->waiting, token, submission);
-    zstr_sendx (depot, "HAS", token, context, dockerfile, NULL);
+    snprintf (owner, sizeof owner, "%lld", streq (principal->role, "admin") ? 0LL : (long long) principal->id);
+    zstr_sendx (depot, "HAS", token, owner, context, dockerfile, NULL);
 }
 
 bool submissions_take (submissions_t *self, const char *token, const char *missing, submission_t *out)

@@ -5,6 +5,8 @@
 #include <czmq.h>
 #include <jansson.h>
 
+#include "coordinator/engine.h"
+
 typedef struct submissions submissions_t;
 
 typedef struct {
@@ -19,8 +21,9 @@ typedef struct {
 submissions_t *submissions_new (void);
 void submissions_destroy (submissions_t **self);
 
-/* Ask the depot service about a submit; header is a checked one, borrowed. */
-void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, int64_t principal, const char *verb,
+/* Ask the depot service about a submit; header is a checked one, borrowed. A context has to be the principal's own, but for an admin, who
+ * may build again what somebody else has sent. */
+void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, const principal_t *principal, const char *verb,
                       const json_t *header);
 
 /* The one that the depot service has answered for, missing "" or a digest: false when it is none of ours. */

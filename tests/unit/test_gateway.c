@@ -55,9 +55,12 @@ static void fill_depot (farm_t *self)
     AUTO_FREE char *folder = file_join (self->folder, "depot");
     digest_t digest = digest_of (content, sizeof content);
     digest_to_hex (&digest, self->object);
-    if (depot_open (&depot, folder, &err) < 0 || depot_begin (depot, &err) < 0
-        || depot_put (depot, OBJECT_CONTENT, &digest, content, sizeof content, &err) < 0 || depot_commit (depot, &err) < 0)
+    if (depot_open (&depot, folder, &err) < 0 || depot_keep_owners (depot, &err) < 0 || depot_begin (depot, &err) < 0
+        || depot_put (depot, OBJECT_CONTENT, &digest, content, sizeof content, &err) < 0)
         fail_msg ("%s", err.text);
+    for (int64_t who = 1; who <= 8; who++)
+        assert_int_equal (depot_own (depot, &digest, who, &err), 0);
+    assert_int_equal (depot_commit (depot, &err), 0);
     depot_destroy (&depot);
 }
 
@@ -274,7 +277,7 @@ static void a_right_that_was_taken_back_is_worth_nothing_at_once (void **state)
     run (self);
     assert_string_equal (hello (self, admin, false), "welcome");
     assert_string_equal (hello (self, user, false), "welcome");
-    assert_string_equal (ask (self, objects, "stats", json_object ()), "depot");
+    assert_string_equal (ask (self, objects, "read-log", json_pack ("{s:i, s:i, s:i}", "job", 1, "attempt", 1, "offset", 0)), "denied");
     assert_string_equal (ask (self, user, "submit", submit_of (self->object)), "accepted");
     assert_string_equal (ask (self, user, "watch", of_build (1)), "build");
     assert_string_equal (ask (self, admin, "revoke", revoke_of ("submitter")), "revoked");
@@ -548,11 +551,13 @@ static void bodies_that_are_none_are_refused (void **state)
 {
     farm_t *self = *state;
     zsock_t *submitter = somebody_at_objects (self, "submitter"), *worker = somebody_at_objects (self, "worker");
+    zsock_t *viewer = somebody_at_objects (self, "viewer");
     run (self);
     zstr_sendx (self->depot, "OPEN-LOG", "1", "1", "999", NULL);
-    assert_string_equal (ask_body (self, submitter, "read-log", log_of (0), MSG_BODY_MAX), "protocol");
-    assert_string_equal (ask_body (self, submitter, "read-log", log_of (9007199254740991), 0), "log-part");
-    assert_string_equal (ask_body (self, submitter, "stats", json_object (), 1), "protocol");
+    assert_string_equal (ask_body (self, viewer, "read-log", log_of (0), MSG_BODY_MAX), "protocol");
+    assert_string_equal (ask_body (self, viewer, "read-log", log_of (9007199254740991), 0), "log-part");
+    assert_string_equal (ask_body (self, submitter, "read-log", log_of (0), 0), "denied");      /* of no build of theirs */
+    assert_string_equal (ask_body (self, viewer, "stats", json_object (), 1), "protocol");
     assert_string_equal (ask_body (self, submitter, "missing", json_object (), 0), "protocol");
     assert_string_equal (ask_body (self, submitter, "missing", json_object (), 31), "protocol");
     assert_string_equal (ask_body (self, submitter, "missing", json_object (), MSG_BODY_MAX), "protocol");

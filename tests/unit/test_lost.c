@@ -28,6 +28,7 @@ static int set_up (void **state)
     if (depots_setup ((void **) &self->depots) < 0)
         return -1;
     self->service.depot = self->depots->depot;
+    self->service.scopes = scopes_new (self->service.depot);
     self->service.pipe = zsys_create_pipe (&self->gateway);
     zsock_set_rcvtimeo (self->gateway, 10000);
     strcpy (self->logs, "/tmp/logs-XXXXXX");
@@ -43,6 +44,7 @@ static int tear_down (void **state)
     buffer_free (&self->service.lost);
     digest_map_free (&self->service.lost_by_digest);
     build_logs_destroy (&self->service.logs);
+    scopes_destroy (&self->service.scopes);
     file_remove_tree (self->logs, NULL);
     zsock_destroy (&self->service.pipe);
     zsock_destroy (&self->gateway);

@@ -106,6 +106,7 @@ static void fetch_rounds (farm_t *self, writer_t *writer, int *rounds)
 {
     err_t err;
     *rounds = 0;
+    begin_attempt (&writer->root);
     do {
         if (++*rounds > 1)
             supply_begin (writer->supply);
@@ -166,6 +167,7 @@ static void a_failed_checkout_ends_the_fetch (void **state)
     supply_begin (supply);
     err_set (&full, ERR_FULL, "the context does not fit");
     supply_close (supply, &full);
+    begin_attempt (&root);
     assert_int_equal (fetch_tree (self->objects, supply, &root, NULL, &fetched, &err), -1);
     assert_int_equal (err.code, ERR_FULL);
     assert_int_equal (fetched.objects, 0);

@@ -378,7 +378,7 @@ static void what_a_coordinator_lost_is_sent_again (void **state)
 static int64_t damaged_objects (farm_t *self)
 {
     err_t err = { 0 };
-    AUTO (msg) msg_t *answer = client_ask_objects (self->client, "stats", NULL, NULL, 0, "depot", 0, &err);
+    AUTO (msg) msg_t *answer = client_ask_objects (self->viewer_client, "stats", NULL, NULL, 0, "depot", 0, &err);
     return answer ? msg_int (answer, "damaged_objects") : -1;
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,40 @@
 #include "coordinator/zap.h"
 #include "transfers.h"
 #include "trees.h"
+
+static zsock_t *running;                /* the depot service, for attempts */
+
+enum { ATTEMPTS_MAX = 64 };
+static digest_t attempts [ATTEMPTS_MAX];        /* the last ones */
+static int attempt_count;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void open_attempt (int number)
+{
+    char hex [DIGEST_HEX_SIZE + 1], job [24];
+    snprintf (job, sizeof job, "%d", number + 1);
+    digest_to_hex (&attempts [number % ATTEMPTS_MAX], hex);
+    zstr_sendx (running, "OPEN-LOG", job, "1", "2", hex, hex, NULL);
+}
+
+/* As the gateway does with the attempts that live. */
+static void open_attempts (zsock_t *service)
+{
+    pthread_mutex_lock (&lock);
+    running = service;
+    for (int i = attempt_count > ATTEMPTS_MAX ? attempt_count - ATTEMPTS_MAX : 0; running && i < attempt_count; i++)
+        open_attempt (i);
+    pthread_mutex_unlock (&lock);
+}
+
+void begin_attempt (const digest_t *root)
+{
+    pthread_mutex_lock (&lock);
+    attempts [attempt_count++ % ATTEMPTS_MAX] = *root;
+    if (running)
+        open_attempt (attempt_count - 1);
+    pthread_mutex_unlock (&lock);
+}
 
 static void let_in (farm_t *self, const keypair_t *key, const char *id, const char *role)
 {
@@ -36,13 +71,17 @@ void start_service (farm_t *self, const char *endpoint)
         zclock_sleep (50);              /* the former one's socket is closed some time later, in libzmq's thread */
     }
     self->service_actor = actor_new (depot_service_actor, self->service, NULL);
+    open_attempts (self->service_actor);
     zstr_send (self->service_actor, "OPEN");
     let_in (self, &self->user, "1", "submitter");
     let_in (self, &self->worker, "2", "worker");
+    let_in (self, &self->other, "3", "submitter");
+    let_in (self, &self->viewer, "5", "viewer");
 }
 
 void stop_service (farm_t *self)
 {
+    open_attempts (NULL);
     actor_destroy (&self->service_actor);
     depot_service_destroy (&self->service);
 }
@@ -59,15 +98,20 @@ int set_up (void **state)
     tree_folder (self->top, "state", 0700);
     keypair_make (&self->server);
     keypair_make (&self->user);
+    keypair_make (&self->other);
+    keypair_make (&self->viewer);
     keypair_make (&self->worker);
     self->zap = actor_new (zap_actor, NULL, NULL);
     start_service (self, "tcp://127.0.0.1:*");
     const char *endpoint = depot_service_endpoint (self->service);
     self->client = client_new_to ("tcp://127.0.0.1:1", endpoint, self->server.public_key, &self->user);
+    self->other_client = client_new_to ("tcp://127.0.0.1:1", endpoint, self->server.public_key, &self->other);
+    self->viewer_client = client_new_to ("tcp://127.0.0.1:1", endpoint, self->server.public_key, &self->viewer);
     self->objects = msg_connect (endpoint, &self->worker, self->server.public_key, &err);
     assert_non_null (self->objects);
     AUTO_FREE char *cache = file_join (self->top, "cache");
     assert_int_equal (depot_open (&self->cache, cache, &err), 0);
+    attempt_count = 0;
     *state = self;
     return 0;
 }
@@ -76,6 +120,8 @@ int tear_down (void **state)
 {
     farm_t *self = *state;
     client_destroy (&self->client);
+    client_destroy (&self->other_client);
+    client_destroy (&self->viewer_client);
     zsock_destroy (&self->objects);
     stop_service (self);
     actor_destroy (&self->zap);
@@ -103,6 +149,7 @@ int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomi
                    err_t *err)
 {
     AUTO (supply) supply_t *supply = supply_new (depot);
+    begin_attempt (root);
     return fetch_tree (objects, supply, root, is_cancelled, stats, err);
 }
 
@@ -110,6 +157,7 @@ int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, ato
                    err_t *err)
 {
     AUTO (supply) supply_t *supply = supply_new (depot);
+    begin_attempt (digest);
     return fetch_object (objects, supply, digest, is_cancelled, stats, err);
 }
 

@@ -12,8 +12,8 @@ typedef struct {
     char *top, *context, *state, *out;
     zsock_t *zap, *service_actor;
     depot_service_t *service;
-    keypair_t server, user, worker;
-    client_t *client;
+    keypair_t server, user, other, viewer, worker;
+    client_t *client, *other_client, *viewer_client;        /* of two users, and of one who looks */
     zsock_t *objects;           /* the worker's */
     depot_t *cache;
     upload_stats_t sent;        /* of a send that another thread watches */
@@ -30,7 +30,10 @@ void stop_service (farm_t *self);
 /* Send the farm's context whole; returns its root. */
 digest_t send_context (farm_t *self, upload_stats_t *stats);
 
-/* As fetch_tree and fetch_object, into a depot alone. */
+/* The worker has an attempt that is built from root from now on, so that it may fetch it. */
+void begin_attempt (const digest_t *root);
+
+/* As fetch_tree and fetch_object, into a depot alone, of an attempt's. */
 int fetch_context (zsock_t *objects, depot_t *depot, const digest_t *root, atomic_int *is_cancelled, fetch_stats_t *stats,
                    err_t *err);
 int fetch_content (zsock_t *objects, depot_t *depot, const digest_t *digest, atomic_int *is_cancelled, fetch_stats_t *stats,
