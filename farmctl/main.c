@@ -87,6 +87,21 @@ static const verb_t verbs [] = {
       "      --repository PATTERN publish to these only: 'team/*'; may be repeated; all: to any\n"
       "      --max-queued N       so many builds may wait; none: any number\n"
       "      --max-running N      so many are at work at once, the others are held back; none: any number\n" },
+    { "schedule", verb_schedule, "schedule add|ls|inspect|…", "builds by the clock: add one, look at them, say what becomes of them",
+      "  add NAME [options] CONTEXT  a build of the folder as it is now, at each time\n"
+      "    --cron TIMES           minute hour day-of-month month day-of-week, or @daily and the like; H spreads (docs/schedules.md)\n"
+      "    --tz ZONE              the clock that it goes by, as Europe/Berlin; default: UTC\n"
+      "    --catch-up MODE        none (default) or last: after an outage the latest time that was missed\n"
+      "    --overlap MODE         skip (default), queue or cancel-old: when an earlier build has not ended\n"
+      "    --if-changed           no build where options and base images are those of the last success\n"
+      "    --replace              change the schedule of that name\n"
+      "    and the options of submit but those to follow a build; --priority is low; tags may hold {date} and {build}\n"
+      "  ls                       all: when they are due next, what became of the last time\n"
+      "  inspect NAME             one: options, latest times, next times\n"
+      "  next NAME [-n N]         the next times; default 5\n"
+      "  run NAME                 build now; prints the build's number\n"
+      "  pause NAME, resume NAME  no builds until it is resumed\n"
+      "  rm NAME                  remove it; a build that is under way goes on\n" },
     { "du", verb_du, "du", "show what the coordinator's depot holds", "" },
     { "prune", verb_prune, "prune [--dry-run]", "take away what the coordinator's retention does not keep (admin)",
       "  -n, --dry-run        say what would go: builds, logs, contexts, objects\n" },

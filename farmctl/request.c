@@ -9,7 +9,7 @@
 
 enum { SUBMIT_TRY_MS = 5000, SUBMIT_REST_MS = 1000, SUBMIT_MS = 60000, RESENDS_MAX = 3 };
 
-static void make_id (char id [33])
+void request_make_id (char id [33])
 {
     keypair_t random;
     char hex [KEY_HEX_SIZE + 1];
@@ -59,7 +59,7 @@ static int rest (client_t *client, int64_t asked_ms, err_t *err)
 int request_submit (const request_t *self, client_t *client, int64_t *build, err_t *err)
 {
     char id [33];
-    make_id (id);
+    request_make_id (id);
     int64_t deadline = clock_boot_ms () + SUBMIT_MS;
     bool has_sent = false;
     for (int resends = 0;;) {

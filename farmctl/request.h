@@ -13,6 +13,9 @@ typedef struct {
     void *argument;
 } request_t;
 
+/* A new one: whoever asks twice with it is answered twice, and asks for one thing. */
+void request_make_id (char id [33]);
+
 /* The same request until it is accepted, for the coordinator may restart meanwhile. */
 int request_submit (const request_t *self, client_t *client, int64_t *build, err_t *err);
 

@@ -10,6 +10,7 @@
 #include "farmctl/options.h"
 #include "farmctl/output.h"
 #include "farmctl/request.h"
+#include "farmctl/schedule.h"
 #include "farmctl/scan.h"
 #include "farmctl/stream.h"
 #include "farmctl/submit_options.h"
@@ -17,7 +18,7 @@
 #include "farmctl/upload.h"
 #include "farmctl/verbs.h"
 
-enum { DOCKERFILE_MAX = 256 * 1024 };
+enum { DOCKERFILE_MAX = 256 * 1024, RESENDS_MAX = 3 };
 
 typedef struct {
     submit_options_t options;
@@ -209,10 +210,9 @@ static int send_again (void *argument, err_t *err)
 
 /* -- the verb ---------------------------------------------------------------------------------------------------------- */
 
-static int prepare (submission_t *self, int argc, char **argv, err_t *err)
+/* The options are read. */
+static int prepare (submission_t *self, err_t *err)
 {
-    if (submit_options_read (&self->options, argc, argv, err) < 0)
-        return -1;
     output_set_quiet (self->options.after.is_quiet);
     if (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0
         || ignore_find (self->options.context, self->dockerfile_path, &self->ignore_path, err) < 0)
@@ -250,8 +250,45 @@ static int submit_whole (submission_t *self, err_t *err)
 int verb_submit (int argc, char **argv, err_t *err)
 {
     __attribute__ ((cleanup (submission_free))) submission_t self = { .client = NULL };
-    if (prepare (&self, argc, argv, err) < 0)
+    if (submit_options_read (&self.options, argc, argv, err) < 0 || prepare (&self, err) < 0)
         return -1;
     int rc = submit (&self, err);
     return rc < 0 && err->code == ERR_PRUNED ? submit_whole (&self, err) : rc;
+}
+
+/* -- a schedule ---------------------------------------------------------------------------------------------------------- */
+
+/* spec NULL: may it be added? No context is read or sent for one that would be refused. */
+static msg_t *ask_schedule (submission_t *self, const schedule_options_t *schedule, json_t *spec, err_t *err)
+{
+    json_t *question = json_pack ("{s:s, s:s, s:s, s:s*, s:s*, s:b, s:b, s:O*}", "name", schedule->name, "cron", schedule->cron, "zone", schedule->zone,
+                                  "catch_up", schedule->catch_up, "overlap", schedule->overlap, "if_changed", schedule->if_changed, "replace",
+                                  schedule->replaces, "spec", spec);
+    if (question)
+        return client_ask (self->client, "add-schedule", question, spec ? "schedule-state" : "fine", 0, err);
+    err_set (err, ERR_USAGE, "the name, the times or the zone are not UTF-8");
+    return NULL;
+}
+
+static msg_t *add_schedule (submission_t *self, const schedule_options_t *schedule, err_t *err)
+{
+    AUTO (msg) msg_t *fine = ask_schedule (self, schedule, NULL, err);
+    if (!fine || scan_and_upload (self, err) < 0)
+        return NULL;
+    complete_spec (self);
+    msg_t *answer = NULL;
+    for (int resends = 0; !(answer = ask_schedule (self, schedule, self->options.spec, err)); resends++)
+        if (err->code != ERR_NOT_FOUND || resends == RESENDS_MAX || send_again (self, err) < 0)
+            break;
+    return answer;
+}
+
+int schedule_add (int argc, char **argv, err_t *err)
+{
+    __attribute__ ((cleanup (submission_free))) submission_t self = { .client = NULL };
+    schedule_options_t schedule;
+    if (schedule_options_read (&self.options, &schedule, argc, argv, err) < 0 || schedule_check_name (schedule.name, err) < 0 || prepare (&self, err) < 0)
+        return -1;
+    AUTO (msg) msg_t *answer = add_schedule (&self, &schedule, err);
+    return answer ? schedule_report (json_object_get (msg_header (answer), "schedule"), err) : err_wrap (err, "schedule %s", schedule.name);
 }

@@ -14,7 +14,7 @@
 
 /* As schema/messages.json has them. */
 enum { PLATFORMS_MAX = 32, TAGS_MAX = 64, TAG_BYTES_MAX = 512, MAP_MAX = 256, MAP_NAME_MAX = 256, MAP_VALUE_MAX = 32768,
-       TARGET_MAX = 256, REQUIREMENTS_MAX = 32 };
+       TARGET_MAX = 256, CRON_MAX = 255, ZONE_MAX = 63, REQUIREMENTS_MAX = 32 };
 static const int64_t memory_min = 64LL << 20, memory_max = 1LL << 50, cpu_percent_min = 10, cpu_percent_max = 6553600,
                      limit_ms_min = 1000, limit_ms_max = 31536000000;
 
@@ -141,13 +141,48 @@ static int add_tag (json_t *tags, const char *text, reference_t *first, err_t *e
     return 0;
 }
 
-static int read_tags (json_t *spec, const option_list_t *list, err_t *err)
+static bool skip (const char **at, const char *word)
+{
+    bool is_there = strncmp (*at, word, strlen (word)) == 0;
+    *at += is_there ? strlen (word) : 0;
+    return is_there;
+}
+
+/* Words of a schedule's tag are filled in by the coordinator: here they only have to make a good tag. */
+static int check_words (const char *text, err_t *err)
+{
+    AUTO_BUFFER buffer_t filled = { 0 };
+    AUTO_JSON json_t *tags = json_array ();
+    reference_t first = { .host = "" };
+    if (strstr (text, "{commit}"))
+        return err_set (err, ERR_USAGE, "--tag %s: the context is a folder, and has no commit to name", text);
+    for (const char *at = text; *at; )
+        if (skip (&at, "{date}"))
+            buffer_text (&filled, "2026-12-31");
+        else if (skip (&at, "{build}"))
+            buffer_text (&filled, "9007199254740991");
+        else
+            buffer_printf (&filled, "%c", *at++);
+    return add_tag (tags, filled.data ? (const char *) filled.data : "", &first, err);
+}
+
+static int read_tag (json_t *tags, const char *text, reference_t *first, bool has_words, err_t *err)
+{
+    if (!has_words || !strchr (text, '{'))
+        return add_tag (tags, text, first, err);
+    if (check_words (text, err) < 0)
+        return -1;
+    append_once (tags, text);
+    return 0;
+}
+
+static int read_tags (json_t *spec, const option_list_t *list, bool have_words, err_t *err)
 {
     reference_t first = { .host = "" };
     json_t *tags = json_array ();
     json_object_set_new (spec, "tags", tags);
     for (size_t i = 0; i < list->count; i++)
-        if (add_tag (tags, list->items [i], &first, err) < 0)
+        if (read_tag (tags, list->items [i], &first, have_words, err) < 0)
             return -1;
     if (json_array_size (tags) == 0)
         return err_set (err, ERR_USAGE, "no tag: say where to publish with --tag, such as -t registry.lan/team/app:1.4");
@@ -293,9 +328,9 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
     return 0;
 }
 
-static int read_spec (json_t *spec, const raw_t *raw, err_t *err)
+static int read_spec (json_t *spec, const raw_t *raw, bool is_schedule, err_t *err)
 {
-    if (read_tags (spec, &raw->tags, err) < 0 || read_platforms (spec, &raw->platforms, err) < 0)
+    if (read_tags (spec, &raw->tags, is_schedule, err) < 0 || read_platforms (spec, &raw->platforms, err) < 0)
         return -1;
     if (read_required (spec, &raw->required_platforms, err) < 0)
         return -1;
@@ -315,10 +350,32 @@ static int read_secrets (submit_options_t *self, const option_list_t *list, err_
     return self->secrets.count ? json_object_set_new (self->spec, "secrets", secret_options_ids (&self->secrets)) : 0;
 }
 
-int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
+/* A schedule's times, and what nobody is there for. */
+static int check_schedule (const submit_options_t *self, const schedule_options_t *schedule, err_t *err)
 {
+    if (!schedule->cron)
+        return err_set (err, ERR_USAGE, "no times: say when with --cron, such as --cron '30 2 * * 1-5' --tz Europe/Berlin");
+    if (!*schedule->cron || strlen (schedule->cron) > CRON_MAX || !*schedule->zone || strlen (schedule->zone) > ZONE_MAX)
+        return err_set (err, ERR_USAGE, "--cron has 1 to %d characters, --tz 1 to %d", CRON_MAX, ZONE_MAX);
+    if (schedule->catch_up && strcmp (schedule->catch_up, "none") != 0 && strcmp (schedule->catch_up, "last") != 0)
+        return err_set (err, ERR_USAGE, "--catch-up is none or last, not \"%s\"", schedule->catch_up);
+    if (schedule->overlap && strcmp (schedule->overlap, "skip") != 0 && strcmp (schedule->overlap, "queue") != 0 && strcmp (schedule->overlap, "cancel-old") != 0)
+        return err_set (err, ERR_USAGE, "--overlap is skip, queue or cancel-old, not \"%s\"", schedule->overlap);
+    if (self->after.is_detached || self->after.cancels_on_interrupt || self->after.timeout_ms)
+        return err_set (err, ERR_USAGE, "--detach, --cancel-on-interrupt and --follow-timeout are about following a build: there is none yet");
+    if (self->secrets.count)
+        return err_set (err, ERR_USAGE, "--secret: a schedule cannot have secrets, for the farm keeps them for one build only");
+    return 0;
+}
+
+/* schedule NULL: of `submit`. */
+static int read_options (submit_options_t *self, schedule_options_t *schedule, int argc, char **argv, err_t *err)
+{
+    schedule_options_t none;
+    bool is_schedule = schedule != NULL;
+    schedule = schedule ? schedule : &none;
     *self = (submit_options_t) { .spec = json_object () };
-    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .priority = "normal", .push = true, .queue_timeout_ms = 600000 };
+    __attribute__ ((cleanup (raw_destroy))) raw_t raw = { .emulation = "deny", .priority = is_schedule ? "low" : "normal", .push = true, .queue_timeout_ms = 600000 };
     const option_t options [] = {
         { "platform", 0, OPTION_LIST, &raw.platforms },
         { "tag", 't', OPTION_LIST, &raw.tags },
@@ -355,16 +412,37 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
         { "provenance", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
         { "sbom", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
         { "ssh", 0, OPTION_REFUSED, "no agent can be given to a build" },
+        { is_schedule ? "cron" : NULL, 0, OPTION_TEXT, &schedule->cron },
+        { "tz", 0, OPTION_TEXT, &schedule->zone },
+        { "catch-up", 0, OPTION_TEXT, &schedule->catch_up },
+        { "overlap", 0, OPTION_TEXT, &schedule->overlap },
+        { "if-changed", 0, OPTION_FLAG, &schedule->if_changed }, { "replace", 0, OPTION_FLAG, &schedule->replaces },
         { NULL, 0, OPTION_FLAG, NULL }
     };
-    if (options_parse (options, &argc, argv, err) < 0
-        || options_words (argc, argv, 1, 1, "submit [options] CONTEXT, such as: farmctl submit -t registry.lan/app:1.0 .",
-                          err) < 0)
+    const char *form = is_schedule ? "schedule add NAME --cron '30 2 * * *' [--tz ZONE] [options] CONTEXT"
+                                   : "submit [options] CONTEXT, such as: farmctl submit -t registry.lan/app:1.0 .";
+    if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1 + is_schedule, 1 + is_schedule, form, err) < 0)
         return -1;
-    self->context = argv [1];
+    self->context = argv [1 + is_schedule];
+    if (is_schedule)
+        schedule->name = argv [1];
     if (self->dockerfile && !*self->dockerfile)
         return err_set (err, ERR_USAGE, "--file is empty: give the path of a Dockerfile, or - for standard input");
-    return read_spec (self->spec, &raw, err) < 0 ? -1 : read_secrets (self, &raw.secrets, err);
+    return read_spec (self->spec, &raw, is_schedule, err) < 0 ? -1 : read_secrets (self, &raw.secrets, err);
+}
+
+int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
+{
+    return read_options (self, NULL, argc, argv, err);
+}
+
+int schedule_options_read (submit_options_t *self, schedule_options_t *schedule, int argc, char **argv, err_t *err)
+{
+    *schedule = (schedule_options_t) { .zone = "UTC" };
+    if (read_options (self, schedule, argc, argv, err) < 0)
+        return -1;
+    self->sends_whole = true;
+    return check_schedule (self, schedule, err);
 }
 
 void submit_options_free (submit_options_t *self)

@@ -19,6 +19,15 @@ typedef struct {
 
 /* ERR_USAGE with the option and the reason. Words of argv are reordered. */
 int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err);
+
+/* What `schedule add` has besides; borrowed from argv. catch_up and overlap may be NULL: as the farm has them. */
+typedef struct {
+    const char *name, *cron, *zone, *catch_up, *overlap;
+    bool if_changed, replaces;
+} schedule_options_t;
+/* The same for `schedule add NAME … CONTEXT`: tags may hold {date} and {build}, the priority is low, and the whole context is sent, for nobody
+ * would be there to send the rest. */
+int schedule_options_read (submit_options_t *self, schedule_options_t *schedule, int argc, char **argv, err_t *err);
 void submit_options_free (submit_options_t *self);
 
 #endif

@@ -24,6 +24,11 @@ _farmctl_users ()
     farmctl user ls 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
 
+_farmctl_schedules ()
+{
+    farmctl schedule ls 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
 _farmctl ()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
@@ -39,7 +44,7 @@ _farmctl ()
         previous=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user du prune imagetools join version help" -- "$current"))
+        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule du prune imagetools join version help" -- "$current"))
         return
     fi
     case $previous in
@@ -49,9 +54,13 @@ _farmctl ()
         --emulation) COMPREPLY=($(compgen -W "deny allow" -- "$current")); return ;;
         --verify) COMPREPLY=($(compgen -W "quick layers deep" -- "$current")); return ;;
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
-        -f|--file) [[ $verb == submit ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
-        -t|--tag) [[ $verb == submit ]] && return ;;
+        -f|--file) [[ $verb == submit || $verb == schedule ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
+        -t|--tag) [[ $verb == submit || $verb == schedule ]] && return ;;
         --build-arg|--secret|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name|--expire|--repository|--max-queued|--max-running) return ;;
+        --tz) COMPREPLY=($(compgen -W "UTC $(awk '!/^#/ { print $3 }' /usr/share/zoneinfo/zone.tab 2>/dev/null)" -- "$current")); return ;;
+        --catch-up) COMPREPLY=($(compgen -W "none last" -- "$current")); return ;;
+        --overlap) COMPREPLY=($(compgen -W "skip queue cancel-old" -- "$current")); return ;;
+        --cron|--count) return ;;
         --role) COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")); return ;;
     esac
     case $verb in
@@ -66,6 +75,8 @@ _farmctl ()
         prune) options="--dry-run" ;;
         retry) options="--failed-only --secret --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
         worker) options="--comment --wait --expire" ;;
+        schedule) options="--cron --tz --catch-up --overlap --if-changed --replace --count --platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --emulation
+                           --priority --require --required-platform --keep-going --supersede --verify --cross-check --queue-timeout --memory --cpus --timeout" ;;
         user) options="--role --expire --repository --max-queued --max-running" ;;
     esac
     if [[ $current == -* ]]; then
@@ -87,8 +98,15 @@ _farmctl ()
                 rm|role|limit) COMPREPLY=($(compgen -W "$(_farmctl_users)" -- "$current")) ;;
                 *) [[ ${COMP_WORDS[COMP_CWORD-2]} == role ]] && COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")) ;;
             esac ;;
+        schedule)
+            case $previous in
+                schedule) COMPREPLY=($(compgen -W "add ls inspect next run pause resume rm" -- "$current")) ;;
+                inspect|next|run|pause|resume|rm) COMPREPLY=($(compgen -W "$(_farmctl_schedules)" -- "$current")) ;;
+                add) ;;
+                *) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")) ;;
+            esac ;;
         imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
-        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user du prune imagetools join version" -- "$current")) ;;
+        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule du prune imagetools join version" -- "$current")) ;;
     esac
 }
 
