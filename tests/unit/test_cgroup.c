@@ -100,12 +100,14 @@ static void be_a_hydra (void)
                     _exit (0);
 }
 
+/* volatile: else the compiler sees that nobody needs it, and nothing is eaten. */
 static void eat (void)
 {
     size_t size = (size_t) (200 * MIB);
-    char *food = malloc (size);
-    memset (food, 1, size);
-    _exit (food [size / 2] == 1 ? 0 : 2);
+    volatile char *food = malloc (size);
+    for (size_t i = 0; food && i < size; i += 1024)
+        food [i] = 1;
+    _exit (food ? 0 : 2);
 }
 
 /* -- limits ----------------------------------------------------------------------------------------------------- */
