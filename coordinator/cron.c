@@ -33,7 +33,7 @@ static int64_t days_before_year (int64_t year)
 /* number: days since 1970. */
 static date_t date_of (int64_t number)
 {
-    date_t date = { .year = 1970 + divide (number, 366), .month = 1 };
+    date_t date = { .year = 1970 + divide (number, number < 0 ? 365 : 366), .month = 1 };      /* that year, or one before it */
     while (days_before_year (date.year + 1) <= number)
         date.year++;
     int64_t left = number - days_before_year (date.year);
