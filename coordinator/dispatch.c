@@ -72,7 +72,10 @@ static int check_right (engine_t *self, const event_t *event, bool is_own, err_t
         return -1;
     if (event->principal != 0 && !is_own && rights_may (principal.role, event->verb))
         return 0;
-    return err_set (err, ERR_DENIED, "%s: this key's role may not do that", event->verb);
+    if (event->principal == 0 || is_own)
+        return err_set (err, ERR_DENIED, "%s: this key's role may not do that", event->verb);
+    return err_set (err, ERR_DENIED, "your role may not do that: here you are %s, with the role %s; ask an admin of the farm for another (farmctl user role)",
+                    principal.name, principal.role);
 }
 
 int engine_dispatch (engine_t *self, const event_t *event, err_t *err)

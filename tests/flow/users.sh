@@ -63,7 +63,7 @@ a_viewer_sees_all_and_changes_nothing ()
     user_add vic --role viewer || return
     [ "$(as vic ls --json | jq '.builds | length')" -gt 0 ] || return
     as vic logs "$(as vic ls --json | jq '.builds[0].id')" | grep -q 'slow ends' || return
-    run 1 as vic submit -t "$REGISTRY/vic:1" "$work/seen" && grep -q 'role may not' "$work/err" || return
+    run 1 as vic submit -t "$REGISTRY/vic:1" "$work/seen" && grep -q 'role may not do that: here you are vic, with the role viewer' "$work/err" || return
     run 1 as vic user ls
 }
 
