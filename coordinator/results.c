@@ -20,7 +20,7 @@ static void copy_field (json_t *to, const json_t *spec, const char *name)
 /* One text for the same inputs: keys sorted, what shapes nothing left out. */
 static void key_of (const json_t *spec, const char *platform, const char *repository, char key [OCI_DIGEST_SIZE])
 {
-    static const char *const fields [] = { "context", "build_args", "labels", "target", "require" };
+    static const char *const fields [] = { "context", "build_args", "labels", "target", "network", "require" };
     AUTO_JSON json_t *inputs = json_object ();
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         copy_field (inputs, spec, fields [i]);

@@ -25,6 +25,7 @@ static const verb_t verbs [] = {
       "  --label K=V          a label of the image\n"
       "  --secret id=NAME,src=FILE    for RUN --mount=type=secret,id=NAME; also id=NAME,env=VARIABLE; may be repeated\n"
       "  --target STAGE       build this stage\n"
+      "  --network MODE       of RUN steps: default, none, or host where a worker's settings allow it\n"
       "  --no-cache           run every step anew\n"
       "  --no-result-cache    do not publish the image of an earlier build of the same, run the builder\n"
       "  --pull               ask the registry for newer base images\n"

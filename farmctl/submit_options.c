@@ -21,7 +21,7 @@ static const int64_t memory_min = 64LL << 20, memory_max = 1LL << 50, cpu_percen
 typedef struct {
     option_list_t platforms, required_platforms, tags, build_args, labels, requirements, secrets;
     int64_t queue_timeout_ms;
-    const char *target, *emulation, *priority, *verify, *memory, *cpus, *limit;
+    const char *target, *network, *emulation, *priority, *verify, *memory, *cpus, *limit;
     bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede, cross_check;
 } raw_t;
 
@@ -301,6 +301,10 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
         return err_set (err, ERR_USAGE, "--target is the name of a stage, of at most %d bytes", TARGET_MAX);
     if (raw->target && json_object_set_new (spec, "target", json_string (raw->target)) < 0)
         return err_set (err, ERR_USAGE, "--target is not UTF-8");
+    if (raw->network && strcmp (raw->network, "default") != 0 && strcmp (raw->network, "none") != 0 && strcmp (raw->network, "host") != 0)
+        return err_set (err, ERR_USAGE, "--network is default, none or host, not \"%s\"", raw->network);
+    if (raw->network && strcmp (raw->network, "default") != 0)
+        json_object_set_new (spec, "network", json_string (raw->network));
     if (strcmp (raw->emulation, "deny") != 0 && strcmp (raw->emulation, "allow") != 0)
         return err_set (err, ERR_USAGE, "--emulation is deny or allow, not \"%s\"", raw->emulation);
     if (strcmp (raw->priority, "low") != 0 && strcmp (raw->priority, "normal") != 0 && strcmp (raw->priority, "high") != 0)
@@ -384,6 +388,7 @@ static int read_options (submit_options_t *self, schedule_options_t *schedule, i
         { "label", 0, OPTION_LIST, &raw.labels },
         { "secret", 0, OPTION_LIST, &raw.secrets },
         { "target", 0, OPTION_TEXT, &raw.target },
+        { "network", 0, OPTION_TEXT, &raw.network },
         { "no-cache", 0, OPTION_FLAG, &raw.no_cache }, { "no-result-cache", 0, OPTION_FLAG, &raw.no_result_cache },
         { "pull", 0, OPTION_FLAG, &raw.pull },
         { "push", 0, OPTION_FLAG, &raw.push },
@@ -411,6 +416,13 @@ static int read_options (submit_options_t *self, schedule_options_t *schedule, i
         { "metadata-file", 0, OPTION_REFUSED, "--json prints the build on standard output" },
         { "provenance", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
         { "sbom", 0, OPTION_REFUSED, "no attestations are made; leave it out" },
+        { "privileged", 0, OPTION_REFUSED, "no build has more rights than another" },
+        { "allow", 0, OPTION_REFUSED, "no build has more rights than another" },
+        { "cap-add", 0, OPTION_REFUSED, "no build has more rights than another" },
+        { "security-opt", 0, OPTION_REFUSED, "no build has more rights than another" },
+        { "device", 0, OPTION_REFUSED, "builds get no devices of a worker" },
+        { "volume", 0, OPTION_REFUSED, "builds get no folders of a worker; COPY from the context" },
+        { "add-host", 0, OPTION_REFUSED, "names mean on a worker what they mean there" },
         { "ssh", 0, OPTION_REFUSED, "no agent can be given to a build" },
         { is_schedule ? "cron" : NULL, 0, OPTION_TEXT, &schedule->cron },
         { "tz", 0, OPTION_TEXT, &schedule->zone },

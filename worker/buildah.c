@@ -26,6 +26,7 @@ static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
     const char *folder = settings->state_folder;
     pthread_condattr_t monotonic;
     self->spawner = spawner;
+    self->may_use_host_network = settings->may_use_host_network;
     self->free_floor_bytes = settings->free_floor_bytes;
     self->program = mem_strdup (settings->program && *settings->program ? settings->program : "buildah");
     self->state_folder = mem_strdup (folder);
@@ -145,11 +146,29 @@ static void add_map (words_t *words, const char *option, const json_t *map)
         words_add (words, "%s=%s=%s", option, key, json_string_value (value) ? json_string_value (value) : "");
 }
 
+static const char *network_of (const builder_t *self, const builder_task_t *task)
+{
+    const char *wanted = json_string_value (json_object_get (task->spec, "network"));
+    return wanted && strcmp (wanted, "default") != 0 ? wanted : self->network;
+}
+
+/* Another worker may be able to. */
+static int check_network (const builder_t *self, const builder_task_t *task, err_t *err)
+{
+    const char *network = network_of (self, task), *wanted = json_string_value (json_object_get (task->spec, "network"));
+    if (wanted && strcmp (wanted, "host") == 0 && !self->may_use_host_network)
+        return err_set (err, ERR_FARM, "--network host: this worker does not give builds its network; its setting builder/allow = network-host would");
+    if (strcmp (network, "none") == 0 && !self->runtime)
+        return err_set (err, ERR_FARM, "--network none: this worker's isolation is chroot, which cannot keep a RUN step from the network; with runc or "
+                        "crun it could");
+    return 0;
+}
+
 static void add_isolation (const builder_t *self, const builder_task_t *task, words_t *words)
 {
     AUTO_FREE char *root = buildah_runtime_root (self, task);
     words_add (words, "--isolation=%s", self->isolation);
-    words_add (words, "--network=%s", self->network);
+    words_add (words, "--network=%s", network_of (self, task));
     if (self->runtime)
         words_add (words, "--runtime=%s", self->room.ids ? RUNTIME_GUARD_PATH : self->runtime);
     if (self->runtime)
@@ -242,7 +261,7 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
     buildah_run_t how;
     int status = 0;
     memset (outcome, 0, sizeof *outcome);
-    if (buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, &outcome->is_repeatable, err) < 0
+    if (check_network (self, task, err) < 0 || buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, &outcome->is_repeatable, err) < 0
         || find_reach (task, &reach, err) < 0)
         return -1;
     AUTO (buildah_secrets) buildah_secrets_t *secrets = buildah_secrets_new (self, task, err);

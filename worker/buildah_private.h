@@ -43,6 +43,7 @@ struct builder {
     char *reason;
     spawner_room_t room;            /* ids alone; {0}: it runs as the worker's user, among the host's files */
     char *room_reason;
+    bool may_use_host_network;
     bool must_have_room;
     words_t hidden;                 /* paths that it does not see in a room */
     pthread_mutex_t lock;

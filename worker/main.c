@@ -196,7 +196,9 @@ static int open_builder (worker_t *self, err_t *err)
     AUTO_FREE char *folder = file_join (text_of (self, "state"), "builder");
     const char *certs = text_of (self, "registry/certs");
     const char *const hidden [] = { text_of (self, "state"), FARM_SYSCONFDIR, FARM_STATEDIR, self->options.file, "/etc/docker", certs, NULL };
+    const char *const *allowed = settings_list (self->options.settings, "builder/allow");       /* one word there is */
     builder_settings_t settings = {
+        .may_use_host_network = allowed [0] != NULL,
         .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .program = text_of (self, "builder/program"),
         .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"), .user = text_of (self, "builder/user"),
         .ids = text_of (self, "builder/ids"), .hidden = hidden,

@@ -34,6 +34,7 @@ static const setting_def_t table [] = {
     { "builder/program", SETTING_TEXT, "buildah", "the builder, a name in PATH or a path" },
     { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },
     { "builder/user", SETTING_TEXT, "auto", "whose ids and files it has: own (namespaces), worker (this process's), or auto: own where the host can" },
+    { "builder/allow", SETTING_LIST, NULL, "what builds may ask of this worker beyond the ordinary: network-host" },
     { "builder/ids", SETTING_TEXT, BUILDER_IDS, "its own ids on this host, FIRST:COUNT" },
     { "limit/memory", SETTING_BYTES, "0", "the most that one job may have, and has if it asks for none; 0: 7/8 of this host's" },
     { "limit/cpus", SETTING_NUMBER, "0", "the same of cpus; 0: all" },
@@ -158,6 +159,14 @@ static int check_limits (const options_t *self, err_t *err)
     return 0;
 }
 
+static int check_allowed (const options_t *self, err_t *err)
+{
+    for (const char *const *word = settings_list (self->settings, "builder/allow"); *word; word++)
+        if (strcmp (*word, "network-host") != 0)
+            return err_set (err, ERR_USAGE, "builder/allow has \"%.60s\": it can have network-host", *word);
+    return 0;
+}
+
 static int check_numbers (const options_t *self, err_t *err)
 {
     int64_t slots = settings_number (self->settings, "slots"), port = settings_number (self->settings, "door/port");
@@ -186,7 +195,7 @@ int options_read (options_t *self, int argc, char **argv, err_t *err)
         return -1;
     if (settings_take_options (self->settings, &argc, argv, err) < 0)
         return -1;
-    return make_paths_absolute (self, err) < 0 || check_limits (self, err) < 0 ? -1 : check_numbers (self, err);
+    return make_paths_absolute (self, err) < 0 || check_limits (self, err) < 0 || check_allowed (self, err) < 0 ? -1 : check_numbers (self, err);
 }
 
 void options_free (options_t *self)

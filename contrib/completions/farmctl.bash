@@ -53,6 +53,7 @@ _farmctl ()
             return ;;
         --emulation) COMPREPLY=($(compgen -W "deny allow" -- "$current")); return ;;
         --verify) COMPREPLY=($(compgen -W "quick layers deep" -- "$current")); return ;;
+        --network) COMPREPLY=($(compgen -W "default none host" -- "$current")); return ;;
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit || $verb == schedule ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit || $verb == schedule ]] && return ;;
@@ -64,7 +65,7 @@ _farmctl ()
         --role) COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")); return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --secret --label --target --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --cross-check --queue-timeout --quiet
+        submit) options="--platform --tag --file --build-arg --secret --label --target --network --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --cross-check --queue-timeout --quiet
                          --detach --cancel-on-interrupt --memory --cpus --timeout --follow-timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;

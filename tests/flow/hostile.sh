@@ -176,6 +176,32 @@ more_rights ()
     hostile device <<< $'FROM %BASE%\nRUN mknod /sda b 8 0 && echo reached a device; mount -t proc p /mnt && echo reached a mount; mount -t tmpfs p /mnt && echo reached a mount; echo 1 > /proc/sys/kernel/core_uses_pid && echo reached the kernel; true'
 }
 
+asks_for_no_network ()
+{
+    local folder
+    folder=$(context quiet <<'END'
+FROM %BASE%
+RUN [ "$(grep -c : /proc/net/dev)" = 1 ] && echo "its loopback alone"
+END
+    )
+    run 0 farmctl submit --no-cache --network none --platform "$native" --require isolation=oci -t "$REGISTRY/hostile:quiet" "$folder"
+    expect "what it saw" "$(farmctl logs "$(farmctl ls --json | jq '.builds[0].id')" | grep -cx -e '.*its loopback alone')" 1
+    run 1 farmctl submit --no-cache --network none --platform "$native" --require isolation=chroot -t "$REGISTRY/hostile:quiet" "$folder"
+    expect_text "$work/err" "isolation is chroot, which cannot keep a RUN step from the network"
+}
+
+asks_for_the_hosts_network ()
+{
+    local folder
+    folder=$(context loud <<< $'FROM %BASE%\nRUN [ "$(grep -c : /proc/net/dev)" -gt 1 ]')
+    run 1 farmctl submit --no-cache --network host --platform "$native" --require isolation=oci -t "$REGISTRY/hostile:loud" "$folder"
+    expect_text "$work/err" "this worker does not give builds its network" "builder/allow = network-host"
+    worker_add allowing "$work/worker-allowing" --builder-allow=network-host --labels=isolation=allowing
+    run 0 farmctl submit --no-cache --network host --platform "$native" --require isolation=allowing -t "$REGISTRY/hostile:loud" "$folder"
+    run 2 farm-worker doctor --builder-allow=privileged
+    expect_text "$work/err" "it can have network-host"
+}
+
 for isolation in oci chroot; do
     worker_add "$isolation" "$work/worker-$isolation" "--builder-isolation=$isolation" "--labels=isolation=$isolation"
     prepare
@@ -190,4 +216,8 @@ for isolation in oci chroot; do
     check "$isolation: ADD from elsewhere" added_from_elsewhere
     check "$isolation: more rights, devices, mounts" more_rights
 done
+check "no network for RUN steps" asks_for_no_network
+check "the host's network where the worker allows it" asks_for_the_hosts_network
+
 farm_end
+
