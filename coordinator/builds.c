@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/audit.h"
 #include "coordinator/principals.h"
 #include "coordinator/rights.h"
 #include "coordinator/view.h"
@@ -127,6 +128,17 @@ int build_cancel (engine_t *self, int64_t build, const char *cause, err_t *err)
     return build_move (self, build, state, BUILD_CANCELLED, cause, err);
 }
 
+/* An admin has cancelled somebody else's. */
+static int note_foreign (engine_t *self, const event_t *event, int64_t build, err_t *err)
+{
+    int64_t owner;
+    char number [24];
+    snprintf (number, sizeof number, "%lld", (long long) build);
+    if (owner_of (self, build, &owner, err) < 0)
+        return -1;
+    return owner == event->principal ? 0 : audit_done (self, event, number, "of another user", err);
+}
+
 int builds_on_cancel (engine_t *self, const event_t *event, err_t *err)
 {
     int64_t build = event_int (event, "build");
@@ -135,7 +147,7 @@ int builds_on_cancel (engine_t *self, const event_t *event, err_t *err)
         || principal_load (self, event->principal, &by, err) < 0)
         return -1;
     AUTO_FREE char *cause = mem_printf ("cancelled by %s", by.name);
-    if (build_cancel (self, build, cause, err) < 0)
+    if (build_cancel (self, build, cause, err) < 0 || note_foreign (self, event, build, err) < 0)
         return -1;
     json_t *view = view_build (self, build, err);
     if (!view)

@@ -3,12 +3,13 @@
 
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "coordinator/put_checks.h"
 
-enum { DIGESTS_MAX = 8192 };
+enum { DIGESTS_MAX = 8192, DENIALS_MAX = 20 };
 
 void request_destroy (request_t **self_p)
 {
@@ -29,8 +30,22 @@ static void answer (depot_service_t *self, request_t *request, const char *verb,
         log_debug ("depot", "%.16s: %s", request->key, err.text);
 }
 
+/* So many a second: whoever is denied more often is in the audit log already. */
+void depot_service_tell_denied (depot_service_t *self, const request_t *request, const err_t *err)
+{
+    int64_t now = clock_boot_ms ();
+    if (now - self->denied_since >= 1000) {
+        self->denied_since = now;
+        self->denied = 0;
+    }
+    if (self->denied++ < DENIALS_MAX && *request->key)
+        zstr_sendx (self->pipe, "DENIED", request->key, request->message ? msg_verb (request->message) : "message", err->text, NULL);
+}
+
 void answer_error (depot_service_t *self, request_t *request, const err_t *err)
 {
+    if (err->code == ERR_DENIED)
+        depot_service_tell_denied (self, request, err);
     json_t *header = json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text);
     if (request->message && msg_int (request->message, "seq") > 0)
         json_object_set_new (header, "re", json_integer (msg_int (request->message, "seq")));
@@ -87,8 +102,10 @@ static void set_absent (const digest_t *digest, err_t *err)
 
 static void refuse_foreign (depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err)
 {
-    (void) self;
     set_absent (digest, err);
+    if (scopes_is_unsure (self->scopes, request->speaker.id))
+        return;
+    depot_service_tell_denied (self, request, err);
     log_warn ("depot", "%.16s asks for an object of none of its attempts", request->key);
 }
 

@@ -65,6 +65,7 @@ struct depot_service {
     buffer_t lost;              /* what workers may bring back (lost.c) */
     digest_map_t lost_by_digest;                /* its places */
     bool is_lost_back, is_lost_root_back;       /* something of it was put, a root was */
+    int64_t denied_since, denied;               /* boot clock; told in that second */
     scopes_t *scopes;           /* what workers may ask for */
     id_map_t owners;            /* job -> the principal whose build it is of */
     zhashx_t *speakers;         /* key hex -> speaker_t */
@@ -73,6 +74,7 @@ struct depot_service {
 
 /* depot_answers.c: each answers exactly once. */
 void answer_error (depot_service_t *self, request_t *request, const err_t *err);
+void depot_service_tell_denied (depot_service_t *self, const request_t *request, const err_t *err);
 void answer_missing (depot_service_t *self, request_t *request);
 void answer_want (depot_service_t *self, request_t *request);
 void answer_log (depot_service_t *self, request_t *request);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "coordinator/attempts.h"
+#include "coordinator/audit.h"
 #include "coordinator/builds.h"
 #include "coordinator/engine_private.h"
 #include "coordinator/firings.h"
@@ -52,6 +53,9 @@ static const struct {
     { "order-schedule", false, schedules_on_order },
     { "schedules", false, schedules_on_list },
     { "schedule", false, schedules_on_ask },
+    { "audit", false, audit_on_audit },
+    { "prune", false, audit_on_prune },
+    { "denied", true, audit_on_denied },
     { "gone", true, workers_on_gone },
     { "ended", true, workers_on_ended },
     { "lost", true, restores_on_lost },

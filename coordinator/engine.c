@@ -15,6 +15,7 @@
 
 #include "common/mem.h"
 #include "coordinator/attempts.h"
+#include "coordinator/audit.h"
 #include "coordinator/builds.h"
 #include "coordinator/firings.h"
 #include "coordinator/holds.h"
@@ -160,6 +161,9 @@ static void handle (engine_t *self, const event_t *event, int tries)
     if (self->lost.code != ERR_NONE)
         return;
     engine_refuse (self, event->peer, event_int (event, "seq"), &err);
+    err_t lost = { 0 };
+    if (err.code == ERR_DENIED && event->principal != 0 && audit_denied_event (self, event, &err, &lost) < 0)
+        lose (self, &lost);
     if (event->principal == 0 && event->header)
         take_up_again (self, &self->heard.items [self->heard.count - 1], &err);
     if (is_tick)
@@ -181,6 +185,8 @@ static int64_t find_next_tick (const engine_t *self)
         next = secrets_next_tick (self);
     if (restores < next)
         next = restores;
+    if (audit_next_tick (self) < next)
+        next = audit_next_tick (self);
     if (self->age_at < next)
         next = self->age_at;
     if (self->forgetting.at < next)

@@ -137,6 +137,11 @@ int engine_add_principal (engine_t *self, const char *key_hex, const char *role,
 int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err);
 /* Whose build a job is of; 0: there is no such job. */
 int64_t engine_owner_of_job (engine_t *self, int64_t job);
+/* The audit log's last row, when it is another one than at the last call: for a note of it that is kept elsewhere. hash: 65 bytes. */
+bool engine_take_audit_head (engine_t *self, int64_t *id, char *hash);
+/* Is a row that was noted there still, with that hash? If not, that is a row of the log itself from now on. After engine_open. */
+int engine_check_audit_head (engine_t *self, int64_t id, const char *hash, int64_t wall_ms, bool *is_there, err_t *err);
+
 /* Every key that may connect: calls back once per key. */
 void engine_each_key (engine_t *self, void (*each) (void *argument, const char *key_hex), void *argument);
 

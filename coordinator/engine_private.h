@@ -140,6 +140,22 @@ typedef struct {
     bool is_done;               /* since it was asked for */
 } forgetting_t;
 
+/* Denials of one key and verb in the last minute, of which the first is a row already. */
+enum { DENIALS_MAX = 64 };
+typedef struct {
+    char key [65], act [33], detail [256];
+    int64_t times;              /* since that row */
+    int64_t since;              /* boot clock */
+} denial_t;
+typedef struct {
+    denial_t denials [DENIALS_MAX];
+    size_t count;
+    int64_t others, others_since;           /* denials that have no place there; boot clock */
+    int64_t hour_since;         /* boot clock: of hour_count rows */
+    int hour_count;
+    bool is_changed;            /* since it was asked for last (engine_take_audit_head) */
+} audit_t;
+
 struct engine {
     db_t *db;
     engine_settings_t settings;
@@ -158,6 +174,7 @@ struct engine {
     int failures;               /* ticks that were undone and batches that were lost, in a row */
     int live_builds;
     known_principals_t known;
+    audit_t audit;
     lane_t *lanes;
     size_t lane_count;
     hint_t *hints;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "coordinator/rights.h"
@@ -65,14 +66,43 @@ void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int6
     engine_handle (self->parts.engine, &event);
 }
 
-static void on_prune (gateway_t *self, peer_t *peer, bool may, const msg_t *message)
+void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail)
+{
+    AUTO_JSON json_t *header = json_pack ("{s:s, s:s, s:s}", "key", key_hex, "act", act, "detail", detail);
+    if (header)
+        gateway_give_engine (self, "denied", 0, 0, header);
+}
+
+static void take_denials (gateway_t *self)
+{
+    for (int i = 0; i < BATCH_MAX && zsock_events (self->denials) & ZMQ_POLLIN; i++) {
+        char *key = NULL, *text = NULL;
+        if (zstr_recvx (self->denials, &key, &text, NULL) == 2)
+            gateway_note_denial (self, key, "connect", text);
+        zstr_free (&key);
+        zstr_free (&text);
+    }
+}
+
+/* After the commit: a row that the file knows is in the database. */
+static void note_head (gateway_t *self)
+{
+    int64_t id;
+    char hash [65];
+    err_t err;
+    if (!self->parts.audit_head || !engine_take_audit_head (self->parts.engine, &id, hash))
+        return;
+    AUTO_FREE char *text = mem_printf ("%lld %s\n", (long long) id, hash);
+    if (file_write (self->parts.audit_head, text, strlen (text), 0600, &err) < 0)
+        log_error ("gateway", "note the audit log's last row: %s", err.text);
+}
+
+static void on_prune (gateway_t *self, peer_t *peer, const msg_t *message)
 {
     err_t err = { 0 };
     int64_t seq = msg_int (message, "seq");
     bool is_dry = msg_bool (message, "dry_run");
-    if (!may)
-        err_set (&err, ERR_DENIED, "prune: only an admin may do that");
-    else if (!collector_ask (self->collector, peer->number, seq, is_dry))
+    if (!collector_ask (self->collector, peer->number, seq, is_dry))
         err_set (&err, ERR_FULL, "prune: too many wait for one: ask again later");
     if (err.code != ERR_NONE)
         gateway_send_error (self, peer, seq, &err);
@@ -102,6 +132,8 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     principal_t principal;
     int64_t seq = msg_int (message, "seq");
     if (engine_find_principal (self->parts.engine, peer->key_hex, &principal, &err) < 0) {
+        if (err.code == ERR_DENIED)
+            gateway_note_denial (self, peer->key_hex, msg_verb (message), err.text);
         gateway_send_error (self, peer, seq, &err);
         return;
     }
@@ -116,8 +148,10 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         peer->has_said_hello = true;
     if (may && msg_is (message, "watch"))
         peer_watch (peer, msg_int (message, "build"));
-    if (msg_is (message, "prune"))
-        on_prune (self, peer, may, message);
+    if (msg_is (message, "prune") && may) {
+        on_prune (self, peer, message);
+        gateway_give_engine (self, "prune", 0, principal.id, msg_header (message));
+    }
     else if (may && msg_is (message, "secret"))
         gateway_take_secret (self, peer, principal.id, message);
     else if (may && needs_context (message))
@@ -189,11 +223,13 @@ static int take_batch (gateway_t *self, err_t *err)
     for (int i = 0; i < BATCH_MAX && take_message (self); i++)
         take_ends (self);
     take_publishers (self);
+    take_denials (self);
     gateway_take_depot (self);
     if (is_tick_due (self))
         gateway_give_engine (self, "tick", 0, 0, NULL);
     if (engine_commit (self->parts.engine, &self->actions, err) < 0)
         return -1;
+    note_head (self);
     gateway_do_actions (self);
     return self->is_stopping ? 0 : collector_go_on (self->collector, self->parts.engine, self->parts.depot, err);
 }
@@ -238,6 +274,7 @@ void gateway_actor (zsock_t *pipe, void *gateway)
 {
     gateway_t *self = gateway;
     zpoller_t *poller = zpoller_new (pipe, self->control, monitor_socket (self->monitor), self->parts.depot, NULL);
+    zpoller_add (poller, self->denials);
     publishers_poll (self->publishers, poller);
     credentials_poll (self->credentials, poller);
     zsock_signal (pipe, 0);
@@ -276,6 +313,9 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
         return -1;
     self->collector = collector_new (settings_number (parts->settings, "depot/collect-ms"),
                                      settings_number (parts->settings, "retention/context-ms"));
+    self->denials = zsock_new (ZMQ_PULL);
+    if (!self->denials || zsock_bind (self->denials, ZAP_DENIALS) != 0)
+        return err_set (err, ERR_FARM, "open a socket: %s", zmq_strerror (errno));
     engine_each_key (parts->engine, let_in, self);
     zstr_send (parts->depot, "OPEN");
     self->control = msg_bind (settings_text (parts->settings, "control/bind"), parts->server, CONTROL_HIGH_WATER,
@@ -300,6 +340,9 @@ void gateway_destroy (gateway_t **self_p)
     publishers_destroy (&self->publishers);
     monitor_destroy (&self->monitor);
     zsock_destroy (&self->control);
+    if (self->denials)
+        zsock_unbind (self->denials, ZAP_DENIALS);
+    zsock_destroy (&self->denials);
     peers_destroy (&self->peers);
     submissions_destroy (&self->submissions);
     credentials_destroy (&self->credentials);

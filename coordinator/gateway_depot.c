@@ -86,12 +86,14 @@ static void on_owner (gateway_t *self, const char *job)
 void gateway_take_depot (gateway_t *self)
 {
     while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
-        char *verb = NULL, *first = NULL, *second = NULL;
-        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, NULL);
+        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
+        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
         if (count >= 3 && streq (verb, "HAS"))
             on_has (self, first, second);
         else if (count >= 1 && streq (verb, "RESTS"))
             self->is_depot_quiet = true;
+        else if (count == 4 && streq (verb, "DENIED"))
+            gateway_note_denial (self, first, second, third);
         else if (count >= 2 && streq (verb, "OWNER"))
             on_owner (self, first);
         else if (count >= 2 && streq (verb, "LOST"))
@@ -103,5 +105,6 @@ void gateway_take_depot (gateway_t *self)
         zstr_free (&verb);
         zstr_free (&first);
         zstr_free (&second);
+        zstr_free (&third);
     }
 }

@@ -21,6 +21,7 @@ struct gateway {
     submissions_t *submissions;     /* wait for the depot's word that their context is there */
     credentials_t *credentials;
     collector_t *collector;
+    zsock_t *denials;               /* what ZAP has refused: [key, text] */
     actions_t actions;
     bool is_stopping, is_depot_quiet, has_stopped;  /* gateway_stop.c; has_stopped: and has said so */
 };
@@ -34,6 +35,9 @@ void gateway_do_actions (gateway_t *self);
 
 /* -- in (gateway.c): into the batch */
 void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header);
+
+/* For the audit log: what was refused before the engine heard of it. */
+void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail);
 
 /* -- who may speak (gateway.c): {key, id, role}, as ACTION_PRINCIPAL has it. It holds when this returns. */
 void gateway_let (gateway_t *self, const json_t *header);

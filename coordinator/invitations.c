@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "common/quantity.h"
+#include "coordinator/audit.h"
 #include "coordinator/principals.h"
 
 enum { KEEP_MS = 86400000 };
@@ -95,6 +96,10 @@ int invitations_on_invite (engine_t *self, const event_t *event, err_t *err)
     int64_t expires_ms = self->wall_ms + event_int (event, "expire_ms");
     if (tidy (self, err) < 0 || replace (self, event, err) < 0 || check_name (self, event, err) < 0 || insert (self, event, expires_ms, err) < 0)
         return -1;
+    AUTO_FREE char *limits = json_dumps (json_object_get (event->header, "limits"), JSON_COMPACT);
+    AUTO_FREE char *detail = mem_printf ("%s%s%s", event_text (event, "role"), limits ? ", limits " : "", limits ? limits : "");
+    if (audit_done (self, event, event_text (event, "name"), detail, err) < 0)
+        return -1;
     engine_tell (self, "%s %s is invited", event_text (event, "role"), event_text (event, "name"));
     engine_answer (self, event, "invited", json_pack ("{s:I}", "expires_ms", (json_int_t) expires_ms));
     return 0;
@@ -172,7 +177,7 @@ static int hand_over (engine_t *self, const event_t *event, int64_t to, err_t *e
 
 static int answer (engine_t *self, const event_t *event, int64_t id, const char *role, const char *name, err_t *err)
 {
-    if (principal_announce (self, id, err) < 0)
+    if (principal_announce (self, id, err) < 0 || audit_done (self, event, name, event_text (event, "public_key"), err) < 0)
         return -1;
     engine_tell (self, "%s %s has joined, with key %s", role, name, event_text (event, "public_key"));
     engine_answer (self, event, "joined", json_pack ("{s:s, s:s}", "role", role, "name", name));

@@ -28,6 +28,7 @@ typedef struct {
     int64_t stop_until;             /* boot clock; INT64_MAX: not told to end */
     seal_t *seal;
     engine_t *engine;
+    char *audit_head;
     depot_service_t *depot_service;
     gateway_t *gateway;
     zsock_t *zap, *depot_actor, *gateway_actor;
@@ -74,6 +75,9 @@ static int open_state (coordinator_t *self, err_t *err)
     engine_settings_t times = engine_settings (self->settings);
     if (engine_open (&self->engine, database, &times, clock_boot_ms (), err) < 0)
         return -1;
+    self->audit_head = file_join (state, "audit.head");
+    if (setup_audit (self->engine, self->audit_head, clock_wall_ms (), err) < 0)
+        return -1;
     return setup_principals (self->engine, &self->keys, clock_wall_ms (), err);
 }
 
@@ -107,7 +111,7 @@ static int start_gateway (coordinator_t *self, err_t *err)
     };
     gateway_parts_t parts = {
         .settings = self->settings, .server = &self->keys.server, .registry = &self->registry,
-        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .seal = self->seal,
+        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .audit_head = self->audit_head, .seal = self->seal,
     };
     if (gateway_new (&self->gateway, &parts, err) < 0)
         return -1;
@@ -218,6 +222,7 @@ static void stop (coordinator_t *self)
     engine_destroy (&self->engine);
     seal_destroy (&self->seal);
     settings_destroy (&self->settings);
+    free (self->audit_head);
     sodium_memzero (&self->keys, sizeof self->keys);
     auto_close (&self->lock);
     auto_close (&self->signals);

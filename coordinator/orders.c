@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/label.h"
+#include "coordinator/audit.h"
 #include "coordinator/boards.h"
 #include "coordinator/view.h"
 
@@ -44,6 +45,10 @@ int orders_on_order (engine_t *self, const event_t *event, err_t *err)
         view = view_worker (self, name, err);
     if (!view)
         return -1;
+    if (audit_done (self, event, name, mode_name ? mode_name : "labels", err) < 0) {
+        json_decref (view);
+        return -1;
+    }
     engine_tell (self, "worker %s: %s", name, mode_name ? mode_name : "labels changed");
     engine_answer (self, event, "worker-state", json_pack ("{s:o}", "worker", view));
     return 0;

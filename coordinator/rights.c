@@ -20,7 +20,7 @@ static const struct { const char *verb; unsigned roles; } table [] = {
     { "list", LOOKS }, { "inspect", LOOKS }, { "events", LOOKS }, { "watch", LOOKS }, { "workers", LOOKS }, { "worker", LOOKS },
     { "add-schedule", BUILDS }, { "order-schedule", BUILDS }, { "schedules", LOOKS }, { "schedule", LOOKS },
     { "order", ADMIN }, { "prune", ADMIN },
-    { "invite", ADMIN }, { "users", ADMIN }, { "grant", ADMIN }, { "revoke", ADMIN },
+    { "invite", ADMIN }, { "users", ADMIN }, { "grant", ADMIN }, { "revoke", ADMIN }, { "audit", ADMIN },
     /* to the objects socket; its counters would tell a submitter whether somebody else has sent the same */
     { "missing", BUILDS | WORKER }, { "put", BUILDS | WORKER }, { "want", WORKER }, { "log", WORKER },
     { "read-log", LOOKS }, { "stats", ADMIN | VIEWER },

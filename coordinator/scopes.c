@@ -200,6 +200,16 @@ bool scopes_allow (scopes_t *self, int64_t worker, const digest_t *digest)
     return row == 0 || is_in_one (self, worker, digest, row, false) || is_in_one (self, worker, digest, row, true);
 }
 
+bool scopes_is_unsure (const scopes_t *self, int64_t worker)
+{
+    size_t count;
+    const use_t *all = uses (self, &count);
+    for (size_t i = 0; i < count; i++)
+        if (all [i].worker == worker && depot_row (self->depot, &all [i].scope->context) == 0)
+            return true;
+    return false;
+}
+
 void scopes_give (scopes_t *self, int64_t worker, const digest_t *digest)
 {
     size_t count;

@@ -18,6 +18,9 @@ bool scopes_allow (scopes_t *self, int64_t worker, const digest_t *digest);
 /* It was given an object that names others: it may have them next. */
 void scopes_give (scopes_t *self, int64_t worker, const digest_t *digest);
 
+/* Is the context of one of its attempts damaged? Then what is below it cannot be told from what is not. */
+bool scopes_is_unsure (const scopes_t *self, int64_t worker);
+
 /* Objects were taken out, and may come back under other numbers. */
 void scopes_forget (scopes_t *self);
 

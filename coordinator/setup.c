@@ -34,6 +34,26 @@ int setup_keys (setup_keys_t *keys, const settings_t *settings, err_t *err)
     return keys->has_invitation ? load_key (&keys->invitation, state_folder, "invitation.key", err) : 0;
 }
 
+int setup_audit (engine_t *engine, const char *path, int64_t wall_ms, err_t *err)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    long long id = 0;
+    char hash [65] = "";
+    bool is_there = false;
+    if (!file_exists (path))
+        return 0;
+    if (file_read (path, 256, &text, err) < 0)
+        return err_wrap (err, "read the note of the audit log's last row, %s", path);
+    buffer_append (&text, "", 1);
+    if (sscanf ((const char *) text.data, "%lld %64[0-9a-f]", &id, hash) != 2)
+        log_error ("setup", "%s is damaged", path);
+    if (engine_check_audit_head (engine, id, hash, wall_ms, &is_there, err) < 0)
+        return -1;
+    if (!is_there)
+        log_error ("setup", "the audit log is not what it was when %s was written: it was cut or changed (farmctl audit verify)", path);
+    return 0;
+}
+
 int setup_principals (engine_t *engine, const setup_keys_t *keys, int64_t wall_ms, err_t *err)
 {
     char admin [KEY_HEX_SIZE + 1], invitation [KEY_HEX_SIZE + 1];

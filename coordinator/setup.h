@@ -17,6 +17,9 @@ typedef struct {
 /* Load the keys, or make those that are missing. */
 int setup_keys (setup_keys_t *keys, const settings_t *settings, err_t *err);
 
+/* Hold the audit log against the note of its last row that the last run has left in a file. What does not fit is told, and is a row of it. */
+int setup_audit (engine_t *engine, const char *path, int64_t wall_ms, err_t *err);
+
 /* Make the admin's and the standing invitation's keys principals. An admin's whose right was taken back stays without. */
 int setup_principals (engine_t *engine, const setup_keys_t *keys, int64_t wall_ms, err_t *err);
 

@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "coordinator/attempts.h"
+#include "coordinator/audit.h"
 #include "coordinator/boards.h"
 #include "coordinator/builds.h"
 #include "coordinator/cells.h"
@@ -120,6 +121,10 @@ int users_on_grant (engine_t *self, const event_t *event, err_t *err)
         || set_role (self, &who, event_text (event, "role"), err) < 0 || schedules_end_orphans (self, err) < 0
         || (limits && (principal_set_limits (self, who.id, limits, err) < 0 || holds_settle (self, who.id, err) < 0)))
         return -1;
+    const char *role = event_text (event, "role");
+    AUTO_FREE char *text = json_dumps (limits, JSON_COMPACT), *detail = mem_printf ("%s%s%s", role ? role : "", role && text ? ", " : "", text ? text : "");
+    if (audit_done (self, event, who.name, detail, err) < 0)
+        return -1;
     json_t *view = view_user (self, who.id, err);
     if (!view)
         return -1;
@@ -229,6 +234,8 @@ int users_on_revoke (engine_t *self, const event_t *event, err_t *err)
         *err = why;
         return -1;
     }
+    if (audit_done (self, event, name, is_worker ? "worker" : "user", err) < 0)
+        return -1;
     engine_tell (self, "the right of %s %s was taken back", is_worker ? "worker" : "user", name);
     engine_answer (self, event, "revoked", json_pack ("{s:s, s:I}", "name", name, is_worker ? "attempts" : "builds", (json_int_t) count));
     return 0;

@@ -5,12 +5,14 @@
 
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/mem.h"
 
 #define ZAP_PLACE "inproc://zeromq.zap.01"     /* RFC 27 */
 
 typedef struct {
     zsock_t *pipe;
     zsock_t *handler;
+    zsock_t *denials;           /* PUSH; what nobody takes is dropped, a log line says it too */
     zhashx_t *keys;             /* hex -> itself */
 } zap_t;
 
@@ -61,6 +63,14 @@ static bool is_allowed (const zap_t *self, const request_t *request, char hex [K
     return zhashx_lookup (self->keys, hex) != NULL;
 }
 
+static void tell_denied (zap_t *self, const char *hex, const char *address)
+{
+    AUTO_FREE char *text = mem_printf ("from %.64s: this key is not known here", address);
+    void *handle = zsock_resolve (self->denials);
+    if (zmq_send (handle, hex, strlen (hex), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+        zmq_send (handle, text, strlen (text), ZMQ_DONTWAIT);
+}
+
 static void on_request (zap_t *self)
 {
     request_t *request = request_recv (self->handler);
@@ -68,6 +78,8 @@ static void on_request (zap_t *self)
         return;
     char hex [KEY_HEX_SIZE + 1] = "";
     bool allowed = is_allowed (self, request, hex);
+    if (!allowed)
+        tell_denied (self, hex, request->address ? request->address : "?");
     if (!allowed)
         log_warn ("zap", "refused a connection from %s: key %s is not known here",
                   request->address ? request->address : "?", hex);
@@ -97,9 +109,12 @@ static bool on_command (zap_t *self)
 void zap_actor (zsock_t *pipe, void *unused)
 {
     (void) unused;
-    zap_t self = { .pipe = pipe, .handler = zsock_new (ZMQ_REP), .keys = zhashx_new () };
+    zap_t self = { .pipe = pipe, .handler = zsock_new (ZMQ_REP), .denials = zsock_new (ZMQ_PUSH), .keys = zhashx_new () };
     int rc = zsock_bind (self.handler, ZAP_PLACE);
     assert (rc == 0);       /* a second handler in the process is our mistake */
+    zsock_set_sndhwm (self.denials, 100);
+    zsock_set_linger (self.denials, 0);
+    zsock_connect (self.denials, ZAP_DENIALS);
     zpoller_t *poller = zpoller_new (pipe, self.handler, NULL);
     zsock_signal (pipe, 0);
     bool goes_on = true;
@@ -115,6 +130,7 @@ void zap_actor (zsock_t *pipe, void *unused)
     zpoller_destroy (&poller);
     zsock_unbind (self.handler, ZAP_PLACE);         /* at once; closing does it some time later, in another thread */
     zsock_destroy (&self.handler);
+    zsock_destroy (&self.denials);
     zhashx_destroy (&self.keys);
 }
 

@@ -103,6 +103,11 @@ static const verb_t verbs [] = {
       "  run NAME                 build now; prints the build's number\n"
       "  pause NAME, resume NAME  no builds until it is resumed\n"
       "  rm NAME                  remove it; a build that is under way goes on\n" },
+    { "audit", verb_audit, "audit show|verify", "who did what with the farm's rights, and who was denied what (admin)",
+      "  show                     the last rows\n"
+      "      --limit N            so many; default 50\n"
+      "      --since TIME         all of the last 30m, 2h, 7d\n"
+      "  verify                   is the log whole? Exit code 6 if a row was changed, taken out or cut off\n" },
     { "du", verb_du, "du", "show what the coordinator's depot holds", "" },
     { "prune", verb_prune, "prune [--dry-run]", "take away what the coordinator's retention does not keep (admin)",
       "  -n, --dry-run        say what would go: builds, logs, contexts, objects\n" },

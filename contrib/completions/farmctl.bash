@@ -44,7 +44,7 @@ _farmctl ()
         previous=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule du prune imagetools join version help" -- "$current"))
+        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule audit du prune imagetools join version help" -- "$current"))
         return
     fi
     case $previous in
@@ -57,7 +57,7 @@ _farmctl ()
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit || $verb == schedule ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit || $verb == schedule ]] && return ;;
-        --build-arg|--secret|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name|--expire|--repository|--max-queued|--max-running) return ;;
+        --build-arg|--secret|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name|--expire|--since|--repository|--max-queued|--max-running) return ;;
         --tz) COMPREPLY=($(compgen -W "UTC $(awk '!/^#/ { print $3 }' /usr/share/zoneinfo/zone.tab 2>/dev/null)" -- "$current")); return ;;
         --catch-up) COMPREPLY=($(compgen -W "none last" -- "$current")); return ;;
         --overlap) COMPREPLY=($(compgen -W "skip queue cancel-old" -- "$current")); return ;;
@@ -78,6 +78,7 @@ _farmctl ()
         worker) options="--comment --wait --expire" ;;
         schedule) options="--cron --tz --catch-up --overlap --if-changed --replace --count --platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --emulation
                            --priority --require --required-platform --keep-going --supersede --verify --cross-check --queue-timeout --memory --cpus --timeout" ;;
+        audit) options="--limit --since" ;;
         user) options="--role --expire --repository --max-queued --max-running" ;;
     esac
     if [[ $current == -* ]]; then
@@ -106,8 +107,9 @@ _farmctl ()
                 add) ;;
                 *) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")) ;;
             esac ;;
+        audit) COMPREPLY=($(compgen -W "show verify" -- "$current")) ;;
         imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
-        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule du prune imagetools join version" -- "$current")) ;;
+        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule audit du prune imagetools join version" -- "$current")) ;;
     esac
 }
 

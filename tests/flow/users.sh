@@ -101,6 +101,33 @@ a_worker_is_invited_and_its_right_taken_back ()
 }
 
 
+# Changed, and cut off, while the coordinator is down
+the_audit_log_tells_it_all ()
+{
+    farmctl audit show --json > "$work/audit" || return
+    expect_json audit < "$work/audit" || return
+    jq -e 'any(.rows[]; .act == "invite" and .subject == "ann" and .outcome == "done")' "$work/audit" > /dev/null || return
+    jq -e 'any(.rows[]; .who == "vic" and .outcome == "denied")' "$work/audit" > /dev/null || return
+    jq -e 'any(.rows[]; .act == "connect" and .who == "eve" and .outcome == "denied")' "$work/audit" > /dev/null || return
+    run 1 as bob audit show || return
+    farmctl audit verify --json | expect_json audit-verified || return
+    devfarm stop coordinator && cp "$farm/coordinator/farm.db" "$work/kept.db" || return
+    farm_write "UPDATE audit SET who = 'nobody' WHERE id = 2" || return
+    devfarm start coordinator && run 6 farmctl audit verify && grep -q 'row 2 ' "$work/err" || return
+    devfarm stop coordinator && cp "$work/kept.db" "$farm/coordinator/farm.db" || return
+    farm_write "DELETE FROM audit WHERE id > (SELECT max (id) - 3 FROM audit)" || return
+    devfarm start coordinator && grep -q 'the audit log is not what it was' "$farm/coordinator.log" || return
+    run 6 farmctl audit verify
+}
+
+farm_write ()
+{
+    python3 - "$farm/coordinator/farm.db" "$1" <<'EOF'
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as db: db.execute(sys.argv[2])
+EOF
+}
+
 check "a user joins with a string that works once" a_user_joins_with_a_string_that_works_once
 check "a string expires" a_string_expires
 check "others' builds are not seen" others_builds_are_not_seen
@@ -108,4 +135,5 @@ check "a viewer sees all and changes nothing" a_viewer_sees_all_and_changes_noth
 check "limits are kept" limits_are_kept
 check "a right is taken back" a_right_is_taken_back
 check "a worker is invited, and its right taken back" a_worker_is_invited_and_its_right_taken_back
+check "the audit log tells it all" the_audit_log_tells_it_all
 farm_end

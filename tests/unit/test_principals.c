@@ -289,7 +289,7 @@ static void each_verb_has_its_roles (void **state)
         { "check", "yynnnnn" }, { "secret", "yynnnnn" }, { "want-secret", "nnnynnn" }, { "want-token", "nnnynnn" }, { "submit", "yynnnnn" }, { "cancel", "yynnnnn" }, { "spec", "yynnnnn" }, { "list", "yyynnnn" },
         { "inspect", "yyynnnn" }, { "events", "yyynnnn" }, { "watch", "yyynnnn" }, { "workers", "yyynnnn" }, { "worker", "yyynnnn" },
         { "order", "ynnnnnn" }, { "prune", "ynnnnnn" }, { "invite", "ynnnnnn" }, { "users", "ynnnnnn" }, { "grant", "ynnnnnn" },
-        { "revoke", "ynnnnnn" }, { "missing", "yynynnn" }, { "put", "yynynnn" }, { "want", "nnnynnn" }, { "log", "nnnynnn" },
+        { "revoke", "ynnnnnn" }, { "audit", "ynnnnnn" }, { "missing", "yynynnn" }, { "put", "yynynnn" }, { "want", "nnnynnn" }, { "log", "nnnynnn" },
         { "read-log", "yyynnnn" }, { "stats", "ynynnnn" }, { "tick", "nnnnnnn" }, { "verified", "nnnnnnn" }, { "", "nnnnnnn" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
