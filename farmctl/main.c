@@ -147,11 +147,20 @@ static void print_settings (void)
     free (text);
 }
 
+/* How many bytes of a text take no column of their own, as it is UTF-8. */
+static int hidden_bytes (const char *text)
+{
+    int count = 0;
+    for (; *text; text++)
+        count += (*text & 0xc0) == 0x80;
+    return count;
+}
+
 static void help_all (void)
 {
     printf ("Usage: farmctl VERB [options]\n\n");
     for (const verb_t *verb = verbs; verb->name; verb++)
-        printf ("  %-36s %s\n", verb->form, verb->summary);
+        printf ("  %-*s %s\n", 36 + hidden_bytes (verb->form), verb->form, verb->summary);
     printf ("  %-36s %s\n", "help [VERB]", "show this, or the options of a verb");
     printf ("\nEvery verb takes --json: one JSON document on standard output, errors too.\n"
             "Exit codes: 0 done; 1 farm or network; 2 usage; 3 the build failed; 4 no worker can; 5 registry; "
