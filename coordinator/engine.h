@@ -130,6 +130,8 @@ typedef struct {
 } principal_t;
 /* By hex key; ERR_DENIED when unknown or revoked. */
 int engine_find_principal (engine_t *self, const char *key_hex, principal_t *out, err_t *err);
+/* May whoever has this key look at that build? */
+bool engine_may_look (engine_t *self, const char *key_hex, int64_t build);
 /* role: admin, submitter, viewer, worker, invitation. The same key again is fine when the role is the same. */
 int engine_add_principal (engine_t *self, const char *key_hex, const char *role, const char *name, int64_t wall_ms,
                           int64_t *id, err_t *err);

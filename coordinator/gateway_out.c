@@ -73,11 +73,12 @@ static void send_tokens (gateway_t *self)
     }
 }
 
+/* Whoever watches may have been refused: it is asked each time. */
 static void do_changed (gateway_t *self, const action_t *action)
 {
     int64_t build = json_integer_value (json_object_get (action->header, "id"));
     for (peer_t *peer = peers_first (self->peers); peer; peer = peers_next (self->peers))
-        if (peer_watches (peer, build))
+        if (peer_watches (peer, build) && engine_may_look (self->parts.engine, peer->key_hex, build))
             gateway_send (self, peer, "build", json_pack ("{s:O}", "build", action->header));
 }
 

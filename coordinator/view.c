@@ -166,6 +166,15 @@ json_t *view_build (engine_t *self, int64_t build, err_t *err)
     return view;
 }
 
+bool engine_may_look (engine_t *self, const char *key_hex, int64_t build)
+{
+    principal_t by;
+    if (engine_find_principal (self, key_hex, &by, NULL) < 0)
+        return false;
+    event_t event = { .principal = by.id };
+    return rights_may (by.role, "watch") && build_check_reader (self, &event, build, NULL) == 0;
+}
+
 static int answer_build (engine_t *self, const event_t *event, err_t *err)
 {
     if (build_check_reader (self, event, event_int (event, "build"), err) < 0)

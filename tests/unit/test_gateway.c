@@ -259,6 +259,25 @@ static void a_worker_that_watches_hears_nothing (void **state)
     zsock_destroy (&worker);
 }
 
+/* Refused too, though the verb is theirs: of what the builds of others come to they hear nothing, be the number one that is still to come. */
+static void who_watches_another_s_build_hears_nothing (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *owner = somebody (self, "submitter"), *other = somebody (self, "submitter");
+    run (self);
+    assert_string_equal (hello (self, owner, false), "welcome");
+    assert_string_equal (hello (self, other, false), "welcome");
+    assert_string_equal (ask (self, other, "watch", of_build (1)), "not-found");
+    assert_string_equal (ask (self, owner, "submit", submit_of (self->object)), "accepted");
+    assert_string_equal (ask (self, owner, "watch", of_build (1)), "build");
+    assert_string_equal (ask (self, other, "watch", of_build (1)), "denied");
+    assert_string_equal (ask (self, owner, "cancel", of_build (1)), "build");
+    assert_string_equal (hear (owner), "build");
+    assert_string_equal (ask (self, other, "list", json_object ()), "builds");
+    zsock_destroy (&other);
+    zsock_destroy (&owner);
+}
+
 static json_t *revoke_of (const char *name)
 {
     return json_pack ("{s:s, s:s}", "kind", "user", "name", name);
@@ -645,6 +664,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_question_may_follow_hello_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown (a_right_that_was_taken_back_is_worth_nothing_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown (a_worker_that_watches_hears_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_watches_another_s_build_hears_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown (who_may_not_build_is_not_told_what_is_there, setup, teardown),
         cmocka_unit_test_setup_teardown (only_an_admin_prunes, setup, teardown),
         cmocka_unit_test_setup_teardown (a_job_of_a_worker_that_has_ended_is_another_s_at_once, setup, teardown),
