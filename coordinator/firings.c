@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "coordinator/builds.h"
+#include "coordinator/holds.h"
 #include "coordinator/principals.h"
 #include "coordinator/schedules.h"
 #include "coordinator/submit.h"
@@ -130,6 +131,12 @@ static int refuse (engine_t *self, const order_t *order, const char *why, err_t 
     return settle (self, order->firing, "refused", 0, why, err);
 }
 
+/* The disk, where it is neither the queue nor the owner's part of it. Only that is an error of the tick, with which all that is due would wait. */
+static bool is_disk_full (engine_t *self, const schedule_t *schedule, const err_t *why)
+{
+    return why->code == ERR_FULL && self->live_builds < self->settings.queue_max && !holds_are_full (self, schedule->principal);
+}
+
 /* What cannot be submitted is no reason to try again and again: but a full disk may pass. */
 static int start (engine_t *self, const schedule_t *schedule, const firing_t *firing, const char *text, err_t *err)
 {
@@ -141,7 +148,7 @@ static int start (engine_t *self, const schedule_t *schedule, const firing_t *fi
     int rc = engine_try (self, submit, &order, &why, err);
     if (rc < 0)
         return -1;
-    if (rc > 0 && why.code == ERR_FULL && self->live_builds < self->settings.queue_max) {
+    if (rc > 0 && is_disk_full (self, schedule, &why)) {
         *err = why;
         return -1;
     }

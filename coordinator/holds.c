@@ -103,6 +103,14 @@ int holds_check (engine_t *self, int64_t principal, const json_t *spec, err_t *e
                     (long long) queued, (long long) who.max_queued);
 }
 
+bool holds_are_full (engine_t *self, int64_t principal)
+{
+    principal_t who;
+    int64_t queued;
+    return principal_load (self, principal, &who, NULL) == 0 && who.max_queued > 0 && count_queued (self, principal, &queued, NULL) == 0
+           && queued >= who.max_queued;
+}
+
 /* -- held and let go ---------------------------------------------------------------------------------------------- */
 
 static int mark (engine_t *self, int64_t build, int held, err_t *err)

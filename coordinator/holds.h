@@ -13,6 +13,8 @@ bool repository_matches (const char *pattern, const char *repository);
 
 /* May this user submit that now? ERR_DENIED for a repository, ERR_FULL for too many that wait. */
 int holds_check (engine_t *self, int64_t principal, const json_t *spec, err_t *err);
+/* Do as many of this user's builds wait as may? */
+bool holds_are_full (engine_t *self, int64_t principal);
 
 /* A build was taken down, with its jobs: is it one too many? */
 int holds_add (engine_t *self, int64_t build, int64_t principal, err_t *err);

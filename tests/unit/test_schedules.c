@@ -496,6 +496,20 @@ static void what_is_refused (void **state)
     assert_non_null (strstr (shows (farm, "a", "last/text"), "the queue is full"));
 }
 
+/* Of those alone, and of nothing else that is due in the same tick. */
+static void a_limit_of_its_owner_holds_up_its_own_builds (void **state)
+{
+    farm_t *farm = *state;
+    farm_say (farm, "grant", peer_of (farm->admin), farm->admin, json_pack ("{s:s, s:{s:i}}", "name", "ann", "limits", "max_queued", 1));
+    assert_true (farm_submit (farm, farm->ann, "linux/amd64", "r.lan/first") > 0);
+    assert_true (add (farm, farm->ann, "full", "* * * * *", NULL));
+    assert_true (add (farm, farm->bob, "other", "* * * * *", NULL));
+    farm_pass (farm, MINUTE);
+    SAYS (farm, "full", "last/outcome", "refused");
+    assert_non_null (strstr (shows (farm, "full", "last/text"), "of your builds are queued"));
+    SAYS (farm, "other", "last/outcome", "running");
+}
+
 static int roots;
 static void count_root (void *unused, const char *digest_hex, int64_t used_ms)
 {
@@ -531,7 +545,7 @@ int main (void)
         TEST (each_time_is_one_build), TEST (restarts_change_nothing), TEST (what_was_missed), TEST (the_clock_is_put_back),
         TEST (an_overlap_is_skipped), TEST (an_overlap_waits), TEST (an_overlap_takes_the_place), TEST (what_is_unchanged_is_not_built),
         TEST (orders), TEST (adding), TEST (a_long_list_comes_in_pages), TEST (it_ends_with_its_owners_right), TEST (what_is_refused),
-        TEST (its_context_is_kept),
+        TEST (a_limit_of_its_owner_holds_up_its_own_builds), TEST (its_context_is_kept),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
