@@ -100,12 +100,14 @@ static int add_event (engine_t *engine, int64_t build, int64_t job, int64_t atte
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
+/* What comes back to the queue rests there when its build is held (holds.h), as it did before. */
 int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
               const char *cause, err_t *err)
 {
     if (!job_may_move (from, to))
         return err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
-    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0, queued_ms = CASE WHEN :queued THEN :now ELSE queued_ms END WHERE id = :id AND state = :from");
+    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = :queued AND EXISTS (SELECT 1 FROM builds WHERE builds.id = jobs.build "
+                              "AND held = 1 AND ended_ms IS NULL), queued_ms = CASE WHEN :queued THEN :now ELSE queued_ms END WHERE id = :id AND state = :from");
     query_int (&query, ":id", job);
     query_int (&query, ":queued", to == JOB_QUEUED);
     query_int (&query, ":now", engine->wall_ms);

@@ -176,6 +176,26 @@ static void what_cannot_be_repeated_is_not_kept (void **state)
     assert_true (is_built);
 }
 
+/* Nobody gets round the limit by what is known, and is then found to have changed. */
+static void a_held_build_whose_image_is_gone_is_held_still (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 4);
+    build (farm, &amd, spec (), true);
+    farm_say (farm, "grant", peer_of (farm->admin), farm->admin, json_pack ("{s:s, s:{s:i}}", "name", "bob", "limits", "max_running", 1));
+    int64_t first = farm_submit (farm, farm->bob, "linux/amd64", "r.lan/other:1"), second = again (farm, &amd, spec (), &is_built);
+    assert_false (is_built);
+    SAYS (farm, second, "jobs/0/state", "verifying");
+    farm_verify (farm, "not-found");
+    assert_int_equal (worker_task (farm, &amd).job, 0);
+    SAYS (farm, second, "state", "queued");
+    assert_non_null (strstr (farm_shows (farm, second, "jobs/0/waiting"), "bob may have 1 builds at work"));
+    farm_cancel (farm, farm->bob, first);
+    SAYS (farm, second, "state", "running");
+}
+
 static void results_age (void **state)
 {
     farm_t *farm = *state;
@@ -286,6 +306,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (other_inputs_mean_building, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (another_platform_or_repository_means_building, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_cannot_be_repeated_is_not_kept, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_held_build_whose_image_is_gone_is_held_still, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (results_age, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_a_worker_has_to_be_counts_too, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_is_known_is_not_refused_for_want_of_workers, setup, farm_teardown),
