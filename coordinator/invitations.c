@@ -105,6 +105,15 @@ int invitations_on_invite (engine_t *self, const event_t *event, err_t *err)
     return 0;
 }
 
+int invitations_withdraw (engine_t *self, const char *invited_by, err_t *err)
+{
+    AUTO_BUFFER buffer_t theirs = { 0 };
+    query_t query = db_query (self->db, "SELECT id FROM principals JOIN invitations ON principal = id WHERE revoked_ms IS NULL "
+                              "AND principals.role = 'invitation' AND used_ms IS NULL AND invited_by = :by");
+    query_text (&query, ":by", invited_by);
+    return read_ids (query, &theirs, err) < 0 ? -1 : revoke_all (self, &theirs, err);
+}
+
 /* -- join -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {

@@ -8,4 +8,7 @@
 handler_fn invitations_on_invite;       /* an admin: this key may join, as that role, under that name */
 handler_fn invitations_on_join;
 
+/* Whoever is of this name may not invite any more: nor are the strings good that are not used yet. */
+int invitations_withdraw (engine_t *self, const char *invited_by, err_t *err);
+
 #endif

@@ -11,6 +11,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/cells.h"
 #include "coordinator/holds.h"
+#include "coordinator/invitations.h"
 #include "coordinator/principals.h"
 #include "coordinator/schedules.h"
 
@@ -110,6 +111,8 @@ static int set_role (engine_t *self, const principal_t *who, const char *role, e
     if (query_run (&query, err) < 0)
         return -1;
     engine_tell (self, "user %s is %s now", who->name, role);
+    if (strcmp (who->role, "admin") == 0 && invitations_withdraw (self, who->name, err) < 0)
+        return -1;
     return principal_announce (self, who->id, err);
 }
 
@@ -160,7 +163,8 @@ static int cancel_builds (engine_t *self, const principal_t *who, int64_t *count
 
 static int revoke_user (engine_t *self, const principal_t *who, int64_t *count, err_t *err)
 {
-    if (check_last_admin (self, who, err) < 0 || principal_revoke (self, who->id, err) < 0 || schedules_end_orphans (self, err) < 0)
+    if (check_last_admin (self, who, err) < 0 || principal_revoke (self, who->id, err) < 0
+        || invitations_withdraw (self, who->name, err) < 0 || schedules_end_orphans (self, err) < 0)
         return -1;
     return cancel_builds (self, who, count, err);
 }

@@ -205,6 +205,31 @@ static void the_last_admin_stays (void **state)
     assert_string_equal (farm_error (farm, PEER), "denied");
 }
 
+/* Else whoever was removed would come back as whatever they had themselves invited before. */
+static void the_strings_of_an_admin_go_with_the_right_to_invite (void **state)
+{
+    farm_t *farm = *state;
+    static const char *const names [] = { "mallory", "mike" };
+    int64_t strings [2], admins [2], used;
+    for (int i = 0; i < 2; i++) {
+        admins [i] = new_user (farm, "admin", names [i], NULL);
+        int64_t former = farm->admin;
+        farm->admin = admins [i];
+        strings [i] = invite (farm, "admin", i == 0 ? "back" : "again", i == 0 ? "door" : "gate", NULL);
+        used = new_user (farm, "viewer", i == 0 ? "vicky" : "val", NULL);
+        farm->admin = former;
+    }
+    int64_t stays = invite (farm, "viewer", "vera", "of root", NULL);
+    assert_string_equal (revoke (farm, farm->admin, "user", "mallory"), "");
+    assert_string_equal (told (farm, "door"), "");
+    assert_string_equal (grant (farm, "mike", json_pack ("{s:s}", "role", "submitter")), "");
+    assert_string_equal (told (farm, "gate"), "");
+    for (int i = 0; i < 2; i++)
+        assert_string_equal (join (farm, strings [i], "submitter", names [i]), "denied");
+    assert_string_equal (join (farm, stays, "submitter", "laptop of vera"), "");
+    assert_int_equal (find (farm, "key of val").id, used);          /* who has joined is here by their own right */
+}
+
 static void a_worker_whose_right_is_taken_back_loses_its_jobs (void **state)
 {
     farm_t *farm = *state;
@@ -409,6 +434,7 @@ int main (void)
         TEST (an_invitation_is_taken_back),
         TEST (a_right_taken_back_ends_at_the_next_message),
         TEST (the_last_admin_stays),
+        TEST (the_strings_of_an_admin_go_with_the_right_to_invite),
         TEST (a_worker_whose_right_is_taken_back_loses_its_jobs),
         TEST (a_worker_invited_again_replaces_its_former_key),
         TEST (a_submitter_sees_the_own_builds),
