@@ -13,7 +13,7 @@
 #include "coordinator/boards.h"
 
 enum { KEEP_MS = 600000, STAGED_MAX = 4 * SECRETS_MAX * SECRET_PARTS_MAX };
-static const int64_t total_bytes_max = 256LL << 20;
+static const int64_t total_bytes_max = 256LL << 20, user_bytes_max = 64LL << 20;
 
 /* -- what there is ---------------------------------------------------------------------------------------------- */
 
@@ -72,11 +72,15 @@ static int check_room (engine_t *self, const event_t *event, err_t *err)
     if (self->secret_bytes + event_int (event, "size") > total_bytes_max)
         return err_set (err, ERR_FULL, "the coordinator keeps %lld MiB of secrets for builds at most: try again when some have ended",
                         (long long) total_bytes_max >> 20);
-    query_t query = db_query (self->db, "SELECT count (*) FROM secrets WHERE principal = :principal AND build IS NULL");
+    query_t query = db_query (self->db, "SELECT count (*) - count (build), coalesce (sum (size), 0) FROM secrets WHERE principal = :principal");
     query_int (&query, ":principal", event->principal);
-    int64_t staged = query_step (&query) ? query_get_int (&query, 0) : 0;
+    bool has_some = query_step (&query);
+    int64_t staged = has_some ? query_get_int (&query, 0) : 0, bytes = has_some ? query_get_int (&query, 1) : 0;
     if (query_end (&query, err) < 0)
         return -1;
+    if (bytes + event_int (event, "size") > user_bytes_max)
+        return err_set (err, ERR_FULL, "the coordinator keeps %lld MiB of secrets for builds of one user at most: try again when some of yours have ended",
+                        (long long) user_bytes_max >> 20);
     return staged < STAGED_MAX ? 0 : err_set (err, ERR_FULL, "this key has sent secrets for too many builds that it did not submit: try again in %d minutes",
                                               KEEP_MS / 60000);
 }

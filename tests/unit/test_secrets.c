@@ -158,11 +158,16 @@ static void an_empty_one_is_sealed_too (void **state)
 static const char sealed_canary [] = "Y2FuYXJ5LW9mLXRoZS10ZXN0", canary [] = "canary-of-the-test";
 static const char request_of_ann [] = "0123456789abcdef0123456789abcdef";
 
-static void send_part (farm_t *farm, int64_t principal, const char *request, const char *id, int part, int parts)
+static void send_part_of (farm_t *farm, int64_t principal, const char *request, const char *id, int part, int parts, int size)
 {
     farm_say (farm, "secret", peer_of (principal), principal,
-              json_pack ("{s:s, s:s, s:i, s:i, s:i, s:s}", "request", request, "secret", id, "part", part, "parts", parts, "size", 4, "sealed",
+              json_pack ("{s:s, s:s, s:i, s:i, s:i, s:s}", "request", request, "secret", id, "part", part, "parts", parts, "size", size, "sealed",
                          sealed_canary));
+}
+
+static void send_part (farm_t *farm, int64_t principal, const char *request, const char *id, int part, int parts)
+{
+    send_part_of (farm, principal, request, id, part, parts, 4);
 }
 
 static bool was_kept (const farm_t *farm, int64_t principal)
@@ -282,6 +287,28 @@ static void nobody_fills_the_coordinator_with_them (void **state)
     assert_true (was_kept (farm, farm->bob));
 }
 
+/* Those of builds that wait count too: nobody takes all the room there is. */
+static void each_user_has_a_part_of_the_room (void **state)
+{
+    farm_t *farm = *state;
+    char request [33];
+    int builds = 0;
+    bool is_kept = true;
+    for (int i = 0; i < 300 && is_kept; i++) {
+        snprintf (request, sizeof request, "%032x", i + 1);
+        send_part_of (farm, farm->ann, request, "npm", 0, 1, 256 << 10);
+        is_kept = was_kept (farm, farm->ann);
+        builds += is_kept && submit_with (farm, farm->ann, request, "npm") > 0;
+    }
+    assert_int_equal (builds, 256);
+    assert_string_equal (farm_error (farm, peer_of (farm->ann)), "full");
+    send_part_of (farm, farm->bob, request_of_ann, "npm", 0, 1, 256 << 10);
+    assert_true (was_kept (farm, farm->bob));
+    farm_cancel (farm, farm->ann, 1);
+    send_part_of (farm, farm->ann, request, "npm", 0, 1, 256 << 10);
+    assert_true (was_kept (farm, farm->ann));
+}
+
 /* -- what a worker may show a registry -------------------------------------------------------------------------------- */
 
 static void it_pushes_to_its_own_repository_alone (void **state)
@@ -342,6 +369,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (it_pushes_to_its_own_repository_alone, farm_setup, farm_teardown),
         cmocka_unit_test_setup_teardown (workers_push_to_the_staging_folder, farm_setup, farm_teardown),
         cmocka_unit_test_setup_teardown (nobody_fills_the_coordinator_with_them, farm_setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (each_user_has_a_part_of_the_room, farm_setup, farm_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
