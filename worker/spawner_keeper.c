@@ -101,10 +101,10 @@ int spawner_kill_descendants (const spawner_rules_t *rules)
     return signal_descendants (SIGKILL);
 }
 
-static void report_fault (spawner_step step)
+static void report_fault (int to, spawner_step step)
 {
     spawner_fault_t fault = { errno, (int32_t) step };
-    ssize_t size = write (FAULT_FD, &fault, sizeof fault);
+    ssize_t size = write (to, &fault, sizeof fault);
     _exit (size == sizeof fault ? 127 : 126);
 }
 
@@ -121,17 +121,17 @@ _Noreturn static void become (const spawner_program_t *program, int fault)
     int null = open ("/dev/null", O_RDONLY);
     if (null < 0 || dup2 (null, 0) < 0 || dup2 (program->output, 1) < 0 || dup2 (program->output, 2) < 0
         || dup3 (fault, FAULT_FD, O_CLOEXEC) < 0)
-        _exit (126);
+        report_fault (fault, SPAWNER_FAULT_PROGRAM);
     close_range (FAULT_FD + 1, ~0U, 0);
     if (spawner_obey (program) < 0)
-        report_fault (SPAWNER_FAULT_RULES);
+        report_fault (FAULT_FD, SPAWNER_FAULT_RULES);
     spawner_step step;
     if (program->rules.room.ids && spawner_enter_room (program, FAULT_FD, &step) < 0)
-        report_fault (step);
+        report_fault (FAULT_FD, step);
     if (program->folder [0] && chdir (program->folder) != 0)
-        report_fault (SPAWNER_FAULT_FOLDER);
+        report_fault (FAULT_FD, SPAWNER_FAULT_FOLDER);
     execvpe (program->argv [0], program->argv, program->environment);
-    report_fault (SPAWNER_FAULT_PROGRAM);
+    report_fault (FAULT_FD, SPAWNER_FAULT_PROGRAM);
     _exit (126);
 }
 
