@@ -194,7 +194,7 @@ class Farm:
             return
         if how := manner_of_end(program.status, log):
             self.gave_up.append(how)
-        elif not re.search(r"error.{10,}", log):
+        elif not re.search(r"error.{10,}|^farm-\w+: .{10,}", log, re.M):
             raise Violation(f"{self.program} ended with status {program.status}, and its log does not say why: {log[-600:]}")
 
     def revive(self, program):
