@@ -102,16 +102,27 @@ static bool is_in_the_room_anyway (const char *path)
     return false;
 }
 
+/* Where this program lies. After an upgrade the kernel calls the file that runs deleted: the one in its place is taken. */
+static bool find_own (char path [PATH_MAX])
+{
+    static const char mark [] = " (deleted)";
+    ssize_t size = readlink ("/proc/self/exe", path, PATH_MAX - 1);
+    if (size <= 0)
+        return false;
+    path [size] = 0;
+    size_t rest = sizeof mark - 1;
+    if ((size_t) size > rest && strcmp (path + size - rest, mark) == 0)
+        path [(size_t) size - rest] = 0;
+    return true;
+}
+
 static void add_program (const builder_t *self, words_t *places)
 {
     char own [PATH_MAX];
-    ssize_t size = readlink ("/proc/self/exe", own, sizeof own - 1);
     if (self->program [0] == '/' && !is_in_the_room_anyway (self->program))
         add_place (places, ROOM_READ, self->program, self->program);
-    if (size > 0) {
-        own [size] = 0;
+    if (find_own (own))
         add_place (places, ROOM_READ, own, RUNTIME_GUARD_PATH);
-    }
 }
 
 static void add_attempt (const builder_task_t *task, words_t *places)

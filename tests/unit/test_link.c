@@ -320,6 +320,12 @@ static void open_log (farm_t *self, int64_t job)
     zstr_sendx (self->service_actor, "OPEN-LOG", number, "1", "2", NULL);
 }
 
+/* The worker may fetch it: another attempt of its own is built from it. */
+static void let_fetch (farm_t *self, const char *context, const char *dockerfile)
+{
+    zstr_sendx (self->service_actor, "OPEN-LOG", "900", "1", "2", context, dockerfile, NULL);
+}
+
 static void assign_without_log (farm_t *self, int64_t job, const char *dockerfile)
 {
     err_t err = { 0 };
@@ -330,6 +336,7 @@ static void assign_without_log (farm_t *self, int64_t job, const char *dockerfil
         fail_msg ("%s", err.text);
     digest_to_hex (scan_root (self->scan), context);
     digest_to_hex (&digest, hex);
+    let_fetch (self, context, hex);
     json_t *spec = json_pack ("{s:s, s:{s:s, s:i, s:s}, s:[s], s:[s]}", "context", context, "dockerfile", "digest", hex, "size",
                               (int) strlen (dockerfile), "name", "Dockerfile", "platforms", "linux/amd64", "tags",
                               "127.0.0.1:1/team/app:1");
