@@ -75,7 +75,7 @@ json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t 
 
 /* -- whose it is ----------------------------------------------------------------------------------------------------- */
 
-static int owner_of (engine_t *self, int64_t build, int64_t *owner, err_t *err)
+int build_owner (engine_t *self, int64_t build, int64_t *owner, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT principal FROM builds WHERE id = :id");
     query_int (&query, ":id", build);
@@ -89,7 +89,7 @@ int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_
 {
     int64_t owner;
     principal_t by;
-    if (principal_load (self, event->principal, &by, err) < 0 || owner_of (self, build, &owner, err) < 0)
+    if (principal_load (self, event->principal, &by, err) < 0 || build_owner (self, build, &owner, err) < 0)
         return -1;
     if (owner == by.id || strcmp (by.role, "admin") == 0)
         return 0;
@@ -100,7 +100,7 @@ int build_check_reader (engine_t *self, const event_t *event, int64_t build, err
 {
     int64_t owner;
     principal_t by;
-    if (principal_load (self, event->principal, &by, err) < 0 || owner_of (self, build, &owner, err) < 0)
+    if (principal_load (self, event->principal, &by, err) < 0 || build_owner (self, build, &owner, err) < 0)
         return -1;
     if (owner == by.id || rights_sees_all (by.role))
         return 0;
@@ -134,7 +134,7 @@ static int note_foreign (engine_t *self, const event_t *event, int64_t build, er
     int64_t owner;
     char number [24];
     snprintf (number, sizeof number, "%lld", (long long) build);
-    if (owner_of (self, build, &owner, err) < 0)
+    if (build_owner (self, build, &owner, err) < 0)
         return -1;
     return owner == event->principal ? 0 : audit_done (self, event, number, "of another user", err);
 }

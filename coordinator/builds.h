@@ -13,6 +13,9 @@ int build_begin (engine_t *self, int64_t build, err_t *err);
 /* It failed, if it is not over already. */
 int build_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err);
 
+/* Whose build it is. ERR_NOT_FOUND. */
+int build_owner (engine_t *self, int64_t build, int64_t *owner, err_t *err);
+
 /* Only the build's owner and admins: ERR_DENIED. ERR_NOT_FOUND. */
 int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_t *err);
 /* The same, and viewers. */

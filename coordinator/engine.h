@@ -144,6 +144,8 @@ bool engine_take_audit_head (engine_t *self, int64_t *id, char *hash);
 /* Is a row that was noted there still, with that hash? If not, that is a row of the log itself from now on. After engine_open. */
 int engine_check_audit_head (engine_t *self, int64_t id, const char *hash, int64_t wall_ms, bool *is_there, err_t *err);
 
+/* The build that this worker has an attempt of, and its owner, if it was submitted with that ssh agent. ERR_STALE, ERR_DENIED. */
+int engine_find_agent (engine_t *self, int64_t worker, int64_t job, int64_t attempt, const char *agent, int64_t *build, int64_t *owner, err_t *err);
 /* Every key that may connect: calls back once per key. */
 void engine_each_key (engine_t *self, void (*each) (void *argument, const char *key_hex), void *argument);
 

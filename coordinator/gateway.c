@@ -117,13 +117,22 @@ static bool is_users_hello (const msg_t *message, const principal_t *principal)
 /* What is first on a connection, or asked by a thread of a worker on one of its own: for the attempt that it names, whose lease tells whose it is. */
 static bool needs_no_hello (const msg_t *message)
 {
-    return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret") || msg_is (message, "want-token");
+    return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret") || msg_is (message, "want-token")
+           || msg_is (message, "ask-agent");
 }
 
 /* Answered when context and Dockerfile are known to be on disk. */
 static bool needs_context (const msg_t *message)
 {
     return msg_is (message, "submit") || (msg_is (message, "add-schedule") && json_object_get (msg_header (message), "spec"));
+}
+
+static void on_watch (peer_t *peer, const msg_t *message)
+{
+    const json_t *agents = json_object_get (msg_header (message), "agents");
+    peer_watch (peer, msg_int (message, "build"));
+    if (agents)
+        gateway_offer_agents (peer, msg_int (message, "build"), agents);
 }
 
 static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
@@ -147,13 +156,17 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     if (may && is_users_hello (message, &principal))
         peer->has_said_hello = true;
     if (may && msg_is (message, "watch"))
-        peer_watch (peer, msg_int (message, "build"));
+        on_watch (peer, message);
     if (msg_is (message, "prune") && may) {
         on_prune (self, peer, message);
         gateway_give_engine (self, "prune", 0, principal.id, msg_header (message));
     }
     else if (may && msg_is (message, "secret"))
         gateway_take_secret (self, peer, principal.id, message);
+    else if (may && msg_is (message, "ask-agent"))
+        gateway_ask_agent (self, peer, principal.id, message);
+    else if (may && msg_is (message, "agent-reply"))
+        gateway_reply_agent (self, peer, message);
     else if (may && needs_context (message))
         submissions_add (self->submissions, self->parts.depot, peer->number, &principal, msg_verb (message), msg_header (message));
     else
@@ -192,6 +205,7 @@ static void take_ends (gateway_t *self)
         for (size_t i = 0; i < count; i++) {
             bool was_closed = peer_was_closed (peers_find (self->peers, gone [i]));
             gateway_give_engine (self, was_closed ? "ended" : "gone", gone [i], 0, NULL);
+            gateway_end_agents (self, gone [i]);
             peers_remove (self->peers, gone [i]);
         }
     }
@@ -225,6 +239,7 @@ static int take_batch (gateway_t *self, err_t *err)
     take_publishers (self);
     take_denials (self);
     gateway_take_depot (self);
+    gateway_end_agents (self, 0);
     if (is_tick_due (self))
         gateway_give_engine (self, "tick", 0, 0, NULL);
     if (engine_commit (self->parts.engine, &self->actions, err) < 0)
@@ -240,7 +255,10 @@ static int wait_ms (const gateway_t *self)
 {
     int64_t tick = engine_next_tick (self->parts.engine);
     int64_t collect = self->is_stopping ? INT64_MAX : collector_next (self->collector);
-    int64_t next = collect < tick ? collect : tick, left = next == INT64_MAX ? 60000 : next - clock_boot_ms ();
+    int64_t agents = agents_due_ms (self->agents);
+    int64_t next = collect < tick ? collect : tick;
+    next = agents < next ? agents : next;
+    int64_t left = next == INT64_MAX ? 60000 : next - clock_boot_ms ();
     return left < 0 ? 0 : left > 60000 ? 60000 : (int) left;
 }
 
@@ -308,6 +326,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->parts = *parts;
     self->peers = peers_new ();
     self->submissions = submissions_new ();
+    self->agents = agents_new ();
     self->credentials = credentials_new (parts->registry, err);
     if (!self->credentials)
         return -1;
@@ -346,6 +365,7 @@ void gateway_destroy (gateway_t **self_p)
     peers_destroy (&self->peers);
     submissions_destroy (&self->submissions);
     credentials_destroy (&self->credentials);
+    agents_destroy (&self->agents);
     collector_destroy (&self->collector);
     actions_free (&self->actions);
     free (self);

@@ -4,6 +4,7 @@
 
 #include "common/monitor.h"
 #include "common/msg.h"
+#include "coordinator/agents.h"
 #include "coordinator/collector.h"
 #include "coordinator/credentials.h"
 #include "coordinator/gateway.h"
@@ -21,6 +22,7 @@ struct gateway {
     submissions_t *submissions;     /* wait for the depot's word that their context is there */
     credentials_t *credentials;
     collector_t *collector;
+    agents_t *agents;
     zsock_t *denials;               /* what ZAP has refused: [key, text] */
     actions_t actions;
     bool is_stopping, is_depot_quiet, has_stopped;  /* gateway_stop.c; has_stopped: and has said so */
@@ -52,6 +54,12 @@ bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message);
 /* Secrets (gateway_secrets.c): a `secret` of a peer, and the header of a `secret-part` as the engine makes it. */
 void gateway_take_secret (gateway_t *self, peer_t *peer, int64_t principal, const msg_t *message);
 void gateway_send_secret (gateway_t *self, peer_t *peer, const json_t *part);
+
+/* ssh agents (gateway_agents.c): a worker asks, a laptop answers, a laptop says what it has; and what comes to no end, where a peer (0: none) is gone too. */
+void gateway_ask_agent (gateway_t *self, peer_t *worker, int64_t principal, const msg_t *message);
+void gateway_reply_agent (gateway_t *self, peer_t *laptop, const msg_t *message);
+void gateway_offer_agents (peer_t *peer, int64_t build, const json_t *agents);
+void gateway_end_agents (gateway_t *self, uint64_t gone);
 
 /* What the depot service says over its pipe (gateway_depot.c). */
 void gateway_take_depot (gateway_t *self);

@@ -8,11 +8,11 @@
 #include "coordinator/boards.h"
 #include "coordinator/builds.h"
 
-static const lease_t *lease_of (engine_t *self, const event_t *event)
+static const lease_t *lease_of (engine_t *self, int64_t worker, int64_t job, int64_t attempt)
 {
-    const board_t *board = board_of_principal (self, event->principal);
-    const lease_t *lease = lease_find (self, event_int (event, "job"));
-    return board && lease && lease->worker == board->id && lease->attempt == event_int (event, "attempt") ? lease : NULL;
+    const board_t *board = board_of_principal (self, worker);
+    const lease_t *lease = lease_find (self, job);
+    return board && lease && lease->worker == board->id && lease->attempt == attempt ? lease : NULL;
 }
 
 static int read_repository (engine_t *self, int64_t build, reference_t *repository, err_t *err)
@@ -36,7 +36,7 @@ int grants_on_want (engine_t *self, const event_t *event, err_t *err)
 {
     reference_t repository;
     const char *host = event_text (event, "host"), *scope = event_text (event, "scope");
-    const lease_t *lease = lease_of (self, event);
+    const lease_t *lease = lease_of (self, event->principal, event_int (event, "job"), event_int (event, "attempt"));
     if (!lease)
         return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: nothing is shown to registries for it",
                         (long long) event_int (event, "job"), (long long) event_int (event, "attempt"));
@@ -48,4 +48,29 @@ int grants_on_want (engine_t *self, const event_t *event, err_t *err)
                         repository.host, repository.path, scope, host);
     engine_answer (self, event, "token", json_pack ("{s:s, s:s, s:b}", "host", host, "scope", scope, "is_own", is_own));
     return 0;
+}
+
+/* -- ssh agents ---------------------------------------------------------------------------------------------------- */
+
+static bool has_agent (const json_t *spec, const char *agent)
+{
+    size_t i;
+    json_t *id;
+    json_array_foreach (json_object_get (spec, "ssh"), i, id)
+        if (strcmp (json_string_value (id), agent) == 0)
+            return true;
+    return false;
+}
+
+int engine_find_agent (engine_t *self, int64_t worker, int64_t job, int64_t attempt, const char *agent, int64_t *build, int64_t *owner, err_t *err)
+{
+    char repository [512];
+    const lease_t *lease = lease_of (self, worker, job, attempt);
+    if (!lease)
+        return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: no agent is asked for it", (long long) job, (long long) attempt);
+    *build = lease->build;
+    AUTO_JSON json_t *spec = build_spec (self, lease->build, repository, err);
+    if (!spec || build_owner (self, lease->build, owner, err) < 0)
+        return -1;
+    return has_agent (spec, agent) ? 0 : err_set (err, ERR_DENIED, "build %lld was submitted without the ssh agent %s (--ssh)", (long long) lease->build, agent);
 }

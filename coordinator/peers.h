@@ -6,7 +6,9 @@
 #include <czmq.h>
 #include <stdint.h>
 
+#include "common/agent.h"
 #include "common/keys.h"
+#include "common/secret.h"
 
 enum { PEER_WATCHES_MAX = 64 };
 
@@ -19,6 +21,9 @@ typedef struct {
     bool has_said_hello;
     int64_t watches [PEER_WATCHES_MAX];         /* build ids */
     size_t watch_count;
+    int64_t offered_build;                      /* for which it offers ssh agents; 0: none */
+    char offered [AGENTS_MAX] [SECRET_ID_MAX + 1];
+    size_t offered_count;
 } peer_t;
 
 typedef struct peers peers_t;

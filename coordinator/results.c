@@ -31,10 +31,10 @@ static void key_of (const json_t *spec, const char *platform, const char *reposi
     oci_digest_of (text, strlen (text), key);
 }
 
-/* What a secret said went into the image, or decided on it, and is known no more. */
+/* What a secret said, or who was met with a key, went into the image, or decided on it, and is known no more. */
 static bool has_secrets (const json_t *spec)
 {
-    return json_array_size (json_object_get (spec, "secrets")) > 0;
+    return json_array_size (json_object_get (spec, "secrets")) > 0 || json_array_size (json_object_get (spec, "ssh")) > 0;
 }
 
 static bool may_use (const engine_t *self, const json_t *spec)

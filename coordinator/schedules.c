@@ -120,6 +120,8 @@ static int check_wish (const schedule_t *wish, int64_t now_ms, err_t *err)
         return 0;
     if (json_array_size (json_object_get (wish->spec, "secrets")) > 0)
         return err_set (err, ERR_USAGE, "a schedule cannot have secrets: they are kept for one build only, and gone with its end");
+    if (json_array_size (json_object_get (wish->spec, "ssh")) > 0)
+        return err_set (err, ERR_USAGE, "a schedule cannot ask an ssh agent: nobody is attached at night");
     if (schedule_check_tags (wish->spec, err) < 0)
         return -1;
     AUTO_JSON json_t *filled = schedule_fill (wish, now_ms, 9007199254740991, err), *normalised = NULL;

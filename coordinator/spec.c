@@ -167,7 +167,7 @@ bool spec_requires (const json_t *spec, const char *platform)
 
 bool spec_same_inputs (const json_t *a, const json_t *b)
 {
-    static const char *const fields [] = { "context", "dockerfile", "build_args", "labels", "target", "require", "secrets", "cross_check" };
+    static const char *const fields [] = { "context", "dockerfile", "build_args", "labels", "target", "require", "secrets", "ssh", "cross_check" };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const json_t *one = json_object_get (a, fields [i]), *other = json_object_get (b, fields [i]);
         if ((one || other) && !json_equal (one, other))

@@ -160,6 +160,11 @@ int64_t client_send (client_t *self, const char *verb, json_t *header, err_t *er
     return post (self, &self->control, verb, header, NULL, err);
 }
 
+int64_t client_send_with (client_t *self, const char *verb, json_t *header, buffer_t *body, err_t *err)
+{
+    return post (self, &self->control, verb, header, body, err);
+}
+
 int64_t client_send_objects (client_t *self, const char *verb, json_t *header, buffer_t *body, err_t *err)
 {
     return post (self, &self->objects, verb, header, body, err);
@@ -281,7 +286,7 @@ static msg_t *judge (msg_t **message, const line_t *line, const char *expected, 
 /* Late answers to earlier questions are dropped; what nobody asked for is kept for client_next. */
 static void put_aside (client_t *self, line_t *line, msg_t **message)
 {
-    if (line == &self->control && msg_is (*message, "build") && zlistx_size (self->unasked) < UNASKED_MAX)
+    if (line == &self->control && (msg_is (*message, "build") || msg_is (*message, "agent-request")) && zlistx_size (self->unasked) < UNASKED_MAX)
         zlistx_add_end (self->unasked, take (message));
 }
 

@@ -43,6 +43,7 @@ msg_t *client_next_objects (client_t *self, int timeout_ms, err_t *err);
 /* The same on the control connection: what comes there without having been asked for (`build` of a watch), and answers
  * to client_send, also `error`. NULL with ERR_TIMEOUT when there is none. */
 int64_t client_send (client_t *self, const char *verb, json_t *header, err_t *err);
+int64_t client_send_with (client_t *self, const char *verb, json_t *header, buffer_t *body, err_t *err);       /* body is taken; not said again */
 msg_t *client_next (client_t *self, int timeout_ms, err_t *err);
 
 /* Wait until something can be taken from one of the connections: 1, or 0 after timeout_ms; -1 with ERR_INTERRUPTED,

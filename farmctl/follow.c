@@ -286,7 +286,7 @@ int follow_build (client_t *client, int64_t id, const follow_options_t *options,
 {
     __attribute__ ((cleanup (follower_destroy))) follower_t self = { .count = 0 };
     track_t wish = { .on_build = on_build, .wants_log = wants_log, .on_line = on_line, .on_contact = on_contact,
-                     .argument = &self };
+                     .argument = &self, .agents = options->agents };
     if (options->timeout_ms)
         wish.deadline_ms = clock_boot_ms () + options->timeout_ms;
     AUTO_JSON json_t *build = track_build (&wish, client, id, err);

@@ -5,11 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "farmctl/agent_offer.h"
 #include "farmctl/client.h"
 
 typedef struct {
     bool cancels_on_interrupt;
     int64_t timeout_ms;              /* 0: none */
+    agent_offer_t *agents;           /* borrowed; NULL: none */
 } follow_options_t;
 
 /* Follow to the end: steps and states on standard error; the index digest (with --json the build) on standard output.

@@ -24,6 +24,7 @@ static const verb_t verbs [] = {
       "  --build-arg K=V      a build argument; K alone: its value in the environment\n"
       "  --label K=V          a label of the image\n"
       "  --secret id=NAME,src=FILE    for RUN --mount=type=secret,id=NAME; also id=NAME,env=VARIABLE; may be repeated\n"
+      "  --ssh default[=SOCKET]   for RUN --mount=type=ssh: the agent is asked while farmctl follows the build\n"
       "  --target STAGE       build this stage\n"
       "  --network MODE       of RUN steps: default, none, or host where a worker's settings allow it\n"
       "  --no-cache           run every step anew\n"
@@ -59,6 +60,7 @@ static const verb_t verbs [] = {
     { "wait", verb_wait, "wait ID", "follow a build to its end; exit as submit does",
       "  -q, --quiet          print the index digest only\n"
       "  --cancel-on-interrupt    an interrupt cancels the build\n"
+      "  --ssh default[=SOCKET]   offer the agent again to a build that was submitted with it\n"
       "  --timeout TIME       wait for this long at most\n" },
     { "cancel", verb_cancel, "cancel ID", "cancel a build", "" },
     { "retry", verb_retry, "retry ID", "build once more from the same context and options",

@@ -81,7 +81,7 @@ int request_submit (const request_t *self, client_t *client, int64_t *build, err
 
 int request_follow (const after_t *self, client_t *client, int64_t build, err_t *err)
 {
-    follow_options_t follow = { .cancels_on_interrupt = self->cancels_on_interrupt, .timeout_ms = self->timeout_ms };
+    follow_options_t follow = { .cancels_on_interrupt = self->cancels_on_interrupt, .timeout_ms = self->timeout_ms, .agents = self->agents };
     output_note ("build %lld queued", (long long) build);
     if (!self->is_detached)
         return follow_build (client, build, &follow, err);

@@ -3,6 +3,7 @@
 #define FARM_REQUEST_H
 
 #include "common/secret.h"
+#include "farmctl/agent_offer.h"
 #include "farmctl/client.h"
 
 typedef struct {
@@ -22,6 +23,7 @@ int request_submit (const request_t *self, client_t *client, int64_t *build, err
 /* What to do with a build that was accepted. */
 typedef struct {
     bool is_quiet, is_detached, cancels_on_interrupt;
+    agent_offer_t *agents;           /* owned by who has it; NULL: none */
     int64_t timeout_ms;              /* follow for so long at most; 0: to the end */
 } after_t;
 

@@ -35,11 +35,21 @@ static int check_secrets (const json_t *spec, const secrets_t *secrets, int64_t 
     return secrets->count == i ? 0 : err_set (err, ERR_USAGE, "--secret: build %lld had %zu secrets, and gets as many", (long long) id, i);
 }
 
+/* Its agent is asked while farmctl is there. */
+static int check_agents (const json_t *spec, const after_t *after, int64_t id, err_t *err)
+{
+    AUTO_JSON json_t *offered = after->agents ? agent_offer_ids (after->agents) : json_array ();
+    json_t *wanted = json_object_get (spec, "ssh");
+    if (json_array_size (wanted) != json_array_size (offered) || (wanted && !json_equal (wanted, offered)))
+        return err_set (err, ERR_USAGE, "build %lld %s: give retry the same --ssh", (long long) id, wanted ? "asked an ssh agent" : "asked no ssh agent");
+    return after->agents && after->is_detached ? err_set (err, ERR_USAGE, "--ssh: farmctl has to stay: leave out --detach") : 0;
+}
+
 static int retry (client_t *client, int64_t id, bool is_failed_only, const secrets_t *secrets, const after_t *after, err_t *err)
 {
     int64_t build;
     AUTO_JSON json_t *spec = read_spec (client, id, err);
-    if (!spec || check_secrets (spec, secrets, id, err) < 0)
+    if (!spec || check_secrets (spec, secrets, id, err) < 0 || check_agents (spec, after, id, err) < 0)
         return -1;
     if (!is_failed_only)                    /* the whole of it: what is known of it already is no answer */
         json_object_set_new (spec, "no_result_cache", json_true ());
@@ -54,10 +64,12 @@ int verb_retry (int argc, char **argv, err_t *err)
     bool is_failed_only = false;
     after_t after = { .timeout_ms = 0 };
     AUTO_OPTION_LIST option_list_t given = { 0 };
+    AUTO_OPTION_LIST option_list_t ssh = { 0 };
+    AUTO (agent_offer) agent_offer_t *agents = NULL;
     AUTO_SECRETS secrets_t secrets = { .count = 0 };
     const option_t options [] = {
         { "failed-only", 0, OPTION_FLAG, &is_failed_only },
-        { "secret", 0, OPTION_LIST, &given },
+        { "secret", 0, OPTION_LIST, &given }, { "ssh", 0, OPTION_LIST, &ssh },
         { "quiet", 'q', OPTION_FLAG, &after.is_quiet },
         { "detach", 0, OPTION_FLAG, &after.is_detached },
         { "cancel-on-interrupt", 0, OPTION_FLAG, &after.cancels_on_interrupt },
@@ -65,8 +77,10 @@ int verb_retry (int argc, char **argv, err_t *err)
         { NULL, 0, OPTION_FLAG, NULL }
     };
     if (options_parse (options, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, "retry ID [--failed-only]", err) < 0
-        || options_build_id (argv [1], &id, err) < 0 || secret_options_read (&given, &secrets, err) < 0)
+        || options_build_id (argv [1], &id, err) < 0 || secret_options_read (&given, &secrets, err) < 0
+        || agent_offer_read (&agents, &ssh, err) < 0)
         return -1;
+    after.agents = agents;
     output_set_quiet (after.is_quiet);
     AUTO (client) client_t *client = client_new (err);
     if (!client)

@@ -19,7 +19,7 @@ static const int64_t memory_min = 64LL << 20, memory_max = 1LL << 50, cpu_percen
                      limit_ms_min = 1000, limit_ms_max = 31536000000;
 
 typedef struct {
-    option_list_t platforms, required_platforms, tags, build_args, labels, requirements, secrets;
+    option_list_t platforms, required_platforms, tags, build_args, labels, requirements, secrets, agents;
     int64_t queue_timeout_ms;
     const char *target, *network, *emulation, *priority, *verify, *memory, *cpus, *limit;
     bool no_cache, no_result_cache, pull, push, keep_going, fail_fast, supersede, cross_check;
@@ -34,6 +34,7 @@ static void raw_destroy (raw_t *self)
     option_list_free (&self->labels);
     option_list_free (&self->requirements);
     option_list_free (&self->secrets);
+    option_list_free (&self->agents);
 }
 
 static void append_once (json_t *array, const char *text)
@@ -354,6 +355,15 @@ static int read_secrets (submit_options_t *self, const option_list_t *list, err_
     return self->secrets.count ? json_object_set_new (self->spec, "secrets", secret_options_ids (&self->secrets)) : 0;
 }
 
+static int read_agents (submit_options_t *self, const option_list_t *list, err_t *err)
+{
+    if (agent_offer_read (&self->after.agents, list, err) < 0 || !self->after.agents)
+        return self->after.agents || !list->count ? 0 : -1;
+    if (self->after.is_detached)
+        return err_set (err, ERR_USAGE, "--ssh: the build asks this machine's agent, so farmctl has to stay: leave out --detach");
+    return json_object_set_new (self->spec, "ssh", agent_offer_ids (self->after.agents));
+}
+
 /* A schedule's times, and what nobody is there for. */
 static int check_schedule (const submit_options_t *self, const schedule_options_t *schedule, err_t *err)
 {
@@ -367,6 +377,8 @@ static int check_schedule (const submit_options_t *self, const schedule_options_
         return err_set (err, ERR_USAGE, "--overlap is skip, queue or cancel-old, not \"%s\"", schedule->overlap);
     if (self->after.is_detached || self->after.cancels_on_interrupt || self->after.timeout_ms)
         return err_set (err, ERR_USAGE, "--detach, --cancel-on-interrupt and --follow-timeout are about following a build: there is none yet");
+    if (self->after.agents)
+        return err_set (err, ERR_USAGE, "--ssh: a schedule cannot ask an ssh agent, for nobody is attached when it builds");
     if (self->secrets.count)
         return err_set (err, ERR_USAGE, "--secret: a schedule cannot have secrets, for the farm keeps them for one build only");
     return 0;
@@ -386,7 +398,7 @@ static int read_options (submit_options_t *self, schedule_options_t *schedule, i
         { "file", 'f', OPTION_TEXT, &self->dockerfile },
         { "build-arg", 0, OPTION_LIST, &raw.build_args },
         { "label", 0, OPTION_LIST, &raw.labels },
-        { "secret", 0, OPTION_LIST, &raw.secrets },
+        { "secret", 0, OPTION_LIST, &raw.secrets }, { "ssh", 0, OPTION_LIST, &raw.agents },
         { "target", 0, OPTION_TEXT, &raw.target },
         { "network", 0, OPTION_TEXT, &raw.network },
         { "no-cache", 0, OPTION_FLAG, &raw.no_cache }, { "no-result-cache", 0, OPTION_FLAG, &raw.no_result_cache },
@@ -423,7 +435,6 @@ static int read_options (submit_options_t *self, schedule_options_t *schedule, i
         { "device", 0, OPTION_REFUSED, "builds get no devices of a worker" },
         { "volume", 0, OPTION_REFUSED, "builds get no folders of a worker; COPY from the context" },
         { "add-host", 0, OPTION_REFUSED, "names mean on a worker what they mean there" },
-        { "ssh", 0, OPTION_REFUSED, "no agent can be given to a build" },
         { is_schedule ? "cron" : NULL, 0, OPTION_TEXT, &schedule->cron },
         { "tz", 0, OPTION_TEXT, &schedule->zone },
         { "catch-up", 0, OPTION_TEXT, &schedule->catch_up },
@@ -440,7 +451,9 @@ static int read_options (submit_options_t *self, schedule_options_t *schedule, i
         schedule->name = argv [1];
     if (self->dockerfile && !*self->dockerfile)
         return err_set (err, ERR_USAGE, "--file is empty: give the path of a Dockerfile, or - for standard input");
-    return read_spec (self->spec, &raw, is_schedule, err) < 0 ? -1 : read_secrets (self, &raw.secrets, err);
+    if (read_spec (self->spec, &raw, is_schedule, err) < 0 || read_secrets (self, &raw.secrets, err) < 0)
+        return -1;
+    return read_agents (self, &raw.agents, err);
 }
 
 int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *err)
@@ -461,5 +474,6 @@ void submit_options_free (submit_options_t *self)
 {
     json_decref (self->spec);
     secrets_free (&self->secrets);
+    agent_offer_destroy (&self->after.agents);
     self->spec = NULL;
 }

@@ -133,6 +133,8 @@ static int take_control (session_t *self, err_t *err)
         }
         if (msg_is (message, "build"))
             take_build (self, json_object_get (msg_header (message), "build"), msg_int (message, "re") > 0);
+        else if (msg_is (message, "agent-request") && self->wish->agents)
+            agent_offer_ask (self->wish->agents, message);
         else if (msg_is (message, "closing"))
             take_closing (self);
     }
@@ -229,8 +231,10 @@ static int ask_build (session_t *self, int64_t now, err_t *err)
 {
     if (now < self->watch_at_ms || (self->build && track_is_ended (self->build)))
         return 0;
-    int64_t seq = client_send (self->client, self->wish->is_once ? "inspect" : "watch",
-                               json_pack ("{s:I}", "build", (json_int_t) self->id), err);
+    json_t *question = json_pack ("{s:I}", "build", (json_int_t) self->id);
+    if (self->wish->agents)
+        json_object_set_new (question, "agents", agent_offer_ids (self->wish->agents));
+    int64_t seq = client_send (self->client, self->wish->is_once ? "inspect" : "watch", question, err);
     self->watch_at_ms = now + self->watch_every_ms;
     if (now - self->heard_ms >= WATCH_MS && self->watch_every_ms < WATCH_MAX_MS)
         self->watch_every_ms *= 2;
@@ -260,9 +264,19 @@ static bool is_done (const session_t *self, int64_t now)
     return self->ended_ms && !self->wish->is_once && now - self->ended_ms > LATE_LOG_MS;
 }
 
+/* What cannot be sent is given up by the coordinator after a while. */
+static void send_replies (session_t *self)
+{
+    json_t *header;
+    buffer_t body = { 0 };
+    while (self->wish->agents && (header = agent_offer_next (self->wish->agents, &body)))
+        client_send_with (self->client, "agent-reply", header, &body, NULL);
+}
+
 static int step (session_t *self, err_t *err)
 {
     int64_t now = clock_boot_ms ();
+    send_replies (self);
     if (ask_build (self, now, err) < 0)
         return -1;
     ask_logs (self, now);

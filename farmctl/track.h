@@ -3,6 +3,7 @@
 #ifndef FARM_TRACK_H
 #define FARM_TRACK_H
 
+#include "farmctl/agent_offer.h"
 #include "farmctl/client.h"
 #include "farmctl/log_reader.h"
 
@@ -20,6 +21,7 @@ typedef struct {
     void (*on_missing) (void *argument, const json_t *job, int64_t attempt);
     void (*on_contact) (void *argument, contact_t contact);
     void *argument;
+    agent_offer_t *agents;      /* that the build may ask meanwhile; borrowed; NULL: none */
     int64_t deadline_ms;        /* boot clock; 0: none */
     bool is_once;               /* read what is there now, do not wait for the end */
 } track_t;

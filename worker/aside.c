@@ -36,10 +36,10 @@ void aside_destroy (aside_t **self)
 }
 
 /* What cannot be sent now is said again in a while. */
-static int send_question (aside_t *self, const char *verb, const json_t *header, err_t *err)
+static int send_question (aside_t *self, const char *verb, const json_t *header, const void *body, size_t size, err_t *err)
 {
     err_t why = { 0 };
-    msg_t *message = msg_new (verb, json_incref ((json_t *) header), NULL, 0);
+    msg_t *message = msg_new (verb, json_incref ((json_t *) header), body, size);
     if (msg_send (&message, self->socket, NULL, &why) == 0 || why.code == ERR_NETWORK)
         return 0;
     *err = why;
@@ -65,14 +65,14 @@ static msg_t *take_answer (aside_t *self)
     return answer && msg_int (answer, "re") == self->seq ? take (&answer) : NULL;
 }
 
-msg_t *aside_ask (aside_t *self, const char *verb, json_t *header, const char *expected, err_t *err)
+msg_t *aside_ask_with (aside_t *self, const char *verb, json_t *header, const void *body, size_t size, const char *expected, err_t *err)
 {
     AUTO_JSON json_t *question = header;
     int64_t sent_ms = -REPEAT_MS;
     json_object_set_new (question, "seq", json_integer (++self->seq));
     while (check_time (self, verb, err) == 0) {
         if (clock_boot_ms () - sent_ms >= REPEAT_MS) {
-            if (send_question (self, verb, question, err) < 0)
+            if (send_question (self, verb, question, body, size, err) < 0)
                 return NULL;
             sent_ms = clock_boot_ms ();
         }
@@ -89,4 +89,9 @@ msg_t *aside_ask (aside_t *self, const char *verb, json_t *header, const char *e
         return NULL;
     }
     return NULL;
+}
+
+msg_t *aside_ask (aside_t *self, const char *verb, json_t *header, const char *expected, err_t *err)
+{
+    return aside_ask_with (self, verb, header, NULL, 0, expected, err);
 }

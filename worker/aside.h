@@ -17,6 +17,7 @@ void aside_destroy (aside_t **self);
 
 /* Ask until it is answered, also across a restart of the coordinator. Takes header, without its seq. NULL with the coordinator's error,
  * ERR_CANCELLED or ERR_TIMEOUT. */
+msg_t *aside_ask_with (aside_t *self, const char *verb, json_t *header, const void *body, size_t size, const char *expected, err_t *err);
 msg_t *aside_ask (aside_t *self, const char *verb, json_t *header, const char *expected, err_t *err);
 
 #endif

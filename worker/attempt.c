@@ -98,6 +98,7 @@ static void drop_secrets (attempt_t *self)
 {
     err_t err;
     self->task.secrets = NULL;
+    self->task.vault = NULL;
     secrets_free (&self->secrets);
     if (self->vault && file_remove_tree (self->vault, &err) < 0)
         log_warn ("slot", "remove %s: %s", self->vault, err.text);
@@ -109,6 +110,7 @@ int attempt_build (attempt_t *self, err_t *err)
     self->has_begun_build = true;
     int rc = builder_build (self->parts->builder, &self->task, &self->outcome, err);
     self->builder_ms += clock_boot_ms () - start;
+    attempt_close_agents (self);
     drop_secrets (self);
     return rc < 0 ? box_judge (self->box, err) : 0;
 }
@@ -144,6 +146,7 @@ void attempt_clean (attempt_t *self)
     door_close_pass (self->parts->door, self->job, self->number);
     if (self->has_begun_build)
         builder_clean (self->parts->builder, &self->task);
+    attempt_close_agents (self);
     aside_destroy (&self->grants);
     drop_secrets (self);
     box_close (&self->box);

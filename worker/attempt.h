@@ -3,9 +3,11 @@
 #define FARM_ATTEMPT_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "common/keys.h"
+#include "worker/agent_line.h"
 #include "worker/aside.h"
 #include "worker/box.h"
 #include "worker/builder.h"
@@ -43,6 +45,13 @@ typedef struct {
     borrowed_t borrowed;            /* the checkout */
     box_t *box;                     /* NULL before attempt_prepare */
     secrets_t secrets;
+    agent_line_t *agents [AGENTS_MAX];
+    char *agent_paths [AGENTS_MAX];
+    size_t agent_count;
+    aside_t *agents_aside;          /* under agents_lock; NULL: nothing was asked for */
+    pthread_mutex_t agents_lock;
+    bool has_agents;                /* and that is initialised */
+    atomic_int asks_no_agent;
     aside_t *grants;                /* NULL: nothing was asked for */
     atomic_int asks_no_more;
     char *vault;                    /* NULL where it has none */
@@ -68,6 +77,13 @@ int attempt_fetch (attempt_t *self, err_t *err);
 
 /* What it was given in confidence. */
 int attempt_ask_secrets (attempt_t *self, err_t *err);
+
+/* The folder in memory for both, once. */
+int attempt_make_vault (attempt_t *self, err_t *err);
+
+/* The ssh agents that it may ask; until its build has ended. */
+int attempt_open_agents (attempt_t *self, err_t *err);
+void attempt_close_agents (attempt_t *self);
 
 int attempt_build (attempt_t *self, err_t *err);
 

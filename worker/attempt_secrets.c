@@ -46,11 +46,13 @@ static int ask_all (attempt_t *self, const json_t *ids, err_t *err)
     return 0;
 }
 
-static int make_vault (attempt_t *self, err_t *err)
+int attempt_make_vault (attempt_t *self, err_t *err)
 {
+    if (self->vault)
+        return 0;
     if (!self->parts->vault)
         return err_set (err, ERR_FARM, "this worker has no folder in memory (tmpfs) for secrets: see its log");
-    self->vault = mem_printf ("%s/%lld-%d", self->parts->vault, (long long) self->job, self->number);
+    self->task.vault = self->vault = mem_printf ("%s/%lld-%d", self->parts->vault, (long long) self->job, self->number);
     return file_make_folders (self->vault, 0700, err);
 }
 
@@ -60,9 +62,8 @@ int attempt_ask_secrets (attempt_t *self, err_t *err)
     const json_t *ids = json_object_get (self->task.spec, "secrets");
     if (json_array_size (ids) == 0)
         return 0;
-    if (make_vault (self, err) == 0 && ask_all (self, ids, err) == 0) {
+    if (attempt_make_vault (self, err) == 0 && ask_all (self, ids, err) == 0) {
         self->task.secrets = &self->secrets;
-        self->task.vault = self->vault;
         joblog_say (self->log, "%zu secret%s for this build", self->secrets.count, self->secrets.count == 1 ? "" : "s");
         return 0;
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/log.h"
@@ -211,6 +212,8 @@ static void add_build (const builder_t *self, const builder_task_t *task, const 
     words_add (words, "--signature-policy=%s", self->policy_file);
     words_add (words, "--secret=%ssrc=%s", mark, self->empty_file);
     buildah_secrets_add (secrets, words);
+    for (size_t i = 0; i < task->agent_count; i++)
+        words_add (words, "--ssh=%s=%s", task->agents [i].id, task->agents [i].path);
     words_add (words, "--ignorefile=%s", self->empty_file);         /* farmctl has left out what is to be ignored */
     words_add (words, "--iidfile=%s/image-id", task->scratch_folder);
     add_spec (task->spec, words);
@@ -253,6 +256,23 @@ static int find_reach (const builder_task_t *task, reach_t **out, err_t *err)
                                "let both have one version, or submit again with --whole-context");
 }
 
+/* What a build needs that may ask agents: their sockets are the builder's. buildah makes a socket in its TMPDIR for each RUN step that asks an agent, and a socket's path has 107 bytes at most. */
+static int make_short_tmp (const builder_t *self, const builder_task_t *task, char **out, err_t *err)
+{
+    AUTO_FREE char *folder = file_join (task->scratch_folder, "tmp"), *link = file_join (task->vault, "t");
+    if (file_make_folders (folder, 0700, err) < 0)
+        return -1;
+    if (symlink (folder, link) < 0 && errno != EEXIST)
+        return err_sys (err, errno, "make the link %s", link);
+    for (size_t i = 0; i < task->agent_count; i++)
+        if (buildah_own (self, task->agents [i].path, err) < 0)
+            return -1;
+    if (buildah_own (self, task->vault, err) < 0)
+        return -1;
+    *out = take (&link);
+    return 0;
+}
+
 int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
@@ -269,6 +289,10 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
         return -1;
     add_build (self, task, secrets, &words);
     run_of_task (task, heard, &how);
+    AUTO_FREE char *tmp = NULL;
+    if (task->agent_count && make_short_tmp (self, task, &tmp, err) < 0)
+        return -1;
+    how.tmp = tmp;
     how.secrets = task->secrets;
     how.has_trouble = buildah_secrets_trouble (secrets);
     heard->reach = reach;

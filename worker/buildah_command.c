@@ -117,7 +117,10 @@ static void add_environment (const builder_t *self, const buildah_run_t *how, wo
     const char *path = getenv ("PATH");
     words_add (out, "PATH=%s", path && *path ? path : default_path);
     words_add (out, "HOME=%s", how->scratch_folder);
-    words_add (out, "TMPDIR=%s/tmp", how->scratch_folder);
+    if (how->tmp)
+        words_add (out, "TMPDIR=%s", how->tmp);
+    else
+        words_add (out, "TMPDIR=%s/tmp", how->scratch_folder);
     words_add (out, "XDG_RUNTIME_DIR=%s/tmp", how->scratch_folder);
     /* Rootless, buildah keeps its memory of which blobs are where below this; as root in /var/lib/containers/cache. */
     words_add (out, "XDG_DATA_HOME=%s/data", self->state_folder);

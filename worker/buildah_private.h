@@ -63,6 +63,7 @@ typedef struct {
     atomic_int *is_cancelled;       /* NULL: never */
     builder_line_fn *on_line;       /* NULL: output is dropped; it may set is_hopeless */
     void *argument;
+    const char *tmp;                /* NULL: tmp of the scratch folder */
     const secrets_t *secrets;       /* blotted out of its output; NULL: none */
     const atomic_bool *has_trouble; /* set: it is to end, whoever set it knows why (ERR_FARM). NULL: never */
     bool *is_hopeless;              /* set: what it does will not be used. NULL: never */

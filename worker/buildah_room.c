@@ -130,7 +130,7 @@ static void add_attempt (const builder_task_t *task, words_t *places)
     add_place (places, ROOM_SHIFTED, task->scratch_folder, task->scratch_folder);
     add_place (places, ROOM_SHIFTED, task->context_folder, task->context_folder);
     add_place (places, ROOM_SHIFTED, task->dockerfile, task->dockerfile);
-    if (task->secrets && task->vault)
+    if (task->vault)
         add_place (places, ROOM_WRITE, task->vault, task->vault);
 }
 

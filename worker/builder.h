@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdatomic.h>
 
+#include "common/agent.h"
 #include "common/err.h"
 #include "common/platform.h"
 #include "common/secret.h"
@@ -42,6 +43,9 @@ const char *builder_user_reason (const builder_t *self);    /* "ids 1879048192 t
 /* Called with each line of output, without its line feed. stream: 'o' the builder's, 'w' the worker's own words. */
 typedef void (builder_line_fn) (void *argument, char stream, const char *line, size_t size);
 
+/* A socket that speaks as an ssh agent. */
+typedef struct { const char *id, *path; } builder_agent_t;
+
 typedef struct {
     int64_t job;
     int attempt;
@@ -53,6 +57,8 @@ typedef struct {
     door_t *door;
     const char *password;               /* for the door */
     const secrets_t *secrets;           /* for RUN --mount=type=secret; NULL: none */
+    builder_agent_t agents [AGENTS_MAX];        /* for RUN --mount=type=ssh */
+    size_t agent_count;
     const char *vault;                  /* where they may be: a folder in memory, the attempt's own. NULL where there are none */
     const char *scratch_folder;         /* empty, the attempt's own: authfile, registries.conf, TMPDIR, HOME */
     const spawner_rules_t *rules;       /* what builder and RUN steps may take; NULL: anything */

@@ -121,7 +121,8 @@ static int run (slot_t *self, err_t *err)
 {
     attempt_t *attempt = &self->attempt;
     report (self, "fetching", NULL);
-    if (attempt_prepare (attempt, err) < 0 || attempt_fetch (attempt, err) < 0 || attempt_ask_secrets (attempt, err) < 0)
+    if (attempt_prepare (attempt, err) < 0 || attempt_fetch (attempt, err) < 0 || attempt_ask_secrets (attempt, err) < 0
+        || attempt_open_agents (attempt, err) < 0)
         return -1;
     report (self, "building", times (self));
     if (attempt_build (attempt, err) < 0)

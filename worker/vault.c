@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-enum { NAME_BYTES = 16 };               /* of a hash; libsodium makes none shorter */
+enum { NAME_BYTES = 16, NAME_DIGITS = 16 };     /* of a hash; libsodium makes none shorter, but a socket's path has to be short */
 
 static bool is_in_memory (const char *folder)
 {
@@ -32,7 +32,7 @@ static char *name_of (const char *state_folder)
     const char *path = real ? real : state_folder;
     crypto_generichash (hash, sizeof hash, (const uint8_t *) path, strlen (path), NULL, 0);
     sodium_bin2hex (hex, sizeof hex, hash, sizeof hash);
-    return mem_printf ("archfarm-%s", hex);
+    return mem_printf ("archfarm-%.*s", NAME_DIGITS, hex);
 }
 
 /* In a folder that others may write to somebody may have been there before us. */

@@ -57,7 +57,7 @@ _farmctl ()
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
         -f|--file) [[ $verb == submit || $verb == schedule ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit || $verb == schedule ]] && return ;;
-        --build-arg|--secret|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name|--expire|--since|--repository|--max-queued|--max-running) return ;;
+        --build-arg|--secret|--ssh|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name|--expire|--since|--repository|--max-queued|--max-running) return ;;
         --tz) COMPREPLY=($(compgen -W "UTC $(awk '!/^#/ { print $3 }' /usr/share/zoneinfo/zone.tab 2>/dev/null)" -- "$current")); return ;;
         --catch-up) COMPREPLY=($(compgen -W "none last" -- "$current")); return ;;
         --overlap) COMPREPLY=($(compgen -W "skip queue cancel-old" -- "$current")); return ;;
@@ -65,16 +65,16 @@ _farmctl ()
         --role) COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")); return ;;
     esac
     case $verb in
-        submit) options="--platform --tag --file --build-arg --secret --label --target --network --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --cross-check --queue-timeout --quiet
+        submit) options="--platform --tag --file --build-arg --secret --ssh --label --target --network --no-cache --no-result-cache --pull --whole-context --push --emulation --priority --require --required-platform --keep-going --fail-fast --supersede --verify --cross-check --queue-timeout --quiet
                          --detach --cancel-on-interrupt --memory --cpus --timeout --follow-timeout" ;;
         ls) options="--limit --all" ;;
         logs) options="--follow --timestamps --platform" ;;
-        wait) options="--quiet --cancel-on-interrupt --timeout" ;;
+        wait) options="--quiet --ssh --cancel-on-interrupt --timeout" ;;
         imagetools) options="--raw" ;;
         join) options="--name" ;;
         inspect) options="--events" ;;
         prune) options="--dry-run" ;;
-        retry) options="--failed-only --secret --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
+        retry) options="--failed-only --secret --ssh --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
         worker) options="--comment --wait --expire" ;;
         schedule) options="--cron --tz --catch-up --overlap --if-changed --replace --count --platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --emulation
                            --priority --require --required-platform --keep-going --supersede --verify --cross-check --queue-timeout --memory --cpus --timeout" ;;

@@ -311,7 +311,7 @@ static void each_verb_has_its_roles (void **state)
     static const char *const roles [] = { "admin", "submitter", "viewer", "worker", "invitation", "", "root" };
     static const struct { const char *verb, *allowed; } rows [] = {
         { "join", "nnnnynn" }, { "hello", "yyyynnn" }, { "heartbeat", "nnnynnn" }, { "report", "nnnynnn" }, { "restored", "nnnynnn" },
-        { "check", "yynnnnn" }, { "secret", "yynnnnn" }, { "want-secret", "nnnynnn" }, { "want-token", "nnnynnn" }, { "submit", "yynnnnn" }, { "cancel", "yynnnnn" }, { "spec", "yynnnnn" }, { "list", "yyynnnn" },
+        { "check", "yynnnnn" }, { "secret", "yynnnnn" }, { "want-secret", "nnnynnn" }, { "want-token", "nnnynnn" }, { "ask-agent", "nnnynnn" }, { "agent-reply", "yynnnnn" }, { "submit", "yynnnnn" }, { "cancel", "yynnnnn" }, { "spec", "yynnnnn" }, { "list", "yyynnnn" },
         { "inspect", "yyynnnn" }, { "events", "yyynnnn" }, { "watch", "yyynnnn" }, { "workers", "yyynnnn" }, { "worker", "yyynnnn" },
         { "order", "ynnnnnn" }, { "prune", "ynnnnnn" }, { "invite", "ynnnnnn" }, { "users", "ynnnnnn" }, { "grant", "ynnnnnn" },
         { "revoke", "ynnnnnn" }, { "audit", "ynnnnnn" }, { "missing", "yynynnn" }, { "put", "yynynnn" }, { "want", "nnnynnn" }, { "log", "nnnynnn" },
