@@ -160,5 +160,5 @@ void attempt_clean (attempt_t *self)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
     json_decref (self->bases);
-    json_decref (self->assign);
+    json_decref (take (&self->assign));
 }

@@ -25,8 +25,10 @@ slot_t *slot_new (const attempt_parts_t *parts, json_t **assign)
     return self;
 }
 
+/* One whose actor never ran has its assignment yet. */
 void slot_destroy (slot_t **self)
 {
+    json_decref ((*self)->attempt.assign);
     auto_free (self);
     *self = NULL;
 }

@@ -585,6 +585,7 @@ static void bodies_that_are_none_are_refused (void **state)
     assert_string_equal (ask_body (self, worker, "want", json_object (), 33), "protocol");
     assert_string_equal (ask_body (self, worker, "log", log_of (0), 1), "denied");      /* another's */
     zsock_destroy (&submitter);
+    zsock_destroy (&viewer);
     zsock_destroy (&worker);
 }
 
