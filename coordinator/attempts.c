@@ -152,6 +152,13 @@ int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char
     return job_retry (self, &job, &fault, has_begun ? RETRY_AT_ONCE : RETRY_FREE, err);
 }
 
+const lease_t *attempt_of_speaker (engine_t *self, int64_t principal, int64_t job, int64_t attempt)
+{
+    const board_t *board = board_of_principal (self, principal);
+    const lease_t *lease = lease_find (self, job);
+    return board && lease && lease->worker == board->id && lease->attempt == attempt ? lease : NULL;
+}
+
 int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t attempt, bool *is_wanted, err_t *err)
 {
     const lease_t *lease = lease_find (self, job);

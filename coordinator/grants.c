@@ -5,15 +5,8 @@
 
 #include "common/mem.h"
 #include "common/reference.h"
-#include "coordinator/boards.h"
+#include "coordinator/attempts.h"
 #include "coordinator/builds.h"
-
-static const lease_t *lease_of (engine_t *self, int64_t worker, int64_t job, int64_t attempt)
-{
-    const board_t *board = board_of_principal (self, worker);
-    const lease_t *lease = lease_find (self, job);
-    return board && lease && lease->worker == board->id && lease->attempt == attempt ? lease : NULL;
-}
 
 static int read_repository (engine_t *self, int64_t build, reference_t *repository, err_t *err)
 {
@@ -36,7 +29,7 @@ int grants_on_want (engine_t *self, const event_t *event, err_t *err)
 {
     reference_t repository;
     const char *host = event_text (event, "host"), *scope = event_text (event, "scope");
-    const lease_t *lease = lease_of (self, event->principal, event_int (event, "job"), event_int (event, "attempt"));
+    const lease_t *lease = attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"));
     if (!lease)
         return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: nothing is shown to registries for it",
                         (long long) event_int (event, "job"), (long long) event_int (event, "attempt"));
@@ -65,7 +58,7 @@ static bool has_agent (const json_t *spec, const char *agent)
 int engine_find_agent (engine_t *self, int64_t worker, int64_t job, int64_t attempt, const char *agent, int64_t *build, int64_t *owner, err_t *err)
 {
     char repository [512];
-    const lease_t *lease = lease_of (self, worker, job, attempt);
+    const lease_t *lease = attempt_of_speaker (self, worker, job, attempt);
     if (!lease)
         return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: no agent is asked for it", (long long) job, (long long) attempt);
     *build = lease->build;

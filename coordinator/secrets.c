@@ -10,7 +10,7 @@
 
 #include "common/mem.h"
 #include "common/secret.h"
-#include "coordinator/boards.h"
+#include "coordinator/attempts.h"
 
 enum { KEEP_MS = 600000, STAGED_MAX = 4 * SECRETS_MAX * SECRET_PARTS_MAX };
 static const int64_t total_bytes_max = 256LL << 20, user_bytes_max = 64LL << 20;
@@ -179,16 +179,6 @@ int secrets_bind (engine_t *self, int64_t build, int64_t principal, const char *
 
 /* -- to the worker ---------------------------------------------------------------------------------------------- */
 
-static int check_lease (engine_t *self, const event_t *event, int64_t *build, err_t *err)
-{
-    const board_t *board = board_of_principal (self, event->principal);
-    const lease_t *lease = lease_find (self, event_int (event, "job"));
-    bool is_ours = board && lease && lease->worker == board->id && lease->attempt == event_int (event, "attempt");
-    *build = is_ours ? lease->build : 0;
-    return is_ours ? 0 : err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: its secrets are not given out",
-                                  (long long) event_int (event, "job"), (long long) event_int (event, "attempt"));
-}
-
 static json_t *part_of (const query_t *query, const event_t *event)
 {
     size_t size;
@@ -202,12 +192,13 @@ static json_t *part_of (const query_t *query, const event_t *event)
 
 int secrets_on_want (engine_t *self, const event_t *event, err_t *err)
 {
-    int64_t build;
     json_t *part = NULL;
-    if (check_lease (self, event, &build, err) < 0)
-        return -1;
+    const lease_t *lease = attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"));
+    if (!lease)
+        return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: its secrets are not given out",
+                        (long long) event_int (event, "job"), (long long) event_int (event, "attempt"));
     query_t query = db_query (self->db, "SELECT principal, request, parts, sealed FROM secrets WHERE build = :build AND name = :name AND part = :part");
-    query_int (&query, ":build", build);
+    query_int (&query, ":build", lease->build);
     query_text (&query, ":name", event_text (event, "secret"));
     query_int (&query, ":part", event_int (event, "part"));
     if (query_step (&query))
@@ -217,7 +208,7 @@ int secrets_on_want (engine_t *self, const event_t *event, err_t *err)
         return -1;
     }
     if (!part)
-        return err_set (err, ERR_FARM, "build %lld has no secret %s", (long long) build, event_text (event, "secret"));
+        return err_set (err, ERR_FARM, "build %lld has no secret %s", (long long) lease->build, event_text (event, "secret"));
     engine_answer (self, event, "secret-part", part);
     return 0;
 }
