@@ -7,7 +7,6 @@
 #include "common/mem.h"
 #include "coordinator/audit.h"
 #include "coordinator/principals.h"
-#include "coordinator/rights.h"
 #include "coordinator/view.h"
 
 /* -- states ----------------------------------------------------------------------------------------------------- */
@@ -98,11 +97,10 @@ int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_
 
 int build_check_reader (engine_t *self, const event_t *event, int64_t build, err_t *err)
 {
-    int64_t owner;
-    principal_t by;
-    if (principal_load (self, event->principal, &by, err) < 0 || build_owner (self, build, &owner, err) < 0)
+    int64_t owner, only = principal_sees (self, event->principal, err);
+    if (only < 0 || build_owner (self, build, &owner, err) < 0)
         return -1;
-    if (owner == by.id || rights_sees_all (by.role))
+    if (only == 0 || owner == only)
         return 0;
     return err_set (err, ERR_DENIED, "build %lld belongs to somebody else: only they, a viewer or an admin may look at it", (long long) build);
 }

@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "coordinator/holds.h"
+#include "coordinator/rights.h"
 
 /* -- in memory -------------------------------------------------------------------------------------------------- */
 
@@ -85,6 +86,14 @@ int principal_load (engine_t *self, int64_t id, principal_t *out, err_t *err)
     query_t query = db_query (self->db, SELECT "id = :id");
     query_int (&query, ":id", id);
     return read_one (self, &query, out, err);
+}
+
+int64_t principal_sees (engine_t *self, int64_t id, err_t *err)
+{
+    principal_t by;
+    if (principal_load (self, id, &by, err) < 0)
+        return -1;
+    return rights_sees_all (by.role) ? 0 : by.id;
 }
 
 /* -- new ones --------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,8 @@
 /* By id; ERR_DENIED when unknown or revoked. */
 int principal_load (engine_t *self, int64_t id, principal_t *out, err_t *err);
 
+/* Whose builds and schedules it sees: 0 for everybody's, else its own id; -1 on error. */
+int64_t principal_sees (engine_t *self, int64_t id, err_t *err);
 /* Those that memory knows: the database may say something else now. */
 void principals_forget (engine_t *self);
 

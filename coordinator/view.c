@@ -203,14 +203,14 @@ int view_on_watch (engine_t *self, const event_t *event, err_t *err)
 static int read_page (engine_t *self, const event_t *event, json_t *page, err_t *err)
 {
     int64_t limit = event_int (event, "limit"), before = event_int (event, "before");
-    principal_t by;
-    if (principal_load (self, event->principal, &by, err) < 0)
+    int64_t only = principal_sees (self, event->principal, err);
+    if (only < 0)
         return -1;
-    query_t query = rights_sees_all (by.role)
+    query_t query = only == 0
         ? db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.id < :before ORDER BY builds.id DESC LIMIT :limit")
         : db_query (self->db, "SELECT " BUILD_COLUMNS "WHERE builds.principal = :own AND builds.id < :before ORDER BY builds.id DESC LIMIT :limit");
-    if (!rights_sees_all (by.role))
-        query_int (&query, ":own", by.id);
+    if (only)
+        query_int (&query, ":own", only);
     query_int (&query, ":before", before ? before : INT64_MAX);
     query_int (&query, ":limit", limit ? limit : PAGE_MAX);
     while (query_step (&query))

@@ -5,7 +5,6 @@
 #include "common/mem.h"
 #include "coordinator/cells.h"
 #include "coordinator/principals.h"
-#include "coordinator/rights.h"
 #include "coordinator/schedule.h"
 #include "coordinator/schedules.h"
 
@@ -110,19 +109,10 @@ json_t *schedules_view (engine_t *self, const char *name, int count, err_t *err)
 
 /* -- questions -------------------------------------------------------------------------------------------------- */
 
-/* 0: all; else only this principal's. -1. */
-static int64_t whose (engine_t *self, const event_t *event, err_t *err)
-{
-    principal_t by;
-    if (principal_load (self, event->principal, &by, err) < 0)
-        return -1;
-    return rights_sees_all (by.role) ? 0 : by.id;
-}
-
 static int check_reader (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
-    int64_t only = whose (self, event, err);
+    int64_t only = principal_sees (self, event->principal, err);
     if (only < 0 || schedule_find (self, event_text (event, "name"), &schedule, err) < 0)
         return -1;
     return only == 0 || only == schedule.principal ? 0 : err_set (err, ERR_DENIED, "schedule %s belongs to somebody else", schedule.name);
@@ -158,7 +148,7 @@ int schedules_on_list (engine_t *self, const event_t *event, err_t *err)
     const char *after = event_text (event, "after");
     char name [64] = "";
     int size = 0, more;
-    int64_t only = whose (self, event, err);
+    int64_t only = principal_sees (self, event->principal, err);
     if (only < 0 || schedules_end_orphans (self, err) < 0)
         return -1;
     while ((more = next_name (self, after ? after : "", only, name, err)) > 0 && size < LIST_MAX) {
