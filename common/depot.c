@@ -236,13 +236,7 @@ int depot_find (depot_t *self, const digest_t *digest, object_row_t *row, err_t 
 
 bool depot_has (depot_t *self, const digest_t *digest)
 {
-    object_row_t row;
-    pthread_mutex_lock (&self->lock);
-    bool is_there = depot_reopen_if_suspect (self, NULL) == 0 && depot_find (self, digest, &row, NULL) == 1 && !row.is_open;
-    if (is_there)
-        depot_touch (self, row.id, row.used);
-    pthread_mutex_unlock (&self->lock);
-    return is_there;
+    return depot_has_of (self, digest, 0);
 }
 
 void depot_stats (depot_t *self, depot_stats_t *out)

@@ -41,7 +41,7 @@ bool depot_has (depot_t *self, const digest_t *digest);
 int depot_keep_owners (depot_t *self, err_t *err);
 /* In a transaction: the owner has just put this object. ERR_PROTOCOL when it names one that they have not sent. */
 int depot_own (depot_t *self, const digest_t *digest, int64_t owner, err_t *err);
-/* As depot_has, of what this owner has sent. */
+/* As depot_has, of what this owner has sent; 0: of what anybody has. */
 bool depot_has_of (depot_t *self, const digest_t *digest, int64_t owner);
 
 /* The row of an object, as long as it stays; 0: it is not there. And of what it names, appended to ids (int64_t). */

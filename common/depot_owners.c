@@ -53,7 +53,7 @@ bool depot_has_of (depot_t *self, const digest_t *digest, int64_t owner)
     object_row_t row;
     pthread_mutex_lock (&self->lock);
     bool is_there = depot_reopen_if_suspect (self, NULL) == 0 && depot_find (self, digest, &row, NULL) == 1 && !row.is_open;
-    if (is_there) {
+    if (is_there && owner) {
         sqlite3_stmt *own = bind_owner (self, SQL_IS_OWN, row.id, owner);
         is_there = sql_step (self, own, NULL) == 1;
         sqlite3_reset (own);

@@ -72,7 +72,7 @@ static ssize_t read_digests (const request_t *request, const digest_t **digests,
 /* Of a user: what they have sent. Whether somebody else has sent it too is not for them to know. */
 static bool has (depot_service_t *self, const request_t *request, const digest_t *digest)
 {
-    return request->speaker.is_worker ? depot_has (self->depot, digest) : depot_has_of (self->depot, digest, request->speaker.id);
+    return depot_has_of (self->depot, digest, request->speaker.is_worker ? 0 : request->speaker.id);
 }
 
 void answer_missing (depot_service_t *self, request_t *request)

@@ -129,7 +129,7 @@ static void on_has (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
     char *hex;
     while ((hex = zmsg_popstr (command))) {
         digest_t digest;
-        if (digest_from_hex (&digest, hex, NULL) < 0 || !(owner ? depot_has_of (self->depot, &digest, owner) : depot_has (self->depot, &digest)))
+        if (digest_from_hex (&digest, hex, NULL) < 0 || !depot_has_of (self->depot, &digest, owner))
             break;
         free (hex);
     }
