@@ -43,8 +43,8 @@ static bool try_answer (depot_service_t *self, request_t *request, bool must)
 
 /* -- whose it is -------------------------------------------------------------------------------------------------- */
 
-/* 1 it may be read; 0 the gateway was asked; -1 no. */
-static int check_owner (depot_service_t *self, request_t *request, err_t *err)
+/* 1 it may be read; 0 the gateway was asked, which takes a place among those who wait; -1 no. */
+static int check_owner (depot_service_t *self, request_t *request, bool is_full, err_t *err)
 {
     int64_t job = msg_int (request->message, "job");
     if (rights_sees_all (request->speaker.role))
@@ -54,6 +54,8 @@ static int check_owner (depot_service_t *self, request_t *request, err_t *err)
         return 1;
     if (owner >= 0)
         return err_set (err, ERR_DENIED, "read-log: job %lld is of somebody else's build", (long long) job);
+    if (is_full)
+        return err_set (err, ERR_FULL, "read-log: too many wait for logs: ask again later");
     AUTO_FREE char *text = mem_printf ("%lld", (long long) job);
     request->is_asking = true;
     zstr_sendx (self->pipe, "OWNER", text, NULL);
@@ -72,8 +74,7 @@ void answer_read_log (depot_service_t *self, request_t **request_p)
     request_t *request = *request_p;
     int64_t wait_ms = msg_int (request->message, "wait_ms");
     bool is_full = zlistx_size (self->waiters) >= WAITERS_MAX;
-    int rc = is_full && id_map_find (&self->owners, msg_int (request->message, "job")) < 0 && !rights_sees_all (request->speaker.role)
-           ? err_set (&err, ERR_FULL, "read-log: too many wait for logs: ask again later") : check_owner (self, request, &err);
+    int rc = check_owner (self, request, is_full, &err);
     if (rc < 0)
         answer_error (self, request, &err);
     else if (rc == 0)
@@ -81,6 +82,7 @@ void answer_read_log (depot_service_t *self, request_t **request_p)
     else if (!try_answer (self, request, wait_ms == 0 || is_full))
         keep (self, request_p, wait_ms);
 }
+
 /* Removal under zlistx: deleting the cursor's item leaves the cursor so that next goes on behind it. */
 static void remove_current (depot_service_t *self)
 {
@@ -101,7 +103,7 @@ static bool go_on (depot_service_t *self, request_t *request)
     err_t err = { 0 };
     int64_t wait_ms = msg_int (request->message, "wait_ms");
     request->is_asking = false;
-    if (check_owner (self, request, &err) < 0) {
+    if (check_owner (self, request, false, &err) < 0) {
         answer_error (self, request, &err);
         return true;
     }
