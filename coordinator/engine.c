@@ -180,21 +180,12 @@ void engine_handle (engine_t *self, const event_t *event)
 
 static int64_t find_next_tick (const engine_t *self)
 {
-    int64_t next = workers_next_tick (self), restores = restores_next_tick (self);
-    if (secrets_next_tick (self) < next)
-        next = secrets_next_tick (self);
-    if (restores < next)
-        next = restores;
-    if (audit_next_tick (self) < next)
-        next = audit_next_tick (self);
-    if (self->age_at < next)
-        next = self->age_at;
-    if (self->forgetting.at < next)
-        next = self->forgetting.at;
-    if (self->patience_at < next)
-        next = self->patience_at;
-    if (self->has_schedules && !self->winds_down && self->schedules_at < next)
-        next = self->schedules_at;
+    const int64_t dues [] = { workers_next_tick (self), restores_next_tick (self), secrets_next_tick (self), audit_next_tick (self), self->age_at,
+                              self->forgetting.at, self->patience_at, self->has_schedules && !self->winds_down ? self->schedules_at : INT64_MAX };
+    int64_t next = INT64_MAX;
+    for (size_t i = 0; i < sizeof dues / sizeof *dues; i++)
+        if (dues [i] < next)
+            next = dues [i];
     for (size_t i = 0; i < self->wait_count; i++)
         if (self->waits [i].due_at < next)
             next = self->waits [i].due_at;
