@@ -237,18 +237,34 @@ static json_t *on_look (publisher_t *self, const json_t *tasks)
 
 /* -- the actor -------------------------------------------------------------------------------------------------- */
 
-static void on_tasks (zsock_t *pipe, publisher_t *self, const char *kind, const char *text)
+typedef struct {
+    const char *task, *outcome;     /* verbs */
+    json_t *(*run) (publisher_t *self, const json_t *tasks);
+    bool is_quiet;                  /* a no is no trouble: that a base image has changed */
+} kind_t;
+
+static const kind_t *kind_of (const char *task)
 {
-    bool is_verify = streq (kind, "verify"), is_look = streq (kind, "look");
+    static const kind_t kinds [] = { { "verify", "verified", on_verify, false }, { "publish", "published", on_publish, false }, { "look", "looked", on_look, true } };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (streq (kinds [i].task, task))
+            return &kinds [i];
+    assert (false);                 /* ours: publishers.h has them all */
+    return NULL;
+}
+
+static void on_tasks (zsock_t *pipe, publisher_t *self, const char *task, const char *text)
+{
+    const kind_t *kind = kind_of (task);
     AUTO_JSON json_t *tasks = json_loads (text, 0, NULL);
-    AUTO_JSON json_t *events = is_verify ? on_verify (self, tasks) : is_look ? on_look (self, tasks) : on_publish (self, tasks);
+    AUTO_JSON json_t *events = kind->run (self, tasks);
     AUTO_FREE char *answer = json_dumps (events, JSON_COMPACT);
     for (size_t i = 0; i < json_array_size (events); i++) {
         const json_t *event = json_array_get (events, i);
-        if (!is_look && !json_is_true (json_object_get (event, "ok")))       /* that a base image has changed is no trouble */
-            log_warn ("publisher", "%s: %s", kind, json_string_value (json_object_get (event, "text")));
+        if (!kind->is_quiet && !json_is_true (json_object_get (event, "ok")))
+            log_warn ("publisher", "%s: %s", task, json_string_value (json_object_get (event, "text")));
     }
-    zstr_sendx (pipe, is_verify ? "verified" : is_look ? "looked" : "published", answer, NULL);
+    zstr_sendx (pipe, kind->outcome, answer, NULL);
 }
 
 static registry_t *new_for_bases (const registry_settings_t *settings)
