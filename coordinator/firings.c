@@ -169,14 +169,6 @@ static bool may_be_unchanged (const schedule_t *schedule)
     return strcmp (inputs, schedule->success_inputs) == 0;
 }
 
-/* Where its images go: for the publisher, to whom other registries are elsewhere. The caller frees. */
-static char *repository_of (const schedule_t *schedule)
-{
-    const char *tag = json_string_value (json_array_get (json_object_get (schedule->spec, "tags"), 0));
-    const char *slash = strrchr (tag, '/'), *colon = strchr (slash ? slash : tag, ':');
-    return mem_strndup (tag, colon ? (size_t) (colon - tag) : strlen (tag));
-}
-
 /* It need not wait (any more). */
 static int begin (engine_t *self, const schedule_t *schedule, const firing_t *firing, err_t *err)
 {
@@ -184,7 +176,7 @@ static int begin (engine_t *self, const schedule_t *schedule, const firing_t *fi
         return start (self, schedule, firing, NULL, err);
     if (json_array_size (schedule->success_bases) == 0)
         return settle (self, firing, "unchanged", schedule->success_build, NULL, err);
-    AUTO_FREE char *repository = repository_of (schedule);
+    AUTO_FREE char *repository = schedule_repository (schedule);          /* for the publisher, to whom other registries are elsewhere */
     engine_act (self, ACTION_LOOK, json_pack ("{s:I, s:I, s:O, s:s}", "schedule", (json_int_t) schedule->id, "scheduled_ms",
                                               (json_int_t) firing->scheduled_ms, "bases", schedule->success_bases, "repository", repository));
     return settle (self, firing, "looking", 0, NULL, err);
@@ -340,7 +332,7 @@ static int fire_all_due (engine_t *self, err_t *err)
     return count;
 }
 
-/* Those that nothing holds up any more. How many, -1. */
+/* Those that nothing holds up any more. How many, -1. The condition of the index firings_open stands there word for word, or it would not be used. */
 static int begin_waiting (engine_t *self, err_t *err)
 {
     firing_t free [BATCH];

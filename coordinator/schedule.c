@@ -172,10 +172,23 @@ static bool add_word (buffer_t *out, const char *at, const words_t *words, size_
     return true;
 }
 
+/* The colon before the tag itself, which may have words to fill in; NULL: there is none. */
+static const char *colon_of (const char *tag)
+{
+    const char *slash = strrchr (tag, '/');
+    return strchr (slash ? slash : tag, ':');
+}
+
+char *schedule_repository (const schedule_t *self)
+{
+    const char *tag = json_string_value (json_array_get (json_object_get (self->spec, "tags"), 0)), *colon = colon_of (tag);
+    return mem_strndup (tag, colon ? (size_t) (colon - tag) : strlen (tag));
+}
+
 /* A repository of its own for each build would be one too many: only behind the colon. */
 static int fill_tag (buffer_t *out, const char *tag, const words_t *words, err_t *err)
 {
-    const char *slash = strrchr (tag, '/'), *colon = strchr (slash ? slash : tag, ':'), *brace = strchr (tag, '{');
+    const char *colon = colon_of (tag), *brace = strchr (tag, '{');
     if (brace && (!colon || brace < colon))
         return err_set (err, ERR_USAGE, "tag %s: {date}, {commit} and {build} stand in the tag, behind the colon", tag);
     for (const char *at = tag; *at; ) {

@@ -38,6 +38,9 @@ json_t *schedule_fill (const schedule_t *self, int64_t scheduled_ms, int64_t bui
 /* Can its tags be filled in, and are they good then? A spec that fits its schema. */
 int schedule_check_tags (const json_t *spec, err_t *err);
 
+/* Where its images go: HOST/PATH of its first tag. The caller frees. */
+char *schedule_repository (const schedule_t *self);
+
 /* One text for the same context and options. */
 void schedule_inputs (const json_t *spec, char out [OCI_DIGEST_SIZE]);
 
