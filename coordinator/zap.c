@@ -69,6 +69,7 @@ static void tell_denied (zap_t *self, const char *hex, const char *address)
     void *handle = zsock_resolve (self->denials);
     if (zmq_send (handle, hex, strlen (hex), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
         zmq_send (handle, text, strlen (text), ZMQ_DONTWAIT);
+    log_warn ("zap", "refused a connection from %s: key %s is not known here", address, hex);
 }
 
 static void on_request (zap_t *self)
@@ -80,9 +81,6 @@ static void on_request (zap_t *self)
     bool allowed = is_allowed (self, request, hex);
     if (!allowed)
         tell_denied (self, hex, request->address ? request->address : "?");
-    if (!allowed)
-        log_warn ("zap", "refused a connection from %s: key %s is not known here",
-                  request->address ? request->address : "?", hex);
     zstr_sendx (self->handler, "1.0", request->sequence ? request->sequence : "", allowed ? "200" : "400",
                 allowed ? "OK" : "no such key", allowed ? hex : "", "", NULL);
     request_destroy (&request);
