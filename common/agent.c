@@ -1,15 +1,39 @@
 /* agent.c - see agent.h. */
 #include "common/agent.h"
 
+#include <errno.h>
+#include <sys/socket.h>
+
 uint32_t agent_read_size (const uint8_t head [AGENT_HEAD])
 {
     return (uint32_t) head [0] << 24 | (uint32_t) head [1] << 16 | (uint32_t) head [2] << 8 | head [3];
 }
 
-void agent_write_size (uint8_t head [AGENT_HEAD], uint32_t size)
+static void write_size (uint8_t head [AGENT_HEAD], uint32_t size)
 {
     for (int i = 0; i < AGENT_HEAD; i++)
         head [i] = (uint8_t) (size >> (24 - 8 * i));
+}
+
+static int send_all (int socket, const uint8_t *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t sent = send (socket, data, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return -1;
+        data += sent;
+        size -= (size_t) sent;
+    }
+    return 0;
+}
+
+int agent_send (int socket, const uint8_t *message, size_t size)
+{
+    uint8_t head [AGENT_HEAD];
+    write_size (head, (uint32_t) size);
+    return send_all (socket, head, sizeof head) < 0 ? -1 : send_all (socket, message, size);
 }
 
 /* Skip a string at *at; -1 where it is not all there. */

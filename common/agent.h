@@ -19,7 +19,9 @@ int agent_check_request (const uint8_t *message, size_t size, err_t *err);
 /* What may come back for it: the list, a signature, or a failure. ERR_PROTOCOL. */
 int agent_check_answer (const uint8_t *request, const uint8_t *answer, size_t size, err_t *err);
 
+/* A message with its length, to a socket, whole. -1 with errno. */
+int agent_send (int socket, const uint8_t *message, size_t size);
+
 uint32_t agent_read_size (const uint8_t head [AGENT_HEAD]);
-void agent_write_size (uint8_t head [AGENT_HEAD], uint32_t size);
 
 #endif

@@ -61,18 +61,6 @@ static int receive (int fd, uint8_t *data, size_t size, int64_t deadline_ms, err
     return 0;
 }
 
-static int send_all (int fd, const uint8_t *data, size_t size, err_t *err)
-{
-    while (size > 0) {
-        ssize_t sent = send (fd, data, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR)
-            return err_sys (err, errno, "send");
-        data += sent > 0 ? sent : 0;
-        size -= sent > 0 ? (size_t) sent : 0;
-    }
-    return 0;
-}
-
 static int ask (const char *path, const uint8_t *request, size_t size, buffer_t *answer, err_t *err)
 {
     uint8_t head [AGENT_HEAD];
@@ -80,9 +68,11 @@ static int ask (const char *path, const uint8_t *request, size_t size, buffer_t 
     if (agent_check_request (request, size, err) < 0)
         return -1;
     AUTO_CLOSE int fd = connect_to (path, err);
-    agent_write_size (head, (uint32_t) size);
-    if (fd < 0 || send_all (fd, head, sizeof head, err) < 0 || send_all (fd, request, size, err) < 0
-        || receive (fd, head, sizeof head, deadline_ms, err) < 0)
+    if (fd < 0)
+        return -1;
+    if (agent_send (fd, request, size) < 0)
+        return err_sys (err, errno, "send");
+    if (receive (fd, head, sizeof head, deadline_ms, err) < 0)
         return -1;
     uint32_t length = agent_read_size (head);
     if (length == 0 || length > AGENT_MESSAGE_MAX)

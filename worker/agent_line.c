@@ -64,35 +64,18 @@ static void hang_up (agent_line_t *self, size_t at)
 }
 
 /* Whoever does not take its answer is hung up on. */
-static int send_all (int fd, const uint8_t *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t sent = send (fd, data, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return -1;
-        data += sent;
-        size -= (size_t) sent;
-    }
-    return 0;
-}
-
 static int answer (agent_line_t *self, const connection_t *connection)
 {
     static const uint8_t failure [] = { AGENT_FAILURE };
     const uint8_t *request = connection->input.data + AGENT_HEAD;
     size_t size = connection->input.size - AGENT_HEAD;
     AUTO_BUFFER buffer_t found = { 0 };
-    uint8_t head [AGENT_HEAD];
     err_t err = { 0 };
     bool is_good = agent_check_request (request, size, &err) == 0 && self->ask (self->argument, self->agent, request, size, &found, &err) == 0
                    && agent_check_answer (request, found.data, found.size, &err) == 0;
     if (!is_good)
         note_error (self, &err);
-    size_t length = is_good ? found.size : sizeof failure;
-    agent_write_size (head, (uint32_t) length);
-    return send_all (connection->fd, head, sizeof head) < 0 ? -1 : send_all (connection->fd, is_good ? found.data : failure, length);
+    return agent_send (connection->fd, is_good ? found.data : failure, is_good ? found.size : sizeof failure);
 }
 
 /* How many bytes are missing of the message that is being read; -1: it cannot be one. */
