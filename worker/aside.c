@@ -9,21 +9,19 @@
 enum { REPEAT_MS = 5000, LOOK_MS = 200 };
 
 struct aside {
-    zsock_t *socket;
+    const char *control;
+    const keypair_t *own;
+    const uint8_t *server_key;
+    zsock_t *socket;                /* NULL: nothing was asked yet */
     const atomic_int *is_stopped;
     int64_t deadline_ms, seq;
 };
 
-aside_t *aside_new (const char *control, const keypair_t *own, const uint8_t *server_key, const atomic_int *is_stopped, int64_t deadline_ms, err_t *err)
+aside_t *aside_new (const char *control, const keypair_t *own, const uint8_t *server_key, const atomic_int *is_stopped, int64_t deadline_ms)
 {
-    AUTO (aside) aside_t *self = mem_alloc (sizeof *self);
-    self->is_stopped = is_stopped;
-    self->deadline_ms = deadline_ms;
-    self->socket = msg_connect (control, own, server_key, err);
-    if (!self->socket)
-        return NULL;
-    zsock_set_linger (self->socket, 0);
-    return take (&self);
+    aside_t *self = mem_alloc (sizeof *self);
+    *self = (aside_t) { .control = control, .own = own, .server_key = server_key, .is_stopped = is_stopped, .deadline_ms = deadline_ms };
+    return self;
 }
 
 void aside_destroy (aside_t **self)
@@ -33,6 +31,17 @@ void aside_destroy (aside_t **self)
     zsock_destroy (&(*self)->socket);
     free (*self);
     *self = NULL;
+}
+
+static int connect_once (aside_t *self, err_t *err)
+{
+    if (self->socket)
+        return 0;
+    self->socket = msg_connect (self->control, self->own, self->server_key, err);
+    if (!self->socket)
+        return -1;
+    zsock_set_linger (self->socket, 0);
+    return 0;
 }
 
 /* What cannot be sent now is said again in a while. */
@@ -69,6 +78,8 @@ msg_t *aside_ask_with (aside_t *self, const char *verb, json_t *header, const vo
 {
     AUTO_JSON json_t *question = header;
     int64_t sent_ms = -REPEAT_MS;
+    if (connect_once (self, err) < 0)
+        return NULL;
     json_object_set_new (question, "seq", json_integer (++self->seq));
     while (check_time (self, verb, err) == 0) {
         if (clock_boot_ms () - sent_ms >= REPEAT_MS) {

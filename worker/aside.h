@@ -11,8 +11,8 @@
 
 typedef struct aside aside_t;
 
-/* All borrowed. is_stopped: look at it while waiting; deadline_ms: boot clock. */
-aside_t *aside_new (const char *control, const keypair_t *own, const uint8_t *server_key, const atomic_int *is_stopped, int64_t deadline_ms, err_t *err);
+/* All borrowed; it connects when something is asked for the first time. is_stopped: look at it while waiting; deadline_ms: boot clock. */
+aside_t *aside_new (const char *control, const keypair_t *own, const uint8_t *server_key, const atomic_int *is_stopped, int64_t deadline_ms);
 void aside_destroy (aside_t **self);
 
 /* Ask until it is answered, also across a restart of the coordinator. Takes header, without its seq. NULL with the coordinator's error,

@@ -69,8 +69,14 @@ static int make_task (attempt_t *self, err_t *err)
     return reference_parse (&self->task.repository, text_of (self->assign, "repository"), err);
 }
 
+aside_t *attempt_aside (const attempt_t *self, const atomic_int *is_stopped)
+{
+    return aside_new (self->parts->control, self->parts->own, self->parts->server_key, is_stopped, self->deadline_ms);
+}
+
 static void open_pass (attempt_t *self)
 {
+    self->grants = attempt_aside (self, &self->asks_no_more);
     door_pass_t pass = { .job = self->job, .attempt = self->number, .repository = self->task.repository, .grant = attempt_grant, .argument = self };
     door_open_pass (self->parts->door, &pass, self->password);
 }

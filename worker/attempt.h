@@ -48,11 +48,10 @@ typedef struct {
     agent_line_t *agents [AGENTS_MAX];
     char *agent_paths [AGENTS_MAX];
     size_t agent_count;
-    aside_t *agents_aside;          /* under agents_lock; NULL: nothing was asked for */
+    aside_t *agents_aside;          /* under agents_lock; NULL: it has no agents */
     pthread_mutex_t agents_lock;
-    bool has_agents;                /* and that is initialised */
     atomic_int asks_no_agent;
-    aside_t *grants;                /* NULL: nothing was asked for */
+    aside_t *grants;                /* NULL before attempt_prepare */
     atomic_int asks_no_more;
     char *vault;                    /* NULL where it has none */
     builder_task_t task;
@@ -74,6 +73,9 @@ int attempt_prepare (attempt_t *self, err_t *err);
 
 /* Context and Dockerfile into the cache, then as files. */
 int attempt_fetch (attempt_t *self, err_t *err);
+
+/* A connection of its own for questions about it, until is_stopped or the time limit. The caller destroys. */
+aside_t *attempt_aside (const attempt_t *self, const atomic_int *is_stopped);
 
 /* What it was given in confidence. */
 int attempt_ask_secrets (attempt_t *self, err_t *err);

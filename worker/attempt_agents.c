@@ -9,14 +9,9 @@
 static int ask (void *argument, const char *agent, const uint8_t *request, size_t size, buffer_t *answer, err_t *err)
 {
     attempt_t *self = argument;
-    const attempt_parts_t *parts = self->parts;
-    pthread_mutex_lock (&self->agents_lock);            /* of two agents one is asked at a time */
-    if (!self->agents_aside)
-        self->agents_aside = aside_new (parts->control, parts->own, parts->server_key, &self->asks_no_agent, self->deadline_ms, err);
     json_t *question = json_pack ("{s:I, s:i, s:s}", "job", (json_int_t) self->job, "attempt", self->number, "agent", agent);
-    AUTO (msg) msg_t *found = self->agents_aside ? aside_ask_with (self->agents_aside, "ask-agent", question, request, size, "agent-answer", err) : NULL;
-    if (!self->agents_aside)
-        json_decref (question);
+    pthread_mutex_lock (&self->agents_lock);            /* of two agents one is asked at a time */
+    AUTO (msg) msg_t *found = aside_ask_with (self->agents_aside, "ask-agent", question, request, size, "agent-answer", err);
     pthread_mutex_unlock (&self->agents_lock);
     if (!found)
         return -1;
@@ -46,7 +41,7 @@ int attempt_open_agents (attempt_t *self, err_t *err)
     if (json_array_size (ids) == 0)
         return 0;
     pthread_mutex_init (&self->agents_lock, NULL);
-    self->has_agents = true;
+    self->agents_aside = attempt_aside (self, &self->asks_no_agent);
     if (attempt_make_vault (self, err) < 0)
         return err_wrap (err, "the build's ssh agents");
     json_array_foreach ((json_t *) ids, i, id)
@@ -69,8 +64,7 @@ void attempt_close_agents (attempt_t *self)
         auto_free (&self->agent_paths [i]);
     }
     self->task.agent_count = self->agent_count = 0;
-    aside_destroy (&self->agents_aside);
-    if (self->has_agents)
+    if (self->agents_aside)
         pthread_mutex_destroy (&self->agents_lock);
-    self->has_agents = false;
+    aside_destroy (&self->agents_aside);
 }

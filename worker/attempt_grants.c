@@ -4,15 +4,6 @@
 
 #include "worker/attempt.h"
 
-/* Its connection is made when something is asked for the first time. */
-static aside_t *aside_of (attempt_t *self, err_t *err)
-{
-    const attempt_parts_t *parts = self->parts;
-    if (!self->grants)
-        self->grants = aside_new (parts->control, parts->own, parts->server_key, &self->asks_no_more, self->deadline_ms, err);
-    return self->grants;
-}
-
 /* What is wrong with us or the coordinator is nothing that the registry has said. */
 static int judge (const char *host, err_t *err)
 {
@@ -24,11 +15,8 @@ static int judge (const char *host, err_t *err)
 int attempt_grant (void *attempt, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err)
 {
     attempt_t *self = attempt;
-    aside_t *aside = aside_of (self, err);
     json_t *question = json_pack ("{s:I, s:i, s:s, s:s}", "job", (json_int_t) self->job, "attempt", self->number, "host", host, "scope", scope);
-    AUTO (msg) msg_t *answer = aside ? aside_ask (aside, "want-token", question, "token", err) : NULL;
-    if (!aside)
-        json_decref (question);
+    AUTO (msg) msg_t *answer = aside_ask (self->grants, "want-token", question, "token", err);
     if (!answer)
         return judge (host, err);
     const char *found = msg_text (answer, "authorization");

@@ -34,12 +34,9 @@ static int ask_one (attempt_t *self, aside_t *aside, const char *id, err_t *err)
 
 static int ask_all (attempt_t *self, const json_t *ids, err_t *err)
 {
-    const attempt_parts_t *parts = self->parts;
     size_t i;
     json_t *id;
-    AUTO (aside) aside_t *aside = aside_new (parts->control, parts->own, parts->server_key, self->is_stopped, self->deadline_ms, err);
-    if (!aside)
-        return -1;
+    AUTO (aside) aside_t *aside = attempt_aside (self, self->is_stopped);
     json_array_foreach ((json_t *) ids, i, id)
         if (ask_one (self, aside, json_string_value (id), err) < 0)
             return -1;
