@@ -11,6 +11,7 @@
 #include "farmctl/client.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
+#include "farmctl/subverb.h"
 #include "farmctl/track.h"
 #include "farmctl/verbs.h"
 
@@ -33,16 +34,10 @@ static void add_row (output_table_t *table, const json_t *row)
 
 static int print (const json_t *rows, err_t *err)
 {
-    size_t i;
-    json_t *row;
+    static const char *const heads [] = { "ROW", "TIME (UTC)", "WHO", "ACT", "OUTCOME", "WHAT" };
     if (output_is_json ())
         return output_json (json_pack ("{s:O}", "rows", rows), err);
-    AUTO (output_table) output_table_t *table = output_table_new (6);
-    const char *head [] = { "ROW", "TIME (UTC)", "WHO", "ACT", "OUTCOME", "WHAT" };
-    output_table_add (table, head);
-    json_array_foreach ((json_t *) rows, i, row)
-        add_row (table, row);
-    output_table_print (table);
+    output_table_of (heads, 6, rows, add_row);
     return 0;
 }
 
@@ -154,12 +149,10 @@ static int audit_verify (int argc, char **argv, err_t *err)
     return output_is_json () ? output_json (json_pack ("{s:I, s:s}", "rows", (json_int_t) count, "hash", hash), err) : 0;
 }
 
+static const subverb_t verbs [] = { { "show", audit_show }, { "verify", audit_verify } };
+static const subverbs_t all = { "audit", verbs, sizeof verbs / sizeof *verbs, "show, verify" };
+
 int verb_audit (int argc, char **argv, err_t *err)
 {
-    if (argc > 1 && streq (argv [1], "show"))
-        return audit_show (argc - 1, argv + 1, err);
-    if (argc > 1 && streq (argv [1], "verify"))
-        return audit_verify (argc - 1, argv + 1, err);
-    return err_set (err, ERR_USAGE, "%s%s%sfarmctl audit show, verify", argc > 1 ? "audit has no verb \"" : "say what to do: ",
-                    argc > 1 ? argv [1] : "", argc > 1 ? "\": " : "");
+    return subverb_run (&all, argc, argv, err);
 }

@@ -5,6 +5,7 @@
 #include "farmctl/client.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
+#include "farmctl/pages.h"
 #include "farmctl/track.h"
 #include "farmctl/verbs.h"
 
@@ -158,29 +159,15 @@ static void print_event (const json_t *event, int64_t build)
     printf ("%s.%03d  %s\n", when, (int) (track_int (event, "at_ms") % 1000), output_clean (text));
 }
 
-/* Page after page, for a message has a limit. */
-static int read_events (client_t *client, int64_t id, json_t *all, err_t *err)
-{
-    for (bool has_more = true; has_more; ) {
-        int64_t after = track_int (json_array_get (all, json_array_size (all) - 1), "id");
-        AUTO (msg) msg_t *answer = client_ask (client, "events", json_pack ("{s:I, s:I}", "build", (json_int_t) id, "after",
-                                               (json_int_t) after), "event-list", 0, err);
-        if (!answer)
-            return err_wrap (err, "events of build %lld", (long long) id);
-        json_t *page = json_object_get (msg_header (answer), "events");
-        has_more = msg_bool (answer, "has_more") && json_array_size (page) > 0;
-        json_array_extend (all, page);
-    }
-    return 0;
-}
-
 static int show_events (client_t *client, int64_t id, err_t *err)
 {
     size_t i;
     json_t *event;
-    AUTO_JSON json_t *all = json_array ();
-    if (read_events (client, id, all, err) < 0)
-        return -1;
+    static const pages_t pages = { "events", "event-list", "events", "id" };
+    AUTO_JSON json_t *question = json_pack ("{s:I}", "build", (json_int_t) id);
+    AUTO_JSON json_t *all = pages_read (client, &pages, question, err);
+    if (!all)
+        return err_wrap (err, "events of build %lld", (long long) id);
     if (output_is_json ())
         return output_json (json_pack ("{s:I, s:O}", "build", (json_int_t) id, "events", all), err);
     json_array_foreach (all, i, event)

@@ -61,13 +61,7 @@ static int read_builds (client_t *client, json_t *builds, int64_t limit, err_t *
 static void print_builds (const json_t *builds)
 {
     static const char *const heads [] = { "BUILD", "STATE", "PLATFORMS", "USER", "CREATED", "TOOK", "TAGS" };
-    AUTO (output_table) output_table_t *table = output_table_new (7);
-    size_t i;
-    json_t *build;
-    output_table_add (table, heads);
-    json_array_foreach (builds, i, build)
-        add_row (table, build);
-    output_table_print (table);
+    output_table_of (heads, 7, builds, add_row);
 }
 
 int verb_ls (int argc, char **argv, err_t *err)

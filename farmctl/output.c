@@ -159,6 +159,17 @@ void output_table_destroy (output_table_t **self_p)
     *self_p = NULL;
 }
 
+void output_table_of (const char *const *heads, size_t columns, const json_t *rows, void (*add) (output_table_t *table, const json_t *row))
+{
+    AUTO (output_table) output_table_t *table = output_table_new (columns);
+    size_t i;
+    json_t *row;
+    output_table_add (table, heads);
+    json_array_foreach ((json_t *) rows, i, row)
+        add (table, row);
+    output_table_print (table);
+}
+
 /* -- texts ------------------------------------------------------------------------------------------------------------ */
 
 char *output_clean (char *text)

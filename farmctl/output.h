@@ -36,6 +36,8 @@ output_table_t *output_table_new (size_t columns);
 void output_table_add (output_table_t *self, const char *const *cells);       /* copies; NULL is "" */
 void output_table_print (output_table_t *self);
 void output_table_destroy (output_table_t **self);
+/* The whole of one: heads, and what `add` makes of each row of a list. */
+void output_table_of (const char *const *heads, size_t columns, const json_t *rows, void (*add) (output_table_t *table, const json_t *row));
 
 /* Text from elsewhere, fit for a terminal: control characters and broken UTF-8 become '?'. In place, returned. */
 char *output_clean (char *text);

@@ -4,22 +4,21 @@
 #include "farmctl/options.h"
 #include "farmctl/output.h"
 #include "farmctl/schedule.h"
+#include "farmctl/subverb.h"
 #include "farmctl/track.h"
 
 enum { NAME_MAX_BYTES = 63, SHOWN_TIMES = 3 };
 
-static const struct { const char *name; verb_fn *run; } verbs [] = {
+static const subverb_t verbs [] = {
     { "add", schedule_add }, { "ls", schedule_ls }, { "inspect", schedule_inspect }, { "next", schedule_next }, { "run", schedule_run },
     { "pause", schedule_pause }, { "resume", schedule_resume }, { "rm", schedule_rm },
 };
+static const subverbs_t all = { "schedule", verbs, sizeof verbs / sizeof *verbs,
+                                "add NAME --cron TIMES [options] CONTEXT, ls, inspect NAME, next NAME, run NAME, pause NAME, resume NAME, rm NAME" };
 
 int verb_schedule (int argc, char **argv, err_t *err)
 {
-    for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
-        if (streq (verbs [i].name, argv [1]))
-            return verbs [i].run (argc - 1, argv + 1, err);
-    return err_set (err, ERR_USAGE, "%s%s%sfarmctl schedule add NAME --cron TIMES [options] CONTEXT, ls, inspect NAME, next NAME, run NAME, pause NAME, "
-                    "resume NAME, rm NAME", argc > 1 ? "schedule has no verb \"" : "say what to do: ", argc > 1 ? argv [1] : "", argc > 1 ? "\": " : "");
+    return subverb_run (&all, argc, argv, err);
 }
 
 int schedule_check_name (const char *name, err_t *err)

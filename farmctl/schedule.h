@@ -7,7 +7,7 @@
 #include "farmctl/client.h"
 #include "farmctl/verbs.h"
 
-/* farmctl schedule …: argv [0] is the word behind `schedule`. schedule_add is in submit.c. */
+/* farmctl schedule …: argv [0] is both words. schedule_add is in submit.c. */
 verb_fn schedule_add, schedule_ls, schedule_inspect, schedule_next, schedule_run, schedule_pause, schedule_resume, schedule_rm;
 
 /* A name has letters, digits, '.', '_' and '-'. ERR_USAGE. */

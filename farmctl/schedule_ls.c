@@ -3,6 +3,7 @@
 
 #include "farmctl/options.h"
 #include "farmctl/output.h"
+#include "farmctl/pages.h"
 #include "farmctl/schedule.h"
 #include "farmctl/track.h"
 
@@ -20,26 +21,7 @@ static void add_row (output_table_t *table, const json_t *schedule)
 static void print_schedules (const json_t *schedules)
 {
     static const char *const heads [] = { "SCHEDULE", "STATE", "USER", "CRON", "ZONE", "NEXT", "LAST", "OUTCOME" };
-    AUTO (output_table) output_table_t *table = output_table_new (8);
-    size_t i;
-    json_t *schedule;
-    output_table_add (table, heads);
-    json_array_foreach (schedules, i, schedule)
-        add_row (table, schedule);
-    output_table_print (table);
-}
-
-/* Page after page, for a message has a limit. *more: there are some behind those. */
-static int add_page (client_t *client, json_t *schedules, bool *more, err_t *err)
-{
-    const json_t *last = json_array_get (schedules, json_array_size (schedules) - 1);
-    json_t *question = last ? json_pack ("{s:s}", "after", track_text (last, "name")) : NULL;
-    AUTO (msg) msg_t *answer = client_ask (client, "schedules", question, "schedule-list", 0, err);
-    if (!answer)
-        return err_wrap (err, "list schedules");
-    json_t *page = json_object_get (msg_header (answer), "schedules");
-    *more = msg_bool (answer, "has_more") && json_array_size (page) > 0;
-    return json_array_extend (schedules, page);
+    output_table_of (heads, 8, schedules, add_row);
 }
 
 int schedule_ls (int argc, char **argv, err_t *err)
@@ -47,13 +29,13 @@ int schedule_ls (int argc, char **argv, err_t *err)
     const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
     if (options_parse (none, &argc, argv, err) < 0 || options_words (argc, argv, 0, 0, "schedule ls", err) < 0)
         return -1;
+    static const pages_t pages = { "schedules", "schedule-list", "schedules", "name" };
     AUTO (client) client_t *client = client_new (err);
     if (!client)
         return -1;
-    AUTO_JSON json_t *schedules = json_array ();
-    for (bool more = true; more; )
-        if (add_page (client, schedules, &more, err) < 0)
-            return -1;
+    AUTO_JSON json_t *schedules = pages_read (client, &pages, NULL, err);
+    if (!schedules)
+        return err_wrap (err, "list schedules");
     if (output_is_json ())
         return output_json (json_pack ("{s:O}", "schedules", schedules), err);
     print_schedules (schedules);

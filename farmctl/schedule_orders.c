@@ -11,7 +11,7 @@
 static msg_t *give (int argc, char **argv, const char *order, err_t *err)
 {
     const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
-    AUTO_FREE char *form = mem_printf ("schedule %s NAME", argv [0]);
+    AUTO_FREE char *form = mem_printf ("%s NAME", argv [0]);
     if (options_parse (none, &argc, argv, err) < 0 || options_words (argc, argv, 1, 1, form, err) < 0 || schedule_check_name (argv [1], err) < 0)
         return NULL;
     json_t *question = json_pack ("{s:s, s:s}", "name", argv [1], "order", order);

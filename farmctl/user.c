@@ -6,6 +6,8 @@
 #include "farmctl/invite.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
+#include "farmctl/pages.h"
+#include "farmctl/subverb.h"
 #include "farmctl/track.h"
 #include "farmctl/verbs.h"
 
@@ -102,16 +104,10 @@ static void add_row (output_table_t *table, const json_t *user)
 
 static int print_users (const json_t *users, err_t *err)
 {
-    size_t i;
-    json_t *user;
+    static const char *const heads [] = { "NAME", "ROLE", "STATE", "SINCE", "LIMITS" };
     if (output_is_json ())
         return output_json (json_pack ("{s:O}", "users", users), err);
-    AUTO (output_table) output_table_t *table = output_table_new (5);
-    const char *head [] = { "NAME", "ROLE", "STATE", "SINCE", "LIMITS" };
-    output_table_add (table, head);
-    json_array_foreach ((json_t *) users, i, user)
-        add_row (table, user);
-    output_table_print (table);
+    output_table_of (heads, 5, users, add_row);
     return 0;
 }
 
@@ -120,19 +116,10 @@ static int user_ls (int argc, char **argv, err_t *err)
     const option_t none [] = { { NULL, 0, OPTION_FLAG, NULL } };
     if (options_parse (none, &argc, argv, err) < 0 || options_words (argc, argv, 0, 0, "user ls", err) < 0)
         return -1;
+    static const pages_t pages = { "users", "user-list", "users", "id" };
     AUTO (client) client_t *client = client_new (err);
-    AUTO_JSON json_t *all = json_array ();
-    bool has_more = client != NULL;
-    int64_t after = 0;
-    while (has_more) {
-        AUTO (msg) msg_t *answer = client_ask (client, "users", json_pack ("{s:I}", "after", (json_int_t) after), "user-list", 0, err);
-        if (!answer)
-            return -1;
-        json_array_extend (all, json_object_get (msg_header (answer), "users"));
-        after = track_int (json_array_get (all, json_array_size (all) - 1), "id");
-        has_more = msg_bool (answer, "has_more");
-    }
-    return client ? print_users (all, err) : -1;
+    AUTO_JSON json_t *all = client ? pages_read (client, &pages, NULL, err) : NULL;
+    return all ? print_users (all, err) : -1;
 }
 
 static int user_rm (int argc, char **argv, err_t *err)
@@ -183,15 +170,12 @@ static int user_limit (int argc, char **argv, err_t *err)
     return limits ? grant (argv [1], json_pack ("{s:O}", "limits", limits), err) : -1;
 }
 
-static const struct { const char *name; verb_fn *run; } verbs [] = {
+static const subverb_t verbs [] = {
     { "add", user_add }, { "ls", user_ls }, { "rm", user_rm }, { "role", user_role }, { "limit", user_limit },
 };
+static const subverbs_t all = { "user", verbs, sizeof verbs / sizeof *verbs, "add NAME, ls, rm NAME, role NAME ROLE, limit NAME" };
 
 int verb_user (int argc, char **argv, err_t *err)
 {
-    for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)
-        if (streq (verbs [i].name, argv [1]))
-            return verbs [i].run (argc - 1, argv + 1, err);
-    return err_set (err, ERR_USAGE, "%s%s%sfarmctl user add NAME, ls, rm NAME, role NAME ROLE, limit NAME",
-                    argc > 1 ? "user has no verb \"" : "say what to do: ", argc > 1 ? argv [1] : "", argc > 1 ? "\": " : "");
+    return subverb_run (&all, argc, argv, err);
 }

@@ -5,40 +5,21 @@
 #include "farmctl/client.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
+#include "farmctl/subverb.h"
 #include "farmctl/track.h"
 #include "farmctl/worker.h"
 
-static const struct { const char *name; verb_fn *run; } verbs [] = {
+static const subverb_t verbs [] = {
     { "ls", worker_ls }, { "inspect", worker_inspect }, { "drain", worker_drain }, { "pause", worker_pause },
     { "resume", worker_resume }, { "label", worker_label }, { "forget", worker_forget }, { "invite", worker_invite },
     { "revoke", worker_revoke },
 };
-static const char forms [] = "ls, inspect NAME, drain NAME, pause NAME, resume NAME, label NAME K=V…, forget NAME, invite NAME, revoke NAME";
-
-enum { VERBS = sizeof verbs / sizeof *verbs };
-
-static int unknown_verb (const char *name, err_t *err)
-{
-    const char *names [VERBS + 1] = { NULL };
-    for (size_t i = 0; i < VERBS; i++)
-        names [i] = verbs [i].name;
-    const char *nearest = options_nearest (name, names);
-    return err_set (err, ERR_USAGE, "worker has no verb \"%s\"%s%s%s: farmctl worker %s", name, nearest ? " (did you mean \"" : "",
-                    nearest ? nearest : "", nearest ? "\"?)" : "", forms);
-}
+static const subverbs_t all = { "worker", verbs, sizeof verbs / sizeof *verbs,
+                                "ls, inspect NAME, drain NAME, pause NAME, resume NAME, label NAME K=V…, forget NAME, invite NAME, revoke NAME" };
 
 int verb_worker (int argc, char **argv, err_t *err)
 {
-    char name [32];
-    if (argc < 2)
-        return err_set (err, ERR_USAGE, "say what to do: farmctl worker %s", forms);
-    for (size_t i = 0; i < VERBS; i++)
-        if (streq (verbs [i].name, argv [1])) {
-            snprintf (name, sizeof name, "worker %s", verbs [i].name);
-            argv [1] = name;            /* so that messages say it */
-            return verbs [i].run (argc - 1, argv + 1, err);
-        }
-    return unknown_verb (argv [1], err);
+    return subverb_run (&all, argc, argv, err);
 }
 
 /* -- one worker -------------------------------------------------------------------------------------------------------- */
