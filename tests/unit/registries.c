@@ -285,3 +285,31 @@ void push_blob (const server_t *self, const char *path, const char *authorizatio
     free (answer);
     http_destroy (&http);
 }
+
+/* -- of a group of tests, and with others ------------------------------------------------------------------------- */
+
+bool real_begin (server_t *self, registry_t **client)
+{
+    signal (SIGPIPE, SIG_IGN);
+    without_proxies ();
+    *client = real_start (self) ? client_of (self, NULL) : NULL;
+    return *client != NULL;
+}
+
+void real_end (server_t *self, registry_t **client)
+{
+    if (!*client)
+        return;
+    registry_destroy (client);
+    server_stop (self);
+}
+
+bool real_start_with_tokens (server_t *self, server_t *service)
+{
+    if (!token_service_start (service))
+        return false;
+    AUTO_FREE char *more = mem_printf ("auth: {token: {realm: \"http://%s/token\", service: farm-test, issuer: tester, rootcertbundle: "
+                                       "%s/token.crt}}\n", service->host, service->folder);
+    assert_true (real_start_as (self, more, ""));
+    return true;
+}

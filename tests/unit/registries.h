@@ -36,8 +36,15 @@ int fake_connections (const server_t *self);
 bool real_start (server_t *self);
 bool real_start_as (server_t *self, const char *more, const char *more_http);
 
+/* One for all tests of a program, and a client of it: for the set-up and the tear-down of a group. False where it is not installed. */
+bool real_begin (server_t *self, registry_t **client);
+void real_end (server_t *self, registry_t **client);
+
 /* lib/token_service.py with its folder. False where openssl is not installed. */
 bool token_service_start (server_t *self);
+
+/* One that wants tokens of this service. False where openssl is not installed; fails the test where the registry does not start. */
+bool real_start_with_tokens (server_t *self, server_t *service);
 
 void server_stop (server_t *self);
 

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <elf.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +26,6 @@ static const file_entry_t script [] = { { "bin/run", 0755, "#!/bin/sh\n", 0, NUL
 static int set_up (void **state)
 {
     (void) state;
-    signal (SIGPIPE, SIG_IGN);
-    without_proxies ();
     elf_head (amd64, ET_DYN, EM_X86_64, 2, 1);
     elf_head (arm64, ET_EXEC, EM_AARCH64, 2, 1);
     elf_head (i386, ET_EXEC, EM_386, 1, 1);
@@ -36,18 +33,14 @@ static int set_up (void **state)
     elf_head (s390x, ET_DYN, EM_S390, 2, 2);
     elf_head (object, ET_REL, EM_AARCH64, 2, 1);
     elf_head (firmware, ET_EXEC, EM_AVR, 1, 1);
-    has_registry = real_start (&server);
-    if (has_registry)
-        client = client_of (&server, NULL);
+    has_registry = real_begin (&server, &client);
     return 0;
 }
 
 static int tear_down (void **state)
 {
     (void) state;
-    registry_destroy (&client);
-    if (has_registry)
-        server_stop (&server);
+    real_end (&server, &client);
     return 0;
 }
 

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,20 +28,14 @@ static bool is_known;                       /* what is verified */
 static int set_up (void **state)
 {
     (void) state;
-    signal (SIGPIPE, SIG_IGN);
-    without_proxies ();
-    has_registry = real_start (&server);
-    if (has_registry)
-        client = client_of (&server, NULL);
+    has_registry = real_begin (&server, &client);
     return 0;
 }
 
 static int tear_down (void **state)
 {
     (void) state;
-    registry_destroy (&client);
-    if (has_registry)
-        server_stop (&server);
+    real_end (&server, &client);
     return 0;
 }
 

@@ -168,11 +168,8 @@ static void test_with_a_token_service (void **state)
 {
     (void) state;
     server_t server, service;
-    if (!has_source || !token_service_start (&service))
+    if (!has_source || !real_start_with_tokens (&server, &service))
         skip ();
-    AUTO_FREE char *more = mem_printf ("auth: {token: {realm: \"http://%s/token\", service: farm-test, issuer: tester, rootcertbundle: "
-                                       "%s/token.crt}}\n", service.host, service.folder);
-    assert_true (real_start_as (&server, more, ""));
     static const struct {
         const char *shown, *words;              /* ann:s3, bob:b0, ann:xx */
     } cases [] = { { "Basic YW5uOnMz", NULL }, { "Basic Ym9iOmIw", "refuses the user and password" }, { NULL, "it gives none without a login" },
@@ -211,11 +208,8 @@ static void a_token_for_one_scope_is_given (void **state)
 {
     (void) state;
     server_t server, service;
-    if (!has_source || !token_service_start (&service))
+    if (!has_source || !real_start_with_tokens (&server, &service))
         skip ();
-    AUTO_FREE char *more = mem_printf ("auth: {token: {realm: \"http://%s/token\", service: farm-test, issuer: tester, rootcertbundle: "
-                                       "%s/token.crt}}\n", service.host, service.folder);
-    assert_true (real_start_as (&server, more, ""));
     registry_settings_t settings = { .plain_http_hosts = (const char *[]) { source.host, server.host, service.host, NULL }, .timeout_ms = 10000 };
     registry_t *client = registry_new (&settings);
     char *shown = NULL;

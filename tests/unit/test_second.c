@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,20 +248,14 @@ static void an_image_that_is_gone_is_none_to_compare (void **state)
 static int group_setup (void **state)
 {
     (void) state;
-    signal (SIGPIPE, SIG_IGN);
-    without_proxies ();
-    has_registry = real_start (&server);
-    if (has_registry)
-        client = client_of (&server, NULL);
+    has_registry = real_begin (&server, &client);
     return 0;
 }
 
 static int group_teardown (void **state)
 {
     (void) state;
-    registry_destroy (&client);
-    if (has_registry)
-        server_stop (&server);
+    real_end (&server, &client);
     return 0;
 }
 
