@@ -9,7 +9,7 @@ CREATE TABLE secrets (
     part INTEGER NOT NULL CHECK (part >= 0 AND part < parts),
     parts INTEGER NOT NULL,
     build INTEGER,                          -- NULL: nobody has submitted it yet
-    staged_ms INTEGER NOT NULL,             -- boot clock of the run that took it
+    staged_ms INTEGER NOT NULL,             -- wall clock
     size INTEGER NOT NULL,                  -- of what is sealed
     sealed BLOB NOT NULL,
     UNIQUE (principal, request, name, part)
