@@ -119,6 +119,22 @@ static void undo (engine_t *self, size_t pending, int64_t changes, const err_t *
         lose (self, &err);
 }
 
+int engine_each_id (engine_t *self, query_t query, int (*act) (engine_t *self, int64_t id, err_t *err), err_t *err)
+{
+    AUTO_BUFFER buffer_t read = { 0 };
+    while (query_step (&query)) {
+        int64_t id = query_get_int (&query, 0);
+        buffer_append (&read, &id, sizeof id);
+    }
+    if (query_end (&query, err) < 0)
+        return -1;
+    const int64_t *ids = (const int64_t *) read.data;
+    for (size_t i = 0; i < read.size / sizeof *ids; i++)
+        if (act (self, ids [i], err) < 0)
+            return -1;
+    return 0;
+}
+
 int engine_try (engine_t *self, part_fn *part, void *argument, err_t *why, err_t *err)
 {
     size_t pending = self->pending.count;

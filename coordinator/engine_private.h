@@ -220,6 +220,9 @@ typedef int (handler_fn) (engine_t *self, const event_t *event, err_t *err);
 /* May whoever says it say it? Then the file that decides on it does. (dispatch.c) */
 int engine_dispatch (engine_t *self, const event_t *event, err_t *err);
 
+/* Act on each id of a query's first column, after all of them were read: act may change its rows. (engine.c) */
+int engine_each_id (engine_t *self, query_t query, int (*act) (engine_t *self, int64_t id, err_t *err), err_t *err);
+
 /* A part of an event that may fail by itself: then it is undone, *why says why, and 1 is returned. -1: nor can the event go on. (engine.c) */
 typedef int (part_fn) (engine_t *self, void *argument, err_t *err);
 int engine_try (engine_t *self, part_fn *part, void *argument, err_t *why, err_t *err);

@@ -147,19 +147,9 @@ static int wake_jobs (engine_t *self, int64_t build, err_t *err)
 {
     query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0, queued_ms = :now WHERE build = :build AND state = 'queued' AND is_resting "
                               "RETURNING id");
-    AUTO_BUFFER buffer_t jobs = { 0 };
     query_int (&query, ":build", build);
     query_int (&query, ":now", self->wall_ms);
-    while (query_step (&query)) {
-        int64_t job = query_get_int (&query, 0);
-        buffer_append (&jobs, &job, sizeof job);
-    }
-    if (query_end (&query, err) < 0)
-        return -1;
-    for (size_t i = 0; i < jobs.size / sizeof (int64_t); i++)
-        if (queue_enter (self, ((const int64_t *) jobs.data) [i], err) < 0)
-            return -1;
-    return 0;
+    return engine_each_id (self, query, queue_enter, err);
 }
 
 static int oldest_held (engine_t *self, int64_t principal, int64_t *build, err_t *err)

@@ -14,42 +14,23 @@ enum { KEEP_MS = 86400000 };
 
 /* -- invite ------------------------------------------------------------------------------------------------------ */
 
-static int read_ids (query_t query, buffer_t *ids, err_t *err)
-{
-    while (query_step (&query)) {
-        int64_t id = query_get_int (&query, 0);
-        buffer_append (ids, &id, sizeof id);
-    }
-    return query_end (&query, err);
-}
-
-static int revoke_all (engine_t *self, const buffer_t *ids, err_t *err)
-{
-    for (size_t i = 0; i < ids->size / sizeof (int64_t); i++)
-        if (principal_revoke (self, ((const int64_t *) ids->data) [i], err) < 0)
-            return -1;
-    return 0;
-}
-
 /* Those that nobody needs to be told of any more. */
 static int tidy (engine_t *self, err_t *err)
 {
-    AUTO_BUFFER buffer_t old = { 0 };
     query_t query = db_query (self->db, "SELECT id FROM principals JOIN invitations ON principal = id WHERE revoked_ms IS NULL "
                               "AND principals.role = 'invitation' AND coalesce (used_ms, expires_ms) < :before");
     query_int (&query, ":before", self->wall_ms - KEEP_MS);
-    return read_ids (query, &old, err) < 0 ? -1 : revoke_all (self, &old, err);
+    return engine_each_id (self, query, principal_revoke, err);
 }
 
 /* Of two strings for one name only the later one is good. */
 static int replace (engine_t *self, const event_t *event, err_t *err)
 {
-    AUTO_BUFFER buffer_t former = { 0 };
     query_t query = db_query (self->db, "SELECT id FROM principals JOIN invitations ON principal = id WHERE revoked_ms IS NULL "
                               "AND principals.role = 'invitation' AND used_ms IS NULL AND name = :name AND (invitations.role = 'worker') = :worker");
     query_text (&query, ":name", event_text (event, "name"));
     query_int (&query, ":worker", strcmp (event_text (event, "role"), "worker") == 0);
-    return read_ids (query, &former, err) < 0 ? -1 : revoke_all (self, &former, err);
+    return engine_each_id (self, query, principal_revoke, err);
 }
 
 static int check_name (engine_t *self, const event_t *event, err_t *err)
@@ -107,11 +88,10 @@ int invitations_on_invite (engine_t *self, const event_t *event, err_t *err)
 
 int invitations_withdraw (engine_t *self, const char *invited_by, err_t *err)
 {
-    AUTO_BUFFER buffer_t theirs = { 0 };
     query_t query = db_query (self->db, "SELECT id FROM principals JOIN invitations ON principal = id WHERE revoked_ms IS NULL "
                               "AND principals.role = 'invitation' AND used_ms IS NULL AND invited_by = :by");
     query_text (&query, ":by", invited_by);
-    return read_ids (query, &theirs, err) < 0 ? -1 : revoke_all (self, &theirs, err);
+    return engine_each_id (self, query, principal_revoke, err);
 }
 
 /* -- join -------------------------------------------------------------------------------------------------------- */
@@ -157,12 +137,11 @@ static int check_good (engine_t *self, const event_t *event, const invitation_ro
 /* A board that was set up anew has a new key, and the former one is out of the world or in wrong hands. */
 static int replace_worker (engine_t *self, const event_t *event, const char *name, err_t *err)
 {
-    AUTO_BUFFER buffer_t former = { 0 };
     query_t query = db_query (self->db, "SELECT id FROM principals WHERE role = 'worker' AND name = :name AND is_named AND key <> :key "
                               "AND revoked_ms IS NULL");
     query_text (&query, ":name", name);
     query_text (&query, ":key", event_text (event, "public_key"));
-    return read_ids (query, &former, err) < 0 ? -1 : revoke_all (self, &former, err);
+    return engine_each_id (self, query, principal_revoke, err);
 }
 
 static int note_used (engine_t *self, const event_t *event, err_t *err)

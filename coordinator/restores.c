@@ -49,30 +49,14 @@ void restores_clear (engine_t *self)
 
 /* -- jobs ------------------------------------------------------------------------------------------------------- */
 
-/* Appends the ids of the queued jobs that need it. CROSS: live builds first, not all jobs that there ever were. */
-static int find_jobs (engine_t *self, const char *root, buffer_t *out, err_t *err)
+/* Of the queued jobs that need it. CROSS: live builds first, not all jobs that there ever were. */
+static int each_job (engine_t *self, const char *root, int (*act) (engine_t *, int64_t, err_t *), err_t *err)
 {
     query_t query = db_query (self->db, "SELECT jobs.id FROM builds CROSS JOIN jobs ON jobs.build = builds.id "
                               "WHERE builds.ended_ms IS NULL AND jobs.state = 'queued' "
                               "AND :root IN (" BUILD_CONTEXT ", " BUILD_DOCKERFILE ")");
     query_text (&query, ":root", root);
-    while (query_step (&query)) {
-        int64_t id = query_get_int (&query, 0);
-        buffer_append (out, &id, sizeof id);
-    }
-    return query_end (&query, err);
-}
-
-static int each_job (engine_t *self, const char *root, int (*act) (engine_t *, int64_t, err_t *), err_t *err)
-{
-    AUTO_BUFFER buffer_t jobs = { 0 };
-    if (find_jobs (self, root, &jobs, err) < 0)
-        return -1;
-    const int64_t *ids = (const int64_t *) jobs.data;
-    for (size_t i = 0; i < jobs.size / sizeof *ids; i++)
-        if (act (self, ids [i], err) < 0)
-            return -1;
-    return 0;
+    return engine_each_id (self, query, act, err);
 }
 
 static int rest (engine_t *self, int64_t job, err_t *err)
