@@ -2,12 +2,12 @@
 #include "coordinator/publisher.h"
 
 #include <jansson.h>
-#include <sodium.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "coordinator/base64.h"
 #include "coordinator/publish.h"
 #include "coordinator/verify.h"
 
@@ -155,9 +155,7 @@ static int read_index (manifest_t *index, const json_t *task, err_t *err)
         return err_set (err, ERR_FARM, "a task to publish without an index");
     snprintf (index->media_type, sizeof index->media_type, "%s", media_type);
     snprintf (index->digest, sizeof index->digest, "%s", digest);
-    buffer_reserve (&index->bytes, strlen (base64) + 1);
-    if (sodium_base642bin (index->bytes.data, index->bytes.capacity, base64, strlen (base64), NULL, &index->bytes.size,
-                           NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+    if (base64_decode (base64, &index->bytes) < 0)
         return err_set (err, ERR_FARM, "an index that is no base64");
     return 0;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/base64.h"
+
 enum { NONCE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, TAG = crypto_aead_xchacha20poly1305_ietf_ABYTES };
 _Static_assert (KEY_SIZE == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "one key");
 
@@ -37,17 +39,14 @@ char *seal_close (const seal_t *self, const char *about, const void *data, size_
     crypto_aead_xchacha20poly1305_ietf_encrypt (sealed.data + NONCE, &length, data, size, (const uint8_t *) about, strlen (about), NULL,
                                                 sealed.data, self->key);
     sealed.size = NONCE + (size_t) length;
-    size_t room = sodium_base64_encoded_len (sealed.size, sodium_base64_VARIANT_ORIGINAL);
-    return sodium_bin2base64 (mem_alloc (room), room, sealed.data, sealed.size, sodium_base64_VARIANT_ORIGINAL);
+    return base64_encode (sealed.data, sealed.size);
 }
 
 int seal_open (const seal_t *self, const char *about, const char *base64, buffer_t *out, err_t *err)
 {
     AUTO_BUFFER buffer_t sealed = { 0 };
     unsigned long long length = 0;
-    buffer_reserve (&sealed, strlen (base64) + 1);
-    bool is_whole = sodium_base642bin (sealed.data, sealed.capacity, base64, strlen (base64), NULL, &sealed.size, NULL,
-                                       sodium_base64_VARIANT_ORIGINAL) == 0 && sealed.size >= NONCE + TAG;
+    bool is_whole = base64_decode (base64, &sealed) == 0 && sealed.size >= NONCE + TAG;
     buffer_clear (out);
     buffer_reserve (out, sealed.size + 1);
     if (is_whole && crypto_aead_xchacha20poly1305_ietf_decrypt (out->data, &length, NULL, sealed.data + NONCE, sealed.size - NONCE,

@@ -5,12 +5,10 @@
  *                                    +-- 10 minutes --> gone */
 #include "coordinator/secrets.h"
 
-#include <sodium.h>
-#include <string.h>
-
 #include "common/mem.h"
 #include "common/secret.h"
 #include "coordinator/attempts.h"
+#include "coordinator/base64.h"
 
 enum { KEEP_MS = 600000, STAGED_MAX = 4 * SECRETS_MAX * SECRET_PARTS_MAX };
 static const int64_t total_bytes_max = 256LL << 20, user_bytes_max = 64LL << 20;
@@ -113,9 +111,7 @@ static int is_submitted (engine_t *self, const event_t *event, bool *out, err_t 
 static int stage (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_BUFFER buffer_t sealed = { 0 };
-    const char *base64 = event_text (event, "sealed");
-    buffer_reserve (&sealed, strlen (base64) + 1);
-    if (sodium_base642bin (sealed.data, sealed.capacity, base64, strlen (base64), NULL, &sealed.size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+    if (base64_decode (event_text (event, "sealed"), &sealed) < 0)
         return err_set (err, ERR_FARM, "a sealed secret that is no base64");
     if (check_room (self, event, err) < 0 || insert (self, event, &sealed, err) < 0)
         return -1;
@@ -183,8 +179,7 @@ static json_t *part_of (const query_t *query, const event_t *event)
 {
     size_t size;
     const void *sealed = query_get_blob (query, 3, &size);
-    size_t room = sodium_base64_encoded_len (size, sodium_base64_VARIANT_ORIGINAL);
-    AUTO_FREE char *base64 = sodium_bin2base64 (mem_alloc (room), room, sealed, size, sodium_base64_VARIANT_ORIGINAL);
+    AUTO_FREE char *base64 = base64_encode (sealed, size);
     return json_pack ("{s:s, s:I, s:I, s:I, s:s, s:s}", "secret", event_text (event, "secret"), "part", (json_int_t) event_int (event, "part"),
                       "parts", (json_int_t) query_get_int (query, 2), "principal", (json_int_t) query_get_int (query, 0), "request",
                       query_get_text (query, 1), "sealed", base64);

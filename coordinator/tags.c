@@ -2,12 +2,12 @@
  * publisher says that it is done or will not be (published.c). */
 #include "coordinator/tags.h"
 
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/manifest.h"
 #include "common/mem.h"
+#include "coordinator/base64.h"
 #include "coordinator/builds.h"
 
 enum { OUTBOX_BATCH = 64 };
@@ -118,13 +118,6 @@ static int children_json (engine_t *self, int64_t build, json_t *out, err_t *err
     return query_end (&query, err);
 }
 
-static char *base64_of (const void *data, size_t size)
-{
-    size_t room = sodium_base64_encoded_len (size, sodium_base64_VARIANT_ORIGINAL);
-    char *text = mem_alloc (room);
-    return sodium_bin2base64 (text, room, data, size, sodium_base64_VARIANT_ORIGINAL);
-}
-
 static int add_index (engine_t *self, int64_t build, json_t *task, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT outbox.media_type, outbox.digest, outbox.bytes, builds.repository FROM outbox "
@@ -133,7 +126,7 @@ static int add_index (engine_t *self, int64_t build, json_t *task, err_t *err)
     if (query_step (&query)) {
         size_t size;
         const void *bytes = query_get_blob (&query, 2, &size);
-        AUTO_FREE char *index = base64_of (bytes, size);
+        AUTO_FREE char *index = base64_encode (bytes, size);
         json_object_set_new (task, "index_media_type", json_string (query_get_text (&query, 0)));
         json_object_set_new (task, "index_digest", json_string (query_get_text (&query, 1)));
         json_object_set_new (task, "index", json_string (index));
