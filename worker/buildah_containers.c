@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "worker/buildah_private.h"
 
-enum { CLEAN_MS = 60000, CONTAINER_FILE_MAX = 4 * 1024 * 1024 };
+enum { CLEAN_MS = 60000, REMOVE_TRIES = 3, CONTAINER_FILE_MAX = 4 * 1024 * 1024 };
 
 void buildah_mark (const builder_task_t *task, char mark [64])
 {
@@ -128,16 +128,26 @@ static int choose_containers (builder_t *self, const builder_task_t *task, words
     return are_all ? remove_unlisted (containers, &listed, err) : 0;
 }
 
-void buildah_remove_containers (builder_t *self, const builder_task_t *task)
+static int remove_once (builder_t *self, const builder_task_t *task, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
-    err_t err;
     words_add (&words, "rm");
     pthread_mutex_lock (&self->lock);
-    int rc = choose_containers (self, task, &words, &err);
+    int rc = choose_containers (self, task, &words, err);
     pthread_mutex_unlock (&self->lock);
     if (rc < 0)
-        log_warn ("builder", "what builders left in %s: %s", self->storage_folder, err.text);
-    if (words.count > 1 && buildah_run_store (self, &words, CLEAN_MS, NULL, &err) < 0)
-        log_warn ("builder", "remove %zu working containers: %s", words.count - 1, err.text);
+        err_wrap (err, "what builders left in %s", self->storage_folder);
+    /* Those that were chosen before something went wrong go all the same. */
+    err_t why;
+    if (words.count > 1 && buildah_run_store (self, &words, CLEAN_MS, NULL, &why) < 0)
+        rc = err_set (err, why.code, "remove %zu working containers: %s", words.count - 1, why.text);
+    return rc;
+}
+
+/* buildah itself may be killed while it removes them (a full memory), and nobody else comes by until the next build. */
+void buildah_remove_containers (builder_t *self, const builder_task_t *task)
+{
+    err_t err;
+    for (int left = REMOVE_TRIES; left > 0 && remove_once (self, task, &err) < 0; left--)
+        log_warn ("builder", "%s%s", err.text, left > 1 ? "; it is tried again" : "");
 }

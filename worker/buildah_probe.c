@@ -43,11 +43,42 @@ static int run (builder_t *self, const words_t *words, heard_t *heard, err_t *er
     return 0;
 }
 
+/* Where it is in the folders of PATH; the caller frees. NULL when in none. */
+static char *find_program (const char *name)
+{
+    AUTO_FREE char *path = mem_strdup (getenv ("PATH"));
+    char *rest = path;
+    for (char *folder; rest && (folder = strsep (&rest, ":"));) {
+        char *file = file_join (folder, name);
+        if (*folder == '/' && access (file, X_OK) == 0)
+            return file;
+        free (file);
+    }
+    return NULL;
+}
+
+static bool is_installed (const char *name)
+{
+    AUTO_FREE char *path = find_program (name);
+    return path != NULL;
+}
+
+/* A builder in a room has only the folders of programs there that it is told. */
+static void settle_program (builder_t *self)
+{
+    char *path = strchr (self->program, '/') ? NULL : find_program (self->program);
+    if (!path)
+        return;
+    free (self->program);
+    self->program = path;
+}
+
 int buildah_probe_version (builder_t *self, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     heard_t heard;
     char number [64];
+    settle_program (self);
     words_add (&words, "--version");
     if (run (self, &words, &heard, err) < 0)
         return err_wrap (err, "the builder cannot be started; install buildah, or set builder/program");
@@ -55,19 +86,6 @@ int buildah_probe_version (builder_t *self, err_t *err)
         return err_set (err, ERR_FARM, "%s is no buildah: it says \"%.100s\" to --version", self->program, heard.last);
     self->version = mem_printf ("buildah %s", number);
     return 0;
-}
-
-/* Is it in a folder of PATH? */
-static bool is_installed (const char *name)
-{
-    AUTO_FREE char *path = mem_strdup (getenv ("PATH"));
-    char *rest = path;
-    for (char *folder; rest && (folder = strsep (&rest, ":"));) {
-        AUTO_FREE char *file = file_join (folder, name);
-        if (*folder && access (file, X_OK) == 0)
-            return true;
-    }
-    return false;
 }
 
 static void add_host_folders (words_t *words)

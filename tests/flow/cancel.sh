@@ -1,6 +1,18 @@
 #!/bin/bash
 # cancel.sh - a build that is cancelled leaves nothing behind: no process, container, mount or folder.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
+
+# A buildah that dies while it removes containers, once for each "dies" in its folder of temporary files
+mkdir -p "$work/bin"
+cat > "$work/bin/buildah" <<END
+#!/bin/sh
+for word; do
+    [ "\$word" != rm ] || ! rm "\$TMPDIR/dies" 2> /dev/null || kill -KILL \$\$
+done
+exec $(command -v buildah) "\$@"
+END
+chmod +x "$work/bin/buildah"
+PATH=$work/bin:$PATH
 farm_up
 state=$farm/worker-$native_name
 
@@ -103,6 +115,18 @@ container_left ()
 }
 has_no_containers () { ! holds | grep '^container'; }
 check "a container that a builder left goes when the next build has ended" container_left
+
+removal_dies ()
+{
+    local id
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:removal" "$(slow_context removal 60)")
+    wait_said "$id" "slow begins"
+    install -o "$(stat -c %u "$state/builder/tmp")" /dev/null "$state/builder/tmp/dies"
+    run 0 farmctl cancel "$id"
+    wait_for 20 is_as_before
+    expect_text "$farm/worker-$native_name.log" "working containers: exit status 137; it is tried again"
+}
+check "a builder that is killed while it removes the container is started again" removal_dies
 
 # A step that starts processes which leave their group and ignore signals
 cancelled_stubborn ()
