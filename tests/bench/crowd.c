@@ -33,7 +33,7 @@ static int64_t until (void)
 static void on_submit (crowd_t *self, const char *words)
 {
     int64_t begun = now_us (), wanted = self->submitted + atoll (words);
-    while (self->accepted + self->refused < wanted) {
+    while (self->accepted < wanted) {
         while (self->submitted < wanted && self->submitted - self->accepted < ON_THE_WAY_MAX)
             crowd_submit (self);
         crowd_turn (self, until ());
@@ -122,9 +122,9 @@ static int read_invitation (invitation_t *to, const char *path, err_t *err)
     return invitation_decode (to, (char *) text.data, err);
 }
 
-static int run (crowd_t *self, const char *join_file, int workers, err_t *err)
+static int run (crowd_t *self, const char *join_file, const char *folder, int workers, err_t *err)
 {
-    if (read_invitation (&self->to, join_file, err) < 0 || (self->port && registry_begin (self->port, err) < 0)
+    if (read_invitation (&self->to, join_file, err) < 0 || scan_context (&self->scan, folder, NULL, err) < 0 || (self->port && registry_begin (self->port, err) < 0)
     ||  crowd_enrol (self, workers, err) < 0)
         return -1;
     printf ("enrolled\n");
@@ -136,7 +136,7 @@ int main (int argc, char **argv)
 {
     err_t err = { 0 };
     if (argc != 5) {
-        fputs ("usage: crowd JOIN-FILE CONTEXT PORT WORKERS\n", stderr);
+        fputs ("usage: crowd JOIN-FILE FOLDER PORT WORKERS\n", stderr);
         return 2;
     }
     if (sodium_init () < 0)
@@ -144,8 +144,8 @@ int main (int argc, char **argv)
     daemon_raise_limits (8192);
     zsys_set_max_sockets (2048);
     zsys_handler_set (NULL);
-    crowd_t self = { .context = argv [2], .port = atoi (argv [3]) };
-    int rc = run (&self, argv [1], atoi (argv [4]), &err);
+    crowd_t self = { .port = atoi (argv [3]) };
+    int rc = run (&self, argv [1], argv [2], atoi (argv [4]), &err);
     if (rc < 0)
         fprintf (stderr, "crowd: %s\n", err.text);
     crowd_free (&self);

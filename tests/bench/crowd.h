@@ -7,7 +7,9 @@
 
 #include <stdbool.h>
 
+#include "common/digest.h"
 #include "common/msg.h"
+#include "farmctl/scan.h"
 
 enum { USERS = 4, ON_THE_WAY_MAX = 512 };     /* submits that wait for their answers */
 
@@ -25,13 +27,14 @@ typedef struct {
 
 typedef struct {
     invitation_t to;
-    const char *context;        /* hex: in the depot */
+    scan_t *scan;               /* of the context that all builds have; owned */
+    char context [DIGEST_HEX_SIZE + 1];
     int port;                   /* of the registry, on 127.0.0.1 */
     peer_t *peers;              /* the users first */
     int count;
     int epoll;
     int64_t seq;
-    int64_t submitted, accepted, assigned, pushed, refused;
+    int64_t submitted, accepted, assigned, pushed;
     bool is_working;            /* else the workers keep what they are given */
     bool is_pushing;            /* builds end with an image, else with the user's fault */
     bool is_refilling;          /* for each build that ends another one is submitted */
@@ -49,7 +52,7 @@ int64_t now_us (void);
 
 /* -- crowd_peers.c ------------------------------------------------------------------------------------------------------- */
 
-/* Workers and users join with the invitation, connect and say hello. */
+/* Workers and users join with the invitation, connect and say hello; each user sends the context: nobody may name what others have sent. */
 int crowd_enrol (crowd_t *self, int workers, err_t *err);
 void crowd_submit (crowd_t *self);
 /* Wait for messages, at most until then; take them, and end the builds that are due. */

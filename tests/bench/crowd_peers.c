@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "crowd.h"
+#include "farmctl/upload.h"
 
 enum { ANSWER_MS = 30000, HEARTBEAT_US = 5000000, PLACES = 500, UNPUBLISHED_MAX = 256 };
 
@@ -131,8 +132,10 @@ static void on_message (crowd_t *self, peer_t *peer, const char *verb, const cha
         on_assign (self, peer, header);
     else if (strcmp (verb, "accepted") == 0)
         self->accepted++;
-    else if (strcmp (verb, "error") == 0 && self->refused++ < 3)
+    else if (strcmp (verb, "error") == 0) {         /* there is nothing to be measured then */
         fprintf (stderr, "crowd: %s: %s\n", peer->name, header);
+        exit (1);
+    }
 }
 
 static bool take_frame (peer_t *peer, char *out, size_t size)
@@ -161,7 +164,7 @@ static void drain (crowd_t *self, peer_t *peer)
  * be all that is measured, or would hide what the coordinator puts off. */
 static bool may_end (const crowd_t *self)
 {
-    return self->is_working && self->submitted - self->accepted - self->refused < ON_THE_WAY_MAX
+    return self->is_working && self->submitted - self->accepted < ON_THE_WAY_MAX
            && (!self->is_pushing || self->pushed - registry_tags () < UNPUBLISHED_MAX);
 }
 
@@ -238,6 +241,15 @@ static int greet (crowd_t *self, peer_t *peer, err_t *err)
     return !answer ? -1 : msg_is (answer, "welcome") ? 0 : err_set (err, ERR_PROTOCOL, "hello: %s", msg_text (answer, "text"));
 }
 
+static int send_context (crowd_t *self, const peer_t *peer, err_t *err)
+{
+    upload_stats_t stats = { 0 };
+    client_t *client = client_new_to (self->to.control, self->to.objects, self->to.server_key, &peer->key);
+    int rc = upload_context (client, self->scan, &stats, err);
+    client_destroy (&client);
+    return rc;
+}
+
 int crowd_enrol (crowd_t *self, int workers, err_t *err)
 {
     keypair_t invited;
@@ -246,6 +258,7 @@ int crowd_enrol (crowd_t *self, int workers, err_t *err)
     if (!socket)
         return -1;
     zsock_set_rcvtimeo (socket, ANSWER_MS);
+    digest_to_hex (scan_root (self->scan), self->context);
     self->count = USERS + workers;
     self->peers = mem_alloc ((size_t) self->count * sizeof *self->peers);
     self->line = mem_alloc ((size_t) self->count * sizeof *self->line);
@@ -255,7 +268,7 @@ int crowd_enrol (crowd_t *self, int workers, err_t *err)
         peer_t *peer = &self->peers [i];
         peer->is_worker = i >= USERS;
         snprintf (peer->name, sizeof peer->name, "%s-%d-%d", peer->is_worker ? "board" : "user", (int) getpid (), i);
-        if (join (socket, peer, err) < 0 || greet (self, peer, err) < 0)
+        if (join (socket, peer, err) < 0 || (!peer->is_worker && send_context (self, peer, err) < 0) || greet (self, peer, err) < 0)
             return err_wrap (err, "%s", peer->name);
     }
     return 0;
@@ -265,6 +278,7 @@ void crowd_free (crowd_t *self)
 {
     for (int i = 0; i < self->count; i++)
         zsock_destroy (&self->peers [i].socket);
+    scan_destroy (&self->scan);
     free (self->peers);
     free (self->line);
     free (self->waits_us);

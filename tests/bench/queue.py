@@ -26,7 +26,7 @@ import time
 import frame
 
 COORDINATOR = os.path.join(frame.TOP, 'coordinator/farm-coordinator')
-CROWD, FILLER = (os.path.join(frame.TOP, 'tests/bench', name) for name in ('crowd', 'worker'))
+CROWD = os.path.join(frame.TOP, 'tests/bench/crowd')
 TICKS = os.sysconf('SC_CLK_TCK')
 LINE = '{:38} {:>12} {:>12} {:>12}  {:18} {}'
 
@@ -38,15 +38,14 @@ def free_port():
 
 
 class Coordinator:
-    """On a state folder of its own, whose depot has one tree."""
+    """On a state folder of its own; and a tree, the context of all builds."""
     def __init__(self, folder):
         self.state = os.path.join(folder, 'state')
         self.join = os.path.join(self.state, 'join')
         self.port, self.objects, self.registry = free_port(), free_port(), free_port()
-        os.makedirs(os.path.join(folder, 'tree'))
-        frame.add_dockerfile(os.path.join(folder, 'tree'))
-        self.context = subprocess.run([FILLER, 'fill', os.path.join(self.state, 'depot'), os.path.join(folder, 'tree')], check=True,
-                                      capture_output=True, text=True).stdout.strip()
+        self.tree = os.path.join(folder, 'tree')
+        os.makedirs(self.tree)
+        frame.add_dockerfile(self.tree)
         self.log = open(os.path.join(folder, 'log'), 'wb')
         self.start()
 
@@ -78,7 +77,7 @@ class Coordinator:
 
 class Crowd:
     def __init__(self, coordinator, workers, has_registry=True):
-        self.process = frame.begin([CROWD, coordinator.join, coordinator.context,
+        self.process = frame.begin([CROWD, coordinator.join, coordinator.tree,
                                     str(coordinator.registry if has_registry else 0), str(workers)],
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.answer('enrolled')
