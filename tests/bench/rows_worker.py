@@ -65,11 +65,12 @@ def checkout_changed(bench):
 
 # -- two workers -------------------------------------------------------------------------------------------------------
 
-def fetch_at_once(bench, farm, root, folders):
-    """Seconds from the start until the last of the workers with these folders has checked out."""
+def fetch_at_once(farm, tree, root, folders):
+    """Seconds from the start until the last of the workers with these folders has checked out. Each has a build of its own."""
     processes = []
     for folder in folders:
         os.makedirs(folder)
+        farm.submit(tree, '--require', f'name={os.path.basename(folder)}')
         process = begin([WORKER, 'fetch', os.path.join(farm.state, 'join'), os.path.basename(folder), root, folder],
                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if process.stdout.readline() != 'ready\n':
@@ -98,9 +99,9 @@ def two_workers(bench):
         folders = [bench.path(f'fetched{i}-{name}') for name in 'abc']
         made += folders
         os.sync()
-        times = [fetch_at_once(bench, farm, root, folders[:1])]
+        times = [fetch_at_once(farm, tree, root, folders[:1])]
         os.sync()
-        times.append(fetch_at_once(bench, farm, root, folders[1:]))
+        times.append(fetch_at_once(farm, tree, root, folders[1:]))
         if i > 0:
             one.append(times[0])
             two.append(times[1])

@@ -11,14 +11,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "board.h"
 #include "common/file.h"
-#include "common/msg.h"
 #include "farmctl/scan.h"
 #include "tests/unit/trees.h"
 #include "worker/checkout.h"
 #include "worker/fetch.h"
-
-enum { JOIN_MAX = 4096, ANSWER_MS = 10000 };
 
 static double now_ms (void)
 {
@@ -79,29 +77,6 @@ static int write_tree (char **words, err_t *err)
 
 /* -- fetch ------------------------------------------------------------------------------------------------------ */
 
-static int enrol (const char *join_file, const char *name, invitation_t *to, keypair_t *own, err_t *err)
-{
-    AUTO_BUFFER buffer_t text = { 0 };
-    keypair_t invited;
-    char hex [KEY_HEX_SIZE + 1];
-    if (file_read (join_file, JOIN_MAX, &text, err) < 0)
-        return -1;
-    text.data [strcspn ((char *) text.data, "\n")] = 0;
-    if (invitation_decode (to, (char *) text.data, err) < 0)
-        return -1;
-    keypair_from_secret (&invited, to->invitation);
-    keypair_make (own);
-    key_to_hex (own->public_key, hex);
-    AUTO (zsock) zsock_t *socket = msg_connect (to->control, &invited, to->server_key, err);
-    AUTO (msg) msg_t *question = msg_new ("join", json_pack ("{s:i, s:s, s:s, s:s}", "seq", 1, "kind", "worker", "name", name,
-                                                             "public_key", hex), NULL, 0);
-    if (!socket || msg_send (&question, socket, NULL, err) < 0)
-        return -1;
-    zsock_set_rcvtimeo (socket, ANSWER_MS);
-    AUTO (msg) msg_t *answer = msg_recv (socket, NULL, NULL, NULL, err);
-    return !answer ? -1 : msg_is (answer, "joined") ? 0 : err_set (err, ERR_PROTOCOL, "join: %s", msg_text (answer, "text"));
-}
-
 typedef struct {
     supply_t *supply;
     digest_t root;
@@ -151,7 +126,10 @@ static int fetch_and_write (char **words, err_t *err)
     AUTO_FREE char *cache = file_join (words [3], "cache");
     AUTO_FREE char *out = file_join (words [3], "out");
     AUTO_FREE char *record = file_join (words [3], "record");
-    if (enrol (words [0], words [1], &to, &own, err) < 0 || open_depot (&depot, cache, err) < 0)
+    if (board_join (words [0], words [1], &to, &own, err) < 0 || open_depot (&depot, cache, err) < 0)
+        return -1;
+    AUTO (zsock) zsock_t *control = board_greet (&to, &own, words [1], "linux/amd64", err);
+    if (!control || board_await_job (control, err) < 0)         /* a worker is given what its jobs need, and nothing else */
         return -1;
     supply = supply_new (depot);
     writer_t writer = { .supply = supply, .out = out, .record = record };
