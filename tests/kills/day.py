@@ -94,6 +94,8 @@ class Day:
 
     def excuse(self, words, code, errors, program):
         """May it end so? Only when something was done to it, or to the daemon, and with words."""
+        if program is None and self.farm.running:
+            self.farm.running.count()           # what was done is told before that, and may not be heard yet
         if program and program.fired:
             if code == -9 and self.fault.error == 0:
                 return
