@@ -176,7 +176,7 @@ int layer_next (layer_t *self, struct archive_entry **entry, err_t *err)
     int rc = archive_read_next_header (self->archive, entry);
     if (rc == ARCHIVE_EOF && self->why.code == ERR_NONE)
         return 0;
-    if (rc < ARCHIVE_WARN || rc == ARCHIVE_EOF)
+    if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)         /* nor ARCHIVE_RETRY: a header that is none, which libarchive would step over */
         return failed (self, err);
     if (++self->reading->files > FILES_MAX)
         return err_set (err, ERR_VERIFY, "its layers have more than %d files", FILES_MAX);

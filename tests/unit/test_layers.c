@@ -180,6 +180,25 @@ static void test_packing_that_is_not_as_it_says_is_found (void **state)
     }
 }
 
+/* libarchive steps over a header that is none and may go on behind it; other readers end there. */
+static void test_a_damaged_header_is_found (void **state)
+{
+    (void) state;
+    enum { SECOND = 1024, SIZE = 124 };         /* behind the first file and its content, of one block each */
+    const file_entry_t files [] = { { "a", 0644, "a", 1, NULL }, { "b", 0644, "b", 1, NULL }, { 0 } };
+    if (!has_registry)
+        skip ();
+    for (packing_t packing = PACKED_NOT; packing <= PACKED_ZSTD; packing++) {
+        AUTO_BUFFER buffer_t tar = { 0 };
+        layer_bytes_t layer;
+        tar_of (files, &tar);
+        assert_memory_equal (tar.data + SECOND, "b", 2);
+        tar.data [SECOND + SIZE] ^= 1;          /* its checksum is another now */
+        layer_make (&layer, packing, &tar);
+        check_layer ("a damaged header", &layer, "linux/amd64", "its tar cannot be read");
+    }
+}
+
 typedef struct {
     buffer_t packed;
     size_t at;
@@ -354,6 +373,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (test_programs_for_another_platform_are_found),
         cmocka_unit_test (test_packing_that_is_not_as_it_says_is_found),
+        cmocka_unit_test (test_a_damaged_header_is_found),
         cmocka_unit_test (test_a_bomb_is_given_up_soon),
         cmocka_unit_test (test_limits_end_a_reading),
         cmocka_unit_test (test_a_registry_that_gives_other_bytes_is_found),
