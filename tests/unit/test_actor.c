@@ -105,5 +105,6 @@ int main (void)
         cmocka_unit_test (one_that_nobody_hears_any_more_is_waited_for),
         cmocka_unit_test (without_a_thread_there_is_an_error),
     };
+    zsys_handler_set (NULL);
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -422,5 +422,6 @@ int main (void)
         cmocka_unit_test (any_bytes_make_lines_fit_for_a_terminal),
         cmocka_unit_test_setup_teardown (a_watched_build_is_seen_until_it_ends, start, end),
     };
+    zsys_handler_set (NULL);
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -411,5 +411,6 @@ int main (void)
         TEST (what_can_never_be_read_ends_a_flush),
         TEST (lost_requests_and_answers_lose_no_line),
     };
+    zsys_handler_set (NULL);
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -375,5 +375,6 @@ int main (void)
         TEST (a_refusal_is_told_and_writes_no_settings),
         TEST (what_is_no_name_and_no_string_is_refused),
     };
+    zsys_handler_set (NULL);
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -1017,6 +1017,7 @@ int main (void)
         fprintf (stderr, "%s\n", err.text);
         return 1;
     }
+    zsys_handler_set (NULL);
     int rc = cmocka_run_group_tests (tests, NULL, NULL);
     spawner_destroy (&spawner);
     return rc;

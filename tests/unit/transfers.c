@@ -90,6 +90,7 @@ int set_up (void **state)
 {
     farm_t *self = mem_alloc (sizeof *self);
     err_t err = { 0 };
+    zsys_handler_set (NULL);            /* as the programs do: else a signal ends the actors, and not the test that waits for them */
     self->top = tree_new ();
     self->context = file_join (self->top, "context");
     self->state = file_join (self->top, "state");
