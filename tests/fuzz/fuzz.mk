@@ -42,7 +42,11 @@ $(tree)/%.o: $(top_srcdir)/%.c
 	@echo "  $(FUZZ_CC)  $*.c"
 	@$(FUZZ_CC) $(flags) -MMD -c -o $@ $<
 
-$(tree)/common/embedded.o: ../common/embedded.c
+$(tree)/embedded.c: $(top_srcdir)/schema/embed.sh $(wildcard $(top_srcdir)/schema/*)
+	@mkdir -p $(@D)
+	@sh $(top_srcdir)/schema/embed.sh $(top_srcdir)/schema > $@
+
+$(tree)/common/embedded.o: $(tree)/embedded.c
 	@mkdir -p $(@D)
 	@$(FUZZ_CC) $(flags) -c -o $@ $<
 
