@@ -61,11 +61,15 @@ $(tree)/$1.a: $(call objects_of,$1) $(if $(filter common,$1),$(tree)/common/embe
 endef
 $(foreach part,$(parts),$(eval $(call archive,$(part))))
 
+# Its registry is its own.
+wrapped := -Wl,--wrap=registry_open_blob,--wrap=registry_read_blob
+$(tree)/fuzz_layer: fuzzer += $(wrapped)
+
 $(tree)/fuzz_%: $(tree)/alone/%.o $(tree)/tests/fuzz/fuzz.o $(archives)
 	@$(FUZZ_CC) $(fuzzer) -g -o $@ $^ $(farm_libs)
 
 $(tree)/replay: $(tree)/tests/fuzz/replay.o $(tree)/tests/fuzz/fuzz.o $(patsubst %,$(tree)/tests/fuzz/fuzz_%.o,$(targets)) $(archives)
-	@$(FUZZ_CC) $(instruments) -g -o $@ $^ $(farm_libs)
+	@$(FUZZ_CC) $(instruments) $(wrapped) -g -o $@ $^ $(farm_libs)
 
 .SECONDARY:
 .PHONY: fuzz coverage
