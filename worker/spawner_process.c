@@ -186,9 +186,11 @@ static void end_all (process_t *self)
 {
     for (kept_t *kept = self->kept; kept; kept = kept->next)
         close (kept->control);          /* its keeper kills at once, and ends when none is left */
-    for (kept_t *kept = self->kept; kept; kept = kept->next)
+    for (kept_t *kept; (kept = self->kept); free (kept)) {
         while (waitpid (kept->keeper, NULL, 0) < 0 && errno == EINTR)
             continue;
+        self->kept = kept->next;
+    }
     for (int tries = 0; spawner_kill_descendants (NULL) > 0 && tries < 500; tries++) {
         poll (NULL, 0, 10);
         while (waitpid (-1, NULL, WNOHANG) > 0)
