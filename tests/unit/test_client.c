@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <czmq.h>
 #include <locale.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "common/actor.h"
@@ -27,7 +28,7 @@ typedef struct {
     keypair_t server, own;
     zsock_t *router;
     char endpoint [256];
-    int hellos, questions;
+    atomic_int hellos, questions;
     bool is_known, is_restarted;
 } fake_t;
 
