@@ -17,6 +17,7 @@
 #include "common/err.h"
 #include "common/mem.h"
 #include "common/reference.h"
+#include "common/registry_tally.h"
 
 enum { MANIFEST_BYTES_MAX = 4 * 1024 * 1024, CONFIG_BYTES_MAX = 8 * 1024 * 1024 };
 
@@ -26,6 +27,7 @@ typedef struct {
     const char *auth_file;                  /* docker's config.json; NULL: none. Read at each need, so it may change */
     const char *certs_folder;               /* certs.d: <host>/{ca.crt,client.cert,client.key}; NULL: /etc/docker/certs.d */
     int timeout_ms;                         /* of one request without progress; 0: 30 s */
+    registry_tally_t *tally;                /* where requests are counted; borrowed; NULL: nowhere */
     bool is_brief;                          /* for what need not be known: one try, timeout_ms in all, and a host that has failed
                                              * is not asked again for a minute, but fails at once */
 } registry_settings_t;

@@ -157,7 +157,9 @@ static int follow (registry_t *self, http_t *http, const call_t *call, call_prog
     for (int hops = 0; hops <= REDIRECTS_MAX; progress = CALL_NEW) {
         if (progress == CALL_NEW)
             send_call (self, http, call, &target, answer);
-        if (http_wait (http, err) < 0)
+        int waited = http_wait (http, err);
+        registry_tally_add (self->settings.tally, call->method, waited < 0 ? 0 : answer->status);
+        if (waited < 0)
             return -1;
         if (answer->status == 401 && target.is_home && !call->read) {
             if (progress == CALL_BEGUN && tokens_known (self->tokens, call->host, call->scope))
