@@ -19,3 +19,10 @@ int64_t clock_boot_ms (void)
 {
     return read_ms (CLOCK_BOOTTIME);
 }
+
+int64_t clock_span_ns (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}

@@ -42,6 +42,11 @@ void engine_tell (engine_t *self, const char *format, ...)
         engine_act (self, ACTION_TELL, json_pack ("{s:o}", "text", line));
 }
 
+void engine_count (engine_t *self, const char *name, double value, const char *label, const char *second, const char *third)
+{
+    engine_act (self, ACTION_COUNT, json_pack ("{s:[s, f, s?, s?, s?]}", "sample", name, value, label, second, third));
+}
+
 void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *header)
 {
     action_t *action = add_action (self, ACTION_SEND, header);

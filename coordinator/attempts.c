@@ -82,6 +82,7 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
         || job_move (self, job->build, job->id, number, JOB_QUEUED, JOB_ASSIGNED, cause, err) < 0
         || build_begin (self, job->build, err) < 0)
         return -1;
+    engine_count (self, "farm_job_wait_seconds", (double) (self->wall_ms - job->queued_ms) / 1000, job->platform, NULL, NULL);
     wait_drop (self, WAIT_MATCH, job->id);
     wait_drop (self, WAIT_HOME, job->id);
     lease_add (self, job->build, job->id, number, board->id, job->limit_ms);
@@ -106,6 +107,35 @@ static void release (engine_t *self, const job_t *job)
     close_log (self, job->id, job->attempt);
 }
 
+/* What each of its phases took, as far as it came: from its beginning to that of the next one that it came to. */
+static void count_phases (engine_t *self, const job_t *job, const query_t *row)
+{
+    static const char *const phases [] = { "assigned", "fetching", "building", "pushing", "verifying" };
+    int begun = 0;
+    for (int column = 1; column <= 5; column++) {
+        if (query_is_null (row, column))
+            continue;
+        engine_count (self, "farm_attempt_phase_seconds", (double) (query_get_int (row, column) - query_get_int (row, begun)) / 1000, job->platform,
+                      phases [begun], NULL);
+        begun = column;
+    }
+}
+
+static int count_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err)
+{
+    engine_count (self, "farm_attempts_total", 1, job->platform, state, fault ? err_name (fault->code) : "none");
+    query_t query = db_query (self->db, "SELECT assigned_ms, fetching_ms, building_ms, pushing_ms, verifying_ms, ended_ms, fetched_bytes FROM attempts "
+                              "WHERE job = :job AND number = :number");
+    query_int (&query, ":job", job->id);
+    query_int (&query, ":number", job->attempt);
+    if (query_step (&query)) {
+        if (!fault)
+            count_phases (self, job, &query);
+        engine_count (self, "farm_attempt_fetched_bytes_total", (double) query_get_int (&query, 6), job->platform, NULL, NULL);
+    }
+    return query_end (&query, err);
+}
+
 int attempt_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err)
 {
     release (self, job);
@@ -120,7 +150,8 @@ int attempt_end (engine_t *self, const job_t *job, const char *state, const faul
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":job", job->id);
     query_int (&query, ":number", job->attempt);
-    return query_run (&query, err) < 0 ? -1 : 0;
+    int changed = query_run (&query, err);
+    return changed > 0 ? count_end (self, job, state, fault, err) : changed;
 }
 
 void attempt_abort (engine_t *self, const job_t *job, const char *reason)
@@ -337,6 +368,7 @@ static int accept (engine_t *self, const event_t *event, const job_t *job, err_t
         || attempt_end (self, job, "done", NULL, err) < 0 || build_begin (self, job->build, err) < 0
         || (!job->from_build && (results_keep (self, job, err) < 0 || homes_note (self, job, err) < 0)))
         return -1;
+    engine_count (self, "farm_images_total", 1, job->from_build ? "known" : "built", NULL, NULL);
     return outcome_of_success (self, job, err);
 }
 

@@ -89,6 +89,8 @@ void answer_missing (depot_service_t *self, request_t *request)
     for (ssize_t i = 0; i < count; i++)
         if (!has (self, request, &digests [i]) && lost_check (self, request, &digests [i], NULL) == 0)
             buffer_append (&absent, digests [i].bytes, DIGEST_SIZE);
+    self->asked_objects += (uint64_t) count;
+    self->absent_objects += absent.size / DIGEST_SIZE;
     answer (self, request, "missing", header_to (request), &absent);
 }
 
@@ -129,8 +131,11 @@ void answer_want (depot_service_t *self, request_t *request)
             count = i > 0 ? i : -1;         /* what came before goes out; asked again, this one is the first */
         } else if (!pack_add_zip (&pack, kind, &digests [i], object.size, &zip))
             break;
-        else if (kind != OBJECT_CONTENT)
-            scopes_give (self->scopes, request->speaker.id, &digests [i]);
+        else {
+            self->sent_objects++;
+            if (kind != OBJECT_CONTENT)
+                scopes_give (self->scopes, request->speaker.id, &digests [i]);
+        }
     }
     if (count < 0 && err.code == ERR_NOT_FOUND)
         set_absent (&digests [0], &err);
@@ -157,6 +162,36 @@ void answer_log (depot_service_t *self, request_t *request)
     json_object_set_new (header, "offset", json_integer (end));
     answer (self, request, "logged", header, NULL);
     waiters_wake (self, job, attempt);
+}
+
+/* Samples, as metrics.h has them. To the caller. */
+json_t *depot_service_figures (depot_service_t *self)
+{
+    depot_stats_t stats;
+    depot_stats (self->depot, &stats);
+    const struct { const char *name; double value; const char *label; } figures [] = {
+        { "farm_depot_objects", (double) stats.objects, NULL }, { "farm_depot_bytes", (double) stats.bytes, NULL },
+        { "farm_depot_limit_bytes", (double) self->context_total_bytes, NULL },
+        { "farm_disk_free_bytes", (double) file_free_bytes (self->folder), NULL }, { "farm_disk_floor_bytes", (double) self->free_floor_bytes, NULL },
+        { "farm_depot_received_objects_total", (double) stats.received_objects, NULL },
+        { "farm_depot_received_bytes_total", (double) stats.received_bytes, NULL },
+        { "farm_depot_known_objects_total", (double) stats.known_objects, NULL },
+        { "farm_depot_damaged_objects_total", (double) stats.damaged_objects, NULL },
+        { "farm_depot_asked_objects_total", (double) self->absent_objects, "missing" },
+        { "farm_depot_asked_objects_total", (double) (self->asked_objects - self->absent_objects), "there" },
+        { "farm_depot_sent_objects_total", (double) self->sent_objects, NULL },
+        { "farm_log_received_bytes_total", (double) build_logs_received (self->logs), NULL },
+    };
+    json_t *samples = json_array ();
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        json_array_append_new (samples, json_pack ("[s, f, s?]", figures [i].name, figures [i].value, figures [i].label));
+    return samples;
+}
+
+bool depot_service_has_room (const depot_service_t *self)
+{
+    int64_t free_bytes = file_free_bytes (self->folder);
+    return free_bytes < 0 || free_bytes >= self->free_floor_bytes;
 }
 
 void answer_stats (depot_service_t *self, request_t *request)

@@ -65,6 +65,7 @@ struct depot_service {
     buffer_t lost;              /* what workers may bring back (lost.c) */
     digest_map_t lost_by_digest;                /* its places */
     bool is_lost_back, is_lost_root_back;       /* something of it was put, a root was */
+    uint64_t asked_objects, absent_objects, sent_objects;       /* since the start: by farmctl, of them not there; to workers */
     int64_t denied_since, denied;               /* boot clock; told in that second */
     scopes_t *scopes;           /* what workers may ask for */
     id_map_t owners;            /* job -> the principal whose build it is of */
@@ -79,6 +80,8 @@ void answer_missing (depot_service_t *self, request_t *request);
 void answer_want (depot_service_t *self, request_t *request);
 void answer_log (depot_service_t *self, request_t *request);
 void answer_stats (depot_service_t *self, request_t *request);
+json_t *depot_service_figures (depot_service_t *self);
+bool depot_service_has_room (const depot_service_t *self);
 /* One transaction for all where all are good, else one each. */
 void answer_puts (depot_service_t *self, request_t **requests, size_t count);
 

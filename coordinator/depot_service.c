@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "coordinator/depot_answers.h"
 #include "coordinator/rights.h"
 
@@ -168,6 +169,17 @@ static void on_drop_log (depot_service_t *self, zmsg_t *command)
     collection_drop_log (self, job, attempt);
 }
 
+static void on_figures (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
+{
+    AUTO_FREE char *token = next_word (command);
+    AUTO_JSON json_t *samples = depot_service_figures (self);
+    AUTO_FREE char *text = json_dumps (samples, JSON_COMPACT);
+    AUTO_FREE char *why = depot_service_has_room (self) ? mem_strdup ("") : mem_printf (
+        "the disk of %s has less free than depot/free-floor (%lld MiB): contexts are refused; free some space there", self->folder,
+        (long long) (self->free_floor_bytes >> 20));
+    zstr_sendx (pipe, "FIGURES", token, text, why, NULL);
+}
+
 /* False when the service shall end. */
 static bool take_command (depot_service_t *self, zsock_t *pipe)
 {
@@ -189,6 +201,8 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
         on_owner (self, command);
     else if (streq (verb, "OPEN"))
         self->is_open = true;
+    else if (streq (verb, "FIGURES"))
+        on_figures (self, command, pipe);
     else if (streq (verb, "REST"))
         self->shall_rest = true;
     else if (streq (verb, "ANNOUNCE"))

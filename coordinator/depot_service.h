@@ -16,6 +16,7 @@
  *                                               other) do not need; or with "dry" tell what would go, also of these logs (log_name_t);
  *                                               "young": count what is only too young. Answered, once it is done, by
  *                                               ["COLLECTED", JSON as in `pruned`, error text or ""]
+ *   ["FIGURES", token]                          answered by ["FIGURES", token, JSON list of samples (metrics.h), "" or why there is no room]
  *   ["REST"]                                    answered by ["RESTS"] as soon as nobody has sent an object for a second
  *   ["$TERM"]                                   end
  * Unasked it says ["LOST", digest hex]: a context or a Dockerfile was damaged on the disk, and is not there any more; and

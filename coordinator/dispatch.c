@@ -64,6 +64,8 @@ static const struct {
     { "verified", true, attempts_on_verified },
     { "published", true, published_on_published },
     { "looked", true, firings_on_looked },
+    { "metrics", true, view_on_metrics },
+    { "probe", true, view_on_probe },
 };
 
 /* May whoever says it say it? */

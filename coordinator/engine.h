@@ -9,7 +9,8 @@
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
  * connection) that speaks for a principal; or one of the engine's own: `gone` (the peer's connection has ended), `ended` (the same, and
- * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `tick` (below). */
+ * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `tick` (below),
+ * `metrics` (answered by `metrics`, {samples: [[name, value, label…] …]}) and `probe` (answered by `fine` once something is written). */
 #ifndef FARM_ENGINE_H
 #define FARM_ENGINE_H
 
@@ -58,7 +59,8 @@ typedef enum {
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */
     ACTION_DROP_LOG,    /* header: {job, attempt}: it goes with its build, which is forgotten */
     ACTION_PRINCIPAL,   /* header: {key, id, role}: this key may connect, as that role; role "": not any more */
-    ACTION_TELL         /* header: {text}: a line for the coordinator's own log */
+    ACTION_TELL,        /* header: {text}: a line for the coordinator's own log */
+    ACTION_COUNT        /* header: {sample: [name, value, label…]}: for the metrics (metrics.h) */
 } action_type;
 
 typedef struct {

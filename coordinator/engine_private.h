@@ -232,6 +232,8 @@ void engine_send (engine_t *self, uint64_t peer, const char *verb, json_t *heade
 void engine_answer (engine_t *self, const event_t *event, const char *verb, json_t *header);
 void engine_act (engine_t *self, action_type type, json_t *header);                     /* takes header */
 void engine_tell (engine_t *self, const char *format, ...) __attribute__ ((format (printf, 2, 3)));    /* the log */
+/* Something has happened that the metrics count (metrics.h): value is added, or put into the histogram. Labels: NULL where there are no more. */
+void engine_count (engine_t *self, const char *name, double value, const char *label, const char *second, const char *third);
 void engine_refuse (engine_t *self, uint64_t peer, int64_t seq, const err_t *err);       /* peer 0: nobody hears it */
 void actions_cut (actions_t *self, size_t count);                                       /* drop what stands behind */
 void engine_hand_over (engine_t *self, actions_t *to);

@@ -33,6 +33,14 @@ static void make_request (const schedule_t *schedule, int64_t scheduled_ms, char
     sodium_bin2hex (out, 33, bytes, sizeof bytes);
 }
 
+/* What is still to come to something is not counted yet. */
+static void count_outcome (engine_t *self, const char *outcome, int64_t times)
+{
+    bool is_open = strcmp (outcome, "waiting") == 0 || strcmp (outcome, "looking") == 0;
+    if (!is_open)
+        engine_count (self, "farm_schedule_firings_total", (double) times, strcmp (outcome, "running") == 0 ? "build" : outcome, NULL, NULL);
+}
+
 /* 0: that time has been fired. */
 static int insert (engine_t *self, const firing_t *firing, const char *outcome, int64_t times, const char *text, err_t *err)
 {
@@ -46,7 +54,10 @@ static int insert (engine_t *self, const firing_t *firing, const char *outcome, 
     query_int (&query, ":times", times);
     query_text (&query, ":text", text);
     query_text (&query, ":request", firing->request);
-    return query_run (&query, err);
+    int inserted = query_run (&query, err);
+    if (inserted > 0)
+        count_outcome (self, outcome, times);
+    return inserted;
 }
 
 /* text NULL: as it is. */
@@ -60,6 +71,7 @@ static int settle (engine_t *self, const firing_t *firing, const char *outcome, 
     query_int (&query, ":build", build);
     query_text (&query, ":text", text);
     query_int (&query, ":now", self->wall_ms);
+    count_outcome (self, outcome, 1);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
@@ -226,7 +238,10 @@ int firings_drop_waiting (engine_t *self, int64_t schedule, const char *why, err
                               "AND (outcome = 'waiting' OR outcome = 'looking')");
     query_int (&query, ":schedule", schedule);
     query_text (&query, ":why", why);
-    return query_run (&query, err) < 0 ? -1 : 0;
+    int dropped = query_run (&query, err);
+    if (dropped > 0)
+        count_outcome (self, "skipped", dropped);
+    return dropped < 0 ? -1 : 0;
 }
 
 /* What is being published is too far for that: its tags are older than those of the next. */

@@ -238,12 +238,15 @@ static int take_batch (gateway_t *self, err_t *err)
         take_ends (self);
     take_publishers (self);
     take_denials (self);
+    gateway_take_web (self);
     gateway_take_depot (self);
     gateway_end_agents (self, 0);
     if (is_tick_due (self))
         gateway_give_engine (self, "tick", 0, 0, NULL);
+    int64_t begun_ns = clock_span_ns ();
     if (engine_commit (self->parts.engine, &self->actions, err) < 0)
         return -1;
+    metrics_add (self->metrics, "farm_commit_seconds", (double) (clock_span_ns () - begun_ns) / 1e9, NULL, NULL, NULL);
     note_head (self);
     gateway_do_actions (self);
     return self->is_stopping ? 0 : collector_go_on (self->collector, self->parts.engine, self->parts.depot, err);
@@ -293,6 +296,8 @@ void gateway_actor (zsock_t *pipe, void *gateway)
     gateway_t *self = gateway;
     zpoller_t *poller = zpoller_new (pipe, self->control, monitor_socket (self->monitor), self->parts.depot, NULL);
     zpoller_add (poller, self->denials);
+    if (self->parts.web)
+        zpoller_add (poller, self->parts.web);
     publishers_poll (self->publishers, poller);
     credentials_poll (self->credentials, poller);
     zsock_signal (pipe, 0);
@@ -327,6 +332,8 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->peers = peers_new ();
     self->submissions = submissions_new ();
     self->agents = agents_new ();
+    self->metrics = metrics_new ();
+    self->started_ms = clock_wall_ms ();
     self->credentials = credentials_new (parts->registry, err);
     if (!self->credentials)
         return -1;
@@ -366,6 +373,9 @@ void gateway_destroy (gateway_t **self_p)
     submissions_destroy (&self->submissions);
     credentials_destroy (&self->credentials);
     agents_destroy (&self->agents);
+    metrics_destroy (&self->metrics);
+    json_decref (self->depot_samples);
+    json_decref (self->web_samples);
     collector_destroy (&self->collector);
     actions_free (&self->actions);
     free (self);

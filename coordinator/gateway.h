@@ -24,6 +24,7 @@ typedef struct {
     engine_t *engine;               /* borrowed; used by the gateway's thread alone from gateway_actor on */
     zsock_t *zap;                  /* borrowed, running */
     zsock_t *depot;                /* borrowed, running: depot_service_actor */
+    zsock_t *web;                   /* borrowed, running: web_actor; NULL: there is none */
     const char *audit_head;         /* the file that the audit log's last row is noted in; NULL for none */
     const seal_t *seal;            /* borrowed: of secrets */
 } gateway_parts_t;

@@ -94,6 +94,8 @@ void gateway_take_depot (gateway_t *self)
             self->is_depot_quiet = true;
         else if (count == 4 && streq (verb, "DENIED"))
             gateway_note_denial (self, first, second, third);
+        else if (count == 4 && streq (verb, "FIGURES"))
+            gateway_take_figures (self, first, second, third);
         else if (count >= 2 && streq (verb, "OWNER"))
             on_owner (self, first);
         else if (count >= 2 && streq (verb, "LOST"))

@@ -44,6 +44,10 @@ static void ask_token (gateway_t *self, peer_t *peer, const json_t *token)
 
 static void do_send (gateway_t *self, action_t *action)
 {
+    if (action->peer & WEB_PEER) {
+        gateway_answer_web (self, action);
+        return;
+    }
     peer_t *peer = peers_find (self->peers, action->peer);
     if (!peer)
         return;
@@ -110,6 +114,7 @@ void gateway_do_actions (gateway_t *self)
             case ACTION_PRINCIPAL: gateway_let (self, action->header); break;
             case ACTION_LOOK:      publishers_add (self->publishers, "look", action->header); break;
             case ACTION_TELL:      log_info ("builds", "%s", json_string_value (json_object_get (action->header, "text"))); break;
+            case ACTION_COUNT:     metrics_add_sample (self->metrics, json_object_get (action->header, "sample")); break;
             case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;
         }
     }

@@ -8,6 +8,7 @@
 #include "coordinator/collector.h"
 #include "coordinator/credentials.h"
 #include "coordinator/gateway.h"
+#include "coordinator/metrics.h"
 #include "coordinator/peers.h"
 #include "coordinator/publishers.h"
 #include "coordinator/submissions.h"
@@ -24,6 +25,9 @@ struct gateway {
     collector_t *collector;
     agents_t *agents;
     zsock_t *denials;               /* what ZAP has refused: [key, text] */
+    metrics_t *metrics;
+    json_t *depot_samples, *web_samples;    /* as told last; owned */
+    int64_t started_ms;             /* wall clock */
     actions_t actions;
     bool is_stopping, is_depot_quiet, has_stopped;  /* gateway_stop.c; has_stopped: and has said so */
 };
@@ -60,6 +64,13 @@ void gateway_ask_agent (gateway_t *self, peer_t *worker, int64_t principal, cons
 void gateway_reply_agent (gateway_t *self, peer_t *laptop, const msg_t *message);
 void gateway_offer_agents (peer_t *peer, int64_t build, const json_t *agents);
 void gateway_end_agents (gateway_t *self, uint64_t gone);
+
+/* The HTTP service (gateway_web.c). To the engine each of its requests is a peer: no number of libzmq's has this bit. */
+#define WEB_PEER (1ull << 62)
+void gateway_take_web (gateway_t *self);
+/* What the depot service says for one of them; why_full "": it has room. */
+void gateway_take_figures (gateway_t *self, const char *token, const char *samples, const char *why_full);
+void gateway_answer_web (gateway_t *self, const action_t *action);
 
 /* What the depot service says over its pipe (gateway_depot.c). */
 void gateway_take_depot (gateway_t *self);

@@ -17,11 +17,13 @@
 #include "coordinator/options.h"
 #include "coordinator/setup.h"
 #include "coordinator/verify_level.h"
+#include "coordinator/web.h"
 #include "coordinator/zap.h"
 
 typedef struct {
     settings_t *settings;
     registry_settings_t registry;
+    registry_tally_t tally;
     setup_keys_t keys;
     int lock;
     int signals;
@@ -30,8 +32,9 @@ typedef struct {
     engine_t *engine;
     char *audit_head;
     depot_service_t *depot_service;
+    web_t *web;                     /* NULL: http/bind is off */
     gateway_t *gateway;
-    zsock_t *zap, *depot_actor, *gateway_actor;
+    zsock_t *zap, *depot_actor, *web_actor, *gateway_actor;
 } coordinator_t;
 
 static engine_settings_t engine_settings (const settings_t *settings)
@@ -100,6 +103,17 @@ static int start_depot (coordinator_t *self, err_t *err)
     return self->depot_actor ? 0 : -1;
 }
 
+static int start_web (coordinator_t *self, err_t *err)
+{
+    const char *bind = settings_text (self->settings, "http/bind");
+    if (streq (bind, "off"))
+        return 0;
+    if (web_new (&self->web, bind, err) < 0)
+        return -1;
+    self->web_actor = actor_new (web_actor, self->web, err);
+    return self->web_actor ? 0 : -1;
+}
+
 static int start_gateway (coordinator_t *self, err_t *err)
 {
     self->registry = (registry_settings_t) {
@@ -108,10 +122,11 @@ static int start_gateway (coordinator_t *self, err_t *err)
         .auth_file = settings_text (self->settings, "registry/auth-file"),
         .certs_folder = settings_text (self->settings, "registry/certs"),
         .timeout_ms = (int) settings_number (self->settings, "registry/timeout-ms"),
+        .tally = &self->tally,
     };
     gateway_parts_t parts = {
         .settings = self->settings, .server = &self->keys.server, .registry = &self->registry,
-        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .audit_head = self->audit_head, .seal = self->seal,
+        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .web = self->web_actor, .audit_head = self->audit_head, .seal = self->seal,
     };
     if (gateway_new (&self->gateway, &parts, err) < 0)
         return -1;
@@ -136,10 +151,12 @@ static int start (coordinator_t *self, err_t *err)
     if (!self->zap)
         return -1;
     engine_each_key (self->engine, let_in, self->zap);
-    if (start_depot (self, err) < 0 || start_gateway (self, err) < 0)
+    if (start_depot (self, err) < 0 || start_web (self, err) < 0 || start_gateway (self, err) < 0)
         return -1;
     log_info ("main", "control socket %s, objects socket %s, state %s", gateway_endpoint (self->gateway),
               depot_service_endpoint (self->depot_service), settings_text (self->settings, "state"));
+    if (self->web)
+        log_info ("main", "http://%s/ has metrics, healthz and readyz", web_endpoint (self->web));
     log_info ("main", "ready");
     return 0;
 }
@@ -206,6 +223,7 @@ static end_t wait_for_end (coordinator_t *self, err_t *err)
 static void leave (coordinator_t *self, int status)
 {
     actor_destroy (&self->gateway_actor);
+    actor_destroy (&self->web_actor);
     actor_destroy (&self->depot_actor);
     depot_service_destroy (&self->depot_service);
     engine_destroy (&self->engine);
@@ -216,6 +234,8 @@ static void stop (coordinator_t *self)
 {
     actor_destroy (&self->gateway_actor);
     gateway_destroy (&self->gateway);
+    actor_destroy (&self->web_actor);
+    web_destroy (&self->web);
     actor_destroy (&self->depot_actor);
     depot_service_destroy (&self->depot_service);
     actor_destroy (&self->zap);

@@ -122,6 +122,16 @@ int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job
     return add_event (engine, build, job, attempt, job_names [from], job_names [to], cause, err);
 }
 
+static int count_end (engine_t *engine, int64_t build, const char *outcome, err_t *err)
+{
+    engine_count (engine, "farm_builds_total", 1, outcome, NULL, NULL);
+    query_t query = db_query (engine->db, "SELECT created_ms FROM builds WHERE id = :id");
+    query_int (&query, ":id", build);
+    if (query_step (&query))
+        engine_count (engine, "farm_build_duration_seconds", (double) (engine->wall_ms - query_get_int (&query, 0)) / 1000, outcome, NULL, NULL);
+    return query_end (&query, err);
+}
+
 int build_move (engine_t *engine, int64_t build, build_state from, build_state to, const char *cause, err_t *err)
 {
     if (!build_may_move (from, to))
@@ -140,6 +150,8 @@ int build_move (engine_t *engine, int64_t build, build_state from, build_state t
     engine_note_change (engine, build);
     if (build_state_is_over (to) && engine->live_builds > 0)
         engine->live_builds--;
+    if (build_state_is_over (to) && count_end (engine, build, build_names [to], err) < 0)
+        return -1;
     if (build_state_is_over (to) && secrets_forget (engine, build, err) < 0)
         return -1;
     if (build_state_is_over (to))

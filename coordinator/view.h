@@ -10,6 +10,8 @@ handler_fn view_on_watch;
 handler_fn view_on_events;              /* view_events.c: how a build came to where it is */
 handler_fn view_on_workers;             /* view_workers.c */
 handler_fn view_on_worker;
+handler_fn view_on_metrics;             /* view_metrics.c: how the farm is, as samples (metrics.h) */
+handler_fn view_on_probe;               /* can something be written? */
 
 /* A build with jobs and attempts, short enough for a message; to the caller. NULL: ERR_NOT_FOUND. */
 json_t *view_build (engine_t *self, int64_t build, err_t *err);

@@ -52,9 +52,16 @@ control
     bind = "tcp://$address:*"
 objects
     bind = "tcp://$address:*"
+http
+    bind = "$address:0"
 registry
     plain-http = "$(registry_address)"
 END
+}
+
+coordinator_http ()
+{
+    sed -n '/^http/,/bind/ s/^    bind = "\(.*\)"/\1/p' "$dir/coordinator.conf"
 }
 
 # It writes into admin.conf where it listens.
@@ -64,6 +71,9 @@ coordinator_start ()
     [ -e "$dir/coordinator.conf" ] || coordinator_configure
     process_start "$dir" coordinator farm-coordinator -c "$dir/coordinator.conf"
     process_wait_log "$dir" coordinator $start_seconds ' main: ready$' > /dev/null || return
+    endpoint=$(process_wait_log "$dir" coordinator $start_seconds ' main: http://[0-9.:]+/ ') || return
+    endpoint=${endpoint##* http://}
+    sed -i "/^http/,/bind/ s|bind = \"$address:0\"|bind = \"${endpoint%%/*}\"|" "$dir/coordinator.conf"
     for socket in control objects; do
         endpoint=$(sed -n "s/^    $socket = \"\(.*\)\"/\1/p" "$dir/coordinator/admin.conf")
         sed -i "/^$socket/,/bind/ s|tcp://[0-9.]*:\*|$endpoint|" "$dir/coordinator.conf"

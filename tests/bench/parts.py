@@ -84,7 +84,7 @@ class Farm:
         os.makedirs(self.state, 0o700)
         self.conf = os.path.join(self.state, 'admin.conf')
         self.process = begin([*inside, COORDINATOR, f'--state={self.state}', f'--control-bind=tcp://{address}:*',
-                              f'--objects-bind=tcp://{address}:*', '--log-level=warn', '--join-standing=yes'])
+                              f'--objects-bind=tcp://{address}:*', '--http-bind=off', '--log-level=warn', '--join-standing=yes'])
         wait_for(lambda: os.path.exists(self.conf), 'the coordinator')
         for number, platform in enumerate(platforms):
             subprocess.run([*inside, REGISTER, os.path.join(self.state, 'join'), f'bench-{number}', platform], check=True)

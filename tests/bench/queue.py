@@ -51,7 +51,7 @@ class Coordinator:
 
     def start(self):
         self.process = frame.begin([COORDINATOR, f'--state={self.state}', f'--control-bind=tcp://127.0.0.1:{self.port}',
-                                    f'--objects-bind=tcp://127.0.0.1:{self.objects}', f'--registry-plain-http=127.0.0.1:{self.registry}',
+                                    f'--objects-bind=tcp://127.0.0.1:{self.objects}', '--http-bind=off', f'--registry-plain-http=127.0.0.1:{self.registry}',
                                     '--queue-limit=1000000', '--join-standing=yes'], stdout=self.log, stderr=self.log)
         frame.wait_for(self.is_listening, 'the coordinator')
 

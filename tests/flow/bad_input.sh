@@ -168,7 +168,7 @@ check "no coordinator: exit code 1, soon" nobody_there
 
 second_coordinator ()
 {
-    run 1 timeout 20 farm-coordinator -c "$farm/coordinator.conf" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
+    run 1 timeout 20 farm-coordinator -c "$farm/coordinator.conf" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*' --http-bind=127.0.0.1:0
     expect_text "$work/err" "$farm/coordinator"
     farm_is_up
 }
@@ -185,7 +185,7 @@ check "a second worker on one state folder ends, the first goes on" second_worke
 stranger ()
 {
     local who
-    background stranger farm-coordinator "--state=$work/stranger-farm" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
+    background stranger farm-coordinator "--state=$work/stranger-farm" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*' --http-bind=127.0.0.1:0
     wait_for 20 test -e "$work/stranger-farm/admin.conf"
     FARM_CONFIG=$work/stranger-farm/admin.conf farmctl user add late > "$work/stranger-join"
     sed "s|$farm/coordinator/admin.key|$work/stranger-farm/admin.key|" "$farm/coordinator/admin.conf" > "$work/stranger.conf"
@@ -210,7 +210,7 @@ check "a stranger's key is refused, and so is a strange coordinator" stranger
 open_state ()
 {
     mkdir -m 755 "$work/open-state"
-    background open-state farm-coordinator "--state=$work/open-state" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*'
+    background open-state farm-coordinator "--state=$work/open-state" '--control-bind=tcp://127.0.0.1:*' '--objects-bind=tcp://127.0.0.1:*' --http-bind=127.0.0.1:0
     wait_for 20 test -e "$work/open-state/admin.conf"
     expect "files that others can read" "$(find "$work/open-state" -type f -perm /077)" ""
     [ -e "$work/open-state/farm.db" ]

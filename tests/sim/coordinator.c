@@ -165,6 +165,8 @@ int64_t coordinator_due (const world_t *self)
 
 static void do_action (world_t *self, const action_t *action)
 {
+    if (action->type == ACTION_COUNT)
+        return;
     world_trace (self, "  ->", action->peer, action->type == ACTION_SEND ? action->verb : action->type == ACTION_VERIFY ? "VERIFY"
                  : action->type == ACTION_PUBLISH ? "PUBLISH" : action->type == ACTION_TELL ? "TELL" : action->type == ACTION_OPEN_LOG
                  ? "OPEN_LOG" : action->type == ACTION_CLOSE_LOG ? "CLOSE_LOG" : "CHANGED", action->header);

@@ -87,7 +87,9 @@ static int setup (void **state)
     open_parts (self, &err);
     self->zap = actor_new (zap_actor, NULL, NULL);
     self->depot = actor_new (depot_service_actor, self->service, NULL);
-    gateway_parts_t parts = { self->settings, &self->server, &self->registry, self->engine, self->zap, self->depot, NULL, NULL };
+    gateway_parts_t parts = {
+        .settings = self->settings, .server = &self->server, .registry = &self->registry, .engine = self->engine, .zap = self->zap, .depot = self->depot,
+    };
     assert_int_equal (gateway_new (&self->gateway, &parts, &err), 0);
     return 0;
 }
