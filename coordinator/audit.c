@@ -116,6 +116,12 @@ int audit_done (engine_t *self, const event_t *event, const char *subject, const
     return append (self, &entry, err);
 }
 
+int audit_found (engine_t *self, const char *act, const char *subject, const char *detail, err_t *err)
+{
+    const entry_t entry = { "coordinator", "", act, subject, "found", detail, 1 };
+    return append (self, &entry, err);
+}
+
 int audit_on_prune (engine_t *self, const event_t *event, err_t *err)
 {
     return audit_done (self, event, "", "", err);
@@ -271,7 +277,6 @@ int engine_check_audit_head (engine_t *self, int64_t id, const char *hash, int64
         return *is_there ? 0 : -1;
     AUTO_FREE char *detail = mem_printf ("the log had %lld rows when it was written last, the last with hash %s, and that row is not there: it was cut or changed",
                                          (long long) id, hash);
-    const entry_t entry = { "coordinator", "", "start", "", "found", detail, 1 };
     self->wall_ms = wall_ms;
-    return append (self, &entry, err);
+    return audit_found (self, "start", "", detail, err);
 }

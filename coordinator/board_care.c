@@ -6,6 +6,7 @@
 
 #include "common/label.h"
 #include "common/mem.h"
+#include "coordinator/news.h"
 
 enum { FAULTS_MAX = 3, QUARANTINE_MAX_MS = 86400000 };
 
@@ -66,12 +67,16 @@ int board_note_fault (engine_t *self, board_t *board, err_t *err)
     if (is_bad)
         engine_tell (self, "worker %s is quarantined for %lld s: its last %d attempts failed through the farm's fault", board->name,
                      (long long) ms / 1000, board->faults + 1);
+    if (is_bad && news_on_quarantine (self, board, ms, err) < 0)
+        return -1;
     return write_faults (self, board, board->faults + 1, is_bad ? self->wall_ms + ms : 0, err);
 }
 
 int board_note_work (engine_t *self, board_t *board, err_t *err)
 {
-    return board->faults == 0 ? 0 : write_faults (self, board, 0, 0, err);
+    if (board->faults == 0)
+        return 0;
+    return news_on_work (self, board, err) < 0 ? -1 : write_faults (self, board, 0, 0, err);
 }
 
 int64_t boards_next_tick (const engine_t *self)
@@ -123,6 +128,8 @@ int board_order (engine_t *self, board_t *board, board_mode mode, const json_t *
 {
     AUTO_FREE char *all = labels ? merge_labels (self, board, labels, err) : NULL;
     if (labels && !all)
+        return -1;
+    if ((mode == MODE_FORGOTTEN && news_on_forgotten (self, board, err) < 0) || (mode == MODE_ACTIVE && news_on_work (self, board, err) < 0))
         return -1;
     query_t query = db_query (self->db, "UPDATE workers SET mode = coalesce (:mode, mode), labels = coalesce (:labels, labels), "
                               "comment = coalesce (:comment, comment), faults = CASE WHEN :mode = 'active' THEN 0 ELSE faults END, "

@@ -199,6 +199,7 @@ static void keep (engine_t *self, const board_t *old)
     board->seen_at = old->seen_at;
     board->noted_at = old->noted_at;
     board->back_until = old->back_until;
+    board->away_at = old->away_at;
     board->is_online = old->is_online;
     board->is_stopping = old->is_stopping;
     board->turns = old->turns;

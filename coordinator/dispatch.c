@@ -8,6 +8,7 @@
 #include "coordinator/firings.h"
 #include "coordinator/grants.h"
 #include "coordinator/invitations.h"
+#include "coordinator/news_outbox.h"
 #include "coordinator/orders.h"
 #include "coordinator/principals.h"
 #include "coordinator/published.h"
@@ -53,6 +54,11 @@ static const struct {
     { "order-schedule", false, schedules_on_order },
     { "schedules", false, schedules_on_list },
     { "schedule", false, schedules_on_ask },
+    { "add-news", false, subscribers_on_add },
+    { "order-news", false, subscribers_on_order },
+    { "news", false, subscribers_on_list },
+    { "outbox", false, news_outbox_on_list },
+    { "retry-news", false, news_outbox_on_retry },
     { "audit", false, audit_on_audit },
     { "prune", false, audit_on_prune },
     { "denied", true, audit_on_denied },
@@ -66,6 +72,7 @@ static const struct {
     { "looked", true, firings_on_looked },
     { "metrics", true, view_on_metrics },
     { "probe", true, view_on_probe },
+    { "delivered", true, news_outbox_on_delivered },
 };
 
 /* May whoever says it say it? */

@@ -21,6 +21,8 @@
 #include "coordinator/holds.h"
 #include "coordinator/lanes.h"
 #include "coordinator/matching.h"
+#include "coordinator/news.h"
+#include "coordinator/news_outbox.h"
 #include "coordinator/restores.h"
 #include "coordinator/secrets.h"
 #include "coordinator/tags.h"
@@ -101,6 +103,8 @@ static void take_back (engine_t *self, size_t count)
     for (size_t i = count; i < self->pending.count; i++)
         if (self->pending.items [i].type == ACTION_VERIFY)
             wait_again (self, WAIT_VERIFY, json_integer_value (json_object_get (self->pending.items [i].header, "job")), AGAIN_MS);
+        else if (self->pending.items [i].type == ACTION_NEWS)
+            news_outbox_take_back (self, json_integer_value (json_object_get (self->pending.items [i].header, "id")));
     actions_cut (&self->pending, count);
 }
 
@@ -196,7 +200,7 @@ void engine_handle (engine_t *self, const event_t *event)
 
 static int64_t find_next_tick (const engine_t *self)
 {
-    const int64_t dues [] = { workers_next_tick (self), restores_next_tick (self), secrets_next_tick (self), audit_next_tick (self), self->age_at,
+    const int64_t dues [] = { workers_next_tick (self), restores_next_tick (self), secrets_next_tick (self), audit_next_tick (self), news_next_tick (self), self->age_at,
                               self->forgetting.at, self->patience_at, self->has_schedules && !self->winds_down ? self->schedules_at : INT64_MAX };
     int64_t next = INT64_MAX;
     for (size_t i = 0; i < sizeof dues / sizeof *dues; i++)
@@ -379,7 +383,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
 {
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
-    self->boot_ms = self->age_at = self->patience_at = self->forgetting.at = self->tidy_at = now_ms;
+    self->boot_ms = self->age_at = self->patience_at = self->forgetting.at = self->tidy_at = self->news_at = self->news_tidy_at = now_ms;
     self->must_shred = true;                    /* by a run that was killed before it could */
     self->settled_at = now_ms + settings->lease_ms;
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0

@@ -9,7 +9,8 @@
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
  * connection) that speaks for a principal; or one of the engine's own: `gone` (the peer's connection has ended), `ended` (the same, and
- * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `tick` (below),
+ * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `delivered` ({id, ok, final, text,
+ * retry_after_s}), `tick` (below),
  * `metrics` (answered by `metrics`, {samples: [[name, value, label…] …]}) and `probe` (answered by `fine` once something is written). */
 #ifndef FARM_ENGINE_H
 #define FARM_ENGINE_H
@@ -40,6 +41,14 @@ typedef struct {
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
     int verify_least;               /* verify_level.h: what all images are given to be verified at */
     const char *staging;            /* where workers push: in this folder of the registry, not under the tags' own names; borrowed; NULL: there */
+    int64_t news_gather_ms;         /* 10,000: how long news wait for what comes of the same cause */
+    int64_t news_retry_ms;          /* 30,000: before the second try; doubles, an hour at most */
+    int64_t news_give_up_ms;        /* 3 days: when the last try is */
+    int64_t news_lost_ms;           /* 300,000: how long a worker is away before that is news */
+    int64_t news_remind_ms;         /* 7 days: what goes on is told again after that; 0: never */
+    bool has_mail;                  /* there is a mail server */
+    const char *const *mail_allow;          /* patterns of addresses; NULL or empty: any. These three are borrowed */
+    const char *const *hook_plain_http, *const *hook_inside;        /* "host[:port]"; may be NULL */
     int attempts_max;               /* 3 */
     int queue_max;                  /* 100,000 builds queued or running; more are refused */
 } engine_settings_t;
@@ -59,6 +68,7 @@ typedef enum {
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */
     ACTION_DROP_LOG,    /* header: {job, attempt}: it goes with its build, which is forgotten */
     ACTION_PRINCIPAL,   /* header: {key, id, role}: this key may connect, as that role; role "": not any more */
+    ACTION_NEWS,        /* header: {id, uid, thread, name, kind, address, salt, event, facts, at_ms} as news_outbox.h has them; answer with `delivered` */
     ACTION_TELL,        /* header: {text}: a line for the coordinator's own log */
     ACTION_COUNT        /* header: {sample: [name, value, label…]}: for the metrics (metrics.h) */
 } action_type;

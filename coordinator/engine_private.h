@@ -55,6 +55,8 @@ typedef struct {
     int64_t noted_at;           /* boot clock: when its row last said so */
     int64_t back_until;         /* boot clock: its connection has ended, and until then it may come back; 0: it has not */
     int faults;                 /* attempts in a row that failed through the farm's fault */
+    int64_t away_at;            /* boot clock: since then it is not there; 0: it is, or nobody has looked */
+    bool is_lost_told;          /* news of that were told */
     char name [64];
     char instance [33];
     board_platform_t *platforms;            /* owned */
@@ -156,6 +158,15 @@ typedef struct {
     bool is_changed;            /* since it was asked for last (engine_take_audit_head) */
 } audit_t;
 
+/* News that the courier has, and whoever waits for what comes of a test. */
+enum { FLIGHTS_MAX = 32, NEWS_WAITS_MAX = 16 };
+typedef struct { int64_t id, subscriber; } flight_t;
+typedef struct {
+    char uid [33];
+    uint64_t peer;
+    int64_t seq;
+} news_wait_t;
+
 struct engine {
     db_t *db;
     engine_settings_t settings;
@@ -182,6 +193,12 @@ struct engine {
     int64_t last_turn;
     bool has_schedules;         /* there may be some */
     int64_t schedules_at;       /* boot clock: when they are to be looked at */
+    bool has_subscribers;       /* there may be some, or news that wait */
+    int64_t news_at, news_tidy_at;          /* boot clock: when news are to be looked at, and old ones to be forgotten */
+    flight_t flights [FLIGHTS_MAX];
+    size_t flight_count;
+    news_wait_t news_waits [NEWS_WAITS_MAX];
+    size_t news_wait_count;
     int64_t tick_at;            /* boot clock: when the first of all that is to come is due, as the last batch left it */
     forgetting_t forgetting;    /* of builds that are not kept (retention.h) */
     int64_t tidy_at;            /* boot clock: when lanes without jobs are to go */

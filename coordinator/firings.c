@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 #include "coordinator/holds.h"
+#include "coordinator/news.h"
 #include "coordinator/principals.h"
 #include "coordinator/schedules.h"
 #include "coordinator/submit.h"
@@ -140,6 +141,8 @@ static int note_inputs (engine_t *self, const order_t *order, err_t *err)
 static int refuse (engine_t *self, const order_t *order, const char *why, err_t *err)
 {
     engine_tell (self, "schedule %s: no build: %.300s", order->schedule->name, why);
+    if (!order->firing->is_by_hand && news_on_missed (self, order->schedule->id, "refused", why, err) < 0)
+        return -1;
     return settle (self, order->firing, "refused", 0, why, err);
 }
 
@@ -277,7 +280,7 @@ static int fire (engine_t *self, const schedule_t *schedule, const firing_t *fir
     bool waits = open.count > 0 && strcmp (schedule->overlap, "cancel-old") != 0;
     if (waits && (open.waiting || strcmp (schedule->overlap, "skip") == 0)) {
         AUTO_FREE char *why = say_open (&open);
-        return insert (self, firing, "skipped", 1, why, err) < 0 ? -1 : 0;
+        return insert (self, firing, "skipped", 1, why, err) < 0 ? -1 : news_on_missed (self, schedule->id, why, why, err);
     }
     if (!waits && open.count > 0 && cancel_open (self, schedule, err) < 0)
         return -1;
@@ -292,7 +295,9 @@ static int note_missed (engine_t *self, const schedule_t *schedule, int64_t time
     firing_t firing = { .schedule = schedule->id, .scheduled_ms = schedule->next_ms };
     make_request (schedule, firing.scheduled_ms, firing.request);
     engine_tell (self, "schedule %s: missed %lld time%s", schedule->name, (long long) times, times == 1 ? "" : "s");
-    return insert (self, &firing, "missed", times, "the coordinator did not run then, or its clock was put on", err) < 0 ? -1 : 0;
+    if (insert (self, &firing, "missed", times, "the coordinator did not run then, or its clock was put on", err) < 0)
+        return -1;
+    return news_on_outage (self, schedule->id, schedule->next_ms, times, err);
 }
 
 static int fire_latest (engine_t *self, const schedule_t *schedule, int64_t latest_ms, err_t *err)
@@ -309,6 +314,8 @@ static int fire_latest (engine_t *self, const schedule_t *schedule, int64_t late
 static int give_up (engine_t *self, const schedule_t *schedule, const err_t *why, err_t *err)
 {
     engine_tell (self, "schedule %s is paused: %.300s", schedule->name, why->text);
+    if (news_on_missed (self, schedule->id, "paused", why->text, err) < 0)
+        return -1;
     return schedule_set_state (self, schedule->id, "paused", 0, why->text, err);
 }
 

@@ -3,16 +3,19 @@
  *     control ROUTER --+                                    +--> control ROUTER (answers, assignments, changes)
  *     monitor (ends) --+--> batch --> engine --> actions ---+--> depot service (logs, keys)
  *     depot service  --+      one transaction               +--> publishers (verify, publish)
- *     publishers     --+
+ *     publishers     --+                                    +--> courier (news)
+ *     courier        --+
  */
 #include "coordinator/gateway_private.h"
 
 #include <string.h>
 
+#include "common/actor.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "coordinator/courier.h"
 #include "coordinator/rights.h"
 #include "coordinator/zap.h"
 
@@ -237,6 +240,7 @@ static int take_batch (gateway_t *self, err_t *err)
     for (int i = 0; i < BATCH_MAX && take_message (self); i++)
         take_ends (self);
     take_publishers (self);
+    gateway_take_news (self);
     take_denials (self);
     gateway_take_web (self);
     gateway_take_depot (self);
@@ -298,6 +302,8 @@ void gateway_actor (zsock_t *pipe, void *gateway)
     zpoller_add (poller, self->denials);
     if (self->parts.web)
         zpoller_add (poller, self->parts.web);
+    if (self->courier)
+        zpoller_add (poller, self->courier);
     publishers_poll (self->publishers, poller);
     credentials_poll (self->credentials, poller);
     zsock_signal (pipe, 0);
@@ -354,6 +360,8 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->publishers = new_publishers (parts, err);
     if (!self->publishers)
         return -1;
+    if (parts->letters && !(self->courier = actor_new (courier_actor, (void *) parts->letters, err)))
+        return -1;
     *out = take (&self);
     return 0;
 }
@@ -363,6 +371,7 @@ void gateway_destroy (gateway_t **self_p)
     gateway_t *self = *self_p;
     if (!self)
         return;
+    actor_destroy (&self->courier);
     publishers_destroy (&self->publishers);
     monitor_destroy (&self->monitor);
     zsock_destroy (&self->control);

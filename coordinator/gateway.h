@@ -13,6 +13,7 @@
 #include "common/registry.h"
 #include "common/settings.h"
 #include "coordinator/engine.h"
+#include "coordinator/letter.h"
 #include "coordinator/seal.h"
 
 typedef struct gateway gateway_t;
@@ -27,6 +28,7 @@ typedef struct {
     zsock_t *web;                   /* borrowed, running: web_actor; NULL: there is none */
     const char *audit_head;         /* the file that the audit log's last row is noted in; NULL for none */
     const seal_t *seal;            /* borrowed: of secrets */
+    const letter_settings_t *letters;       /* borrowed: how news are delivered; NULL: they are not */
 } gateway_parts_t;
 
 /* Bind the control socket, let in all keys that the engine knows, start the publishers. */

@@ -57,6 +57,8 @@ static void do_send (gateway_t *self, action_t *action)
         ask_token (self, peer, action->header);
     else if (streq (action->verb, "secret-part"))
         gateway_send_secret (self, peer, action->header);
+    else if (streq (action->verb, "news-state"))
+        gateway_send_secret_of_hook (self, peer, action->header);
     else
         gateway_send (self, peer, action->verb, json_incref (action->header));
 }
@@ -113,6 +115,7 @@ void gateway_do_actions (gateway_t *self)
             case ACTION_VERIFY:    publishers_add (self->publishers, "verify", action->header); break;
             case ACTION_PRINCIPAL: gateway_let (self, action->header); break;
             case ACTION_LOOK:      publishers_add (self->publishers, "look", action->header); break;
+            case ACTION_NEWS:      gateway_send_news (self, action->header); break;
             case ACTION_TELL:      log_info ("builds", "%s", json_string_value (json_object_get (action->header, "text"))); break;
             case ACTION_COUNT:     metrics_add_sample (self->metrics, json_object_get (action->header, "sample")); break;
             case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;

@@ -24,6 +24,8 @@ struct gateway {
     credentials_t *credentials;
     collector_t *collector;
     agents_t *agents;
+    zsock_t *courier;               /* NULL: news are not delivered */
+    int letters;                    /* that it has */
     zsock_t *denials;               /* what ZAP has refused: [key, text] */
     metrics_t *metrics;
     json_t *depot_samples, *web_samples;    /* as told last; owned */
@@ -71,6 +73,11 @@ void gateway_take_web (gateway_t *self);
 /* What the depot service says for one of them; why_full "": it has room. */
 void gateway_take_figures (gateway_t *self, const char *token, const char *samples, const char *why_full);
 void gateway_answer_web (gateway_t *self, const action_t *action);
+
+/* News (gateway_news.c): a task for the courier, what it says, and the header of a `news-state` as the engine makes it. */
+void gateway_send_news (gateway_t *self, const json_t *task);
+void gateway_take_news (gateway_t *self);
+void gateway_send_secret_of_hook (gateway_t *self, peer_t *peer, const json_t *state);
 
 /* What the depot service says over its pipe (gateway_depot.c). */
 void gateway_take_depot (gateway_t *self);

@@ -43,7 +43,7 @@ void gateway_begin_stop (gateway_t *self)
 
 bool gateway_is_idle (const gateway_t *self)
 {
-    return self->is_depot_quiet && publishers_are_idle (self->publishers) && credentials_are_idle (self->credentials);
+    return self->is_depot_quiet && publishers_are_idle (self->publishers) && credentials_are_idle (self->credentials) && self->letters == 0;
 }
 
 bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message)

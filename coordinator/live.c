@@ -9,6 +9,7 @@
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
 #include "coordinator/secrets.h"
+#include "coordinator/subscribers.h"
 
 /* -- leases ----------------------------------------------------------------------------------------------------- */
 
@@ -272,7 +273,8 @@ int live_load (engine_t *self, err_t *err)
     self->patience_at = self->age_at = self->again_at > self->boot_ms ? self->again_at : self->boot_ms;     /* a tick may be undone */
     self->schedules_at = self->patience_at;
     self->forgetting = (forgetting_t) { .at = self->patience_at };
-    if (find_schedules (self, err) < 0 || load_boards (self, err) < 0 || load_leases (self, err) < 0 || drop_idle_waits (self, err) < 0
+    self->news_at = self->patience_at;
+    if (find_schedules (self, err) < 0 || subscribers_look (self, err) < 0 || load_boards (self, err) < 0 || load_leases (self, err) < 0 || drop_idle_waits (self, err) < 0
         || load_verifying (self, err) < 0 || queue_load (self, err) < 0 || secrets_load (self, err) < 0)
         return -1;
     return count_builds (self, err);

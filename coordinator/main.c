@@ -24,6 +24,8 @@ typedef struct {
     settings_t *settings;
     registry_settings_t registry;
     registry_tally_t tally;
+    letter_settings_t letters;
+    char *logs_folder;
     setup_keys_t keys;
     int lock;
     int signals;
@@ -53,6 +55,15 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
         .verify_least = (int) verify_level_of (settings_text (settings, "verify/least")),
         .staging = settings_text (settings, "registry/staging"),
+        .news_gather_ms = settings_number (settings, "news/gather-ms"),
+        .news_retry_ms = settings_number (settings, "news/retry-ms"),
+        .news_give_up_ms = settings_number (settings, "news/give-up-ms"),
+        .news_lost_ms = settings_number (settings, "news/lost-ms"),
+        .news_remind_ms = settings_number (settings, "news/remind-ms"),
+        .has_mail = settings_text (settings, "mail/server") != NULL,
+        .mail_allow = settings_list (settings, "mail/allow"),
+        .hook_plain_http = settings_list (settings, "hook/plain-http"),
+        .hook_inside = settings_list (settings, "hook/inside"),
         .attempts_max = (int) settings_number (settings, "retry/attempts"),
         .job_timeout_ms = settings_number (settings, "job/timeout-ms"),
         .job_timeout_max_ms = settings_number (settings, "job/timeout-max-ms"),
@@ -114,8 +125,25 @@ static int start_web (coordinator_t *self, err_t *err)
     return self->web_actor ? 0 : -1;
 }
 
+static void set_letters (coordinator_t *self)
+{
+    const settings_t *settings = self->settings;
+    self->logs_folder = file_join (settings_text (settings, "state"), "logs");
+    self->letters = (letter_settings_t) {
+        .logs_folder = self->logs_folder, .mail_server = settings_text (settings, "mail/server"), .mail_from = settings_text (settings, "mail/from"),
+        .mail_user = settings_text (settings, "mail/user"), .mail_password_file = settings_text (settings, "mail/password-file"),
+        .mail_ca_file = settings_text (settings, "mail/ca-file"), .is_mail_tls = settings_bool (settings, "mail/tls"),
+        .mail_timeout_ms = (int) settings_number (settings, "mail/timeout-ms"), .hook_plain_http = settings_list (settings, "hook/plain-http"),
+        .hook_inside = settings_list (settings, "hook/inside"), .hook_ca_file = settings_text (settings, "hook/ca-file"),
+        .hook_timeout_ms = (int) settings_number (settings, "hook/timeout-ms"),
+    };
+    memcpy (self->letters.key, self->keys.news.secret_key, KEY_SIZE);
+    sodium_memzero (&self->keys.news, sizeof self->keys.news);
+}
+
 static int start_gateway (coordinator_t *self, err_t *err)
 {
+    set_letters (self);
     self->registry = (registry_settings_t) {
         .plain_http_hosts = settings_list (self->settings, "registry/plain-http"),
         .inside_hosts = settings_list (self->settings, "registry/inside"),
@@ -126,7 +154,7 @@ static int start_gateway (coordinator_t *self, err_t *err)
     };
     gateway_parts_t parts = {
         .settings = self->settings, .server = &self->keys.server, .registry = &self->registry,
-        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .web = self->web_actor, .audit_head = self->audit_head, .seal = self->seal,
+        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .web = self->web_actor, .audit_head = self->audit_head, .seal = self->seal, .letters = &self->letters,
     };
     if (gateway_new (&self->gateway, &parts, err) < 0)
         return -1;
@@ -243,6 +271,8 @@ static void stop (coordinator_t *self)
     seal_destroy (&self->seal);
     settings_destroy (&self->settings);
     free (self->audit_head);
+    free (self->logs_folder);
+    sodium_memzero (&self->letters, sizeof self->letters);
     sodium_memzero (&self->keys, sizeof self->keys);
     auto_close (&self->lock);
     auto_close (&self->signals);

@@ -1,6 +1,7 @@
 /* options.c - see options.h. */
 #include "coordinator/options.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/reference.h"
+#include "coordinator/letter.h"
+#include "coordinator/subscribers.h"
 #include "coordinator/verify_level.h"
 
 #define DEFAULT_FILE FARM_SYSCONFDIR "/coordinator.conf"
@@ -56,6 +59,23 @@ static const setting_def_t table [] = {
     { "retention/log-total", SETTING_BYTES, "10G", "disk space for logs; the oldest go first; 0: no limit" },
     { "retention/context-ms", SETTING_NUMBER, "604800000", "how long the context of a build is kept after its end" },
     { "retention/context-total", SETTING_BYTES, "50G", "disk space for contexts; the oldest that no live build needs go first; 0: no limit" },
+    { "mail/server", SETTING_TEXT, NULL, "smtp://HOST:PORT or smtps://HOST:PORT that takes the farm's mail; without it none is sent" },
+    { "mail/from", SETTING_TEXT, NULL, "the address that it is from" },
+    { "mail/tls", SETTING_BOOL, "yes", "send only where the server offers TLS (STARTTLS); no: without it" },
+    { "mail/user", SETTING_TEXT, NULL, "who logs in there" },
+    { "mail/password-file", SETTING_TEXT, NULL, "the password, in a file that only its owner can read" },
+    { "mail/ca-file", SETTING_TEXT, NULL, "authorities of its certificate, in place of the system's" },
+    { "mail/allow", SETTING_LIST, NULL, "addresses that news may go to (*@example.com); default: any" },
+    { "mail/timeout-ms", SETTING_NUMBER, "30000", "how long one mail may take" },
+    { "hook/plain-http", SETTING_LIST, NULL, "hosts (host:port) whose hooks are called without TLS" },
+    { "hook/inside", SETTING_LIST, NULL, "hosts (host:port) inside whose hooks are called" },
+    { "hook/ca-file", SETTING_TEXT, NULL, "authorities of hooks' certificates, in place of the system's" },
+    { "hook/timeout-ms", SETTING_NUMBER, "10000", "how long one call of a hook may take" },
+    { "news/gather-ms", SETTING_NUMBER, "10000", "how long news wait for what comes of the same cause" },
+    { "news/retry-ms", SETTING_NUMBER, "30000", "before news are tried a second time; doubles, an hour at most" },
+    { "news/give-up-ms", SETTING_NUMBER, "259200000", "when they are tried for the last time" },
+    { "news/lost-ms", SETTING_NUMBER, "300000", "how long a worker is away before that is news" },
+    { "news/remind-ms", SETTING_NUMBER, "604800000", "what happens again after that time is told again, though it was told; 0: never" },
     { "log/level", SETTING_TEXT, "info", "error, warn, info or debug" },
     { NULL, SETTING_TEXT, NULL, NULL }
 };
@@ -117,6 +137,8 @@ static const struct { const char *path; int64_t least, most; } limits [] = {
     { "result/keep-ms", 0, 3153600000000 },
     { "queue/limit", 1, 1000000000 }, { "worker/quarantine-ms", 0, 86400000 }, { "queue/affinity-ms", 0, 3600000 }, { "queue/ageing-ms", 1000, 3153600000000 },
     { "depot/collect-ms", 0, 3153600000000 }, { "depot/grace-ms", 0, 3153600000000 },
+    { "mail/timeout-ms", 1, 600000 }, { "hook/timeout-ms", 1, 600000 }, { "news/gather-ms", 0, 3600000 }, { "news/retry-ms", 1, 3600000 },
+    { "news/give-up-ms", 0, 3153600000 }, { "news/lost-ms", 1, 86400000 }, { "news/remind-ms", 0, 3153600000000 },
     { "retention/build-ms", 0, 3153600000000 }, { "retention/builds", 0, 1000000000 }, { "retention/log-ms", 0, 3153600000000 }, { "retention/context-ms", 0, 3153600000000 },
 };
 
@@ -130,9 +152,35 @@ static int check_staging (const settings_t *self, err_t *err)
     return err_set (err, ERR_USAGE, "registry/staging is \"%s\": it has to be the beginning of a repository's name, such as staging or team/staging", staging);
 }
 
+/* Better now than when the first mail is to leave. */
+static int check_mail (const settings_t *self, err_t *err)
+{
+    const char *server = settings_text (self, "mail/server"), *from = settings_text (self, "mail/from"), *file = settings_text (self, "mail/password-file");
+    const engine_settings_t any = { .has_mail = true };
+    if (!server)
+        return 0;
+    if (strncmp (server, "smtp://", 7) != 0 && strncmp (server, "smtps://", 8) != 0)
+        return err_set (err, ERR_USAGE, "mail/server is \"%s\": it can be smtp://HOST:PORT or smtps://HOST:PORT", server);
+    if (strchr (server, '@'))
+        return err_set (err, ERR_USAGE, "mail/server has a user in it: that belongs into mail/user, and the password into a file (mail/password-file)");
+    if (!from || news_check_mail (&any, from, NULL) < 0)
+        return err_set (err, ERR_USAGE, "mail/from is \"%s\": mail/server needs it, an address as farm@example.com", from ? from : "");
+    if (!settings_text (self, "mail/user") != !file)
+        return err_set (err, ERR_USAGE, "mail/user and mail/password-file go together, and one of them is missing");
+    if (file && !settings_bool (self, "mail/tls") && strncmp (server, "smtps://", 8) != 0)
+        return err_set (err, ERR_USAGE, "mail/tls is no, and mail/user would send its password for all to read: take mail/tls = yes or smtps://");
+    char *password = file ? letter_read_password (file, err) : NULL;
+    if (file && !password)
+        return err_wrap (err, "mail/password-file");
+    if (password)
+        sodium_memzero (password, strlen (password));
+    free (password);
+    return 0;
+}
+
 static int check (const settings_t *self, err_t *err)
 {
-    if (check_staging (self, err) < 0)
+    if (check_staging (self, err) < 0 || check_mail (self, err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         int64_t number = settings_number (self, limits [i].path);

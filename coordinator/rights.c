@@ -19,6 +19,7 @@ static const struct { const char *verb; unsigned roles; } table [] = {
     { "check", BUILDS }, { "submit", BUILDS }, { "secret", BUILDS }, { "agent-reply", BUILDS }, { "cancel", BUILDS }, { "spec", BUILDS },
     { "list", LOOKS }, { "inspect", LOOKS }, { "events", LOOKS }, { "watch", LOOKS }, { "workers", LOOKS }, { "worker", LOOKS },
     { "add-schedule", BUILDS }, { "order-schedule", BUILDS }, { "schedules", LOOKS }, { "schedule", LOOKS },
+    { "add-news", BUILDS }, { "order-news", BUILDS }, { "retry-news", BUILDS }, { "news", LOOKS }, { "outbox", LOOKS },
     { "order", ADMIN }, { "prune", ADMIN },
     { "invite", ADMIN }, { "users", ADMIN }, { "grant", ADMIN }, { "revoke", ADMIN }, { "audit", ADMIN },
     /* to the objects socket; its counters would tell a submitter whether somebody else has sent the same */

@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 #include "coordinator/firings.h"
+#include "coordinator/news.h"
 #include "coordinator/principals.h"
 #include "coordinator/rights.h"
 #include "coordinator/spec.h"
@@ -55,7 +56,8 @@ static int end_all_of (engine_t *self, int64_t principal, const char *why, err_t
             engine_tell (self, "schedule %s has ended: %s", query_get_text (&query, 1), why);
         if (query_end (&query, err) < 0)
             return -1;
-        if (id && (schedule_set_state (self, id, "ended", 0, why, err) < 0 || firings_drop_waiting (self, id, why, err) < 0))
+        if (id && (schedule_set_state (self, id, "ended", 0, why, err) < 0 || firings_drop_waiting (self, id, why, err) < 0
+                   || news_on_missed (self, id, "ended", why, err) < 0))
             return -1;
     } while (id);
     return 0;

@@ -29,7 +29,7 @@ int setup_keys (setup_keys_t *keys, const settings_t *settings, err_t *err)
     if (load_key (&keys->server, state_folder, "coordinator.key", err) < 0
         || load_key (&keys->admin, state_folder, "admin.key", err) < 0)
         return -1;
-    if (load_key (&keys->secrets, state_folder, "secrets.key", err) < 0)
+    if (load_key (&keys->secrets, state_folder, "secrets.key", err) < 0 || load_key (&keys->news, state_folder, "news.key", err) < 0)
         return -1;
     return keys->has_invitation ? load_key (&keys->invitation, state_folder, "invitation.key", err) : 0;
 }

@@ -10,6 +10,7 @@ typedef struct {
     keypair_t server;               /* coordinator.key */
     keypair_t admin;                /* admin.key: may do everything */
     keypair_t secrets;              /* secrets.key: what seals secrets (seal.h); only its secret half is used */
+    keypair_t news;                 /* news.key: what hooks are signed with (hook_secret.h); only its secret half is used */
     keypair_t invitation;           /* invitation.key: may only join; where join/standing says so */
     bool has_invitation;
 } setup_keys_t;

@@ -5,6 +5,7 @@
 
 #include "coordinator/firings.h"
 #include "coordinator/holds.h"
+#include "coordinator/news.h"
 #include "coordinator/queue.h"
 #include "coordinator/secrets.h"
 
@@ -156,7 +157,7 @@ int build_move (engine_t *engine, int64_t build, build_state from, build_state t
         return -1;
     if (build_state_is_over (to))
         engine_tell (engine, "build %lld %s: %.300s", (long long) build, build_names [to], cause);
-    if (build_state_is_over (to) && firings_on_end (engine, build, to == BUILD_PUBLISHED, err) < 0)
+    if (build_state_is_over (to) && (firings_on_end (engine, build, to == BUILD_PUBLISHED, err) < 0 || news_on_build (engine, build, to, err) < 0))
         return -1;
     if (add_event (engine, build, 0, 0, build_names [from], build_names [to], cause, err) < 0)
         return -1;

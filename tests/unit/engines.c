@@ -56,6 +56,7 @@ int farm_setup (void **state)
     farm_t *self = mem_alloc (sizeof *self);
     self->settings = (engine_settings_t) {
         .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .ended_grace_ms = 200, .retry_ms = 2000, .job_timeout_ms = 3600000, .job_timeout_max_ms = 86400000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 0, .build_keep_ms = 7776000000,
+        .news_gather_ms = 10000, .news_retry_ms = 30000, .news_give_up_ms = 259200000, .news_lost_ms = 300000, .news_remind_ms = 604800000, .has_mail = true,
         .attempts_max = 3, .queue_max = 100000,
     };
     self->now = 1000000;
@@ -98,6 +99,7 @@ static json_t *as_it_travels (const char *verb, const json_t *header)
     json_t *copy = json_copy ((json_t *) header);
     static const struct { const char *verb, *fields [4]; } own [] = {
         { "secret", { "sealed" } }, { "secret-part", { "sealed", "principal", "request", "secret" } }, { "token", { "host", "scope", "is_own" } },
+        { "news-state", { "salt" } },
     };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         for (size_t j = 0; strcmp (own [i].verb, verb) == 0 && j < 4 && own [i].fields [j]; j++)

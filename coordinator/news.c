@@ -1,0 +1,344 @@
+/* news.c - see news.h: builds and schedules. Workers: news_workers.c. */
+#include "coordinator/news.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/reference.h"
+#include "coordinator/boards.h"
+#include "coordinator/cells.h"
+#include "coordinator/news_words.h"
+#include "coordinator/troubles.h"
+
+enum { SUBJECT_MAX = 700, STEP_MAX = 200 };
+
+/* -- a build ---------------------------------------------------------------------------------------------------- */
+
+/* What is known of one that has ended. */
+typedef struct {
+    int64_t id, principal, schedule;        /* schedule 0: nobody's */
+    err_code code;
+    char series [SUBJECT_MAX];              /* what comes again and again: the schedule's builds, or one user's of one repository */
+    char registry [SUBJECT_MAX];
+    char platform [PLATFORM_MAX];           /* of the job that speaks for it; "": none failed */
+    char cause [SUBJECT_MAX];
+    json_t *facts;                          /* owned */
+} ended_build_t;
+
+static void ended_build_free (ended_build_t *self)
+{
+    json_decref (self->facts);
+}
+#define AUTO_ENDED_BUILD __attribute__ ((cleanup (ended_build_free)))
+
+static json_t *tags_of (engine_t *self, int64_t build, err_t *err)
+{
+    AUTO_JSON json_t *tags = json_array ();
+    query_t query = db_query (self->db, "SELECT reference FROM build_tags WHERE build = :build ORDER BY position LIMIT 20");
+    query_int (&query, ":build", build);
+    while (query_step (&query))
+        json_array_append_new (tags, cell_text (&query, 0, 512));
+    return query_end (&query, err) < 0 ? NULL : take (&tags);
+}
+
+static void name_series (ended_build_t *self, const char *repository)
+{
+    if (self->schedule)
+        snprintf (self->series, sizeof self->series, "schedule/%lld", (long long) self->schedule);
+    else
+        snprintf (self->series, sizeof self->series, "build/%lld/%.512s", (long long) self->principal, repository);
+    snprintf (self->registry, sizeof self->registry, "registry/%.*s", (int) strcspn (repository, "/"), repository);
+}
+
+static int read_build (engine_t *self, ended_build_t *out, err_t *err)
+{
+    AUTO_JSON json_t *tags = tags_of (self, out->id, err);
+    if (!tags)
+        return -1;
+    query_t query = db_query (self->db, "SELECT builds.principal, principals.name, builds.repository, builds.state, builds.code, builds.reason, builds.note, "
+                              "builds.digest, schedules.id, schedules.name, firings.scheduled_ms FROM builds JOIN principals ON principals.id = builds.principal "
+                              "LEFT JOIN firings ON firings.build = builds.id AND (firings.outcome = 'running' OR firings.outcome = 'built') "
+                              "LEFT JOIN schedules ON schedules.id = firings.schedule WHERE builds.id = :id");
+    query_int (&query, ":id", out->id);
+    if (query_step (&query)) {
+        out->principal = query_get_int (&query, 0);
+        out->schedule = query_get_int (&query, 8);
+        out->code = query_is_null (&query, 4) ? ERR_NONE : err_from_name (query_get_text (&query, 4));
+        name_series (out, query_get_text (&query, 2));
+        json_t *build = json_pack ("{s:I, s:o, s:O, s:o, s:o, s:o, s:o}", "id", (json_int_t) out->id, "user", cell_text (&query, 1, 64), "tags", tags, "state",
+                                   cell_text (&query, 3, 16), "note", cell_text (&query, 6, 512), "digest", cell_text (&query, 7, 80), "code",
+                                   cell_text (&query, 4, 32));
+        out->facts = json_pack ("{s:o, s:I, s:o, s:o, s:o, s:i}", "build", build, "at_ms", (json_int_t) self->wall_ms, "schedule", cell_text (&query, 9, 64),
+                                "scheduled_ms", cell_int (&query, 10), "text", cell_text (&query, 5, 2048), "times", 1);
+    }
+    return query_end (&query, err);
+}
+
+/* The job that speaks for the build, as outcome.c chooses it: its platform, step and words, and which log has them. */
+static int read_job (engine_t *self, ended_build_t *out, err_t *err)
+{
+    char step [STEP_MAX] = "";
+    query_t query = db_query (self->db, "SELECT jobs.platform, jobs.code, jobs.reason, jobs.step, jobs.exit_status, jobs.id, jobs.attempt, workers.name "
+                              "FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt LEFT JOIN workers "
+                              "ON workers.id = attempts.worker WHERE jobs.build = :build AND jobs.state = 'failed' ORDER BY jobs.is_required DESC, jobs.position LIMIT 1");
+    query_int (&query, ":build", out->id);
+    if (query_step (&query)) {
+        snprintf (out->platform, sizeof out->platform, "%s", query_get_text (&query, 0));
+        out->code = query_is_null (&query, 1) ? out->code : err_from_name (query_get_text (&query, 1));
+        snprintf (step, sizeof step, "%s", query_is_null (&query, 3) ? "" : query_get_text (&query, 3));
+        AUTO_JSON json_t *more = json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "platform", cell_text (&query, 0, 98), "text", cell_text (&query, 2, 2048), "step",
+                                            cell_text (&query, 3, 512), "exit_status", cell_int (&query, 4), "job", cell_int (&query, 5), "attempt",
+                                            cell_int (&query, 6), "worker", cell_text (&query, 7, 64));
+        json_object_update (out->facts, more);
+    }
+    snprintf (out->cause, sizeof out->cause, "%s %s %s", err_name (out->code), out->platform, step);
+    return query_end (&query, err);
+}
+
+/* The farm's faults have one subject for all builds: a board or a registry that is down is one news. */
+static void name_subject (const ended_build_t *self, char subject [SUBJECT_MAX])
+{
+    bool is_farms = self->code == ERR_NO_WORKER || self->code == ERR_NETWORK || self->code == ERR_FARM || self->code == ERR_FULL || self->code == ERR_INTERRUPTED;
+    if (self->code == ERR_REGISTRY)
+        snprintf (subject, SUBJECT_MAX, "%s", self->registry);
+    else if (is_farms && *self->platform)
+        snprintf (subject, SUBJECT_MAX, "platform/%s", self->platform);
+    else
+        snprintf (subject, SUBJECT_MAX, "%s", is_farms ? "farm" : self->series);
+}
+
+/* Was it told that a worker is lost that could have built it? Then this comes of that. */
+static int comes_of_lost (engine_t *self, const ended_build_t *build, int64_t subscriber, err_t *err)
+{
+    int known = 0;
+    if (build->code != ERR_NO_WORKER && build->code != ERR_NETWORK)
+        return 0;
+    for (size_t i = 0; i < self->board_count && known == 0; i++) {
+        char subject [32];
+        if (board_platform (&self->boards [i], build->platform) < 0)
+            continue;
+        snprintf (subject, sizeof subject, "worker/%lld", (long long) self->boards [i].id);
+        known = trouble_is_known (self, subscriber, subject, NEWS_LOST, err);
+    }
+    return known;
+}
+
+static int tell_failed (engine_t *self, const ended_build_t *build, err_t *err)
+{
+    AUTO_SUBSCRIBERS subscribers_t all = { 0 };
+    char subject [SUBJECT_MAX];
+    name_subject (build, subject);
+    bool is_series = strcmp (subject, build->series) == 0;
+    news_words_title (NEWS_FAILED, build->facts);
+    const trouble_t trouble = { .event = NEWS_FAILED, .subject = subject, .cause = is_series ? build->cause : err_name (build->code), .facts = build->facts };
+    if (subscribers_match (self, NEWS_FAILED, build->principal, build->schedule, &all, err) < 0)
+        return -1;
+    for (size_t i = 0; i < all.count; i++) {
+        int is_known = comes_of_lost (self, build, all.items [i].id, err);
+        if (is_known < 0 || (!is_known && trouble_tell (self, &all.items [i], &trouble, is_series ? NULL : build->facts, err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+/* -- published -------------------------------------------------------------------------------------------------- */
+
+/* Whom it shows that something is over: those who were told of it, and may hear of this build. */
+static int find_told (engine_t *self, const ended_build_t *build, told_t *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT DISTINCT subscriber FROM troubles JOIN subscribers ON subscribers.id = subscriber WHERE (scope = 'farm' OR (scope = 'user' "
+                              "AND principal = :principal) OR schedule = :schedule) AND (subject = :series OR subject = :registry OR subject = 'farm' OR subject IN "
+                              "(SELECT 'platform/' || platform FROM jobs WHERE build = :build AND state = 'done' AND from_build IS NULL)) ORDER BY subscriber");
+    query_int (&query, ":principal", build->principal);
+    query_int (&query, ":schedule", build->schedule);
+    query_text (&query, ":series", build->series);
+    query_text (&query, ":registry", build->registry);
+    query_int (&query, ":build", build->id);
+    while (query_step (&query)) {
+        out->items = mem_resize (out->items, (out->count + 1) * sizeof *out->items);
+        out->items [out->count++] = query_get_int (&query, 0);
+    }
+    return query_end (&query, err);
+}
+
+static int end_platforms (engine_t *self, const ended_build_t *build, int64_t subscriber, ended_t *ended, err_t *err)
+{
+    char platforms [32] [PLATFORM_MAX + 16];
+    int count = 0;
+    query_t query = db_query (self->db, "SELECT platform FROM jobs WHERE build = :build AND state = 'done' AND from_build IS NULL");
+    query_int (&query, ":build", build->id);
+    while (count < 32 && query_step (&query))
+        snprintf (platforms [count++], sizeof platforms [0], "platform/%s", query_get_text (&query, 0));
+    if (query_end (&query, err) < 0)
+        return -1;
+    for (int i = 0; i < count; i++)
+        if (trouble_end (self, subscriber, platforms [i], NULL, ended, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* One news, however much is over with it. */
+static int tell_fixed (engine_t *self, const ended_build_t *build, int64_t id, err_t *err)
+{
+    ended_t ended = { .times = 0 };
+    subscriber_t to;
+    char uid [NEWS_UID_SIZE];
+    if (trouble_end (self, id, build->series, NULL, &ended, err) < 0 || trouble_end (self, id, build->registry, NULL, &ended, err) < 0
+        || trouble_end (self, id, "farm", NULL, &ended, err) < 0 || end_platforms (self, build, id, &ended, err) < 0)
+        return -1;
+    int found = *ended.thread ? subscriber_load (self, id, &to, err) : 0;
+    if (found <= 0 || !subscriber_takes (&to, NEWS_FIXED))
+        return found < 0 ? -1 : 0;
+    AUTO_JSON json_t *facts = json_deep_copy (build->facts);
+    json_object_set_new (facts, "since_ms", json_integer (ended.since_ms));
+    json_object_set_new (facts, "times", json_integer (ended.times));
+    AUTO_FREE char *text = mem_printf ("build %lld published, after %lld that failed", (long long) build->id, (long long) ended.times);
+    json_object_set_new (facts, "text", json_string (text));
+    news_words_title (NEWS_FIXED, facts);
+    const news_t news = { .event = NEWS_FIXED, .subject = build->series, .cause = "", .thread = ended.thread, .facts = facts };
+    return news_outbox_add (self, &to, &news, uid, err);
+}
+
+static bool is_among (const told_t *told, int64_t id)
+{
+    for (size_t i = 0; i < told->count; i++)
+        if (told->items [i] == id)
+            return true;
+    return false;
+}
+
+static int tell_succeeded (engine_t *self, const ended_build_t *build, const told_t *fixed, err_t *err)
+{
+    AUTO_SUBSCRIBERS subscribers_t all = { 0 };
+    char uid [NEWS_UID_SIZE];
+    if (subscribers_match (self, NEWS_SUCCEEDED, build->principal, build->schedule, &all, err) < 0)
+        return -1;
+    AUTO_FREE char *text = mem_printf ("build %lld published", (long long) build->id);
+    json_object_set_new (build->facts, "text", json_string (text));
+    news_words_title (NEWS_SUCCEEDED, build->facts);
+    const news_t news = { .event = NEWS_SUCCEEDED, .subject = build->series, .cause = "", .facts = build->facts };
+    for (size_t i = 0; i < all.count; i++)
+        if (!(is_among (fixed, all.items [i].id) && subscriber_takes (&all.items [i], NEWS_FIXED)) && news_outbox_add (self, &all.items [i], &news, uid, err) < 0)
+            return -1;
+    return 0;
+}
+
+static int tell_published (engine_t *self, const ended_build_t *build, err_t *err)
+{
+    AUTO_TOLD told_t told = { 0 };
+    if (find_told (self, build, &told, err) < 0)
+        return -1;
+    for (size_t i = 0; i < told.count; i++)
+        if (tell_fixed (self, build, told.items [i], err) < 0)
+            return -1;
+    return tell_succeeded (self, build, &told, err);
+}
+
+int news_on_build (engine_t *self, int64_t build, build_state state, err_t *err)
+{
+    AUTO_ENDED_BUILD ended_build_t ended = { .id = build };
+    if (!self->has_subscribers || state == BUILD_CANCELLED)
+        return 0;
+    if (read_build (self, &ended, err) < 0 || !ended.facts)
+        return ended.facts ? -1 : 0;
+    if (state == BUILD_PUBLISHED)
+        return tell_published (self, &ended, err);
+    return read_job (self, &ended, err) < 0 ? -1 : tell_failed (self, &ended, err);
+}
+
+/* -- a schedule that did not run ---------------------------------------------------------------------------------- */
+
+/* 0: it is not there. */
+static int read_schedule (engine_t *self, int64_t id, int64_t *principal, json_t **facts, err_t *err)
+{
+    *facts = NULL;
+    query_t query = db_query (self->db, "SELECT schedules.principal, schedules.name, principals.name FROM schedules JOIN principals ON principals.id = "
+                              "schedules.principal WHERE schedules.id = :id");
+    query_int (&query, ":id", id);
+    if (query_step (&query)) {
+        *principal = query_get_int (&query, 0);
+        *facts = json_pack ("{s:o, s:o, s:I, s:i}", "schedule", cell_text (&query, 1, 64), "user", cell_text (&query, 2, 64), "at_ms",
+                            (json_int_t) self->wall_ms, "times", 1);
+    }
+    return query_end (&query, err) < 0 ? -1 : *facts != NULL;
+}
+
+/* Outages are no trouble that ends: the next one is another cause. */
+static int tell_outage (engine_t *self, const subscriber_t *to, json_t *facts, err_t *err)
+{
+    char uid [NEWS_UID_SIZE];
+    AUTO_JSON json_t *waiting = NULL;
+    int64_t id = news_outbox_find (self, to->id, "outage", "", &waiting, err);
+    if (id < 0)
+        return -1;
+    if (id) {
+        json_t *also = json_object_get (waiting, "also");
+        if (!also)
+            json_object_set_new (waiting, "also", also = json_array ());
+        if (json_array_size (also) < 50)
+            json_array_append (also, facts);
+        news_words_title (NEWS_MISSED, waiting);
+        return news_outbox_change (self, id, waiting, err);
+    }
+    const news_t news = { .event = NEWS_MISSED, .subject = "outage", .cause = "", .facts = facts, .delay_ms = self->settings.news_gather_ms };
+    return news_outbox_add (self, to, &news, uid, err);
+}
+
+int news_on_outage (engine_t *self, int64_t schedule, int64_t scheduled_ms, int64_t times, err_t *err)
+{
+    AUTO_SUBSCRIBERS subscribers_t all = { 0 };
+    AUTO_JSON json_t *facts = NULL;
+    int64_t principal = 0;
+    int found = self->has_subscribers ? read_schedule (self, schedule, &principal, &facts, err) : 0;
+    if (found <= 0)
+        return found;
+    json_object_set_new (facts, "scheduled_ms", json_integer (scheduled_ms));
+    json_object_set_new (facts, "missed", json_integer (times));
+    AUTO_FREE char *text = mem_printf ("the coordinator did not run then (%lld time%s)", (long long) times, times == 1 ? "" : "s");
+    json_object_set_new (facts, "text", json_string (text));
+    news_words_title (NEWS_MISSED, facts);
+    if (subscribers_match (self, NEWS_MISSED, principal, schedule, &all, err) < 0)
+        return -1;
+    for (size_t i = 0; i < all.count; i++)
+        if (tell_outage (self, &all.items [i], facts, err) < 0)
+            return -1;
+    return 0;
+}
+
+int news_on_missed (engine_t *self, int64_t schedule, const char *cause, const char *why, err_t *err)
+{
+    AUTO_SUBSCRIBERS subscribers_t all = { 0 };
+    AUTO_JSON json_t *facts = NULL;
+    int64_t principal = 0;
+    int found = self->has_subscribers ? read_schedule (self, schedule, &principal, &facts, err) : 0;
+    if (found <= 0)
+        return found;
+    AUTO_FREE char *subject = mem_printf ("schedule/%lld", (long long) schedule), *text = news_words_line (why, 1000);
+    json_object_set_new (facts, "text", json_string (text));
+    news_words_title (NEWS_MISSED, facts);
+    const trouble_t trouble = { .event = NEWS_MISSED, .subject = subject, .cause = cause, .facts = facts };
+    if (subscribers_match (self, NEWS_MISSED, principal, schedule, &all, err) < 0)
+        return -1;
+    for (size_t i = 0; i < all.count; i++)
+        if (trouble_tell (self, &all.items [i], &trouble, NULL, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* -- a test ----------------------------------------------------------------------------------------------------- */
+
+int news_test (engine_t *self, const event_t *event, int64_t subscriber, err_t *err)
+{
+    subscriber_t to;
+    char uid [NEWS_UID_SIZE];
+    int found = subscriber_load (self, subscriber, &to, err);
+    if (found <= 0)
+        return found < 0 ? -1 : err_set (err, ERR_DENIED, "news %s are silent: whoever has added them may not see any more what they tell", event_text (event, "name"));
+    AUTO_JSON json_t *facts = json_pack ("{s:I, s:s}", "at_ms", (json_int_t) self->wall_ms, "text", "this is a test, and nothing has happened");
+    news_words_title (NEWS_TEST, facts);
+    const news_t news = { .event = NEWS_TEST, .subject = "test", .cause = "", .facts = facts };
+    if (news_outbox_add (self, &to, &news, uid, err) < 0)
+        return -1;
+    return news_outbox_await (self, event, uid, err);
+}

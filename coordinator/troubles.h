@@ -1,0 +1,40 @@
+/* troubles.h - what subscribers were told of, and what has not ended: so that the same is not told again, and its end is. */
+#ifndef FARM_TROUBLES_H
+#define FARM_TROUBLES_H
+
+#include "coordinator/news_outbox.h"
+
+/* What is in trouble, and why; all borrowed. */
+typedef struct {
+    const char *event, *subject, *cause;
+    json_t *facts;
+} trouble_t;
+
+/* Tell a subscriber, unless it knows: then it is counted, and where the news has not left yet, `also` is added to what is in there. Beyond
+ * news/remind-ms it is told again. */
+int trouble_tell (engine_t *self, const subscriber_t *to, const trouble_t *trouble, const json_t *also, err_t *err);
+
+/* Does it know of this? Then it is counted there: 1. 0, -1. */
+int trouble_is_known (engine_t *self, int64_t subscriber, const char *subject, const char *cause, err_t *err);
+
+/* These subjects are over for a subscriber (texts borrowed; NULL behind the last): the thread of what it was told first, "" when there was nothing;
+ * since when, and how often. */
+typedef struct {
+    char thread [NEWS_UID_SIZE];
+    int64_t since_ms, times;
+} ended_t;
+int trouble_end (engine_t *self, int64_t subscriber, const char *subject, const char *cause, ended_t *out, err_t *err);
+
+/* The numbers of the subscribers that were told of a subject, with this cause (NULL: any). */
+typedef struct {
+    int64_t *items;                 /* owned */
+    size_t count;
+} told_t;
+void told_free (told_t *self);
+#define AUTO_TOLD __attribute__ ((cleanup (told_free)))
+int troubles_told_of (engine_t *self, const char *subject, const char *cause, told_t *out, err_t *err);
+
+/* What nobody has heard of for long is forgotten. */
+int troubles_forget_old (engine_t *self, err_t *err);
+
+#endif
