@@ -97,6 +97,7 @@ static const verb_t verbs [] = {
       "    --catch-up MODE        none (default) or last: after an outage the latest time that was missed\n"
       "    --overlap MODE         skip (default), queue or cancel-old: when an earlier build has not ended\n"
       "    --if-changed           no build where options and base images are those of the last success\n"
+      "    --mail ADDRESS, --hook URL   who is told when it fails, does not run, and is fixed (farmctl news); may be repeated\n"
       "    --replace              change the schedule of that name\n"
       "    and the options of submit but those to follow a build; --priority is low; tags may hold {date} and {build}\n"
       "  ls                       all: when they are due next, what became of the last time\n"
@@ -105,6 +106,19 @@ static const verb_t verbs [] = {
       "  run NAME                 build now; prints the build's number\n"
       "  pause NAME, resume NAME  no builds until it is resumed\n"
       "  rm NAME                  remove it; a build that is under way goes on\n" },
+    { "news", verb_news, "news add|ls|rm|test|outbox|retry", "who is told, by mail or webhook, what becomes of builds, schedules and workers",
+      "  add NAME --mail ADDRESS|--hook URL   of my builds and schedules; a hook's secret is printed, once (docs/news.md)\n"
+      "      --schedule NAME      of one schedule\n"
+      "      --farm               of everything, workers too (admin)\n"
+      "      --on EVENT,EVENT     failed, fixed, succeeded, missed, lost, quarantined; default: all but succeeded\n"
+      "      --replace            change the news of that name; a hook gets a new secret\n"
+      "  ls                       all of mine\n"
+      "  rm NAME                  none any more, nor what waits\n"
+      "  test NAME                send one now, and say whether it has arrived\n"
+      "  outbox                   what waits, was sent or was given up, newest first\n"
+      "      --state STATE        waiting, sent or given-up\n"
+      "      --limit N            so many; default 50\n"
+      "  retry ID|all             what was given up is tried again\n" },
     { "audit", verb_audit, "audit show|verify", "who did what with the farm's rights, and who was denied what (admin)",
       "  show                     the last rows\n"
       "      --limit N            so many; default 50\n"

@@ -8,6 +8,7 @@
 #include "farmctl/ignore.h"
 #include "farmctl/interrupt.h"
 #include "farmctl/options.h"
+#include "farmctl/news.h"
 #include "farmctl/output.h"
 #include "farmctl/request.h"
 #include "farmctl/schedule.h"
@@ -286,9 +287,15 @@ static msg_t *add_schedule (submission_t *self, const schedule_options_t *schedu
 int schedule_add (int argc, char **argv, err_t *err)
 {
     __attribute__ ((cleanup (submission_free))) submission_t self = { .client = NULL };
-    schedule_options_t schedule;
+    __attribute__ ((cleanup (schedule_options_free))) schedule_options_t schedule = { .name = NULL };
     if (schedule_options_read (&self.options, &schedule, argc, argv, err) < 0 || schedule_check_name (schedule.name, err) < 0 || prepare (&self, err) < 0)
         return -1;
+    if (news_add_of_schedule (self.client, schedule.name, &schedule.mails, &schedule.hooks, schedule.replaces, true, err) < 0)
+        return -1;
     AUTO (msg) msg_t *answer = add_schedule (&self, &schedule, err);
-    return answer ? schedule_report (json_object_get (msg_header (answer), "schedule"), err) : err_wrap (err, "schedule %s", schedule.name);
+    if (!answer)
+        return err_wrap (err, "schedule %s", schedule.name);
+    if (news_add_of_schedule (self.client, schedule.name, &schedule.mails, &schedule.hooks, schedule.replaces, false, err) < 0)
+        return err_wrap (err, "schedule %s was added, but not all news of it", schedule.name);
+    return schedule_report (json_object_get (msg_header (answer), "schedule"), err);
 }

@@ -439,6 +439,7 @@ static int read_options (submit_options_t *self, schedule_options_t *schedule, i
         { "tz", 0, OPTION_TEXT, &schedule->zone },
         { "catch-up", 0, OPTION_TEXT, &schedule->catch_up },
         { "overlap", 0, OPTION_TEXT, &schedule->overlap },
+        { "mail", 0, OPTION_LIST, &schedule->mails }, { "hook", 0, OPTION_LIST, &schedule->hooks },
         { "if-changed", 0, OPTION_FLAG, &schedule->if_changed }, { "replace", 0, OPTION_FLAG, &schedule->replaces },
         { NULL, 0, OPTION_FLAG, NULL }
     };
@@ -468,6 +469,12 @@ int schedule_options_read (submit_options_t *self, schedule_options_t *schedule,
         return -1;
     self->sends_whole = true;
     return check_schedule (self, schedule, err);
+}
+
+void schedule_options_free (schedule_options_t *self)
+{
+    option_list_free (&self->mails);
+    option_list_free (&self->hooks);
 }
 
 void submit_options_free (submit_options_t *self)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "farmctl/options.h"
 #include "farmctl/request.h"
 
 typedef struct {
@@ -24,7 +25,9 @@ int submit_options_read (submit_options_t *self, int argc, char **argv, err_t *e
 typedef struct {
     const char *name, *cron, *zone, *catch_up, *overlap;
     bool if_changed, replaces;
+    option_list_t mails, hooks;         /* where news of it go; owned */
 } schedule_options_t;
+void schedule_options_free (schedule_options_t *self);
 /* The same for `schedule add NAME … CONTEXT`: tags may hold {date} and {build}, the priority is low, and the whole context is sent, for nobody
  * would be there to send the rest. */
 int schedule_options_read (submit_options_t *self, schedule_options_t *schedule, int argc, char **argv, err_t *err);

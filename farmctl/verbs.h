@@ -10,7 +10,7 @@
  * {"error": {…}}) and turns into the exit code of err_exit_code. */
 typedef int (verb_fn) (int argc, char **argv, err_t *err);
 
-verb_fn verb_submit, verb_ls, verb_inspect, verb_logs, verb_wait, verb_cancel, verb_retry, verb_worker, verb_user, verb_schedule, verb_audit, verb_du, verb_prune, verb_imagetools,
+verb_fn verb_submit, verb_ls, verb_inspect, verb_logs, verb_wait, verb_cancel, verb_retry, verb_worker, verb_user, verb_schedule, verb_news, verb_audit, verb_du, verb_prune, verb_imagetools,
         verb_join, verb_version;
 
 #endif

@@ -29,6 +29,11 @@ _farmctl_schedules ()
     farmctl schedule ls 2>/dev/null | awk 'NR > 1 { print $1 }'
 }
 
+_farmctl_news ()
+{
+    farmctl news ls 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
 _farmctl ()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
@@ -44,7 +49,7 @@ _farmctl ()
         previous=${COMP_WORDS[COMP_CWORD-2]}
     fi
     if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule audit du prune imagetools join version help" -- "$current"))
+        COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule news audit du prune imagetools join version help" -- "$current"))
         return
     fi
     case $previous in
@@ -61,7 +66,10 @@ _farmctl ()
         --tz) COMPREPLY=($(compgen -W "UTC $(awk '!/^#/ { print $3 }' /usr/share/zoneinfo/zone.tab 2>/dev/null)" -- "$current")); return ;;
         --catch-up) COMPREPLY=($(compgen -W "none last" -- "$current")); return ;;
         --overlap) COMPREPLY=($(compgen -W "skip queue cancel-old" -- "$current")); return ;;
-        --cron|--count) return ;;
+        --cron|--count|--mail|--hook) return ;;
+        --on) COMPREPLY=($(compgen -W "failed fixed succeeded missed lost quarantined" -- "$current")); return ;;
+        --state) COMPREPLY=($(compgen -W "waiting sent given-up" -- "$current")); return ;;
+        --schedule) COMPREPLY=($(compgen -W "$(_farmctl_schedules)" -- "$current")); return ;;
         --role) COMPREPLY=($(compgen -W "admin submitter viewer" -- "$current")); return ;;
     esac
     case $verb in
@@ -76,8 +84,9 @@ _farmctl ()
         prune) options="--dry-run" ;;
         retry) options="--failed-only --secret --ssh --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
         worker) options="--comment --wait --expire" ;;
-        schedule) options="--cron --tz --catch-up --overlap --if-changed --replace --count --platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --emulation
+        schedule) options="--cron --tz --catch-up --overlap --if-changed --mail --hook --replace --count --platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --emulation
                            --priority --require --required-platform --keep-going --supersede --verify --cross-check --queue-timeout --memory --cpus --timeout" ;;
+        news) options="--mail --hook --on --schedule --farm --replace --state --limit" ;;
         audit) options="--limit --since" ;;
         user) options="--role --expire --repository --max-queued --max-running" ;;
     esac
@@ -107,9 +116,15 @@ _farmctl ()
                 add) ;;
                 *) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")) ;;
             esac ;;
+        news)
+            case $previous in
+                news) COMPREPLY=($(compgen -W "add ls rm test outbox retry" -- "$current")) ;;
+                rm|test) COMPREPLY=($(compgen -W "$(_farmctl_news)" -- "$current")) ;;
+                retry) COMPREPLY=($(compgen -W "all" -- "$current")) ;;
+            esac ;;
         audit) COMPREPLY=($(compgen -W "show verify" -- "$current")) ;;
         imagetools) COMPREPLY=($(compgen -W "inspect" -- "$current")) ;;
-        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule audit du prune imagetools join version" -- "$current")) ;;
+        help) COMPREPLY=($(compgen -W "submit ls inspect logs wait cancel retry worker user schedule news audit du prune imagetools join version" -- "$current")) ;;
     esac
 }
 
