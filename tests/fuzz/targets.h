@@ -2,6 +2,7 @@
 TARGET (messages)
 TARGET (error)
 TARGET (spec)
+TARGET (engine)
 TARGET (join)
 TARGET (keyfile)
 TARGET (settings)
