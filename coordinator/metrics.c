@@ -53,6 +53,9 @@ static const metric_t table [] = {
     { "farm_schedules_overdue_seconds", GAUGE, { NULL }, NULL, "For how long the first schedule that is due has been so; 0: none is." },
     { "farm_schedule_firings_total", COUNTER, { "outcome" }, NULL, "What times of schedules came to; missed: times that had passed." },
 
+    { "farm_news_waiting", GAUGE, { NULL }, NULL, "News that have not arrived yet." },
+    { "farm_news_total", COUNTER, { "kind", "outcome" }, NULL, "News by mail or hook that have arrived (sent), or were given up." },
+
     { "farm_depot_objects", GAUGE, { NULL }, NULL, "Objects of contexts in the depot." },
     { "farm_depot_bytes", GAUGE, { NULL }, NULL, "Of them, as they are on the disk." },
     { "farm_depot_limit_bytes", GAUGE, { NULL }, NULL, "So much is kept (retention/context-total); 0: no limit." },
@@ -218,6 +221,10 @@ static void add_zeros (metrics_t *self)
         metrics_add (self, "farm_builds_total", 0, builds [i], NULL, NULL);
     for (size_t i = 0; i < sizeof firings / sizeof *firings; i++)
         metrics_add (self, "farm_schedule_firings_total", 0, firings [i], NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        metrics_add (self, "farm_news_total", 0, i ? "hook" : "mail", "sent", NULL);
+        metrics_add (self, "farm_news_total", 0, i ? "hook" : "mail", "given-up", NULL);
+    }
     metrics_add (self, "farm_images_total", 0, "built", NULL, NULL);
     metrics_add (self, "farm_images_total", 0, "known", NULL, NULL);
 }

@@ -213,13 +213,13 @@ typedef struct {
     int64_t id, at_ms;
     int tries;
     bool is_test;
-    char uid [NEWS_UID_SIZE], name [64], address [256];
+    char uid [NEWS_UID_SIZE], name [64], kind [8], address [256];
 } sent_t;
 
 /* 1, 0 where it was removed meanwhile, -1. */
 static int load_sent (engine_t *self, int64_t id, sent_t *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT at_ms, tries, event, uid, name, address FROM news WHERE id = :id AND due_ms IS NOT NULL");
+    query_t query = db_query (self->db, "SELECT at_ms, tries, event, uid, name, address, kind FROM news WHERE id = :id AND due_ms IS NOT NULL");
     query_int (&query, ":id", id);
     int found = query_step (&query);
     if (found) {
@@ -228,6 +228,7 @@ static int load_sent (engine_t *self, int64_t id, sent_t *out, err_t *err)
         snprintf (out->uid, sizeof out->uid, "%s", query_get_text (&query, 3));
         snprintf (out->name, sizeof out->name, "%s", query_get_text (&query, 4));
         snprintf (out->address, sizeof out->address, "%s", query_get_text (&query, 5));
+        snprintf (out->kind, sizeof out->kind, "%s", query_get_text (&query, 6));
     }
     return query_end (&query, err) < 0 ? -1 : found;
 }
@@ -242,6 +243,8 @@ static int note (engine_t *self, const sent_t *sent, const char *state, int64_t 
     query_text (&query, ":text", text ? text : "");
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":id", sent->id);
+    if (due_ms == 0)
+        engine_count (self, "farm_news_total", 1, sent->kind, state, NULL);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 

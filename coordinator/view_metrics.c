@@ -111,6 +111,12 @@ static int add_schedules (engine_t *self, json_t *samples, err_t *err)
     return ask (samples, "farm_schedules_overdue_seconds", &due, err);
 }
 
+static int add_news (engine_t *self, json_t *samples, err_t *err)
+{
+    query_t waiting = db_query (self->db, "SELECT count (*) FROM news WHERE due_ms IS NOT NULL");
+    return ask (samples, "farm_news_waiting", &waiting, err);
+}
+
 /* -- workers ------------------------------------------------------------------------------------------------------ */
 
 static void add_platforms (json_t *samples, const board_t *board)
@@ -147,7 +153,7 @@ int view_on_metrics (engine_t *self, const event_t *event, err_t *err)
     add (samples, "farm_builds_limit", self->settings.queue_max, NULL, NULL);
     add_workers (self, samples);
     if (add_jobs (self, samples, err) < 0 || add_queue (self, samples, err) < 0 || add_outbox (self, samples, err) < 0
-        || add_schedules (self, samples, err) < 0)
+        || add_schedules (self, samples, err) < 0 || add_news (self, samples, err) < 0)
         return -1;
     engine_answer (self, event, "metrics", json_pack ("{s:O}", "samples", samples));
     return 0;
