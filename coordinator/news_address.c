@@ -2,6 +2,7 @@
  * needs no quotes there: no white space, no control character, no angle bracket. */
 #include <fnmatch.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/inside.h"
 #include "common/mem.h"
@@ -60,7 +61,8 @@ int news_check_hook (const engine_settings_t *settings, const char *url, err_t *
 {
     origin_t origin;
     err_t why;
-    if (strchr (url, '#') || url_origin (url, &origin, &why) < 0)
+    bool has_scheme = strncasecmp (url, "https://", 8) == 0 || strncasecmp (url, "http://", 7) == 0;     /* libcurl makes do with less */
+    if (!has_scheme || strchr (url, '#') || url_origin (url, &origin, &why) < 0)
         return err_set (err, ERR_USAGE, "\"%.100s\" is no address for a hook: https://HOST/PATH, without user, password and fragment", url);
     AUTO_FREE char *host = origin_name (&origin);
     if (!origin_is_allowed (&origin, settings->hook_plain_http))

@@ -366,7 +366,7 @@ static void addresses_are_looked_at (void **state)
     farm_t *farm = *state;
     static const char *const bad_mails [] = { "ann", "ann@", "@b.c", "a@b\r\nBcc: c@d", "a b@c.d", "<a@b.c>", "a@b..c", "a@-b.c", ".a@b.c", "\"a\"@b.c", "ä@b.c", "a@b.c,d@e.f" };
     static const char *const bad_hooks [] = { "http://example.com/x", "https://user:pw@example.com/", "ftp://example.com/", "https://127.0.0.1/", "https://[::1]/x",
-        "https://10.1.2.3/", "https://169.254.169.254/latest", "https://0x7f.1/", "https://2130706433/", "https://e.com/#x", "https://", "javascript:x", "https://[::ffff:127.0.0.1]/" };
+        "https://10.1.2.3/", "https://169.254.169.254/latest", "https://0x7f.1/", "https://2130706433/", "https://e.com/#x", "https://", "https:/.0.0.1/", "https:e.com", "javascript:x", "https://[::ffff:127.0.0.1]/" };
     for (size_t i = 0; i < sizeof bad_mails / sizeof *bad_mails; i++)
         if (strcmp (add (farm, farm->ann, "m", json_pack ("{s:s}", "address", bad_mails [i])), "usage") != 0)
             fail_msg ("%s was taken", bad_mails [i]);
