@@ -73,14 +73,14 @@ static void split (splitter_t *self, const char *data, size_t size)
     }
 }
 
-/* 1 while there may be more, 0 at the end. */
+/* 1 while there may be more, 0 at the end, -1 with errno when it cannot be read. */
 static int read_output (splitter_t *self, int output)
 {
     char data [16384];
     ssize_t size = read (output, data, sizeof data);
     if (size > 0)
         split (self, data, (size_t) size);
-    return size > 0 || (size < 0 && (errno == EINTR || errno == EAGAIN));
+    return size > 0 || (size < 0 && (errno == EINTR || errno == EAGAIN)) ? 1 : (int) size;
 }
 
 /* The process -------------------------------------------------------------------------------------------------------- */
@@ -147,17 +147,24 @@ static err_code must_stop (const buildah_run_t *how)
     return how->deadline_ms > 0 && clock_boot_ms () >= how->deadline_ms ? ERR_TIMEOUT : ERR_NONE;
 }
 
-/* Read until the output ends. One that has to stop is killed; its last words are still read, for a while. */
-static err_code follow (builder_t *self, int64_t child, const buildah_run_t *how, int output)
+/* Read until the output ends. One that has to stop is killed; its last words are still read, for a while. So is one that cannot be
+ * heard: what it says tells how it went, and it would wait for ever for somebody to read. That errno is *deaf, else 0. */
+static err_code follow (builder_t *self, int64_t child, const buildah_run_t *how, int output, int *deaf)
 {
     AUTO_FREE splitter_t *splitter = mem_alloc (sizeof *splitter);
     err_code stop = ERR_NONE;
     int64_t give_up_ms = 0;
     splitter->how = how;
+    *deaf = 0;
     for (;;) {
         struct pollfd polled = { output, POLLIN, 0 };
-        int ready = poll (&polled, 1, LOOK_MS);
-        if (ready > 0 && !read_output (splitter, output))
+        int more = poll (&polled, 1, LOOK_MS) > 0 ? read_output (splitter, output) : 1;
+        if (more < 0) {
+            *deaf = errno;
+            spawner_kill (self->spawner, child);
+            stop = stop == ERR_NONE ? ERR_FARM : stop;
+        }
+        if (more <= 0)
             break;
         if (stop == ERR_NONE && (stop = must_stop (how)) != ERR_NONE) {
             spawner_kill (self->spawner, child);
@@ -218,12 +225,15 @@ int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how
     int64_t child = start (self, &argv, &environment, how, &output, err);
     if (child < 0)
         return -1;
-    err_code stop = follow (self, child, how, output);
+    int deaf;
+    err_code stop = follow (self, child, how, output, &deaf);
     if (await_end (self, child, how, &stop, status, err) < 0)
         return -1;
     /* What ended well just before it was killed, ended well. */
     if (stop == ERR_CANCELLED)
         return err_set (err, stop, "cancelled");
+    if (stop == ERR_FARM && deaf)
+        return err_set (err, stop, "read the output of %s: %s", self->program, strerror (deaf));
     if (stop == ERR_FARM)
         return err_set (err, stop, "stopped");
     if (stop == ERR_TIMEOUT && *status != 0)
