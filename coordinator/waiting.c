@@ -178,10 +178,9 @@ bool waiting_may_be_served (const engine_t *self, const lane_t *lane)
 }
 
 /* After a start nobody counts as away who may be about to connect again. */
-static int64_t unserved_from (const engine_t *self)
+static int64_t unserved_from (const engine_t *self, const lane_t *lane)
 {
-    int64_t left = self->settled_at - self->boot_ms;
-    return self->wall_ms + (left > 0 ? left : 0);
+    return self->wall_ms + (waiting_may_be_served (self, lane) ? self->settled_at - self->boot_ms : 0);
 }
 
 void waiting_look (engine_t *self)
@@ -192,7 +191,7 @@ void waiting_look (engine_t *self)
         if (waiting_is_served (self, lane))
             lane->unserved_since_ms = 0;
         else if (lane->unserved_since_ms == 0) {
-            lane->unserved_since_ms = unserved_from (self);
+            lane->unserved_since_ms = unserved_from (self, lane);
             self->patience_at = self->boot_ms;
         }
     }

@@ -326,6 +326,20 @@ static void after_a_start_the_workers_are_awaited (void **state)
     assert_string_equal (text_of (farm_sent (farm, peer_of (farm->ann), "error"), "code"), "no-worker");
 }
 
+/* It waits for those alone who could take it. */
+static void after_a_start_nobody_is_awaited_for_another_platform (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "amd", "linux/amd64", 1);
+    farm_reopen (farm);
+    int64_t build = submit (farm, "linux/riscv64", "queue_timeout_ms", json_integer (3000));
+    farm_pass (farm, 2999);
+    SAYS (farm, build, "state", "queued");
+    farm_pass (farm, 1);
+    SAYS (farm, build, "state", "failed");
+}
+
 static void a_job_that_no_worker_takes_fails_after_its_time (void **state)
 {
     farm_t *farm = *state;
@@ -448,6 +462,7 @@ int main (void)
         TEST (an_admin_ends_a_quarantine),
         TEST (work_that_ends_well_or_through_the_user_ends_a_row_of_faults),
         TEST (after_a_start_the_workers_are_awaited),
+        TEST (after_a_start_nobody_is_awaited_for_another_platform),
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
         TEST (patience_counts_from_when_the_last_worker_went),
         TEST (patience_counts_from_when_a_worker_says_that_it_stops),
