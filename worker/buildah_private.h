@@ -135,6 +135,7 @@ typedef struct {
     char error [1024];              /* the last "Error: …", without that word */
     int run_status;                 /* with which the RUN step ended that this error is about; 0: another step's, or unknown */
     bool is_disk_full;              /* some line said so */
+    bool lacks_memory;              /* buildah's own runtime gave up for want of it */
 } buildah_words_t;
 
 /* Cut the folder that `context_folder` lies in off each path below it: "…/attempts/7-1/context/app" becomes "context/app". In place. */

@@ -115,6 +115,13 @@ static void on_error (buildah_words_t *self, char stream, const char *line, size
         self->task->on_line (self->task->argument, stream, text, strlen (text));
 }
 
+/* What Go's runtime ends a program with that gets no memory, in words of its own. A RUN step's Go program may say the same; its error follows. */
+static bool is_out_of_memory (const char *line, size_t size)
+{
+    return starts (line, size, "runtime/cgo: pthread_create failed: ") || starts (line, size, "runtime: out of memory") ||
+           starts (line, size, "fatal error: runtime: out of memory") || starts (line, size, "fatal error: runtime: cannot allocate memory");
+}
+
 void buildah_on_line (void *argument, char stream, const char *line, size_t size)
 {
     buildah_words_t *self = argument;
@@ -124,6 +131,7 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
             return;
     if (memmem (line, size, "o space left on device", 22) || memmem (line, size, "I/O error", 9))    /* busybox says no more */
         self->is_disk_full = true;
+    self->lacks_memory = self->lacks_memory || is_out_of_memory (line, size);
     if (starts (line, size, "Error: ")) {
         on_error (self, stream, line, size);
         return;
@@ -191,6 +199,8 @@ int buildah_judge_build (const builder_t *self, const buildah_words_t *words, in
     strcpy (outcome->failed_step, words->step);
     if (strstr (text, "is rejected by policy"))
         return err_set (err, ERR_BUILD, "%s A base image comes from a registry: push it to one, and name it there", text);
+    if (!text [0] && words->lacks_memory)
+        return err_set (err, ERR_BUILD, "%s itself does not get by with the memory that the job may have: raise --memory, or limit/memory of the worker", self->program);
     if (!text [0])
         snprintf (text, sizeof text, "%s ended with exit status %d", self->program, status);
     if (words->words [0])

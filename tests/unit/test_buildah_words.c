@@ -74,6 +74,17 @@ static void paths_are_told_without_the_folder_of_the_attempt (void **state)
     }
 }
 
+static void a_builder_without_memory_says_so (void **state)
+{
+    static const char *const lines [] = { "runtime/cgo: pthread_create failed: Resource temporarily unavailable", "fatal error: runtime: out of memory" };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        err_t err = { 0 };
+        builder_outcome_t outcome;
+        judge (*state, lines [i], 2, &outcome, &err);
+        assert_string_equal (err.text, "buildah itself does not get by with the memory that the job may have: raise --memory, or limit/memory of the worker");
+    }
+}
+
 static void the_exit_status_is_that_of_a_run_step_or_none (void **state)
 {
     static const struct { const char *error; int status, told; } cases [] = {
@@ -133,6 +144,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (paths_are_told_without_the_folder_of_the_attempt, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (a_trigger_that_reads_more_is_seen, make_door, destroy_door),
+        cmocka_unit_test_setup_teardown (a_builder_without_memory_says_so, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (the_exit_status_is_that_of_a_run_step_or_none, make_door, destroy_door),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
