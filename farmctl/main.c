@@ -2,6 +2,7 @@
 #include <czmq.h>
 #include <locale.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "farmctl/options.h"
@@ -238,6 +239,15 @@ static int run (int argc, char **argv, err_t *err)
     return verb->run (argc - 1, argv + 1, err);
 }
 
+/* Whoever asked has seen enough: as other programs end then. */
+static _Noreturn void end_unread (void)
+{
+    options_end ();
+    signal (SIGPIPE, SIG_DFL);
+    raise (SIGPIPE);
+    _exit (128 + SIGPIPE);
+}
+
 int main (int argc, char **argv)
 {
     err_t err = { 0 };
@@ -252,6 +262,8 @@ int main (int argc, char **argv)
         rc = run (argc, argv, &err);
     if (rc == 0)
         rc = output_flush (&err);
+    if (rc < 0 && output_is_unread ())
+        end_unread ();
     if (rc < 0)
         output_error (&err);
     options_end ();

@@ -2,10 +2,12 @@
 #include "farmctl/output.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <wchar.h>
 
 #include "common/clock.h"
@@ -84,6 +86,12 @@ void output_error (const err_t *err)
         output_json (document, NULL);
     else
         json_decref (document);
+}
+
+bool output_is_unread (void)
+{
+    struct pollfd output = { STDOUT_FILENO, POLLOUT, 0 };
+    return ferror (stdout) && poll (&output, 1, 0) > 0 && (output.revents & POLLERR);
 }
 
 int output_flush (err_t *err)

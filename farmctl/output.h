@@ -29,6 +29,8 @@ void output_error (const err_t *err);
 
 /* Flush standard output: ERR_FARM or ERR_FULL when what was printed did not arrive. For main, last. */
 int output_flush (err_t *err);
+/* Could something not be written because nobody reads standard output any more (`farmctl logs 5 | head`)? */
+bool output_is_unread (void);
 
 /* A table on standard output: columns as wide as their widest cell. */
 typedef struct output_table output_table_t;

@@ -245,4 +245,19 @@ worthless_join ()
 }
 check "a join string of a farm that is not there any more" worthless_join
 
+# -- output ---------------------------------------------------------------------------------------------------------------
+
+# How it ends when the reader of its output has gone before it writes
+unread ()
+{
+    run 0 python3 - <<'END'
+import os, signal, subprocess
+read_end, write_end = os.pipe()
+os.close(read_end)
+done = subprocess.run(["farmctl", "help"], stdout=write_end, stderr=subprocess.PIPE)
+assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b""), done
+END
+}
+check "nobody reads what farmctl prints" unread
+
 farm_end
