@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/backlog.h"
 #include "common/schema.h"
 
-enum { DEALER_HIGH_WATER = 1000, GIVEN_AWAY_FROM = 16 * 1024 };
+enum { DEALER_HIGH_WATER = 1000, ROUTER_RECEIVES = 8, GIVEN_AWAY_FROM = 16 * 1024 };
 enum { ZAP_ENFORCE_DOMAIN = 93 };       /* a draft name in zmq.h 4.3.4, but the option is served (design.md) */
 
 struct msg {
@@ -168,6 +169,7 @@ int msg_send (msg_t **self_p, void *socket, zframe_t *peer, err_t *err)
 typedef struct {
     zmq_msg_t frames [3];
     int count;
+    size_t wire_bytes;              /* of all of them, as they came */
 } parcel_t;
 
 static void parcel_close (parcel_t *self)
@@ -197,6 +199,7 @@ static void receive_parcel (parcel_t *self, void *handle)
             more = 0;
         else {
             more = has_more (frame);
+            self->wire_bytes += backlog_wire_size (zmq_msg_size (frame));
             self->count++;
         }
         zmq_msg_close (&extra);
@@ -263,8 +266,7 @@ static void read_metadata (zmq_msg_t *frame, char *user_key, int *fd)
         const char *id = zmq_msg_gets (frame, "User-Id");
         snprintf (user_key, KEY_HEX_SIZE + 1, "%s", id ? id : "");
     }
-    if (fd)
-        *fd = zmq_msg_get (frame, ZMQ_SRCFD);
+    *fd = zmq_msg_get (frame, ZMQ_SRCFD);
 }
 
 /* The first frame came or did not: a routing id for a ROUTER, the verb for a DEALER. */
@@ -298,7 +300,12 @@ msg_t *msg_recv (void *socket, zframe_t **peer, char *user_key, int *fd, err_t *
         }
         if (more)
             receive_parcel (&parcel, handle);
-        read_metadata (&parcel.frames [0], user_key, fd);
+        int source;
+        read_metadata (&parcel.frames [0], user_key, &source);
+        if (peer)
+            backlog_note (source, parcel.wire_bytes);
+        if (fd)
+            *fd = source;
         self = parse (&parcel, err);
     }
     parcel_close (&parcel);
@@ -389,7 +396,7 @@ zsock_t *msg_bind (const char *endpoint, const keypair_t *server, int high_water
     set_int (handle, ZAP_ENFORCE_DOMAIN, 1);
     set_int (handle, ZMQ_ROUTER_MANDATORY, 1);
     set_int (handle, ZMQ_ROUTER_HANDOVER, 0);
-    set_int (handle, ZMQ_RCVHWM, high_water);
+    set_int (handle, ZMQ_RCVHWM, ROUTER_RECEIVES);
     set_int (handle, ZMQ_SNDHWM, high_water);
     set_int (handle, ZMQ_SNDTIMEO, 0);
     set_int (handle, ZMQ_LINGER, 1000);
@@ -402,4 +409,10 @@ zsock_t *msg_bind (const char *endpoint, const keypair_t *server, int high_water
     else
         unmap_ipv4 (bound);
     return socket;
+}
+
+uint16_t msg_port (const char *endpoint)
+{
+    const char *colon = strrchr (endpoint, ':');
+    return colon ? (uint16_t) strtoul (colon + 1, NULL, 10) : 0;
 }

@@ -16,7 +16,7 @@ enum {
     MSG_VERB_MAX = 32,
     MSG_HEADER_MAX = 64 * 1024,
     MSG_BODY_MAX = 260 * 1024,      /* 256 KiB of content and what a pack adds (pack.h) */
-    MSG_FRAME_MAX = 320 * 1024,     /* ZMQ_MAXMSGSIZE on every socket */
+    MSG_FRAME_MAX = 320 * 1024,      /* ZMQ_MAXMSGSIZE on every socket */
     MSG_FRAMES_MAX = 8
 };
 
@@ -57,8 +57,11 @@ zsock_t *msg_dealer (const keypair_t *own, const uint8_t server_key [KEY_SIZE], 
 /* The same, connected. NULL and ERR_FARM or ERR_USAGE when it cannot be. */
 zsock_t *msg_connect (const char *endpoint, const keypair_t *own, const uint8_t server_key [KEY_SIZE], err_t *err);
 
-/* A ROUTER with the farm's options (CURVE server, ZAP domain "farm" enforced, MANDATORY, MAXMSGSIZE, high-water marks
- * in messages), bound. bound (256 bytes) gets the endpoint with the port really taken. */
+/* A ROUTER with the farm's options (CURVE server, ZAP domain "farm" enforced, MANDATORY, MAXMSGSIZE), bound. 8 messages of a peer
+ * wait here to be received, and high_water to be sent to it. bound (256 bytes) gets the endpoint with the port really taken. */
 zsock_t *msg_bind (const char *endpoint, const keypair_t *server, int high_water, char bound [256], err_t *err);
+
+/* The port of "tcp://HOST:PORT", as bound. */
+uint16_t msg_port (const char *endpoint);
 
 #endif

@@ -54,6 +54,7 @@ struct depot_service {
     build_logs_t *logs;
     zsock_t *socket;
     char endpoint [256];
+    uint16_t port;
     bool is_open;
     bool shall_rest;            /* the gateway waits to hear that nobody sends anything */
     int64_t put_at;             /* boot clock: when somebody did */

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "common/backlog.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -62,6 +63,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     self->socket = msg_bind (settings->endpoint, settings->server, HIGH_WATER, self->endpoint, err);
     if (!self->socket)
         return -1;
+    self->port = msg_port (self->endpoint);
     *out = take (&self);
     return 0;
 }
@@ -349,7 +351,9 @@ void depot_service_actor (zsock_t *pipe, void *service)
     bool goes_on = true;
     while (goes_on) {
         bool is_idle = !(zsock_events (self->socket) & ZMQ_POLLIN) && !self->collection.is_running;
+        backlog_note_rest (self->port, is_idle);
         zpoller_wait (self->is_open ? poller : pipe_only, wait_ms (self, is_idle || !self->is_open));
+        backlog_note_rest (self->port, false);
         while (goes_on && zsock_events (pipe) & ZMQ_POLLIN)     /* first: they say who may speak */
             goes_on = take_command (self, pipe);
         if (goes_on && self->is_open) {

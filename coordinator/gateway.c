@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/actor.h"
+#include "common/backlog.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -19,7 +20,7 @@
 #include "coordinator/rights.h"
 #include "coordinator/zap.h"
 
-enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 1000, TICK_WAITS_MS = 1000 };
+enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 250, TICK_WAITS_MS = 1000 };
 
 /* -- who may speak ---------------------------------------------------------------------------------------------- */
 
@@ -269,13 +270,21 @@ static int wait_ms (const gateway_t *self)
     return left < 0 ? 0 : left > 60000 ? 60000 : (int) left;
 }
 
+static void *rest (gateway_t *self, zpoller_t *poller)
+{
+    backlog_note_rest (self->port, true);
+    void *which = zpoller_wait (poller, wait_ms (self));
+    backlog_note_rest (self->port, false);
+    return which;
+}
+
 /* Only "something is ready" counts, each source is then asked; but the pipe goes first, so that no stream of messages keeps the
  * coordinator from ending. */
 static bool wait_for_work (gateway_t *self, zsock_t *pipe, zpoller_t *poller)
 {
     if (!(zsock_events (pipe) & ZMQ_POLLIN)) {
         bool has_message = zsock_events (self->control) & ZMQ_POLLIN;
-        void *which = has_message ? self->control : zpoller_wait (poller, wait_ms (self));
+        void *which = has_message ? self->control : rest (self, poller);
         if (which != pipe)
             return which || !zpoller_terminated (poller);
     }
@@ -352,6 +361,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     zstr_send (parts->depot, "OPEN");
     self->control = msg_bind (settings_text (parts->settings, "control/bind"), parts->server, CONTROL_HIGH_WATER,
                               self->endpoint, err);
+    self->port = msg_port (self->endpoint);
     if (!self->control)
         return -1;
     self->monitor = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED, err);

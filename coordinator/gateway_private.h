@@ -17,6 +17,7 @@ struct gateway {
     gateway_parts_t parts;
     zsock_t *control;
     char endpoint [256];
+    uint16_t port;
     monitor_t *monitor;
     peers_t *peers;
     publishers_t *publishers;

@@ -11,12 +11,14 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/msg.h"
 #include "common/secret.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/gateway.h"
 #include "coordinator/options.h"
 #include "coordinator/setup.h"
 #include "coordinator/verify_level.h"
+#include "coordinator/watchman.h"
 #include "coordinator/web.h"
 #include "coordinator/zap.h"
 
@@ -36,7 +38,8 @@ typedef struct {
     depot_service_t *depot_service;
     web_t *web;                     /* NULL: http/bind is off */
     gateway_t *gateway;
-    zsock_t *zap, *depot_actor, *web_actor, *gateway_actor;
+    watchman_settings_t watched;
+    zsock_t *zap, *depot_actor, *web_actor, *gateway_actor, *watchman;
 } coordinator_t;
 
 static engine_settings_t engine_settings (const settings_t *settings)
@@ -170,6 +173,14 @@ static void let_in (void *zap, const char *key_hex)
     zap_allow (zap, key_hex);
 }
 
+static int start_watchman (coordinator_t *self, err_t *err)
+{
+    self->watched = (watchman_settings_t) {
+        .ports = { msg_port (gateway_endpoint (self->gateway)), msg_port (depot_service_endpoint (self->depot_service)) } };
+    self->watchman = actor_new (watchman_actor, &self->watched, err);
+    return self->watchman ? 0 : -1;
+}
+
 /* Keys before sockets: whom ZAP refuses once, libzmq never lets try again. */
 static int start (coordinator_t *self, err_t *err)
 {
@@ -179,7 +190,7 @@ static int start (coordinator_t *self, err_t *err)
     if (!self->zap)
         return -1;
     engine_each_key (self->engine, let_in, self->zap);
-    if (start_depot (self, err) < 0 || start_web (self, err) < 0 || start_gateway (self, err) < 0)
+    if (start_depot (self, err) < 0 || start_web (self, err) < 0 || start_gateway (self, err) < 0 || start_watchman (self, err) < 0)
         return -1;
     log_info ("main", "control socket %s, objects socket %s, state %s", gateway_endpoint (self->gateway),
               depot_service_endpoint (self->depot_service), settings_text (self->settings, "state"));
@@ -260,6 +271,7 @@ static void leave (coordinator_t *self, int status)
 
 static void stop (coordinator_t *self)
 {
+    actor_destroy (&self->watchman);
     actor_destroy (&self->gateway_actor);
     gateway_destroy (&self->gateway);
     actor_destroy (&self->web_actor);

@@ -1,0 +1,118 @@
+/* backlog.c - see backlog.h. A table by descriptor; the kernel's cookie tells whether an entry is of the connection that has the
+ * descriptor now. Counts start with a connection, so they have to be exact: a byte too few at each message would add up. */
+#include "common/backlog.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+/* "\x07MESSAGE", a short nonce, the box's 16 bytes, flags; in front of it 2 or 9 bytes of ZMTP. */
+enum { KERNEL_ESTABLISHED = 1 };           /* linux/tcp.h, which has the newer counters, does not name it */
+enum { ENTRIES = 65536, CURVE_ADDS = 33, SHORT_FRAME_MAX = 255, SHORT_ADDS = 2, LONG_ADDS = 9 };
+
+typedef struct {
+    uint64_t cookie;
+    uint64_t read_bytes;
+    int64_t still_at_ms;
+} entry_t;
+
+static entry_t entries [ENTRIES];
+static atomic_bool resting [UINT16_MAX + 1];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+size_t backlog_wire_size (size_t frame_bytes)
+{
+    size_t boxed = frame_bytes + CURVE_ADDS;
+    return boxed + (boxed > SHORT_FRAME_MAX ? LONG_ADDS : SHORT_ADDS);
+}
+
+/* 0: no socket (any more) */
+static uint64_t cookie_of (int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    return getsockopt (fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/* The entry of that connection, begun anew when it was another's; under the lock. */
+static entry_t *entry_for (int fd, uint64_t cookie, int64_t now_ms)
+{
+    entry_t *entry = &entries [fd];
+    if (entry->cookie != cookie)
+        *entry = (entry_t) { .cookie = cookie, .still_at_ms = now_ms };
+    return entry;
+}
+
+void backlog_note (int fd, size_t wire_bytes)
+{
+    if (fd < 0 || fd >= ENTRIES)
+        return;
+    uint64_t cookie = cookie_of (fd);
+    int64_t now_ms = clock_boot_ms ();
+    if (!cookie)
+        return;
+    pthread_mutex_lock (&lock);
+    entry_t *entry = entry_for (fd, cookie, now_ms);
+    entry->read_bytes += wire_bytes;
+    entry->still_at_ms = now_ms;
+    pthread_mutex_unlock (&lock);
+}
+
+void backlog_note_rest (uint16_t port, bool rests)
+{
+    if (atomic_load_explicit (&resting [port], memory_order_relaxed) != rests)
+        atomic_store_explicit (&resting [port], rests, memory_order_relaxed);
+}
+
+/* Which of these ports it is a connection to; 0 for none. */
+static uint16_t port_of (int fd, const uint16_t *ports, size_t count)
+{
+    union { struct sockaddr any; struct sockaddr_in ip4; struct sockaddr_in6 ip6; } name;
+    socklen_t size = sizeof name;
+    if (getsockname (fd, &name.any, &size) != 0)
+        return 0;
+    uint16_t port = name.any.sa_family == AF_INET ? ntohs (name.ip4.sin_port) : name.any.sa_family == AF_INET6 ? ntohs (name.ip6.sin6_port) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (port == ports [i])
+            return port;
+    return 0;
+}
+
+bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_ms, backlog_t *out)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    int waiting = 0;
+    uint16_t port = fd < 0 || fd >= ENTRIES ? 0 : port_of (fd, ports, port_count);
+    if (port == 0)
+        return false;
+    *out = (backlog_t) { .fd = fd, .cookie = cookie_of (fd), .reader_rests = atomic_load_explicit (&resting [port], memory_order_relaxed) };
+    if (getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_state != KERNEL_ESTABLISHED
+        || ioctl (fd, SIOCINQ, &waiting) != 0 || !out->cookie || cookie_of (fd) != out->cookie)
+        return false;
+    out->silent_ms = info.tcpi_last_data_recv;
+    pthread_mutex_lock (&lock);
+    const entry_t *entry = entry_for (fd, out->cookie, now_ms);
+    uint64_t gone = entry->read_bytes + (uint64_t) waiting;
+    out->unread_bytes = info.tcpi_bytes_received > gone ? (size_t) (info.tcpi_bytes_received - gone) : 0;
+    out->was_read = entry->read_bytes > 0;
+    out->still_at_ms = entry->still_at_ms;
+    pthread_mutex_unlock (&lock);
+    return true;
+}
+
+/* A second descriptor first: it stays the connection that was looked at. Connecting it to nowhere resets it, and takes away what the kernel
+ * has received; a shutdown would have libzmq read that to its end. */
+bool backlog_end (const backlog_t *self, int spare)
+{
+    const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+    return dup3 (self->fd, spare, O_CLOEXEC) == spare && cookie_of (spare) == self->cookie && connect (spare, &nowhere, sizeof nowhere) == 0;
+}

@@ -1,0 +1,39 @@
+/* backlog.h - how much a connection to a ROUTER has sent that nobody has read yet.
+ *
+ * libzmq counts whole messages for its high-water mark (pipe.cpp, 4.3.4): of one that never ends it keeps every frame, and the
+ * program sees none of it. What the kernel has received over a connection, less what came out of the socket, tells. So whoever
+ * reads says what was read (msg_recv does), and somebody looks now and then (coordinator/watchman.c). All calls are thread-safe. */
+#ifndef FARM_BACKLOG_H
+#define FARM_BACKLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    int fd;                         /* libzmq's: it may be another connection's by now, which `cookie` tells */
+    uint64_t cookie;                /* the kernel's name for the connection */
+    size_t unread_bytes;            /* as on the wire; what is in the kernel's buffer does not count */
+    bool was_read;                  /* a message has come over it, so its key is a known one */
+    int64_t still_at_ms;            /* boot clock: when a message was last read from it, or it was first looked at */
+    int64_t silent_ms;              /* since its last bytes came */
+    bool reader_rests;              /* whoever reads the socket waits for something to read */
+} backlog_t;
+
+/* What a frame of so many bytes takes on the wire: ZMTP 3 with CURVE. */
+size_t backlog_wire_size (size_t frame_bytes);
+
+/* A message of so many bytes on the wire came out of the connection with this descriptor (ZMQ_SRCFD; less than 0: of none). */
+void backlog_note (int fd, size_t wire_bytes);
+
+/* Whoever reads the ROUTER on that port has found nothing there and waits, or goes on. */
+void backlog_note_rest (uint16_t port, bool rests);
+
+/* False when fd is no connection to one of these ports, or one that ends. now_ms: boot clock. */
+bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_ms, backlog_t *out);
+
+/* Reset the connection, if it still is that one: libzmq then drops what came over it. False when it is gone.
+ * spare: a descriptor of the caller's, which becomes another one for the connection: there may be none left to open. */
+bool backlog_end (const backlog_t *self, int spare);
+
+#endif

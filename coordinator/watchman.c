@@ -1,0 +1,237 @@
+/* watchman.c - see watchman.h. Looking at memory costs one read of /proc; only where that has grown the connections are gone through. */
+#include "coordinator/watchman.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/msg.h"
+
+enum { LOOK_MS = 50, STILL_MS = 250, STILL_BUSY_MS = 1000, STILL_LONG_MS = 30000, TIDY_MS = 10000, REST_SHARE = 4 };
+enum { MIB = 1024 * 1024 };
+enum { GROWN_BYTES = 8 * MIB, UNTIDY_BYTES = 16 * MIB };
+/* Whole messages of one peer: 8 (the ROUTERs' high-water mark) of header and body. More is a message without an end. */
+enum { UNREAD_MAX = 3 * MIB, UNREAD_ALL_MAX = 12 * MIB, UNREAD_ONE = MSG_HEADER_MAX + MSG_BODY_MAX + 1024, UNREAD_SMALL = 64 * 1024 };
+
+typedef struct {
+    const watchman_settings_t *settings;
+    int statm;                      /* /proc/self/statm */
+    int spare;                      /* to end connections with; of statm else */
+    DIR *descriptors;               /* /proc/self/fd */
+    size_t resident_bytes;          /* when connections were last gone through, or what it has shrunk to since */
+    size_t least_bytes;             /* the least that it was ever seen to be */
+    int64_t next_at_ms, tidy_at_ms; /* boot clock */
+    buffer_t found;                 /* of backlog_t */
+} watchman_t;
+
+/* -- which ------------------------------------------------------------------------------------------------------- */
+
+static int by_stillness (const void *a, const void *b)
+{
+    const backlog_t *x = a, *y = b;
+    return (x->still_at_ms > y->still_at_ms) - (x->still_at_ms < y->still_at_ms);
+}
+
+static int by_silence (const void *a, const void *b)
+{
+    const backlog_t *x = a, *y = b;
+    if (x->was_read != y->was_read)
+        return x->was_read ? 1 : -1;
+    return (x->silent_ms < y->silent_ms) - (x->silent_ms > y->silent_ms);
+}
+
+/* It goes to the chosen ones in front. */
+static void choose_one (backlog_t *connections, size_t at, size_t *chosen)
+{
+    backlog_t one = connections [at];
+    connections [at] = connections [*chosen];
+    connections [(*chosen)++] = one;
+}
+
+static size_t choose_endless (backlog_t *connections, size_t count)
+{
+    size_t chosen = 0;
+    for (size_t i = 0; i < count; i++)
+        if (connections [i].unread_bytes > UNREAD_MAX)
+            choose_one (connections, i, &chosen);
+    return chosen;
+}
+
+/* Whoever sends whole messages is read in turn, at once where the reader has nothing else to do. Part of a message may take long over a slow
+ * line, and is less than one. */
+static bool is_stuck (const backlog_t *one, int64_t now_ms)
+{
+    int64_t still_ms = now_ms - one->still_at_ms;
+    if (one->unread_bytes > UNREAD_ONE)
+        return still_ms >= (one->reader_rests ? STILL_MS : STILL_BUSY_MS);
+    return one->unread_bytes > UNREAD_SMALL && still_ms >= STILL_LONG_MS;
+}
+
+static size_t choose_stuck (backlog_t *connections, size_t count, int64_t now_ms)
+{
+    size_t total = 0, chosen = 0;
+    for (size_t i = 0; i < count; i++)
+        total += connections [i].unread_bytes;
+    if (total <= UNREAD_ALL_MAX)
+        return 0;
+    qsort (connections, count, sizeof *connections, by_stillness);
+    for (size_t i = 0; i < count && total > UNREAD_ALL_MAX; i++)
+        if (is_stuck (&connections [i], now_ms)) {
+            total -= connections [i].unread_bytes;
+            choose_one (connections, i, &chosen);
+        }
+    return chosen;
+}
+
+static size_t choose_silent (backlog_t *connections, size_t count, size_t over)
+{
+    size_t chosen = 0;
+    if (over > 0 && count > 0)
+        qsort (connections, count, sizeof *connections, by_silence);
+    while (chosen < count && chosen < over && !connections [chosen].was_read)
+        chosen++;
+    return chosen;
+}
+
+size_t watchman_choose (backlog_t *connections, size_t count, size_t descriptors_over, int64_t now_ms)
+{
+    size_t chosen = choose_endless (connections, count);
+    chosen += choose_stuck (connections + chosen, count - chosen, now_ms);
+    size_t left = descriptors_over > chosen ? descriptors_over - chosen : 0;
+    return chosen + choose_silent (connections + chosen, count - chosen, left);
+}
+
+/* -- looking ----------------------------------------------------------------------------------------------------- */
+
+static size_t resident_bytes (const watchman_t *self)
+{
+    char text [128] = "";
+    unsigned long size, resident = 0;
+    ssize_t got = pread (self->statm, text, sizeof text - 1, 0);
+    if (got <= 0 || sscanf (text, "%lu %lu", &size, &resident) != 2)
+        return 0;
+    return resident * (size_t) sysconf (_SC_PAGESIZE);
+}
+
+/* Returns how many descriptors the process has. */
+static size_t go_through (watchman_t *self, int64_t now_ms)
+{
+    size_t descriptors = 0;
+    const struct dirent *entry;
+    backlog_t connection;
+    self->found.size = 0;
+    rewinddir (self->descriptors);
+    while ((entry = readdir (self->descriptors)))
+        if (*entry->d_name != '.') {
+            descriptors++;
+            if (backlog_of (atoi (entry->d_name), self->settings->ports, 2, now_ms, &connection))
+                buffer_append (&self->found, &connection, sizeof connection);
+        }
+    return descriptors;
+}
+
+/* More are too many; the rest is for the program's own files and sockets. */
+static size_t descriptors_max (void)
+{
+    struct rlimit limit = { 0 };
+    getrlimit (RLIMIT_NOFILE, &limit);
+    return (size_t) (limit.rlim_cur - limit.rlim_cur / 8);
+}
+
+/* Descriptors are given out from below, so this one says whether there may be too many. */
+static bool is_crowded (size_t max)
+{
+    return fcntl ((int) max, F_GETFD) >= 0;
+}
+
+/* -- ending ------------------------------------------------------------------------------------------------------- */
+
+static void tell_ended (const backlog_t *first, const char *address, size_t ended, size_t unread_bytes)
+{
+    log_warn ("watchman", "ended %zu connections, the first of %s: %s (%zu KiB of all of them)", ended, address,
+              first->unread_bytes > UNREAD_SMALL ? "what came over it is no message, and does not become one"
+                                                 : "there are too many, and nothing has come over it", unread_bytes / 1024);
+}
+
+static void end_all (const watchman_t *self, const backlog_t *chosen, size_t count)
+{
+    char address [NI_MAXHOST] = "?";
+    struct sockaddr_storage name;
+    socklen_t size = sizeof name;
+    size_t ended = 0, unread_bytes = 0;
+    if (count > 0 && getpeername (chosen->fd, (struct sockaddr *) &name, &size) == 0)
+        getnameinfo ((struct sockaddr *) &name, size, address, sizeof address, NULL, 0, NI_NUMERICHOST);
+    for (size_t i = 0; i < count; i++)
+        if (backlog_end (&chosen [i], self->spare)) {
+            ended++;
+            unread_bytes += chosen [i].unread_bytes;
+        }
+    if (count > 0)
+        dup3 (self->statm, self->spare, O_CLOEXEC);
+    if (ended > 0)
+        tell_ended (chosen, address, ended, unread_bytes);
+}
+
+/* What a crowd leaves behind in the allocator is given back when it has gone. */
+static void tidy (watchman_t *self, size_t resident, int64_t now_ms)
+{
+    if (resident < self->least_bytes)
+        self->least_bytes = resident;
+    if (now_ms < self->tidy_at_ms || resident < self->least_bytes + UNTIDY_BYTES)
+        return;
+    self->tidy_at_ms = now_ms + TIDY_MS;
+    malloc_trim (0);
+}
+
+static void look (watchman_t *self)
+{
+    int64_t now_ms = clock_boot_ms ();
+    size_t resident = resident_bytes (self), max = descriptors_max ();
+    tidy (self, resident, now_ms);
+    bool has_grown = resident > self->resident_bytes + GROWN_BYTES;
+    if (resident < self->resident_bytes)
+        self->resident_bytes = resident;
+    if (now_ms < self->next_at_ms || !(has_grown || is_crowded (max)))
+        return;
+    size_t descriptors = go_through (self, now_ms);
+    size_t over = descriptors > max ? descriptors - max : 0;
+    backlog_t *found = (backlog_t *) (void *) self->found.data;
+    end_all (self, found, watchman_choose (found, self->found.size / sizeof *found, over, now_ms));
+    self->resident_bytes = resident;
+    self->next_at_ms = now_ms + REST_SHARE * (clock_boot_ms () - now_ms);
+}
+
+/* -- the actor ---------------------------------------------------------------------------------------------------- */
+
+void watchman_actor (zsock_t *pipe, void *settings)
+{
+    watchman_t self = { .settings = settings };
+    self.statm = open ("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    self.descriptors = opendir ("/proc/self/fd");
+    self.spare = self.statm < 0 ? -1 : fcntl (self.statm, F_DUPFD_CLOEXEC, 0);
+    if (self.statm < 0 || !self.descriptors)
+        log_warn ("watchman", "/proc cannot be read, so nobody looks after connections that fill the memory: mount it");
+    self.resident_bytes = self.least_bytes = resident_bytes (&self);
+    zsock_set_rcvtimeo (pipe, self.descriptors && self.statm >= 0 ? LOOK_MS : -1);
+    zsock_signal (pipe, 0);
+    bool goes_on = true;
+    while (goes_on) {
+        char *command = zstr_recv (pipe);
+        goes_on = !command && !zsys_interrupted;
+        zstr_free (&command);
+        if (goes_on && self.descriptors)
+            look (&self);
+    }
+    if (self.descriptors)
+        closedir (self.descriptors);
+    auto_close (&self.spare);
+    auto_close (&self.statm);
+    buffer_free (&self.found);
+}

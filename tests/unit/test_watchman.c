@@ -1,0 +1,215 @@
+/* test_watchman.c - what has come over a connection and is no message, to the byte, and which connections have to end for it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <czmq.h>
+#include <sodium.h>
+
+#include "common/actor.h"
+#include "common/clock.h"
+#include "common/monitor.h"
+#include "common/msg.h"
+#include "coordinator/watchman.h"
+#include "coordinator/zap.h"
+
+enum { PATIENCE_MS = 10000, MIB = 1024 * 1024, NOW_MS = 1000000 };
+
+/* -- counting ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    zsock_t *zap, *router, *dealer;
+    uint16_t port;
+} line_t;
+
+static void line_open (line_t *self)
+{
+    keypair_t server, known;
+    char bound [256], hex [KEY_HEX_SIZE + 1];
+    err_t err = { 0 };
+    keypair_make (&server);
+    keypair_make (&known);
+    key_to_hex (known.public_key, hex);
+    self->zap = actor_new (zap_actor, NULL, NULL);
+    zap_allow (self->zap, hex);
+    self->router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
+    self->port = msg_port (bound);
+    zsock_set_rcvtimeo (self->router, PATIENCE_MS);
+    self->dealer = msg_connect (bound, &known, server.public_key, &err);
+}
+
+static void line_close (line_t *self)
+{
+    zsock_destroy (&self->dealer);
+    zsock_destroy (&self->router);
+    actor_destroy (&self->zap);
+}
+
+/* Three frames there; returns the connection's descriptor. They need not be what the farm says. */
+static int pass (line_t *self, size_t verb, size_t header, size_t body)
+{
+    static const char bytes [MSG_BODY_MAX];
+    void *handle = zsock_resolve (self->dealer);
+    zframe_t *peer = NULL;
+    int fd = -1;
+    err_t err = { 0 };
+    zmq_send (handle, bytes, verb, ZMQ_SNDMORE);
+    zmq_send (handle, bytes, header, ZMQ_SNDMORE);
+    assert_true (zmq_send (handle, bytes, body, 0) >= 0);
+    msg_t *message = msg_recv (self->router, &peer, NULL, &fd, &err);
+    assert_non_null (peer);
+    msg_destroy (&message);
+    zframe_destroy (&peer);
+    return fd;
+}
+
+static void what_was_read_is_counted_to_the_byte (void **state)
+{
+    static const size_t bodies [] = { 0, 1, 221, 222, 223, 255, 256, 8191, 8192, 65536, MSG_BODY_MAX };
+    (void) state;
+    line_t line;
+    backlog_t first, last;
+    line_open (&line);
+    int fd = pass (&line, 5, 2, 0);
+    assert_true (backlog_of (fd, &line.port, 1, clock_boot_ms (), &first));
+    assert_true (first.unread_bytes < 2048);         /* the handshake */
+    assert_true (first.was_read);
+    for (int round = 0; round < 20; round++)
+        for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+            pass (&line, 5, bodies [i] % 1000, bodies [i]);
+    assert_true (backlog_of (fd, &line.port, 1, clock_boot_ms (), &last));
+    assert_int_equal (last.unread_bytes, first.unread_bytes);
+    assert_true (last.still_at_ms >= first.still_at_ms);
+    line_close (&line);
+}
+
+static void only_connections_to_the_port_count (void **state)
+{
+    (void) state;
+    line_t line;
+    backlog_t one;
+    line_open (&line);
+    int fd = pass (&line, 5, 2, 0), found = 0;
+    uint16_t other = (uint16_t) (line.port + 1);
+    assert_false (backlog_of (fd, &other, 1, clock_boot_ms (), &one));
+    assert_false (backlog_of (0, &line.port, 1, clock_boot_ms (), &one));
+    for (int i = 0; i < 64; i++)                     /* the ROUTER's listening socket and the far end are none */
+        found += backlog_of (i, &line.port, 1, clock_boot_ms (), &one);
+    assert_int_equal (found, 1);
+    line_close (&line);
+}
+
+static void an_ended_connection_is_gone_and_another_comes (void **state)
+{
+    (void) state;
+    line_t line;
+    backlog_t one;
+    line_open (&line);
+    int fd = pass (&line, 5, 2, 0), spare = dup (0);
+    assert_true (backlog_of (fd, &line.port, 1, clock_boot_ms (), &one));
+    monitor_t *monitor = monitor_new (line.dealer, ZMQ_EVENT_DISCONNECTED, NULL);
+    zpoller_t *poller = zpoller_new (monitor_socket (monitor), NULL);
+    assert_true (backlog_end (&one, spare));
+    assert_non_null (zpoller_wait (poller, PATIENCE_MS));
+    pass (&line, 5, 2, 0);
+    assert_false (backlog_end (&one, spare));
+    close (spare);
+    zpoller_destroy (&poller);
+    monitor_destroy (&monitor);
+    line_close (&line);
+}
+
+/* -- choosing ---------------------------------------------------------------------------------------------------- */
+
+static backlog_t one_of (int fd, size_t unread_bytes, int64_t still_ms)
+{
+    return (backlog_t) { .fd = fd, .unread_bytes = unread_bytes, .still_at_ms = NOW_MS - still_ms, .was_read = true, .reader_rests = true };
+}
+
+static void a_message_without_an_end_is_ended_at_once (void **state)
+{
+    (void) state;
+    backlog_t all [] = { one_of (1, 2 * MIB, 0), one_of (2, 3 * MIB + 1, 0), one_of (3, 0, 0) };
+    assert_int_equal (watchman_choose (all, 3, 0, NOW_MS), 1);
+    assert_int_equal (all [0].fd, 2);
+}
+
+static void many_are_ended_when_together_they_are_too_much (void **state)
+{
+    (void) state;
+    backlog_t few [] = { one_of (1, 2 * MIB, 900), one_of (2, 2 * MIB, 900), one_of (3, 2 * MIB, 900) };
+    assert_int_equal (watchman_choose (few, 3, 0, NOW_MS), 0);
+    backlog_t all [] = { one_of (1, 2 * MIB, 300), one_of (2, 2 * MIB, 100), one_of (3, 3 * MIB, 900), one_of (4, 3 * MIB, 500),
+                         one_of (5, 3 * MIB, 0), one_of (6, 1000, 5000) };
+    assert_int_equal (watchman_choose (all, 6, 0, NOW_MS), 1);
+    assert_int_equal (all [0].fd, 3);
+}
+
+/* Then what is there waits for its turn. */
+static void a_busy_readers_peers_have_longer (void **state)
+{
+    (void) state;
+    backlog_t all [8];
+    for (int i = 0; i < 8; i++) {
+        all [i] = one_of (i, 2 * MIB, 900);
+        all [i].reader_rests = false;
+    }
+    assert_int_equal (watchman_choose (all, 8, 0, NOW_MS), 0);
+    all [7].still_at_ms = NOW_MS - 2000;
+    assert_int_equal (watchman_choose (all, 8, 0, NOW_MS), 1);
+    assert_int_equal (all [0].fd, 7);
+}
+
+static void a_slow_line_has_half_a_minute_for_a_part (void **state)
+{
+    (void) state;
+    backlog_t all [64];
+    for (int i = 0; i < 64; i++)
+        all [i] = one_of (i, 300 * 1024, 20000);
+    assert_int_equal (watchman_choose (all, 64, 0, NOW_MS), 0);
+    for (int i = 0; i < 64; i++)
+        all [i] = one_of (i, 300 * 1024, 31000);
+    assert_int_equal (watchman_choose (all, 64, 0, NOW_MS), 24);
+}
+
+static void short_of_descriptors_those_end_that_said_nothing (void **state)
+{
+    (void) state;
+    backlog_t all [] = { one_of (1, 0, 9000), one_of (2, 0, 0), one_of (3, 0, 0), one_of (4, 0, 9000) };
+    all [1].was_read = all [2].was_read = false;
+    all [2].silent_ms = 500;
+    assert_int_equal (watchman_choose (all, 4, 0, NOW_MS), 0);
+    assert_int_equal (watchman_choose (all, 4, 1, NOW_MS), 1);
+    assert_int_equal (all [0].fd, 3);
+    assert_int_equal (watchman_choose (all, 4, 4, NOW_MS), 2);
+}
+
+static void nobody_is_there (void **state)
+{
+    (void) state;
+    assert_int_equal (watchman_choose (NULL, 0, 5, NOW_MS), 0);
+}
+
+int main (void)
+{
+    if (sodium_init () < 0)
+        return 99;
+    zsys_init ();
+    zsys_handler_set (NULL);
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test (what_was_read_is_counted_to_the_byte),
+        cmocka_unit_test (only_connections_to_the_port_count),
+        cmocka_unit_test (an_ended_connection_is_gone_and_another_comes),
+        cmocka_unit_test (a_message_without_an_end_is_ended_at_once),
+        cmocka_unit_test (many_are_ended_when_together_they_are_too_much),
+        cmocka_unit_test (a_busy_readers_peers_have_longer),
+        cmocka_unit_test (a_slow_line_has_half_a_minute_for_a_part),
+        cmocka_unit_test (short_of_descriptors_those_end_that_said_nothing),
+        cmocka_unit_test (nobody_is_there),
+    };
+    int failed = cmocka_run_group_tests (tests, NULL, NULL);
+    zsys_shutdown ();
+    return failed;
+}
