@@ -1,0 +1,136 @@
+#!/bin/bash
+# wire.sh - crowds on the wire, before the handshake and behind it: meanwhile honest users are served, memory stays within 64 MiB of what the
+# idle coordinator has, and both memory and descriptors go back. tests/hostile/wire.c is the crowd. Prints a table of what was measured.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+farm_need
+[ "$(ulimit -Hn)" -ge 12000 ] || skip_all "5,000 connections need 12,000 descriptors: ulimit -Hn"
+farm_up
+
+# Of the section coordinator, which comes first
+setting () { sed -n "s/^ *$1 = \"\([^\"]*\)\"$/\1/p" "$FARM_CONFIG" | head -n 1; }
+port_of () { local endpoint; endpoint=$(setting "$1"); echo "${endpoint##*:}"; }
+descriptors () { find "/proc/$coordinator/fd" -mindepth 1 | wc -l; }
+memory_kib () { awk -v name="$1:" '$1 == name { print $2 }' "/proc/$coordinator/status"; }
+
+honest=$(context honest <<< 'FROM %BASE%')
+coordinator=$(farm_pid coordinator)
+farmctl submit -q --platform "$native" -t "$REGISTRY/honest:1" "$honest" > "$work/first" 2>&1
+idle_kib=$(memory_kib VmRSS) idle_descriptors=$(descriptors)
+limit_kib=65536
+
+# A few more are other farmctls that just end, and files
+are_gone ()
+{
+    [ "$(descriptors)" -le $((idle_descriptors + 8)) ]
+}
+
+memory_is_back ()
+{
+    [ "$(memory_kib VmRSS)" -le $((idle_kib + 24576)) ]
+}
+
+milliseconds ()
+{
+    local from=$EPOCHREALTIME to
+    "$@" > "$work/served" 2>&1 || { cat "$work/served" >&2; return 1; }
+    to=$EPOCHREALTIME
+    echo $(((${to/[.,]/} - ${from/[.,]/}) / 1000))
+}
+
+# The slowest of five
+slowest_ls ()
+{
+    local slowest=0 took
+    for _ in 1 2 3 4 5; do
+        took=$(milliseconds farmctl ls) || return
+        [ "$took" -le "$slowest" ] || slowest=$took
+    done
+    echo "$slowest"
+}
+
+stands ()
+{
+    grep -q '^stands' "$work/crowd"
+}
+
+all_are_ended ()
+{
+    grep -q '^all are ended' "$work/crowd"
+}
+
+# crowd HOW COUNT SOCKET [KEY]: while it stands ls and submit are served
+crowd ()
+{
+    local pid ls submit peak
+    wait_for 30 are_gone
+    wait_for 30 memory_is_back
+    echo 5 > "/proc/$coordinator/clear_refs"            # the peak begins anew
+    mkfifo "$work/hold"
+    "$top_builddir/tests/hostile/wire" "$(port_of "$3")" "$(setting key)" "$1" "$2" ${4:+"$4"} < "$work/hold" > "$work/crowd" 2>&1 &
+    pid=$!
+    exec 9> "$work/hold"
+    rm "$work/hold"
+    wait_for 100 stands || { kill "$pid"; return 1; }
+    ls=$(slowest_ls) || return
+    [ "$must_end" = no ] || wait_for 30 all_are_ended
+    submit=$(milliseconds farmctl submit -q --detach --platform "$native" -t "$REGISTRY/honest:1" "$honest") || return
+    expect "processes with the coordinator's number" "$(farm_pid coordinator)" "$coordinator"
+    exec 9>&-
+    wait "$pid"
+    peak=$(memory_kib VmHWM)
+    printf '%-24s %5s on %-8s ls %4s ms, submit %4s ms, memory %3s MiB above idle; %s\n' "$1" "$2" "$3" "$ls" "$submit" "$(((peak - idle_kib) / 1024))" \
+        "$(tail -n 1 "$work/crowd")" | tee -a "$work/table"
+    [ $((peak - idle_kib)) -le "$limit_kib" ] || { echo "more than $limit_kib KiB above idle"; return 1; }
+    [ "$ls" -lt 5000 ] || { echo "that is no service"; return 1; }
+}
+
+must_end=no
+crowd_ended ()
+{
+    must_end=yes
+    crowd "$@"
+    grep -q "ended $2 of $2," "$work/crowd"
+}
+
+key=$(dirname "$FARM_CONFIG")/admin.key
+for socket in control objects; do
+    check "$socket: 5,000 connections that say nothing" crowd idle 5000 $socket
+    check "$socket: 5,000 that say a byte now and then, or stop in the middle of CURVE" crowd slow 5000 $socket
+    check "$socket: 200 frames of 1 TiB without a key" crowd_ended giant 200 $socket
+    check "$socket: 20 frames of 1 TiB with a known key" crowd_ended giant-known 20 $socket "$key"
+    check "$socket: 50 that send frames without an end, and have no known key" crowd_ended endless-stranger 50 $socket
+    for size in 0 34 300000; do
+        check "$socket: a known key with a message that does not end, of $size bytes a frame" crowd_ended "endless $size" 1 $socket "$key"
+    done
+done
+limit_kib=262144
+check "objects: one known key, 100 messages that do not end at once" crowd_ended "endless 300000" 100 objects "$key"
+check "control: one known key that never reads an answer" crowd silent-reader 5 control "$key"
+check "objects: one known key that sends all it can" crowd whole 10 objects "$key"
+
+# -- descriptors -------------------------------------------------------------------------------------------------------
+
+few_descriptors ()
+{
+    prlimit --pid "$coordinator" --nofile=600:
+    crowd idle 2000 control
+    prlimit --pid "$coordinator" --nofile=12000:
+    wait_for 30 are_gone
+    grep -q "watchman: ended .* there are too many, and nothing has come over it" "$farm/coordinator.log"
+}
+check "control: with 600 descriptors, 2,000 connections that say nothing" few_descriptors
+
+# -- afterwards --------------------------------------------------------------------------------------------------------
+
+all_is_back ()
+{
+    wait_for 30 are_gone
+    wait_for 30 memory_is_back
+    expect "the coordinator's process" "$(farm_pid coordinator)" "$coordinator"
+    wait_for 20 has_worker "worker-$native_name"
+    run 0 farmctl submit -q --no-cache --platform "$native" -t "$REGISTRY/honest:2" "$honest"
+}
+check "memory and descriptors go back, the worker is online, and a build is published" all_is_back
+sed 's/^/# /' "$work/table"
+
+farm_end
