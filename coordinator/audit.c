@@ -116,10 +116,21 @@ int audit_done (engine_t *self, const event_t *event, const char *subject, const
     return append (self, &entry, err);
 }
 
+/* May another row be written in this hour? */
+static bool take_budget (engine_t *self)
+{
+    audit_t *audit = &self->audit;
+    if (audit->hour_since == 0 || self->boot_ms - audit->hour_since >= HOUR_MS) {
+        audit->hour_since = self->boot_ms;
+        audit->hour_count = 0;
+    }
+    return audit->hour_count++ < HOUR_MAX;
+}
+
 int audit_found (engine_t *self, const char *act, const char *subject, const char *detail, err_t *err)
 {
     const entry_t entry = { "coordinator", "", act, subject, "found", detail, 1 };
-    return append (self, &entry, err);
+    return take_budget (self) ? append (self, &entry, err) : 0;
 }
 
 int audit_on_prune (engine_t *self, const event_t *event, err_t *err)
@@ -135,17 +146,6 @@ static denial_t *find_denial (engine_t *self, const char *key, const char *act)
         if (strcmp (self->audit.denials [i].key, key) == 0 && strcmp (self->audit.denials [i].act, act) == 0)
             return &self->audit.denials [i];
     return NULL;
-}
-
-/* May another row be written in this hour? */
-static bool take_budget (engine_t *self)
-{
-    audit_t *audit = &self->audit;
-    if (audit->hour_since == 0 || self->boot_ms - audit->hour_since >= HOUR_MS) {
-        audit->hour_since = self->boot_ms;
-        audit->hour_count = 0;
-    }
-    return audit->hour_count++ < HOUR_MAX;
 }
 
 static int write_denial (engine_t *self, const denial_t *denial, int64_t times, err_t *err)
