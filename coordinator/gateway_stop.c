@@ -54,7 +54,7 @@ bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message)
         gateway_send (self, peer, "closing", NULL);
         return true;
     }
-    if (!msg_is (message, "submit") && !msg_is (message, "add-schedule") && !msg_is (message, "order-schedule") && !msg_is (message, "prune"))
+    if (!msg_is (message, "submit") && !msg_is (message, "add-schedule") && !msg_is (message, "order-schedule") && !msg_is (message, "order-news") && !msg_is (message, "prune"))
         return false;
     send_later (self, peer, msg_verb (message), msg_int (message, "seq"));
     return true;
