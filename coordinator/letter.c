@@ -126,7 +126,8 @@ static void end_hook (letter_t *self, CURLcode code, outcome_t *out)
         out->is_ok = true;                  /* whatever becomes of the rest of its answer */
         snprintf (out->text, sizeof out->text, "%s: %ld", self->where, status);
     } else if (status >= 300 && status < 400)
-        snprintf (out->text, sizeof out->text, "%s: %ld, a redirect, which is not followed%s", self->where, status, location ? ": give the address that it leads to" : "");
+        snprintf (out->text, sizeof out->text, "%s: %ld, a redirect, which is not followed%s", self->where, status,
+                  location ? ": give the address that it leads to" : "");
     else if (status >= 200) {
         out->is_final = status == 410;
         snprintf (out->text, sizeof out->text, "%s: %ld from it", self->where, status);

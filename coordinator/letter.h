@@ -18,6 +18,7 @@ typedef struct {
     uint8_t key [KEY_SIZE];                 /* hook_secret.h */
     const char *logs_folder;
     const char *mail_server, *mail_from, *mail_user, *mail_password_file, *mail_ca_file;       /* server NULL: no mail */
+    const char *const *mail_allow;
     bool is_mail_tls;
     int mail_timeout_ms;
     const char *const *hook_plain_http, *const *hook_inside;

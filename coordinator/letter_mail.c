@@ -13,6 +13,7 @@
 #include "coordinator/letter_private.h"
 #include "coordinator/news_log.h"
 #include "coordinator/news_words.h"
+#include "coordinator/subscribers.h"
 
 enum { WORD_BYTES = 45, PASSWORD_MAX = 1024, TITLE_MAX = 240 };     /* 45 bytes of text are 60 of base64: with the rest of the word below 76 (RFC 2047, 2) */
 
@@ -204,6 +205,10 @@ int letter_begin_mail (letter_t *self, outcome_t *outcome)
 {
     if (!self->settings->mail_server || !self->settings->mail_from) {
         snprintf (outcome->text, sizeof outcome->text, "the coordinator has no mail server: mail/server and mail/from in its settings say which");
+        return -1;
+    }
+    if (!news_mail_is_allowed (self->settings->mail_allow, letter_text (self->task, "address"))) {
+        *outcome = (outcome_t) { .is_final = true, .text = "the farm sends no mail there (any more): mail/allow in the coordinator's settings" };
         return -1;
     }
     snprintf (self->where, sizeof self->where, "%.250s", self->settings->mail_server);

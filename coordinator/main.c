@@ -135,6 +135,7 @@ static void set_letters (coordinator_t *self)
     self->letters = (letter_settings_t) {
         .logs_folder = self->logs_folder, .mail_server = settings_text (settings, "mail/server"), .mail_from = settings_text (settings, "mail/from"),
         .mail_user = settings_text (settings, "mail/user"), .mail_password_file = settings_text (settings, "mail/password-file"),
+        .mail_allow = settings_list (settings, "mail/allow"),
         .mail_ca_file = settings_text (settings, "mail/ca-file"), .is_mail_tls = settings_bool (settings, "mail/tls"),
         .mail_timeout_ms = (int) settings_number (settings, "mail/timeout-ms"), .hook_plain_http = settings_list (settings, "hook/plain-http"),
         .hook_inside = settings_list (settings, "hook/inside"), .hook_ca_file = settings_text (settings, "hook/ca-file"),

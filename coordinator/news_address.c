@@ -37,7 +37,7 @@ static bool is_domain (const char *text)
     }
 }
 
-static bool is_allowed (const char *const *patterns, const char *address)
+bool news_mail_is_allowed (const char *const *patterns, const char *address)
 {
     for (size_t i = 0; patterns && patterns [i]; i++)
         if (fnmatch (patterns [i], address, FNM_NOESCAPE | FNM_CASEFOLD) == 0)
@@ -52,7 +52,7 @@ int news_check_mail (const engine_settings_t *settings, const char *address, err
         return err_set (err, ERR_USAGE, "\"%.100s\" is no mail address that news can go to: NAME@DOMAIN, without quotes and in ASCII (a domain as xn--…)", address);
     if (!settings->has_mail)
         return err_set (err, ERR_USAGE, "the coordinator has no mail server: mail/server and mail/from in its settings say which (docs/news.md)");
-    if (!is_allowed (settings->mail_allow, address))
+    if (!news_mail_is_allowed (settings->mail_allow, address))
         return err_set (err, ERR_USAGE, "the farm sends no mail to %s: mail/allow in the coordinator's settings says where to", address);
     return 0;
 }

@@ -157,6 +157,25 @@ static int count_try (engine_t *self, int64_t id, err_t *err)
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
+/* Those whose user may not see any more what they tell. */
+static int drop_silent (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "DELETE FROM news WHERE due_ms <= :now AND (NOT EXISTS (SELECT 1 FROM principals WHERE id = news.principal AND revoked_ms IS NULL "
+                              "AND (role = 'admin' OR role = 'submitter')) OR EXISTS (SELECT 1 FROM subscribers JOIN principals ON principals.id = subscribers.principal "
+                              "WHERE subscribers.id = news.subscriber AND NOT (" SUBSCRIBER_MAY_BE_TOLD ")))");
+    query_int (&query, ":now", self->wall_ms);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+/* Nothing is ever due later than in an hour: the wall clock was put back since. */
+static int bring_forward (engine_t *self, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE news SET due_ms = :now WHERE due_ms > :far");
+    query_int (&query, ":now", self->wall_ms);
+    query_int (&query, ":far", self->wall_ms + 2 * RETRY_MAX_MS);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
 /* Of each subscriber the first that is due and has nothing before it in its thread. */
 static int hand_out (engine_t *self, err_t *err)
 {
@@ -204,7 +223,9 @@ int news_outbox_tick (engine_t *self, err_t *err)
 {
     if (self->boot_ms < self->news_at || self->winds_down)
         return 0;
-    return forget_old (self, err) < 0 || hand_out (self, err) < 0 ? -1 : expect (self, err);
+    if (forget_old (self, err) < 0 || bring_forward (self, err) < 0 || drop_silent (self, err) < 0 || hand_out (self, err) < 0)
+        return -1;
+    return expect (self, err);
 }
 
 /* -- what came of it -------------------------------------------------------------------------------------------- */

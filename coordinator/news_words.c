@@ -118,6 +118,17 @@ static void title_of_miss (const json_t *facts, const char *name, buffer_t *out)
         buffer_printf (out, "%s did not run: %s", name, words);
 }
 
+static const char *became (const char *event)
+{
+    static const struct { const char *event, *words; } rows [] = {
+        { NEWS_FIXED, "is fixed" }, { NEWS_LOST, "is lost" }, { NEWS_QUARANTINED, "is quarantined" }, { NEWS_TEST, "says hello" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp (rows [i].event, event) == 0)
+            return rows [i].words;
+    return "succeeded";
+}
+
 void news_words_title (const char *event, json_t *facts)
 {
     AUTO_BUFFER buffer_t out = { 0 };
@@ -127,9 +138,7 @@ void news_words_title (const char *event, json_t *facts)
     else if (strcmp (event, NEWS_MISSED) == 0)
         title_of_miss (facts, name, &out);
     else
-        buffer_printf (&out, "%s %s%s%s", name, strcmp (event, NEWS_FIXED) == 0 ? "is fixed" : strcmp (event, NEWS_LOST) == 0 ? "is lost"
-                       : strcmp (event, NEWS_QUARANTINED) == 0 ? "is quarantined" : strcmp (event, NEWS_TEST) == 0 ? "says hello" : "succeeded",
-                       *words ? ": " : "", words);
+        buffer_printf (&out, "%s %s%s%s", name, became (event), *words ? ": " : "", words);
     AUTO_FREE char *line = news_words_line ((const char *) out.data, TITLE_MAX);
     json_object_set_new (facts, "title", json_string (line));
 }
@@ -155,7 +164,8 @@ static void add_time (buffer_t *out, const char *name, int64_t at_ms)
 /* What failed, where, and the builder's last words: first, as a telephone shows no more. */
 static void add_cause (const json_t *facts, buffer_t *out)
 {
-    AUTO_FREE char *step = news_words_line (text_of (facts, "step"), TEXT_MAX), *last = news_words_line (last_words (facts), TEXT_MAX), *words = news_words_line (text_of (facts, "text"), TEXT_MAX);
+    AUTO_FREE char *step = news_words_line (text_of (facts, "step"), TEXT_MAX), *words = news_words_line (text_of (facts, "text"), TEXT_MAX);
+    AUTO_FREE char *last = news_words_line (last_words (facts), TEXT_MAX);
     if (*text_of (facts, "platform"))
         buffer_printf (out, "%s%s%s\n", text_of (facts, "platform"), *step ? ", " : "", step);
     if (*last)

@@ -34,10 +34,6 @@ static void read_row (const query_t *row, subscriber_t *out)
     snprintf (out->address, sizeof out->address, "%s", query_get_text (row, 6));
 }
 
-/* Whoever has added it may still see what it is told. */
-#define MAY_BE_TOLD "revoked_ms IS NULL AND (role = 'admin' OR (role = 'submitter' AND (scope = 'user' OR (scope = 'schedule' " \
-                    "AND subscribers.principal = (SELECT principal FROM schedules WHERE schedules.id = subscribers.schedule))))) "
-
 bool subscriber_takes (const subscriber_t *self, const char *event)
 {
     AUTO_FREE char *word = mem_printf (",%s,", event);
@@ -58,7 +54,7 @@ int subscribers_match (engine_t *self, const char *event, int64_t principal, int
     if (!self->has_subscribers)
         return 0;
     query_t query = db_query (self->db, "SELECT " COLUMNS "FROM subscribers JOIN principals ON principals.id = subscribers.principal "
-                              "WHERE (scope = 'farm' OR (scope = 'user' AND subscribers.principal = :principal) OR schedule = :schedule) AND " MAY_BE_TOLD
+                              "WHERE (scope = 'farm' OR (scope = 'user' AND subscribers.principal = :principal) OR schedule = :schedule) AND " SUBSCRIBER_MAY_BE_TOLD
                               "ORDER BY CASE scope WHEN 'schedule' THEN 1 WHEN 'user' THEN 2 ELSE 3 END, subscribers.id");
     query_int (&query, ":principal", principal);
     query_int (&query, ":schedule", schedule);
@@ -76,7 +72,7 @@ int subscribers_match (engine_t *self, const char *event, int64_t principal, int
 int subscriber_load (engine_t *self, int64_t id, subscriber_t *out, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT " COLUMNS "FROM subscribers JOIN principals ON principals.id = subscribers.principal "
-                              "WHERE subscribers.id = :id AND " MAY_BE_TOLD);
+                              "WHERE subscribers.id = :id AND " SUBSCRIBER_MAY_BE_TOLD);
     query_int (&query, ":id", id);
     int found = query_step (&query);
     if (found)
@@ -104,7 +100,7 @@ static json_t *events_of (const char *events)
     return all;
 }
 
-#define VIEW "SELECT subscribers.id, subscribers.name, principals.name, scope, schedules.name, kind, address, events, subscribers.created_ms, salt, " MAY_BE_TOLD \
+#define VIEW "SELECT subscribers.id, subscribers.name, principals.name, scope, schedules.name, kind, address, events, subscribers.created_ms, salt, " SUBSCRIBER_MAY_BE_TOLD \
              ", (SELECT count (*) FROM news WHERE subscriber = subscribers.id AND due_ms IS NOT NULL) FROM subscribers JOIN principals " \
              "ON principals.id = subscribers.principal LEFT JOIN schedules ON schedules.id = subscribers.schedule "
 
@@ -258,7 +254,7 @@ static int check_room (engine_t *self, const wish_t *wish, err_t *err)
     return all < SUBSCRIBERS_MAX ? 0 : err_set (err, ERR_FULL, "there are %d news already: remove one that nobody reads (farmctl news rm)", SUBSCRIBERS_MAX);
 }
 
-/* One of that name keeps its number, and what it was told of. */
+/* One of that name keeps its number. */
 static int store (engine_t *self, const wish_t *wish, err_t *err)
 {
     query_t query = db_query (self->db, "INSERT INTO subscribers (name, principal, scope, schedule, kind, address, events, salt, created_ms) VALUES (:name, "
@@ -276,6 +272,22 @@ static int store (engine_t *self, const wish_t *wish, err_t *err)
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
+/* What waits goes to where it is to go now; what was told there before is not known here. */
+static int carry_over (engine_t *self, const wish_t *wish, err_t *err)
+{
+    query_t troubles = db_query (self->db, "DELETE FROM troubles WHERE subscriber = (SELECT id FROM subscribers WHERE name = :name)");
+    query_text (&troubles, ":name", wish->is.name);
+    if (query_run (&troubles, err) < 0)
+        return -1;
+    query_t query = db_query (self->db, "UPDATE news SET kind = :kind, address = :address, salt = :salt WHERE due_ms IS NOT NULL "
+                              "AND subscriber = (SELECT id FROM subscribers WHERE name = :name)");
+    query_text (&query, ":kind", wish->is.kind);
+    query_text (&query, ":address", wish->is.address);
+    query_text (&query, ":salt", wish->is.salt);
+    query_text (&query, ":name", wish->is.name);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
 int subscribers_on_add (engine_t *self, const event_t *event, err_t *err)
 {
     principal_t by;
@@ -289,7 +301,7 @@ int subscribers_on_add (engine_t *self, const event_t *event, err_t *err)
         engine_answer (self, event, "fine", NULL);
         return 0;
     }
-    if (!is_known && (check_room (self, &wish, err) < 0 || store (self, &wish, err) < 0))
+    if (!is_known && (check_room (self, &wish, err) < 0 || store (self, &wish, err) < 0 || carry_over (self, &wish, err) < 0))
         return -1;
     AUTO_FREE char *detail = mem_printf ("%s %s, %s", wish.is.kind, wish.is.address, wish.scope);
     if (!is_known && strcmp (wish.scope, "farm") == 0 && audit_done (self, event, wish.is.name, detail, err) < 0)

@@ -37,11 +37,16 @@ int subscriber_load (engine_t *self, int64_t id, subscriber_t *out, err_t *err);
 
 bool subscriber_takes (const subscriber_t *self, const char *event);
 
+/* In SQL, of a row of subscribers joined with its principal: whoever has added it may still see what it tells. */
+#define SUBSCRIBER_MAY_BE_TOLD "revoked_ms IS NULL AND (role = 'admin' OR (role = 'submitter' AND (scope = 'user' OR (scope = 'schedule' " \
+                               "AND subscribers.principal = (SELECT principal FROM schedules WHERE schedules.id = subscribers.schedule))))) "
+
 /* Is there any? Sets engine->has_subscribers. */
 int subscribers_look (engine_t *self, err_t *err);
 
 /* May mail go to this address, may a hook be called under this? ERR_USAGE, with what would be. A name is looked at again when it is connected to. */
 int news_check_mail (const engine_settings_t *settings, const char *address, err_t *err);
+bool news_mail_is_allowed (const char *const *patterns, const char *address);      /* mail/allow; NULL or empty: any */
 int news_check_hook (const engine_settings_t *settings, const char *url, err_t *err);
 
 #endif

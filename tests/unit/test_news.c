@@ -364,9 +364,11 @@ static void one_is_told_what_one_may_see (void **state)
 static void addresses_are_looked_at (void **state)
 {
     farm_t *farm = *state;
-    static const char *const bad_mails [] = { "ann", "ann@", "@b.c", "a@b\r\nBcc: c@d", "a b@c.d", "<a@b.c>", "a@b..c", "a@-b.c", ".a@b.c", "\"a\"@b.c", "ä@b.c", "a@b.c,d@e.f" };
+    static const char *const bad_mails [] = { "ann", "ann@", "@b.c", "a@b\r\nBcc: c@d", "a b@c.d", "<a@b.c>", "a@b..c",
+        "a@-b.c", ".a@b.c", "\"a\"@b.c", "ä@b.c", "a@b.c,d@e.f" };
     static const char *const bad_hooks [] = { "http://example.com/x", "https://user:pw@example.com/", "ftp://example.com/", "https://127.0.0.1/", "https://[::1]/x",
-        "https://10.1.2.3/", "https://169.254.169.254/latest", "https://0x7f.1/", "https://2130706433/", "https://e.com/#x", "https://", "https:/.0.0.1/", "https:e.com", "javascript:x", "https://[::ffff:127.0.0.1]/" };
+        "https://10.1.2.3/", "https://169.254.169.254/latest", "https://0x7f.1/", "https://2130706433/", "https://e.com/#x", "https://",
+        "https:/.0.0.1/", "https:e.com", "javascript:x", "https://[::ffff:127.0.0.1]/" };
     for (size_t i = 0; i < sizeof bad_mails / sizeof *bad_mails; i++)
         if (strcmp (add (farm, farm->ann, "m", json_pack ("{s:s}", "address", bad_mails [i])), "usage") != 0)
             fail_msg ("%s was taken", bad_mails [i]);
@@ -509,6 +511,31 @@ static void order_is_kept_and_others_go_on (void **state)
     deliver (farm, fixed, true, false, "");                                     /* of one that is not there any more */
 }
 
+/* A right that is taken back holds at once, a corrected address counts for what waits, and a clock that was put back delays nothing. */
+static void what_waits_follows (void **state)
+{
+    farm_t *farm = *state;
+    worker_t pi;
+    worker_join (farm, &pi, "pi", "linux/amd64", 1);
+    add (farm, farm->ann, "mine", NULL);
+    add (farm, farm->bob, "his", json_pack ("{s:s}", "address", "bob@example.com"));
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a:1");
+    worker_fail (farm, &pi, worker_task (farm, &pi), "build");
+    farm_submit (farm, farm->bob, "linux/amd64", "r.lan/b:1");
+    worker_fail (farm, &pi, worker_task (farm, &pi), "build");
+    assert_int_equal (count (farm, "SELECT count (*) FROM news WHERE state = 'waiting'"), 2);
+    assert_string_equal (add (farm, farm->ann, "mine", json_pack ("{s:b, s:s}", "replace", 1, "address", "new@example.com")), "");
+    farm_say (farm, "grant", peer_of (farm->admin), farm->admin, json_pack ("{s:s, s:s}", "name", "bob", "role", "viewer"));
+    err_t err;
+    assert_int_equal (db_exec (farm->engine->db, "UPDATE news SET due_ms = due_ms + 864000000", &err), 0);
+    farm_pass (farm, 11 * SECOND);
+    AUTO_JSON json_t *given = task (farm);
+    assert_null (farm_action (farm, ACTION_NEWS, 1));
+    assert_string_equal (json_string_value (json_object_get (given, "address")), "new@example.com");
+    farm_pass (farm, 1);
+    assert_int_equal (count (farm, "SELECT count (*) FROM news"), 1);
+}
+
 static void a_test_is_answered (void **state)
 {
     farm_t *farm = *state;
@@ -551,7 +578,7 @@ int main (void)
         TEST (a_board_that_is_down_is_one_news), TEST (a_lost_board_is_told_once_over_restarts), TEST (a_quarantine_is_told_and_its_end),
         TEST (an_outage_is_one_news), TEST (a_schedule_that_cannot_run_is_told_once), TEST (a_schedule_that_ends_says_so),
         TEST (one_is_told_what_one_may_see), TEST (addresses_are_looked_at), TEST (one_address_is_told_once), TEST (nothing_is_lost_over_a_restart),
-        TEST (it_is_tried_again_and_given_up), TEST (order_is_kept_and_others_go_on), TEST (a_test_is_answered), cmocka_unit_test (words_stay_on_their_line),
+        TEST (it_is_tried_again_and_given_up), TEST (order_is_kept_and_others_go_on), TEST (what_waits_follows), TEST (a_test_is_answered), cmocka_unit_test (words_stay_on_their_line),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
