@@ -94,12 +94,13 @@ worker_is_online ()
         | jq -e --arg name "$1" 'any(.workers[]; .name == $name and .state == "online")' > /dev/null
 }
 
-# join writes DIR/NAME.conf, with the coordinator and what is said here. A stop waits for no long build.
+# join writes DIR/NAME.conf, with the coordinator and what is said here, and in FARM_WORKER_OPTIONS (words). A stop waits for no long build.
 worker_start ()
 {
     if [ ! -e "$dir/$1.conf" ]; then
+        # shellcheck disable=SC2086
         farm-worker join "$(< "$dir/coordinator/join")" -c "$dir/$1.conf" --state="$dir/$1" --name="$1" \
-            --platforms="linux/${1#worker-}" --stop-ms=3000 --registry-plain-http="$(registry_address)" >> "$dir/$1.log" 2>&1 || return
+            --platforms="linux/${1#worker-}" --stop-ms=3000 --registry-plain-http="$(registry_address)" ${FARM_WORKER_OPTIONS:-} >> "$dir/$1.log" 2>&1 || return
     fi
     process_start "$dir" "$1" farm-worker -c "$dir/$1.conf"
     process_wait_log "$dir" "$1" $start_seconds ' takes this worker as ' > /dev/null && worker_is_online "$1"

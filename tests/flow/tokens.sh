@@ -65,6 +65,8 @@ with open(f"/proc/{sys.argv[1]}/maps") as maps, open(f"/proc/{sys.argv[1]}/mem",
         match = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
         if match:
             begin, end = (int(value, 16) for value in match.groups())
+            if end - begin > 1 << 36:       # a sanitizer's own
+                continue
             try:
                 memory.seek(begin)
                 found = found or needle in memory.read(end - begin)
