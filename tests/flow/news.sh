@@ -250,6 +250,25 @@ nothing_leaves_without_tls ()
     run 0 farmctl news test mine                # read anew for each mail
 }
 
+mail_goes_over_smtps_too ()
+{
+    local before
+    before=$(mails)
+    echo smtps > "$work/mail/mode"
+    news_restart mail/server "smtps://127.0.0.1:$(cat "$work/mail/port")"
+    run 0 farmctl news test mine
+    expect "the envelope" "$(jq -c '[.tls, .user]' "$work/mail/mail-$((before + 1)).json")" '[true,"farm"]'
+    news_restart mail/ca-file /etc/ssl/certs/ca-certificates.crt
+    run 1 farmctl news test mine                # an authority that nobody knows
+    expect_text "$work/err" "certificate"
+    rm "$work/mail/mode"
+    news_restart mail/server "smtp://127.0.0.1:$(cat "$work/mail/port")"
+    run 1 farmctl news test mine
+    expect_text "$work/err" "certificate"
+    news_restart mail/ca-file "$work/tls/ca.crt"
+    expect "mails" "$(mails)" $((before + 1))
+}
+
 # -- hooks -------------------------------------------------------------------------------------------------------------
 
 # call N: its signature holds, and its document is what the schema says
@@ -462,6 +481,7 @@ check "other alphabets arrive, terminal sequences do not" other_alphabets_arrive
 check "a mail server that is busy gets it later" a_server_that_is_busy_gets_it_later
 check "no for good is given up, told, and tried again on demand" no_for_good_is_given_up
 check "nothing leaves without TLS, and a server that hangs has its time" nothing_leaves_without_tls
+check "mail goes over TLS from the first byte on too, and never with a wrong certificate" mail_goes_over_smtps_too
 check "a hook is signed, and has a document of the schema" a_hook_is_signed
 check "a receiver may redirect, hang, lie and talk without end" receivers_may_do_as_they_like
 check "a name does not lead to an address inside" a_name_does_not_lead_inside

@@ -6,6 +6,7 @@ It speaks SMTP (RFC 5321) with STARTTLS and AUTH PLAIN or LOGIN, and takes mail 
     busy        451 for each recipient      refuse      550 for each recipient
     plain       offers no STARTTLS          hang        says nothing after it was greeted
     forget      takes a mail, keeps it, and hangs up without saying so
+    smtps       speaks TLS from the first byte on
 """
 import base64
 import json
@@ -46,6 +47,8 @@ class Session(socketserver.StreamRequestHandler):
     def setup(self):
         super().setup()
         self.is_tls = False
+        if text_of("mode") == "smtps":
+            self.begin_tls()
         self.user = ""
         self.sender, self.to = None, []
 
@@ -81,11 +84,14 @@ class Session(socketserver.StreamRequestHandler):
             offers.append("250 AUTH PLAIN LOGIN")
         self.say(*offers)
 
-    def on_starttls(self, _rest):
-        self.say("220 go on")
+    def begin_tls(self):
         self.connection = context.wrap_socket(self.connection, server_side=True)
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb")
         self.is_tls = True
+
+    def on_starttls(self, _rest):
+        self.say("220 go on")
+        self.begin_tls()
 
     def on_auth(self, rest):
         kind, _, first = rest.partition(" ")
