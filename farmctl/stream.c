@@ -13,9 +13,9 @@
 #include <string.h>
 
 #include "common/digest_map.h"
-#include "farmctl/hash.h"
+#include "common/hash.h"
+#include "common/scan_private.h"
 #include "farmctl/packer.h"
-#include "farmctl/scan_private.h"
 
 enum {
     MUCH_BYTES = 4 * 1024 * 1024,

@@ -3,8 +3,8 @@
 #ifndef FARM_STREAM_H
 #define FARM_STREAM_H
 
+#include "common/scan.h"
 #include "farmctl/courier.h"
-#include "farmctl/scan.h"
 
 /* Where there is much to read; otherwise, and when the coordinator falls silent, what is not read by this is read by scan_content,
  * and sent by upload.h. Comes before scan_content. Errors are those of reading, and refusals. */

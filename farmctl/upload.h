@@ -3,8 +3,8 @@
 #ifndef FARM_UPLOAD_H
 #define FARM_UPLOAD_H
 
+#include "common/scan.h"
 #include "farmctl/courier.h"
-#include "farmctl/scan.h"
 
 /* When it returns 0 the whole context is on the coordinator's disk. */
 int upload_context (client_t *client, const scan_t *scan, upload_stats_t *stats, err_t *err);

@@ -13,7 +13,8 @@
 
 #include "board.h"
 #include "common/file.h"
-#include "farmctl/scan.h"
+#include "common/msg.h"
+#include "common/scan.h"
 #include "tests/unit/trees.h"
 #include "worker/checkout.h"
 #include "worker/fetch.h"

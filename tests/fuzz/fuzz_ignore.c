@@ -1,11 +1,11 @@
 /* fuzz_ignore.c - .dockerignore: a path to ask about in a first line, then the file.
  *
- * covers: farmctl/ignore.c farmctl/pattern.c */
+ * covers: common/ignore.c common/pattern.c */
 #include <limits.h>
 #include <string.h>
 
+#include "common/ignore.h"
 #include "common/mem.h"
-#include "farmctl/ignore.h"
 #include "fuzz.h"
 
 /* A folder that nothing re-enters need not be walked: so all that is below it is out. */

@@ -1,10 +1,10 @@
 /* fuzz_stat_index.c - the file of a stat cache, without the digest at its end, which the target adds; its key is all zeros.
  *
- * covers: farmctl/stat_index.c */
+ * covers: common/stat_index.c */
 #include <stdlib.h>
 #include <string.h>
 
-#include "farmctl/stat_index.h"
+#include "common/stat_index.h"
 #include "fuzz.h"
 
 static void check_node (const stat_index_t *index, size_t at)

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "common/ignore.h"
 #include "common/mem.h"
-#include "farmctl/ignore.h"
 
 typedef struct { const char *text, *path; bool is_out; } row_t;
 

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "farmctl/scan_private.h"
-#include "farmctl/stat_cache.h"
-#include "farmctl/stat_index.h"
+#include "common/scan_private.h"
+#include "common/stat_cache.h"
+#include "common/stat_index.h"
 #include "trees.h"
 
 typedef struct { char *context, *cache; } place_t;

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "common/depot.h"
-#include "farmctl/scan.h"
+#include "common/scan.h"
 
 /* A new folder under /tmp; the caller frees, after tree_remove. */
 char *tree_new (void);

@@ -5,7 +5,7 @@
 #define FARM_STAT_CACHE_H
 
 #include "common/keys.h"
-#include "farmctl/walk.h"
+#include "common/walk.h"
 
 typedef struct stat_cache stat_cache_t;
 

@@ -1,7 +1,7 @@
 /* pattern.c - a pattern becomes a row of tokens; a path is matched against them in all ways at once. What Docker does is what
  * moby/patternmatcher's translation to a regular expression does, odd corners included: `**` also eats the slash behind
  * it, a class may match a slash, and `**name` without other signs is a plain suffix. */
-#include "farmctl/pattern.h"
+#include "common/pattern.h"
 
 #include <stdint.h>
 #include <stdlib.h>

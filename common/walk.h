@@ -2,10 +2,10 @@
 #ifndef FARM_WALK_H
 #define FARM_WALK_H
 
+#include "common/ignore.h"
 #include "common/reach.h"
 #include "common/stamp.h"
 #include "common/tree.h"
-#include "farmctl/ignore.h"
 
 /* A file, folder or link. The children of a folder are the `count` nodes from `first` on, in the order of a listing; a node
  * stands behind its parent, and node 0 is the context's folder. */

@@ -1,5 +1,5 @@
 /* lists.c - a list names 7,281 objects of the level below it, so which ones is reckoned from its place. */
-#include "farmctl/lists.h"
+#include "common/lists.h"
 
 enum { LIST_ITEMS_MAX = 7281 };
 

@@ -1,5 +1,5 @@
 /* walk.c - the list of a context's names: walker.c reads them folder by folder, here they are put in order. */
-#include "farmctl/walk.h"
+#include "common/walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "farmctl/walker.h"
+#include "common/walker.h"
 
 enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC, FILE_FLAGS = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK };
 enum { MANY = 50000 };

@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "farmctl/walk.h"
+#include "common/walk.h"
 
 /* A folder, and what is in it in the order of a listing. A node whose kind is 0 is left out. */
 typedef struct folder folder_t;

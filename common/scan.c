@@ -1,15 +1,15 @@
 /* scan.c - makes the tree of a context: walk.c finds the names, hash.c reads the files, and here folders get their digests,
  * from the deepest up to the root. */
-#include "farmctl/scan.h"
+#include "common/scan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
-#include "farmctl/hash.h"
-#include "farmctl/ignore.h"
-#include "farmctl/lists.h"
-#include "farmctl/scan_private.h"
+#include "common/hash.h"
+#include "common/ignore.h"
+#include "common/lists.h"
+#include "common/scan_private.h"
 
 enum { IGNORE_FILE_MAX = 4 * 1024 * 1024 };
 

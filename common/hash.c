@@ -1,6 +1,6 @@
 /* hash.c - threads that take the next file each, until there is none. A thread has one buffer of 1 MiB, whatever the
  * size of its file. What stat says before and after reading must be the same: else the bytes are of two states. */
-#include "farmctl/hash.h"
+#include "common/hash.h"
 
 #include <errno.h>
 #include <pthread.h>

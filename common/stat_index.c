@@ -1,6 +1,6 @@
 /* stat_index.c - reads and writes the bytes of a stat cache. They come from this user's own disk, but a disk errs, and a
  * wrong digest would be built: they are checked as a peer's bytes are. */
-#include "farmctl/stat_index.h"
+#include "common/stat_index.h"
 
 #include <endian.h>
 #include <stdlib.h>

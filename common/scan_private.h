@@ -2,9 +2,9 @@
 #ifndef FARM_SCAN_PRIVATE_H
 #define FARM_SCAN_PRIVATE_H
 
-#include "farmctl/scan.h"
-#include "farmctl/stat_cache.h"
-#include "farmctl/walk.h"
+#include "common/scan.h"
+#include "common/stat_cache.h"
+#include "common/walk.h"
 
 struct scan {
     walk_t *walk;

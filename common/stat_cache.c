@@ -3,7 +3,7 @@
  * A cached file is believed when name, size, mode, both times, inode and device are the same, and both times are older
  * than the scan that read it by more than the file system's clock is coarse: a file that was written twice within one tick
  * has the same time before and after (git calls it racily clean). */
-#include "farmctl/stat_cache.h"
+#include "common/stat_cache.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
-#include "farmctl/stat_index.h"
+#include "common/stat_index.h"
 
 /* Linux stamps files at its tick, 10 ms at the coarsest. */
 enum { TICK_NS = 20 * 1000 * 1000 };

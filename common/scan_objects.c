@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "farmctl/lists.h"
-#include "farmctl/scan_private.h"
+#include "common/lists.h"
+#include "common/scan_private.h"
 
 /* -- bytes of folders ------------------------------------------------------------------------------------------- */
 

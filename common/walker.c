@@ -3,7 +3,7 @@
  *
  * Names are looked up relative to the descriptor of their folder: one that is exchanged for a link meanwhile leads nowhere
  * else. A folder's descriptor is closed when the last of its tasks, and of its subfolders, has used it. */
-#include "farmctl/walker.h"
+#include "common/walker.h"
 
 #include <dirent.h>
 #include <errno.h>

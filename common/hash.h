@@ -2,7 +2,7 @@
 #ifndef FARM_HASH_H
 #define FARM_HASH_H
 
-#include "farmctl/walk.h"
+#include "common/walk.h"
 
 typedef struct hasher hasher_t;
 

@@ -2,7 +2,7 @@
 #ifndef FARM_LISTS_H
 #define FARM_LISTS_H
 
-#include "farmctl/walk.h"
+#include "common/walk.h"
 
 /* Level and digest of the node's content, whose chunks and size are there: level 0 is a chunk, and the one list of the highest
  * level is the top. */

@@ -1,6 +1,6 @@
 /* ignore.c - the lines of .dockerignore: cleaned as BuildKit's ignorefile does it (trim, comments, Go's filepath.Clean),
  * applied in their order. pattern.c matches one of them. */
-#include "farmctl/ignore.h"
+#include "common/ignore.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include "common/file.h"
 #include "common/mem.h"
-#include "farmctl/pattern.h"
+#include "common/pattern.h"
 
 typedef struct {
     pattern_t *pattern;

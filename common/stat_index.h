@@ -14,7 +14,7 @@
 
 #include <time.h>
 
-#include "farmctl/walk.h"
+#include "common/walk.h"
 
 enum { STAT_INDEX_MAX = 256 * 1024 * 1024 };
 
