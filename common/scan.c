@@ -77,11 +77,27 @@ static void close_root (scan_t *self, buffer_t *listing)
     self->root = digest_of (listing->data, listing->size);
 }
 
+void scan_set_time (scan_t *self, int64_t mtime_s)
+{
+    self->has_time = true;
+    self->mtime_s = mtime_s;
+}
+
+/* Behind the files were read, which looks at their times. */
+static void apply_time (scan_t *self)
+{
+    for (size_t i = 0; self->has_time && i < self->walk->count; i++) {
+        self->walk->nodes [i].mtime_s = self->mtime_s;
+        self->walk->nodes [i].mtime_ns = 0;
+    }
+}
+
 int scan_content (scan_t *self, err_t *err)
 {
     AUTO_BUFFER buffer_t listing = { 0 };
     if (hash_files (self->walk, err) < 0)
         return -1;
+    apply_time (self);
     for (size_t i = self->walk->count; i-- > 0;) {      /* children stand behind their parents */
         node_t *node = &self->walk->nodes [i];
         if (node->kind == TREE_FILE)

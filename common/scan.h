@@ -29,6 +29,8 @@ int scan_context (scan_t **out, const char *folder, const char *ignore_path, err
  * for this call. cache_folder is that of the stat cache, with which files that are as they were are not opened; NULL for none. */
 int scan_names (scan_t **out, const char *folder, const char *ignore_path, const reach_t *reach, const char *cache_folder, err_t *err);
 int scan_content (scan_t *self, err_t *err);
+/* Between the two: all of it has this time (seconds since 1970), whatever the disk says. For files that were just written. */
+void scan_set_time (scan_t *self, int64_t mtime_s);
 void scan_destroy (scan_t **self);
 
 const digest_t *scan_root (const scan_t *self);

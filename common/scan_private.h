@@ -12,6 +12,8 @@ struct scan {
     digest_t root;
     uint64_t files, bytes;
     bool has_streamed;
+    bool has_time;              /* all nodes get mtime_s */
+    int64_t mtime_s;
 };
 
 /* The bytes of a folder's listing, and of the root; replaces out. */

@@ -52,6 +52,7 @@ static void send_assign (engine_t *self, const job_t *job, int64_t number, const
     json_object_del (spec, "timeout_ms");           /* stands beside it, also where nobody asked for one */
     json_object_del (spec, "verify");               /* a worker that lies needs not know */
     json_object_del (spec, "cross_check");
+    json_object_del (spec, "source");
     engine_send (self, board->peer, "assign",
                  json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I}", "job", (json_int_t) job->id,
                             "attempt", (json_int_t) number, "build", (json_int_t) job->build, "platform", job->platform,

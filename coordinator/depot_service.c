@@ -87,6 +87,11 @@ void depot_service_destroy (depot_service_t **self_p)
     *self_p = NULL;
 }
 
+depot_t *depot_service_depot (const depot_service_t *self)
+{
+    return self->depot;
+}
+
 const char *depot_service_endpoint (const depot_service_t *self)
 {
     return self->endpoint;

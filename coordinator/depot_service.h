@@ -26,6 +26,7 @@
 
 #include <czmq.h>
 
+#include "common/depot.h"
 #include "common/err.h"
 #include "common/keys.h"
 
@@ -46,6 +47,8 @@ typedef struct {
 /* Open the depot and bind the socket. Nothing runs yet. */
 int depot_service_new (depot_service_t **out, const depot_service_settings_t *settings, err_t *err);
 void depot_service_destroy (depot_service_t **self);
+/* The depot, whose calls are thread-safe: for the fetchers. Borrowed. */
+depot_t *depot_service_depot (const depot_service_t *self);
 const char *depot_service_endpoint (const depot_service_t *self);       /* as bound */
 
 /* For actor_new (depot_service_actor, service): runs until $TERM; the service stays the caller's to destroy. */

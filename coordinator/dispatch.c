@@ -5,6 +5,7 @@
 #include "coordinator/audit.h"
 #include "coordinator/builds.h"
 #include "coordinator/engine_private.h"
+#include "coordinator/fetches.h"
 #include "coordinator/firings.h"
 #include "coordinator/grants.h"
 #include "coordinator/invitations.h"
@@ -70,6 +71,7 @@ static const struct {
     { "verified", true, attempts_on_verified },
     { "published", true, published_on_published },
     { "looked", true, firings_on_looked },
+    { "fetched", true, fetches_on_fetched },
     { "metrics", true, view_on_metrics },
     { "probe", true, view_on_probe },
     { "delivered", true, news_outbox_on_delivered },

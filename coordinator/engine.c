@@ -97,14 +97,18 @@ static void lose (engine_t *self, const err_t *why)
         self->lost = *why;
 }
 
-/* Actions that will not be done. An image that was to be verified is handed out anew later. */
+/* Actions that will not be done. An image that was to be verified, and a context that was to be fetched, are handed out anew later. */
 static void take_back (engine_t *self, size_t count)
 {
-    for (size_t i = count; i < self->pending.count; i++)
-        if (self->pending.items [i].type == ACTION_VERIFY)
-            wait_again (self, WAIT_VERIFY, json_integer_value (json_object_get (self->pending.items [i].header, "job")), AGAIN_MS);
-        else if (self->pending.items [i].type == ACTION_NEWS)
-            news_outbox_take_back (self, json_integer_value (json_object_get (self->pending.items [i].header, "id")));
+    for (size_t i = count; i < self->pending.count; i++) {
+        const action_t *action = &self->pending.items [i];
+        if (action->type == ACTION_VERIFY)
+            wait_again (self, WAIT_VERIFY, json_integer_value (json_object_get (action->header, "job")), AGAIN_MS);
+        if (action->type == ACTION_FETCH)
+            wait_again (self, WAIT_FETCH, json_integer_value (json_object_get (action->header, "fetch")), AGAIN_MS);
+        if (action->type == ACTION_NEWS)
+            news_outbox_take_back (self, json_integer_value (json_object_get (action->header, "id")));
+    }
     actions_cut (&self->pending, count);
 }
 

@@ -9,7 +9,7 @@
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
  * connection) that speaks for a principal; or one of the engine's own: `gone` (the peer's connection has ended), `ended` (the same, and
- * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `delivered` ({id, ok, final, text,
+ * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `fetched`, `delivered` ({id, ok, final, text,
  * retry_after_s}), `tick` (below),
  * `metrics` (answered by `metrics`, {samples: [[name, value, label…] …]}) and `probe` (answered by `fine` once something is written). */
 #ifndef FARM_ENGINE_H
@@ -40,6 +40,7 @@ typedef struct {
     int64_t builds_max;             /* 100,000: so many that have ended are remembered; 0: all */
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
     int verify_least;               /* verify_level.h: what all images are given to be verified at */
+    const json_t *sources;          /* source_rules.h: what may be fetched for whom; borrowed; NULL: nothing */
     const char *staging;            /* where workers push: in this folder of the registry, not under the tags' own names; borrowed; NULL: there */
     int64_t news_gather_ms;         /* 10,000: how long news wait for what comes of the same cause */
     int64_t news_retry_ms;          /* 30,000: before the second try; doubles, an hour at most */
@@ -63,6 +64,9 @@ typedef enum {
                            all these tags), is_unsure: bool (an earlier try may have moved tags)}; answer with `published`, which
                            says of one that failed which tags it has moved, or may have (`moved`) */
     ACTION_LOOK,        /* header: {schedule, scheduled_ms, repository, bases: [{reference, digest}]}: do these still hold? Answer with `looked` */
+    ACTION_FETCH,       /* header: {fetch, principal, user, source, dockerfile}: fetch this context, which is to be the principal's; answer with event `fetched`:
+                           {fetch, ok, context, dockerfile: {digest, size}, commit} or {fetch, ok, code, text} */
+    ACTION_DROP_FETCH,  /* header: {fetch}: nobody waits for that any more */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal, context, dockerfile}: this worker may write this log, and fetch these */
     ACTION_CLOSE_LOG,   /* header: {job, attempt}: no more will come */

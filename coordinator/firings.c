@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "coordinator/builds.h"
+#include "coordinator/fetches.h"
 #include "coordinator/holds.h"
 #include "coordinator/news.h"
 #include "coordinator/principals.h"
@@ -104,7 +105,8 @@ static int find_open (engine_t *self, int64_t schedule, open_firings_t *out, err
 
 /* -- a build ---------------------------------------------------------------------------------------------------- */
 
-typedef struct { const schedule_t *schedule; const firing_t *firing; int64_t build; } order_t;
+/* fetched: NULL where that is the build's own to be. */
+typedef struct { const schedule_t *schedule; const firing_t *firing; const json_t *fetched; int64_t build; } order_t;
 
 static int next_build (engine_t *self, int64_t *out, err_t *err)
 {
@@ -119,9 +121,11 @@ static int submit (engine_t *self, void *argument, err_t *err)
     int64_t number;
     if (next_build (self, &number, err) < 0)
         return -1;
-    json_t *spec = schedule_fill (order->schedule, order->firing->scheduled_ms, number, err);
+    json_t *spec = schedule_fill (order->schedule, order->firing->scheduled_ms, number, json_string_value (json_object_get (order->fetched, "commit")), err);
     if (!spec)
         return -1;
+    if (order->fetched)
+        fetches_complete (spec, order->fetched);
     AUTO_JSON json_t *header = json_pack ("{s:s, s:o}", "request", order->firing->request, "spec", spec);
     event_t event = { .verb = "submit", .principal = order->schedule->principal, .header = header };
     return submit_build (self, &event, &order->build, err);
@@ -153,9 +157,9 @@ static bool is_disk_full (engine_t *self, const schedule_t *schedule, const err_
 }
 
 /* What cannot be submitted is no reason to try again and again: but a full disk may pass. */
-static int start (engine_t *self, const schedule_t *schedule, const firing_t *firing, const char *text, err_t *err)
+static int start (engine_t *self, const schedule_t *schedule, const firing_t *firing, const json_t *fetched, const char *text, err_t *err)
 {
-    order_t order = { .schedule = schedule, .firing = firing };
+    order_t order = { .schedule = schedule, .firing = firing, .fetched = fetched };
     err_t why = { 0 };
     if (!schedule->spec)
         return refuse (self, &order, "what it builds cannot be read any more: its row in farm.db is damaged. Remove it, add it again, and check the "
@@ -184,17 +188,31 @@ static bool may_be_unchanged (const schedule_t *schedule)
     return strcmp (inputs, schedule->success_inputs) == 0;
 }
 
-/* It need not wait (any more). */
-static int begin (engine_t *self, const schedule_t *schedule, const firing_t *firing, err_t *err)
+static int look (engine_t *self, const schedule_t *schedule, const firing_t *firing, err_t *err)
 {
-    if (firing->is_by_hand || !may_be_unchanged (schedule))
-        return start (self, schedule, firing, NULL, err);
     if (json_array_size (schedule->success_bases) == 0)
         return settle (self, firing, "unchanged", schedule->success_build, NULL, err);
     AUTO_FREE char *repository = schedule_repository (schedule);          /* for the publisher, to whom other registries are elsewhere */
     engine_act (self, ACTION_LOOK, json_pack ("{s:I, s:I, s:O, s:s}", "schedule", (json_int_t) schedule->id, "scheduled_ms",
                                               (json_int_t) firing->scheduled_ms, "bases", schedule->success_bases, "repository", repository));
     return settle (self, firing, "looking", 0, NULL, err);
+}
+
+/* An archive is pinned by what names it. */
+static bool has_commit (const schedule_t *schedule)
+{
+    return schedule->spec && fetches_needs (schedule->spec) && schedule_any_commit (schedule->spec);
+}
+
+/* It need not wait (any more). The commit is asked for first only where something hangs on it; else the build fetches its own context, and when that
+ * fails it is the build that failed. */
+static int begin (engine_t *self, const schedule_t *schedule, const firing_t *firing, err_t *err)
+{
+    bool may_be = !firing->is_by_hand && may_be_unchanged (schedule);
+    if (has_commit (schedule) && (may_be || schedule_names_commit (schedule)))
+        return settle (self, firing, "looking", 0, NULL, err) < 0 ? -1
+               : fetches_add_firing (self, schedule->id, firing->scheduled_ms, schedule->principal, schedule->spec, err);
+    return may_be ? look (self, schedule, firing, err) : start (self, schedule, firing, NULL, NULL, err);
 }
 
 static int read_firing (const query_t *row, firing_t *out)
@@ -206,15 +224,55 @@ static int read_firing (const query_t *row, firing_t *out)
     return 1;
 }
 
-/* 1 when it is being looked at; else it was dropped, and its schedule may be gone. */
-static int find_looking (engine_t *self, const event_t *event, firing_t *out, err_t *err)
+/* 1 when it is being looked at; else it was dropped, and its schedule may be gone. *fetched, where it was: to the caller. */
+static int find_looking (engine_t *self, int64_t schedule, int64_t scheduled_ms, firing_t *out, json_t **fetched, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT schedule, scheduled_ms, is_by_hand, request FROM firings WHERE schedule = :schedule "
+    *fetched = NULL;
+    query_t query = db_query (self->db, "SELECT schedule, scheduled_ms, is_by_hand, request, fetched FROM firings WHERE schedule = :schedule "
                               "AND scheduled_ms = :scheduled AND outcome = 'looking'");
-    query_int (&query, ":schedule", event_int (event, "schedule"));
-    query_int (&query, ":scheduled", event_int (event, "scheduled_ms"));
+    query_int (&query, ":schedule", schedule);
+    query_int (&query, ":scheduled", scheduled_ms);
     int found = query_step (&query) ? read_firing (&query, out) : 0;
+    if (found && !query_is_null (&query, 4))
+        *fetched = json_loads (query_get_text (&query, 4), 0, NULL);
     return query_end (&query, err) < 0 ? -1 : found;
+}
+
+static int note_fetched (engine_t *self, const firing_t *firing, const json_t *fetched, err_t *err)
+{
+    AUTO_FREE char *text = json_dumps (fetched, JSON_COMPACT);
+    query_t query = db_query (self->db, "UPDATE firings SET fetched = :fetched WHERE schedule = :schedule AND scheduled_ms = :scheduled");
+    query_text (&query, ":fetched", text);
+    query_int (&query, ":schedule", firing->schedule);
+    query_int (&query, ":scheduled", firing->scheduled_ms);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+static bool is_same_commit (const schedule_t *schedule, const json_t *fetched)
+{
+    const char *commit = json_string_value (json_object_get (fetched, "commit"));
+    return commit && strcmp (commit, schedule->success_commit) == 0;
+}
+
+int firings_on_fetched (engine_t *self, int64_t id, int64_t scheduled_ms, const json_t *fetched, const char *why, err_t *err)
+{
+    AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
+    firing_t firing;
+    json_t *earlier;
+    int found = find_looking (self, id, scheduled_ms, &firing, &earlier, err);
+    json_decref (earlier);
+    if (found <= 0)
+        return found;
+    if (schedule_load (self, id, &schedule, err) < 0)
+        return -1;
+    self->schedules_at = self->boot_ms;
+    if (!fetched) {
+        order_t order = { .schedule = &schedule, .firing = &firing };
+        return refuse (self, &order, why, err);
+    }
+    if (!firing.is_by_hand && may_be_unchanged (&schedule) && is_same_commit (&schedule, fetched))
+        return note_fetched (self, &firing, fetched, err) < 0 ? -1 : look (self, &schedule, &firing, err);
+    return start (self, &schedule, &firing, fetched, NULL, err);
 }
 
 /* A registry that cannot be asked is no reason not to build. */
@@ -222,7 +280,9 @@ int firings_on_looked (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
     firing_t firing;
-    int found = find_looking (self, event, &firing, err);
+    json_t *read;
+    int found = find_looking (self, event_int (event, "schedule"), event_int (event, "scheduled_ms"), &firing, &read, err);
+    AUTO_JSON json_t *fetched = read;
     if (found <= 0)
         return found;
     if (schedule_load (self, firing.schedule, &schedule, err) < 0)
@@ -230,7 +290,7 @@ int firings_on_looked (engine_t *self, const event_t *event, err_t *err)
     self->schedules_at = self->boot_ms;
     if (json_is_true (json_object_get (event->header, "ok")) && may_be_unchanged (&schedule))
         return settle (self, &firing, "unchanged", schedule.success_build, NULL, err);
-    return start (self, &schedule, &firing, event_text (event, "text"), err);
+    return start (self, &schedule, &firing, fetched, event_text (event, "text"), err);
 }
 
 /* -- overlap ---------------------------------------------------------------------------------------------------- */
@@ -244,7 +304,7 @@ int firings_drop_waiting (engine_t *self, int64_t schedule, const char *why, err
     int dropped = query_run (&query, err);
     if (dropped > 0)
         count_outcome (self, "skipped", dropped);
-    return dropped < 0 ? -1 : 0;
+    return dropped < 0 ? -1 : fetches_end_firings (self, schedule, 0, err);
 }
 
 /* What is being published is too far for that: its tags are older than those of the next. */
@@ -473,7 +533,8 @@ static int note_success (engine_t *self, int64_t build, err_t *err)
         return -1;
     }
     AUTO_FREE char *text = bases ? json_dumps (bases, JSON_COMPACT) : NULL;
-    query_t query = db_query (self->db, "UPDATE schedules SET success_build = :build, success_bases = :bases, success_inputs = firings.inputs FROM firings "
+    query_t query = db_query (self->db, "UPDATE schedules SET success_build = :build, success_bases = :bases, success_inputs = firings.inputs, success_commit = "
+                              "(SELECT iif (json_valid (spec), json_extract (spec, '$.source.commit'), NULL) FROM builds WHERE id = :build) FROM firings "
                               "WHERE firings.schedule = schedules.id AND firings.build = :build AND (firings.outcome = 'running' OR firings.outcome = 'built')");
     query_int (&query, ":build", build);
     query_text (&query, ":bases", text);
@@ -495,6 +556,9 @@ int firings_on_end (engine_t *self, int64_t build, bool is_published, err_t *err
 
 int firings_take_up (engine_t *self, err_t *err)
 {
+    query_t fetches = db_query (self->db, "DELETE FROM fetches WHERE schedule IS NOT NULL");
+    if (query_run (&fetches, err) < 0)
+        return -1;
     query_t query = db_query (self->db, "UPDATE firings SET outcome = 'waiting' WHERE outcome = 'looking'");
     return query_run (&query, err) < 0 ? -1 : 0;
 }

@@ -8,7 +8,8 @@
  *
  * The engine is told the time by ticks: a time is due when the wall clock has come to it. Its firing is taken down in the same transaction as
  * its build and the schedule's next time, so a time is fired once, whatever restarts; a key of the table sees to that too.
- * waiting: until an earlier one has ended; looking: the registry is asked for its base images; running: its build is under way. */
+ * waiting: until an earlier one has ended; looking: its context is fetched, where its commit says whether, or under which tags, it is built, and the
+ * registry is asked for its base images; running: its build is under way. */
 #ifndef FARM_FIRINGS_H
 #define FARM_FIRINGS_H
 
@@ -16,6 +17,9 @@
 
 /* What is due, and what waits and need not any more; sets engine->schedules_at. */
 int firings_tick (engine_t *self, err_t *err);
+
+/* What was fetched for a time, as event `fetched` has it; NULL: it could not be, and why. */
+int firings_on_fetched (engine_t *self, int64_t schedule, int64_t scheduled_ms, const json_t *fetched, const char *why, err_t *err);
 
 /* A publisher's word on base images. */
 handler_fn firings_on_looked;

@@ -4,7 +4,8 @@
  *     monitor (ends) --+--> batch --> engine --> actions ---+--> depot service (logs, keys)
  *     depot service  --+      one transaction               +--> publishers (verify, publish)
  *     publishers     --+                                    +--> courier (news)
- *     courier        --+
+ *     courier        --+                                    +--> fetchers (contexts)
+ *     fetchers       --+
  */
 #include "coordinator/gateway_private.h"
 
@@ -128,7 +129,7 @@ static bool needs_no_hello (const msg_t *message)
 /* Answered when context and Dockerfile are known to be on disk. */
 static bool needs_context (const msg_t *message)
 {
-    return msg_is (message, "submit") || (msg_is (message, "add-schedule") && json_object_get (msg_header (message), "spec"));
+    return (msg_is (message, "submit") || msg_is (message, "add-schedule")) && json_object_get (json_object_get (msg_header (message), "spec"), "context");
 }
 
 static void on_watch (peer_t *peer, const msg_t *message)
@@ -215,6 +216,12 @@ static void take_ends (gateway_t *self)
     }
 }
 
+static void take_fetchers (gateway_t *self)
+{
+    for (json_t *header; (header = fetchers_next (self->fetchers)); json_decref (header))
+        gateway_give_engine (self, "fetched", 0, 0, header);
+}
+
 static void take_publishers (gateway_t *self)
 {
     const char *verb;
@@ -241,6 +248,7 @@ static int take_batch (gateway_t *self, err_t *err)
     for (int i = 0; i < BATCH_MAX && take_message (self); i++)
         take_ends (self);
     take_publishers (self);
+    take_fetchers (self);
     gateway_take_news (self);
     take_denials (self);
     gateway_take_web (self);
@@ -315,6 +323,7 @@ void gateway_actor (zsock_t *pipe, void *gateway)
         zpoller_add (poller, self->courier);
     publishers_poll (self->publishers, poller);
     credentials_poll (self->credentials, poller);
+    fetchers_poll (self->fetchers, poller);
     zsock_signal (pipe, 0);
     engine_resume (self->parts.engine, &self->actions);
     gateway_do_actions (self);
@@ -338,6 +347,18 @@ static publishers_t *new_publishers (const gateway_parts_t *parts, err_t *err)
     };
     return publishers_new ((int) settings_number (parts->settings, "publishers"), (int) settings_number (parts->settings, "verify/readers"),
                            parts->registry, &limits, err);
+}
+
+static fetchers_t *new_fetchers (const gateway_parts_t *parts, err_t *err)
+{
+    AUTO_FREE char *folder = file_join (settings_text (parts->settings, "state"), "git");
+    const fetcher_settings_t settings = {
+        .depot = parts->objects, .rules = parts->sources, .folder = folder,
+        .timeout_ms = settings_number (parts->settings, "git/timeout-ms"), .size_max = settings_number (parts->settings, "git/size"),
+        .entries_max = settings_number (parts->settings, "git/entries"), .mirrors_max = settings_number (parts->settings, "git/mirrors"),
+        .free_floor_bytes = settings_number (parts->settings, "depot/free-floor"),
+    };
+    return fetchers_new ((int) settings_number (parts->settings, "git/fetchers"), &settings, err);
 }
 
 int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
@@ -370,10 +391,18 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->publishers = new_publishers (parts, err);
     if (!self->publishers)
         return -1;
+    self->fetchers = new_fetchers (parts, err);
+    if (!self->fetchers)
+        return -1;
     if (parts->letters && !(self->courier = actor_new (courier_actor, (void *) parts->letters, err)))
         return -1;
     *out = take (&self);
     return 0;
+}
+
+void gateway_end_fetches (gateway_t *self)
+{
+    fetchers_destroy (&self->fetchers);
 }
 
 void gateway_destroy (gateway_t **self_p)
@@ -381,6 +410,7 @@ void gateway_destroy (gateway_t **self_p)
     gateway_t *self = *self_p;
     if (!self)
         return;
+    fetchers_destroy (&self->fetchers);
     actor_destroy (&self->courier);
     publishers_destroy (&self->publishers);
     monitor_destroy (&self->monitor);

@@ -10,6 +10,7 @@
 
 #include <czmq.h>
 
+#include "common/depot.h"
 #include "common/registry.h"
 #include "common/settings.h"
 #include "coordinator/engine.h"
@@ -26,6 +27,8 @@ typedef struct {
     zsock_t *zap;                  /* borrowed, running */
     zsock_t *depot;                /* borrowed, running: depot_service_actor */
     zsock_t *web;                   /* borrowed, running: web_actor; NULL: there is none */
+    depot_t *objects;               /* borrowed, of the depot service: what is fetched goes into it */
+    const json_t *sources;          /* borrowed: source_rules.h */
     const char *audit_head;         /* the file that the audit log's last row is noted in; NULL for none */
     const seal_t *seal;            /* borrowed: of secrets */
     const letter_settings_t *letters;       /* borrowed: how news are delivered; NULL: they are not */
@@ -34,6 +37,8 @@ typedef struct {
 /* Bind the control socket, let in all keys that the engine knows, start the publishers. */
 int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err);
 void gateway_destroy (gateway_t **self);
+/* What is being fetched ends, for its depot is about to. The gateway itself stays, and does not run any more. */
+void gateway_end_fetches (gateway_t *self);
 const char *gateway_endpoint (const gateway_t *self);       /* as bound */
 
 /* For actor_new (gateway_actor, gateway). */

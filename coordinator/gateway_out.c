@@ -116,12 +116,15 @@ void gateway_do_actions (gateway_t *self)
             case ACTION_PRINCIPAL: gateway_let (self, action->header); break;
             case ACTION_LOOK:      publishers_add (self->publishers, "look", action->header); break;
             case ACTION_NEWS:      gateway_send_news (self, action->header); break;
+            case ACTION_FETCH:     fetchers_add (self->fetchers, action->header); break;
+            case ACTION_DROP_FETCH: fetchers_drop (self->fetchers, json_integer_value (json_object_get (action->header, "fetch"))); break;
             case ACTION_TELL:      log_info ("builds", "%s", json_string_value (json_object_get (action->header, "text"))); break;
             case ACTION_COUNT:     metrics_add_sample (self->metrics, json_object_get (action->header, "sample")); break;
             case ACTION_PUBLISH:   publishers_add (self->publishers, "publish", action->header); break;
         }
     }
     publishers_hand_out (self->publishers);
+    fetchers_hand_out (self->fetchers);
     actions_clear (&self->actions);
     send_tokens (self);
 }

@@ -7,6 +7,7 @@
 #include "coordinator/agents.h"
 #include "coordinator/collector.h"
 #include "coordinator/credentials.h"
+#include "coordinator/fetchers.h"
 #include "coordinator/gateway.h"
 #include "coordinator/metrics.h"
 #include "coordinator/peers.h"
@@ -23,6 +24,7 @@ struct gateway {
     publishers_t *publishers;
     submissions_t *submissions;     /* wait for the depot's word that their context is there */
     credentials_t *credentials;
+    fetchers_t *fetchers;
     collector_t *collector;
     agents_t *agents;
     zsock_t *courier;               /* NULL: news are not delivered */

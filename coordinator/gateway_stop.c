@@ -36,6 +36,7 @@ void gateway_begin_stop (gateway_t *self)
     self->is_stopping = true;
     engine_wind_down (self->parts.engine);
     publishers_wind_down (self->publishers);
+    fetchers_wind_down (self->fetchers);
     zstr_send (self->parts.depot, "REST");
     tell_watchers (self);
     send_pruners_away (self);
@@ -43,7 +44,7 @@ void gateway_begin_stop (gateway_t *self)
 
 bool gateway_is_idle (const gateway_t *self)
 {
-    return self->is_depot_quiet && publishers_are_idle (self->publishers) && credentials_are_idle (self->credentials) && self->letters == 0;
+    return self->is_depot_quiet && publishers_are_idle (self->publishers) && fetchers_are_idle (self->fetchers) && credentials_are_idle (self->credentials) && self->letters == 0;
 }
 
 bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message)

@@ -17,6 +17,7 @@
 #include "coordinator/gateway.h"
 #include "coordinator/options.h"
 #include "coordinator/setup.h"
+#include "coordinator/source_rules.h"
 #include "coordinator/verify_level.h"
 #include "coordinator/watchman.h"
 #include "coordinator/web.h"
@@ -33,6 +34,7 @@ typedef struct {
     int signals;
     int64_t stop_until;             /* boot clock; INT64_MAX: not told to end */
     seal_t *seal;
+    json_t *sources;                /* source_rules.h */
     engine_t *engine;
     char *audit_head;
     depot_service_t *depot_service;
@@ -90,6 +92,9 @@ static int open_state (coordinator_t *self, err_t *err)
     self->seal = seal_new (self->keys.secrets.secret_key);
     sodium_memzero (&self->keys.secrets, sizeof self->keys.secrets);
     engine_settings_t times = engine_settings (self->settings);
+    times.sources = self->sources = source_rules_new (self->settings, err);
+    if (!self->sources)
+        return -1;
     if (engine_open (&self->engine, database, &times, clock_boot_ms (), err) < 0)
         return -1;
     self->audit_head = file_join (state, "audit.head");
@@ -158,7 +163,8 @@ static int start_gateway (coordinator_t *self, err_t *err)
     };
     gateway_parts_t parts = {
         .settings = self->settings, .server = &self->keys.server, .registry = &self->registry,
-        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .web = self->web_actor, .audit_head = self->audit_head, .seal = self->seal, .letters = &self->letters,
+        .engine = self->engine, .zap = self->zap, .depot = self->depot_actor, .web = self->web_actor, .objects = depot_service_depot (self->depot_service),
+        .sources = self->sources, .audit_head = self->audit_head, .seal = self->seal, .letters = &self->letters,
     };
     if (gateway_new (&self->gateway, &parts, err) < 0)
         return -1;
@@ -263,6 +269,8 @@ static end_t wait_for_end (coordinator_t *self, err_t *err)
 static void leave (coordinator_t *self, int status)
 {
     actor_destroy (&self->gateway_actor);
+    if (self->gateway)
+        gateway_end_fetches (self->gateway);
     actor_destroy (&self->web_actor);
     actor_destroy (&self->depot_actor);
     depot_service_destroy (&self->depot_service);
@@ -282,6 +290,7 @@ static void stop (coordinator_t *self)
     actor_destroy (&self->zap);
     engine_destroy (&self->engine);
     seal_destroy (&self->seal);
+    json_decref (self->sources);
     settings_destroy (&self->settings);
     free (self->audit_head);
     free (self->logs_folder);

@@ -32,7 +32,7 @@ static json_t *read_json (const query_t *row, int column)
 }
 
 #define SELECT "SELECT id, principal, next_ms, success_build, name, cron, zone, state, catch_up, overlap, if_changed, spec, success_inputs, " \
-               "success_bases FROM schedules WHERE "
+               "success_bases, success_commit FROM schedules WHERE "
 
 static void read_row (const query_t *row, schedule_t *out)
 {
@@ -50,6 +50,7 @@ static void read_row (const query_t *row, schedule_t *out)
     out->spec = read_json (row, 11);
     COPY_TEXT (row, 12, out->success_inputs);
     out->success_bases = read_json (row, 13);
+    COPY_TEXT (row, 14, out->success_commit);
 }
 
 static int read_one (query_t *query, schedule_t *out, err_t *err)
@@ -197,7 +198,7 @@ static int fill_tag (buffer_t *out, const char *tag, const words_t *words, err_t
         buffer_text (out, "");
         at += plain;
         if (*at && !add_word (out, at, words, &size))
-            return err_set (err, ERR_USAGE, strncmp (at, "{commit}", 8) == 0 ? "tag %s: the context is a folder, and has no commit to name"
+            return err_set (err, ERR_USAGE, strncmp (at, "{commit}", 8) == 0 ? "tag %s: the context is a folder or an archive, and has no commit to name"
                             : "tag %s: only {date}, {commit} and {build} are filled in", tag);
         at += size;
     }
@@ -218,14 +219,29 @@ static json_t *fill_tags (const json_t *spec, const words_t *words, err_t *err)
     return take (&tags);
 }
 
-/* The commit of a context that is fetched from a repository belongs here as soon as there is such a context. */
-json_t *schedule_fill (const schedule_t *self, int64_t scheduled_ms, int64_t build, err_t *err)
+const char *schedule_any_commit (const json_t *spec)
+{
+    const json_t *source = json_object_get (spec, "source");
+    return source && !json_object_get (source, "sha256") ? "da39a3ee5e6b4b0d3255bfef95601890afd80709" : NULL;
+}
+
+bool schedule_names_commit (const schedule_t *self)
+{
+    size_t i;
+    json_t *tag;
+    json_array_foreach (json_object_get (self->spec, "tags"), i, tag)
+        if (strstr (json_string_value (tag), "{commit}"))
+            return true;
+    return false;
+}
+
+json_t *schedule_fill (const schedule_t *self, int64_t scheduled_ms, int64_t build, const char *commit, err_t *err)
 {
     char date [16];
     int offset;
     struct tm wall = wall_of (self, scheduled_ms, &offset);
     strftime (date, sizeof date, "%Y-%m-%d", &wall);
-    words_t words = { .date = date, .build = build };
+    words_t words = { .date = date, .commit = commit, .build = build };
     AUTO_JSON json_t *tags = fill_tags (self->spec, &words, err);
     if (!tags)
         return NULL;
@@ -236,7 +252,7 @@ json_t *schedule_fill (const schedule_t *self, int64_t scheduled_ms, int64_t bui
 
 int schedule_check_tags (const json_t *spec, err_t *err)
 {
-    static const words_t longest = { .date = "2026-12-31", .build = 9007199254740991 };
+    const words_t longest = { .date = "2026-12-31", .commit = schedule_any_commit (spec), .build = 9007199254740991 };
     AUTO_JSON json_t *tags = fill_tags (spec, &longest, err);
     size_t i;
     json_t *tag;

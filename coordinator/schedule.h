@@ -15,6 +15,7 @@ typedef struct {
     json_t *spec;                           /* NULL: its row cannot be read any more */
     char success_inputs [OCI_DIGEST_SIZE];
     json_t *success_bases;                  /* NULL: not known */
+    char success_commit [65];               /* "": of no repository */
 } schedule_t;
 
 void schedule_free (schedule_t *self);
@@ -33,8 +34,13 @@ void schedule_say_time (const schedule_t *self, int64_t at_ms, char out [32]);
 enum { MISSED_MAX = 1000 };
 int schedule_due (const schedule_t *self, int64_t now_ms, int64_t *latest_ms, int64_t *before, err_t *err);
 
-/* The spec of the build of one time: tags filled in (`build`: its number to be). To the caller; NULL: ERR_USAGE. */
-json_t *schedule_fill (const schedule_t *self, int64_t scheduled_ms, int64_t build, err_t *err);
+/* The spec of the build of one time: tags filled in (`build`: its number to be; commit: NULL where it has none, or none is known). To the caller;
+ * NULL: ERR_USAGE. */
+json_t *schedule_fill (const schedule_t *self, int64_t scheduled_ms, int64_t build, const char *commit, err_t *err);
+/* Does a tag name the commit, so that it has to be known before the build? */
+bool schedule_names_commit (const schedule_t *self);
+/* What stands for a commit where tags are only checked; NULL: the context has none. */
+const char *schedule_any_commit (const json_t *spec);
 /* Can its tags be filled in, and are they good then? A spec that fits its schema. */
 int schedule_check_tags (const json_t *spec, err_t *err);
 

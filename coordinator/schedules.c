@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "coordinator/builds.h"
+#include "coordinator/fetches.h"
 #include "coordinator/firings.h"
 #include "coordinator/news.h"
 #include "coordinator/principals.h"
@@ -115,8 +116,9 @@ static void read_wish (const event_t *event, schedule_t *out)
 }
 
 /* Better now than at night. */
-static int check_wish (const schedule_t *wish, int64_t now_ms, err_t *err)
+static int check_wish (engine_t *self, const schedule_t *wish, err_t *err)
 {
+    int64_t now_ms = self->wall_ms;
     char repository [REFERENCE_MAX];
     if (!wish->spec)
         return 0;
@@ -124,9 +126,9 @@ static int check_wish (const schedule_t *wish, int64_t now_ms, err_t *err)
         return err_set (err, ERR_USAGE, "a schedule cannot have secrets: they are kept for one build only, and gone with its end");
     if (json_array_size (json_object_get (wish->spec, "ssh")) > 0)
         return err_set (err, ERR_USAGE, "a schedule cannot ask an ssh agent: nobody is attached at night");
-    if (schedule_check_tags (wish->spec, err) < 0)
+    if ((fetches_needs (wish->spec) && fetches_check (self, wish->principal, wish->spec, err) < 0) || schedule_check_tags (wish->spec, err) < 0)
         return -1;
-    AUTO_JSON json_t *filled = schedule_fill (wish, now_ms, 9007199254740991, err), *normalised = NULL;
+    AUTO_JSON json_t *filled = schedule_fill (wish, now_ms, 9007199254740991, schedule_any_commit (wish->spec), err), *normalised = NULL;
     return filled ? spec_normalise (filled, &normalised, repository, err) : -1;
 }
 
@@ -192,7 +194,7 @@ int schedules_on_add (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_SCHEDULE schedule_t wish = { .id = 0 };
     read_wish (event, &wish);
-    if (schedule_next (&wish, self->wall_ms, &wish.next_ms, err) < 0 || check_wish (&wish, self->wall_ms, err) < 0)
+    if (schedule_next (&wish, self->wall_ms, &wish.next_ms, err) < 0 || check_wish (self, &wish, err) < 0)
         return -1;
     int is_there = check_name (self, event, &wish, err);
     if (is_there < 0)
@@ -212,6 +214,8 @@ int schedules_on_add (engine_t *self, const event_t *event, err_t *err)
 
 static int drop (engine_t *self, const schedule_t *schedule, err_t *err)
 {
+    if (fetches_end_firings (self, schedule->id, 0, err) < 0)
+        return -1;
     query_t firings = db_query (self->db, "DELETE FROM firings WHERE schedule = :id");
     query_int (&firings, ":id", schedule->id);
     if (query_run (&firings, err) < 0)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "coordinator/fetches.h"
 #include "coordinator/firings.h"
 #include "coordinator/holds.h"
 #include "coordinator/news.h"
@@ -153,7 +154,7 @@ int build_move (engine_t *engine, int64_t build, build_state from, build_state t
         engine->live_builds--;
     if (build_state_is_over (to) && count_end (engine, build, build_names [to], err) < 0)
         return -1;
-    if (build_state_is_over (to) && secrets_forget (engine, build, err) < 0)
+    if (build_state_is_over (to) && (secrets_forget (engine, build, err) < 0 || fetches_end (engine, build, err) < 0))
         return -1;
     if (build_state_is_over (to))
         engine_tell (engine, "build %lld %s: %.300s", (long long) build, build_names [to], cause);

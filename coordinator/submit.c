@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "coordinator/builds.h"
+#include "coordinator/fetches.h"
 #include "coordinator/holds.h"
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
@@ -213,6 +214,16 @@ static int check_queued (engine_t *self, int64_t build, err_t *err)
     return count < 0 ? -1 : 0;
 }
 
+/* A whole one, or one that is to be fetched. */
+static int check_context (engine_t *self, int64_t principal, const json_t *spec, err_t *err)
+{
+    if (fetches_needs (spec))
+        return fetches_check (self, principal, spec, err);
+    if (json_object_get (spec, "context") && json_object_get (json_object_get (spec, "dockerfile"), "digest"))
+        return 0;
+    return err_set (err, ERR_PROTOCOL, "submit: a spec has a context and a Dockerfile, or a source");
+}
+
 static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
@@ -223,12 +234,13 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (self->settings.staging && spec_stage (repository, self->settings.staging, err) < 0)
         return -1;
     second_prepare (spec, self->wall_ms);
-    if (check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
+    if (check_context (self, event->principal, spec, err) < 0 || check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
-    if (insert_parts (self, *id, event->principal, spec, err) < 0 || note_context (self, spec, err) < 0
+    bool is_fetched = fetches_needs (spec);
+    if (insert_parts (self, *id, event->principal, spec, err) < 0 || (!is_fetched && note_context (self, spec, err) < 0)
         || secrets_bind (self, *id, event->principal, event_text (event, "request"), spec, err) < 0)
         return -1;
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
@@ -236,7 +248,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     if (holds_add (self, *id, event->principal, err) < 0)
         return -1;
     int64_t former = event_int (event, "reuse");
-    int rc = former ? results_reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
+    int rc = is_fetched ? fetches_add (self, *id, event->principal, spec, err) : former ? results_reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 

@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "coordinator/builds.h"
 #include "coordinator/cells.h"
+#include "coordinator/fetches.h"
 #include "coordinator/holds.h"
 #include "coordinator/principals.h"
 #include "coordinator/restores.h"
@@ -61,6 +62,9 @@ static json_t *waiting_of (engine_t *self, const query_t *query, int64_t build)
         return json_string ("a moment before the next attempt");
     if (wait_is_pending (self, WAIT_HOME, query_get_int (query, 0)))
         return json_string ("a moment for the worker that has built this or its context before (queue/affinity-ms of the coordinator)");
+    AUTO_FREE char *fetching = fetches_explain (self, build);
+    if (fetching)
+        return json_string (fetching);
     AUTO_FREE char *held = holds_explain (self, build);
     AUTO_FREE char *text = held ? take (&held) : waiting_explain (self, lane);
     return json_string (text);
@@ -124,17 +128,17 @@ static json_t *limits_of (const engine_t *self, const json_t *spec)
                       json_object_get (spec, "cpu_percent"), "timeout_ms", (json_int_t) limit_ms);
 }
 
-static json_t *build_of (const engine_t *self, const query_t *query, size_t max)
+static json_t *build_of (engine_t *self, const query_t *query, size_t max)
 {
     AUTO_JSON json_t *spec = spec_of (query);
-    return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    return json_pack ("{s:I, s:o, s:o, s:O, s:O, s:O?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O?, s:o}",
                       "id", (json_int_t) query_get_int (query, 0), "state", cell_text (query, 1, 32),
                       "user", cell_text (query, 2, 64), "tags", json_object_get (spec, "tags"),
                       "platforms", json_object_get (spec, "platforms"), "context", json_object_get (spec, "context"),
                       "created_ms", cell_int (query, 4), "ended_ms", cell_int (query, 5),
                       "digest", cell_text (query, 6, 80), "code", cell_text (query, 7, 32),
                       "reason", cell_text (query, 8, max), "note", cell_text (query, 9, max), "limits", limits_of (self, spec),
-                      "schedule", cell_text (query, 10, 64));
+                      "schedule", cell_text (query, 10, 64), "source", json_object_get (spec, "source"), "fetch", fetches_view (self, query_get_int (query, 0)));
 }
 
 static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, err_t *err)

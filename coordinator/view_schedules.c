@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/source.h"
 #include "coordinator/cells.h"
 #include "coordinator/principals.h"
 #include "coordinator/schedule.h"
@@ -57,13 +58,22 @@ static json_t *field_of (const json_t *spec, const char *field)
     return value ? json_incref (value) : json_null ();
 }
 
+/* A digest, or what is fetched each time. */
+static json_t *context_of (const json_t *spec)
+{
+    source_t source;
+    const json_t *given = json_object_get (spec, "source");
+    AUTO_FREE char *text = given && source_read (&source, given, NULL) == 0 ? source_text (&source) : NULL;
+    return text ? json_string (text) : field_of (spec, "context");
+}
+
 static json_t *schedule_of (const query_t *row, const schedule_t *schedule)
 {
     return json_pack ("{s:s, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "name", schedule->name, "user", cell_text (row, 0, 64),
                       "cron", schedule->cron, "zone", schedule->zone, "state", schedule->state, "reason", cell_text (row, 1, 1024), "catch_up",
                       schedule->catch_up, "overlap", schedule->overlap, "if_changed", schedule->if_changed, "created_ms", cell_int (row, 2), "tags",
                       field_of (schedule->spec, "tags"), "platforms", field_of (schedule->spec, "platforms"), "context",
-                      field_of (schedule->spec, "context"), "priority", field_of (schedule->spec, "priority"), "next",
+                      context_of (schedule->spec), "priority", field_of (schedule->spec, "priority"), "next",
                       schedule->next_ms ? time_of (schedule, schedule->next_ms) : json_null ());
 }
 

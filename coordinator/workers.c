@@ -9,6 +9,7 @@
 #include "coordinator/attempts.h"
 #include "coordinator/audit.h"
 #include "coordinator/boards.h"
+#include "coordinator/fetches.h"
 #include "coordinator/firings.h"
 #include "coordinator/news.h"
 #include "coordinator/principals.h"
@@ -242,7 +243,7 @@ static int end_waits (engine_t *self, err_t *err)
         wait->due_at = INT64_MAX;               /* under way; its tries are kept until it is done */
         self->must_publish |= kind == WAIT_PUBLISH;
         self->must_match |= kind == WAIT_HOME;
-        if (kind == WAIT_MATCH && queue_wake (self, id, err) < 0)
+        if ((kind == WAIT_MATCH && queue_wake (self, id, err) < 0) || (kind == WAIT_FETCH && fetches_hand_out (self, id, err) < 0))
             return -1;
         if (kind == WAIT_VERIFY && attempt_hand_out (self, id, err) < 0) {
             wait_again (self, kind, id, self->settings.retry_ms);

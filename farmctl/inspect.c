@@ -2,6 +2,7 @@
 #include <czmq.h>
 
 #include "common/quantity.h"
+#include "common/source.h"
 #include "farmctl/client.h"
 #include "farmctl/options.h"
 #include "farmctl/output.h"
@@ -121,6 +122,17 @@ static void print_limits (const json_t *limits)
     line ("limits", text.size ? (char *) text.data : "");
 }
 
+/* "https://host/repo.git#main:folder at 1f2e…" */
+static void print_source (const json_t *given)
+{
+    source_t source;
+    if (!json_is_object (given) || source_read (&source, given, NULL) < 0)
+        return;
+    const char *commit = track_text (given, "commit");
+    AUTO_FREE char *name = source_text (&source), *text = mem_printf ("%s%s%s", name, *commit ? " at " : "", commit);
+    line ("source", text);
+}
+
 static void print_build (const json_t *build)
 {
     size_t i;
@@ -128,7 +140,7 @@ static void print_build (const json_t *build)
     int64_t id = track_int (build, "id"), created_ms = track_int (build, "created_ms");
     int64_t ended_ms = track_int (build, "ended_ms");
     printf ("%-10s %lld\n", "build", (long long) id);
-    line ("state", track_text (build, "state"));
+    line ("state", track_shown_state (build));
     line ("reason", track_text (build, "reason"));
     line ("note", track_text (build, "note"));
     line ("digest", track_text (build, "digest"));
@@ -136,6 +148,7 @@ static void print_build (const json_t *build)
     line ("user", track_text (build, "user"));
     line ("created", output_ago (created_ms));
     line ("took", ended_ms ? output_duration (ended_ms - created_ms) : "");
+    print_source (json_object_get (build, "source"));
     line ("context", track_text (build, "context"));
     print_limits (json_object_get (build, "limits"));
     json_array_foreach (json_object_get (build, "jobs"), i, job)

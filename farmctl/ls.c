@@ -26,7 +26,7 @@ static void add_row (output_table_t *table, const json_t *build)
     AUTO_FREE char *tags = join_texts (json_object_get (build, "tags"));
     int64_t ended_ms = track_int (build, "ended_ms"), created_ms = track_int (build, "created_ms");
     const char *took = ended_ms ? output_duration (ended_ms - created_ms) : "";
-    const char *cells [] = { id, track_text (build, "state"), platforms, track_text (build, "user"),
+    const char *cells [] = { id, track_shown_state (build), platforms, track_text (build, "user"),
                              output_ago (created_ms), took, tags };
     output_table_add (table, cells);
 }

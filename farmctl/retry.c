@@ -15,12 +15,22 @@ static json_t *read_spec (client_t *client, int64_t id, err_t *err)
     return answer ? json_incref (json_object_get (msg_header (answer), "spec")) : NULL;
 }
 
-/* Nobody here has the files. */
+typedef struct { int64_t id; json_t *spec; } again_t;
+
+/* Nobody here has the files; but a commit can be fetched again. */
 static int is_gone (void *argument, err_t *err)
 {
-    const int64_t *id = argument;
-    return err_set (err, ERR_NOT_FOUND, "the coordinator does not keep the context of build %lld any more: submit the folder again",
-                    (long long) *id);
+    again_t *self = argument;
+    json_t *source = json_object_get (self->spec, "source"), *commit = json_object_get (source, "commit");
+    if (!source || !json_object_get (self->spec, "context"))
+        return err_set (err, ERR_NOT_FOUND, "the coordinator does not keep the context of build %lld any more: submit the folder again", (long long) self->id);
+    if (commit)
+        json_object_set (source, "ref", commit);
+    json_object_del (self->spec, "context");
+    json_object_del (json_object_get (self->spec, "dockerfile"), "digest");
+    json_object_del (json_object_get (self->spec, "dockerfile"), "size");
+    output_note ("the coordinator does not keep the context of build %lld any more, and fetches it again", (long long) self->id);
+    return 0;
 }
 
 /* They were gone when the build had ended. */
@@ -53,7 +63,8 @@ static int retry (client_t *client, int64_t id, bool is_failed_only, const secre
         return -1;
     if (!is_failed_only)                    /* the whole of it: what is known of it already is no answer */
         json_object_set_new (spec, "no_result_cache", json_true ());
-    request_t request = { .spec = spec, .secrets = secrets, .reuse = is_failed_only ? id : 0, .resend = is_gone, .argument = &id };
+    again_t again = { id, spec };
+    request_t request = { .spec = spec, .secrets = secrets, .reuse = is_failed_only ? id : 0, .resend = is_gone, .argument = &again };
     interrupt_catch ();
     return request_submit (&request, client, &build, err) < 0 ? -1 : request_follow (after, client, build, err);
 }

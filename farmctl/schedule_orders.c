@@ -71,8 +71,10 @@ int schedule_run (int argc, char **argv, err_t *err)
     long long build = msg_int (answer, "build");
     if (!build && check_firing (schedule, err) < 0)
         return -1;
+    bool is_looking = streq (track_text (json_object_get (schedule, "last"), "outcome"), "looking");
     if (!build)
-        output_note ("schedule %s: it waits until an earlier build has ended", track_text (schedule, "name"));
+        output_note ("schedule %s: it waits until %s", track_text (schedule, "name"), is_looking ? "its context is fetched: farmctl schedule inspect shows its build then"
+                     : "an earlier build has ended");
     else {
         output_note ("build %lld queued; farmctl wait %lld follows it", build, build);
         output_line ("%lld", build);

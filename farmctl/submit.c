@@ -48,8 +48,8 @@ static void submission_free (submission_t *self)
 static int check_context (const char *context, err_t *err)
 {
     struct stat status;
-    if (strcmp (context, "-") == 0 || strstr (context, "://"))
-        return err_set (err, ERR_USAGE, "context %s: a context is a folder here; fetch or unpack it first", context);
+    if (strcmp (context, "-") == 0)
+        return err_set (err, ERR_USAGE, "context -: a context is a folder here, or what the coordinator can fetch; unpack it first");
     if (stat (context, &status) < 0)
         return err_set (err, ERR_USAGE, "context %s: %s", context, strerror (errno));
     if (!S_ISDIR (status.st_mode))
@@ -215,16 +215,31 @@ static int send_again (void *argument, err_t *err)
 static int prepare (submission_t *self, err_t *err)
 {
     output_set_quiet (self->options.after.is_quiet);
-    if (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0
-        || ignore_find (self->options.context, self->dockerfile_path, &self->ignore_path, err) < 0)
+    if (!self->options.is_fetched && (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0
+        || ignore_find (self->options.context, self->dockerfile_path, &self->ignore_path, err) < 0))
         return -1;
     self->client = client_new (err);
     return self->client ? 0 : -1;
 }
 
+/* Nothing is read here: the coordinator does that, and says in the build's own words when it cannot. */
+static int submit_source (submission_t *self, err_t *err)
+{
+    int64_t build = 0;
+    if (client_open (self->client, err) < 0 || check_platforms (self, err) < 0)
+        return -1;
+    interrupt_catch ();
+    request_t request = { .spec = self->options.spec, .secrets = &self->options.secrets };
+    if (request_submit (&request, self->client, &build, err) < 0)
+        return -1;
+    return request_follow (&self->options.after, self->client, build, err);
+}
+
 static int submit (submission_t *self, err_t *err)
 {
     int64_t build = 0;
+    if (self->options.is_fetched)
+        return submit_source (self, err);
     if (scan_and_upload (self, err) < 0)
         return -1;
     complete_spec (self);
@@ -274,6 +289,8 @@ static msg_t *ask_schedule (submission_t *self, const schedule_options_t *schedu
 static msg_t *add_schedule (submission_t *self, const schedule_options_t *schedule, err_t *err)
 {
     AUTO (msg) msg_t *fine = ask_schedule (self, schedule, NULL, err);
+    if (fine && self->options.is_fetched)
+        return ask_schedule (self, schedule, self->options.spec, err);
     if (!fine || scan_and_upload (self, err) < 0)
         return NULL;
     complete_spec (self);

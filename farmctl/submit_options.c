@@ -3,12 +3,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/label.h"
 #include "common/mem.h"
 #include "common/platform.h"
 #include "common/quantity.h"
 #include "common/reference.h"
+#include "common/source.h"
 #include "farmctl/options.h"
 #include "farmctl/secret_options.h"
 
@@ -149,41 +151,46 @@ static bool skip (const char **at, const char *word)
     return is_there;
 }
 
+/* What a tag may hold: nothing; {date} and {build}; {commit} as well. */
+typedef enum { WORDS_NONE, WORDS_PLAIN, WORDS_COMMIT } words_t;
+
 /* Words of a schedule's tag are filled in by the coordinator: here they only have to make a good tag. */
-static int check_words (const char *text, err_t *err)
+static int check_words (const char *text, words_t words, err_t *err)
 {
     AUTO_BUFFER buffer_t filled = { 0 };
     AUTO_JSON json_t *tags = json_array ();
     reference_t first = { .host = "" };
-    if (strstr (text, "{commit}"))
-        return err_set (err, ERR_USAGE, "--tag %s: the context is a folder, and has no commit to name", text);
+    if (strstr (text, "{commit}") && words != WORDS_COMMIT)
+        return err_set (err, ERR_USAGE, "--tag %s: the context is a folder or an archive, and has no commit to name", text);
     for (const char *at = text; *at; )
         if (skip (&at, "{date}"))
             buffer_text (&filled, "2026-12-31");
         else if (skip (&at, "{build}"))
             buffer_text (&filled, "9007199254740991");
+        else if (skip (&at, "{commit}"))
+            buffer_text (&filled, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         else
             buffer_printf (&filled, "%c", *at++);
     return add_tag (tags, filled.data ? (const char *) filled.data : "", &first, err);
 }
 
-static int read_tag (json_t *tags, const char *text, reference_t *first, bool has_words, err_t *err)
+static int read_tag (json_t *tags, const char *text, reference_t *first, words_t words, err_t *err)
 {
-    if (!has_words || !strchr (text, '{'))
+    if (words == WORDS_NONE || !strchr (text, '{'))
         return add_tag (tags, text, first, err);
-    if (check_words (text, err) < 0)
+    if (check_words (text, words, err) < 0)
         return -1;
     append_once (tags, text);
     return 0;
 }
 
-static int read_tags (json_t *spec, const option_list_t *list, bool have_words, err_t *err)
+static int read_tags (json_t *spec, const option_list_t *list, words_t words, err_t *err)
 {
     reference_t first = { .host = "" };
     json_t *tags = json_array ();
     json_object_set_new (spec, "tags", tags);
     for (size_t i = 0; i < list->count; i++)
-        if (read_tag (tags, list->items [i], &first, have_words, err) < 0)
+        if (read_tag (tags, list->items [i], &first, words, err) < 0)
             return -1;
     if (json_array_size (tags) == 0)
         return err_set (err, ERR_USAGE, "no tag: say where to publish with --tag, such as -t registry.lan/team/app:1.4");
@@ -333,9 +340,9 @@ static int read_rest (json_t *spec, const raw_t *raw, err_t *err)
     return 0;
 }
 
-static int read_spec (json_t *spec, const raw_t *raw, bool is_schedule, err_t *err)
+static int read_spec (json_t *spec, const raw_t *raw, words_t words, err_t *err)
 {
-    if (read_tags (spec, &raw->tags, is_schedule, err) < 0 || read_platforms (spec, &raw->platforms, err) < 0)
+    if (read_tags (spec, &raw->tags, words, err) < 0 || read_platforms (spec, &raw->platforms, err) < 0)
         return -1;
     if (read_required (spec, &raw->required_platforms, err) < 0)
         return -1;
@@ -346,6 +353,30 @@ static int read_spec (json_t *spec, const raw_t *raw, bool is_schedule, err_t *e
     if (read_requirements (spec, &raw->requirements, err) < 0 || read_limits (spec, raw, err) < 0)
         return -1;
     return read_rest (spec, raw, err);
+}
+
+static bool is_folder (const char *path)
+{
+    struct stat info;
+    return stat (path, &info) == 0 && S_ISDIR (info.st_mode);
+}
+
+/* Of what is fetched the Dockerfile is in it. *words: what its tags may hold. */
+static int read_source (submit_options_t *self, words_t *words, err_t *err)
+{
+    source_t source;
+    const char *dockerfile = self->dockerfile ? self->dockerfile : "Dockerfile";
+    if (!source_is_meant (self->context) || is_folder (self->context))
+        return 0;
+    if (source_parse (&source, self->context, err) < 0)
+        return -1;
+    if (strcmp (dockerfile, "-") == 0 || *dockerfile == '/')
+        return err_set (err, ERR_USAGE, "--file %s: of a context that the coordinator fetches the Dockerfile is in it: give its path there", dockerfile);
+    self->is_fetched = true;
+    *words = *words != WORDS_NONE && !*source.sha256 ? WORDS_COMMIT : *words;
+    json_object_set_new (self->spec, "source", source_json (&source));
+    json_t *name = json_string (dockerfile);
+    return name ? json_object_set_new (self->spec, "dockerfile", json_pack ("{s:o}", "name", name)) : err_set (err, ERR_USAGE, "--file is not UTF-8");
 }
 
 static int read_secrets (submit_options_t *self, const option_list_t *list, err_t *err)
@@ -452,7 +483,8 @@ static int read_options (submit_options_t *self, schedule_options_t *schedule, i
         schedule->name = argv [1];
     if (self->dockerfile && !*self->dockerfile)
         return err_set (err, ERR_USAGE, "--file is empty: give the path of a Dockerfile, or - for standard input");
-    if (read_spec (self->spec, &raw, is_schedule, err) < 0 || read_secrets (self, &raw.secrets, err) < 0)
+    words_t words = is_schedule ? WORDS_PLAIN : WORDS_NONE;
+    if (read_source (self, &words, err) < 0 || read_spec (self->spec, &raw, words, err) < 0 || read_secrets (self, &raw.secrets, err) < 0)
         return -1;
     return read_agents (self, &raw.agents, err);
 }

@@ -10,7 +10,8 @@
 #include "farmctl/request.h"
 
 typedef struct {
-    const char *context;            /* the folder; borrowed from argv, as the next */
+    const char *context;            /* the folder, or what is to be fetched; borrowed from argv, as the next */
+    bool is_fetched;                /* by the coordinator: then the spec has its `source` and `dockerfile` */
     const char *dockerfile;         /* path, "-" for standard input, NULL for CONTEXT/Dockerfile */
     secrets_t secrets;              /* that the spec names */
     json_t *spec;                   /* all but `context` and `dockerfile` */
@@ -28,7 +29,7 @@ typedef struct {
     option_list_t mails, hooks;         /* where news of it go; owned */
 } schedule_options_t;
 void schedule_options_free (schedule_options_t *self);
-/* The same for `schedule add NAME … CONTEXT`: tags may hold {date} and {build}, the priority is low, and the whole context is sent, for nobody
+/* The same for `schedule add NAME … CONTEXT`: tags may hold {date}, {build} and, of a repository, {commit}, the priority is low, and the whole context is sent, for nobody
  * would be there to send the rest. */
 int schedule_options_read (submit_options_t *self, schedule_options_t *schedule, int argc, char **argv, err_t *err);
 void submit_options_free (submit_options_t *self);

@@ -31,6 +31,11 @@ typedef struct {
     bool is_closing;                    /* it said that it will be */
 } session_t;
 
+const char *track_shown_state (const json_t *build)
+{
+    return json_is_object (json_object_get (build, "fetch")) ? "fetching" : track_text (build, "state");
+}
+
 const char *track_text (const json_t *object, const char *field)
 {
     const char *text = json_string_value (json_object_get (object, field));

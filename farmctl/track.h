@@ -33,6 +33,9 @@ json_t *track_build (const track_t *self, client_t *client, int64_t id, err_t *e
 /* Has it ended: published, failed or cancelled? */
 bool track_is_ended (const json_t *build);
 
+/* Its state for the eye: "fetching" as long as the coordinator fetches its context. */
+const char *track_shown_state (const json_t *build);
+
 /* Fields of a build, a job or an attempt; "" or 0 where absent. */
 const char *track_text (const json_t *object, const char *field);
 int64_t track_int (const json_t *object, const char *field);

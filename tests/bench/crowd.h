@@ -9,7 +9,7 @@
 
 #include "common/digest.h"
 #include "common/msg.h"
-#include "farmctl/scan.h"
+#include "common/scan.h"
 
 enum { USERS = 4, ON_THE_WAY_MAX = 512 };     /* submits that wait for their answers */
 

@@ -30,7 +30,7 @@ wrong_ones_are_refused ()
     run 2 farmctl schedule add x -t "$REGISTRY/sched/app" "$app"
     expect_text "$work/err" 'say when with --cron'
     run 2 farmctl schedule add x --cron @daily -t "$REGISTRY/sched/app:{commit}" "$app"
-    expect_text "$work/err" 'a folder, and has no commit'
+    expect_text "$work/err" 'a folder or an archive, and has no commit'
     run 2 farmctl schedule add x --cron @daily -t "$REGISTRY/sched/app:{when}" "$app"
     run 2 farmctl schedule add x --cron @daily --secret id=a,src=/dev/null -t "$REGISTRY/sched/app" "$app"
     run 2 farmctl schedule add x --cron @daily --detach -t "$REGISTRY/sched/app" "$app"

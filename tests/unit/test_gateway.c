@@ -30,7 +30,10 @@ static const setting_def_t table [] = {
     { "control/bind", SETTING_TEXT, "tcp://127.0.0.1:*", "" }, { "registry/auth-file", SETTING_TEXT, NULL, "" },
     { "publishers", SETTING_NUMBER, "1", "" }, { "verify/readers", SETTING_NUMBER, "1", "" }, { "verify/timeout-ms", SETTING_NUMBER, "60000", "" },
     { "verify/unpacked-max", SETTING_BYTES, "1G", "" }, { "depot/collect-ms", SETTING_NUMBER, "0", "" },
-    { "retention/context-ms", SETTING_NUMBER, "0", "" }, { NULL, SETTING_TEXT, NULL, NULL }
+    { "retention/context-ms", SETTING_NUMBER, "0", "" },
+    { "state", SETTING_TEXT, "/nonexistent", "" }, { "git/fetchers", SETTING_NUMBER, "1", "" }, { "git/timeout-ms", SETTING_NUMBER, "60000", "" },
+    { "git/size", SETTING_BYTES, "1G", "" }, { "git/entries", SETTING_NUMBER, "1000", "" }, { "git/mirrors", SETTING_BYTES, "1G", "" },
+    { "depot/free-floor", SETTING_BYTES, "0", "" }, { NULL, SETTING_TEXT, NULL, NULL }
 };
 
 typedef struct {

@@ -383,7 +383,7 @@ static void adding (void **state)
     uint64_t ann = peer_of (farm->ann);
     static const struct { const char *cron, *zone, *tags, *words; } cases [] = {
         { "0 25 * * *", "UTC", "r.lan/a", "times \"0 25 * * *\": hour \"25\": it can be 0 to 23" }, { "0 2 * * *", "Europe/Nowhere", "r.lan/a", "there is no time zone" },
-        { "0 2 * * *", "UTC", "r.lan/a:{commit}", "the context is a folder, and has no commit" }, { "0 2 * * *", "UTC", "r.lan/a:{when}", "only {date}, {commit} and {build}" },
+        { "0 2 * * *", "UTC", "r.lan/a:{commit}", "the context is a folder or an archive, and has no commit" }, { "0 2 * * *", "UTC", "r.lan/a:{when}", "only {date}, {commit} and {build}" },
         { "0 2 * * *", "UTC", "r.lan/{build}:1", "behind the colon" }, { "0 2 * * *", "UTC", "r.lan/{build}", "behind the colon" }, { "0 2 * * *", "UTC", "r.lan/A:{date}", "r.lan/A" },
         { "0 2 * * *", "UTC", "r.lan/a,s.lan/a", "tags in two registries" },
     };

@@ -1,0 +1,54 @@
+/* fetch.h - what farm-coordinator-fetch is told and says, and what its parts share. It is a program of its own: it has no key of the farm, and
+ * what git, ssh and a stranger's repository do happens in its process group, in a folder of its own.
+ *
+ *     standard input    a frame with the job, and nothing more; its end is the coordinator's
+ *     standard output   frames 'P': a pack of objects (common/pack.h), what they name before them; then one frame 'R': the outcome
+ *
+ * A frame is its kind (1), the length of what follows (4, big-endian), and that. */
+#ifndef FARM_FETCH_H
+#define FARM_FETCH_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/mem.h"
+#include "common/source.h"
+
+enum { FETCH_FRAME_HEAD = 5, FETCH_JOB_MAX = 1024 * 1024, FETCH_OUTCOME_MAX = 64 * 1024, FETCH_DOCKERFILE_MAX = 256 * 1024 };
+
+/* job: {source, rules, dockerfile, mirrors, work, size_max, entries_max, store_max}. outcome: {ok: true, context, dockerfile: {digest, size}, commit} or
+ * {ok: false, code, text}. */
+typedef struct {
+    json_t *json;                   /* owned; the rest is borrowed from it */
+    source_t source;
+    const json_t *rules;            /* source_rules.h, of one user */
+    const char *dockerfile;         /* below the context's folder */
+    const char *mirrors, *work;     /* folders: of all repositories fetched so far; its own, empty */
+    int64_t size_max;               /* bytes of a context, of an archive, and of what one fetch may bring */
+    int64_t entries_max;            /* of a context */
+} fetch_job_t;
+
+/* What was fetched: a folder below `work`, whose files all have one time. */
+typedef struct {
+    char *folder;                   /* owned */
+    char commit [65];               /* "": an archive has none */
+    bool has_time;
+    int64_t time_s;
+} fetched_t;
+
+/* Read and write frames on the standard descriptors. */
+int fetch_read_job (fetch_job_t *out, err_t *err);
+int fetch_write_frame (char kind, const void *data, size_t size, err_t *err);
+
+/* Take from this process what it does not need: see fetch_room.c. */
+int fetch_enter_room (const fetch_job_t *job, err_t *err);
+
+int git_fetch (const fetch_job_t *job, fetched_t *out, err_t *err);
+int archive_fetch (const fetch_job_t *job, fetched_t *out, err_t *err);
+
+/* The tree of a folder as frames; the outcome's fields go into it. */
+int fetch_ingest (const fetch_job_t *job, const fetched_t *fetched, json_t *outcome, err_t *err);
+
+#endif

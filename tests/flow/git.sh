@@ -1,0 +1,333 @@
+#!/bin/bash
+# git.sh - contexts that the coordinator fetches: over file, git, smart http and ssh, from hosts that are well and from those that are not; what a
+# repository may hold that means ill; what a killed coordinator leaves; schedules that are built where a commit has changed.
+. "${top_srcdir:-.}/tests/lib/farm.sh"
+command -v git > /dev/null || skip_all "git is not installed"
+farm_up
+repos=$work/repos
+mkdir -p "$repos/files" "$work/away"
+export GIT_CONFIG_GLOBAL=$work/gitconfig GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t
+git config --global init.defaultBranch main
+git config --global protocol.file.allow always
+sshd=${SSHD:-/usr/sbin/sshd}
+
+settle ()
+{
+    local key=
+    [ -e "$work/key" ] && key="    keys = \"127.0.0.1=$work/key\"
+    known-hosts = \"$work/known\""
+    cat >> "$farm/coordinator.conf" <<END
+
+retry
+    delay-ms = 200
+git
+    transports = "https,http,ssh,git,file"
+    hosts = "*"
+    inside = "127.0.0.1"
+    folders = "$repos"
+    helpers = "127.0.0.1/private=$work/credentials"
+    size = 20M
+    entries = 2000
+    timeout-ms = 8000
+$key
+END
+    devfarm stop coordinator
+    devfarm start coordinator
+    wait_for 20 farm_is_up
+    wait_for 20 has_worker "worker-$native_name"
+}
+
+host_is_up ()
+{
+    read -r http git < "$work/host.log"
+}
+
+# repo NAME: a clone in $work/away/NAME, whose origin is the bare one that is served
+repo ()
+{
+    git init -q --bare "$repos/$1"
+    git -C "$repos/$1" config uploadpack.allowAnySHA1InWant true
+    git clone -q "$repos/$1" "$work/away/$1" 2> /dev/null
+    printf 'FROM %s\nCOPY . /app\nRUN cat /app/word\n' "$base" > "$work/away/$1/Dockerfile"
+    echo "$1" > "$work/away/$1/word"
+    commit "$1" one
+}
+
+commit ()
+{
+    git -C "$work/away/$1" add -A
+    git -C "$work/away/$1" commit -q --allow-empty -m "$2"
+    git -C "$work/away/$1" push -q --all
+    git -C "$work/away/$1" push -q --tags
+}
+
+head_of ()
+{
+    git -C "$work/away/$1" rev-parse "${2:-HEAD}"
+}
+
+# fetches CONTEXT: as a build of the native platform that is published; its number in $build
+fetches ()
+{
+    run 0 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" --json "$@"
+    build=$(jq .id "$work/out")
+}
+
+# refuses CODE WORDS CONTEXT…
+refuses ()
+{
+    local code=$1 words=$2
+    shift 2
+    run "$code" farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" "$@"
+    expect_text "$work/err" "$words"
+}
+
+ssh_up ()
+{
+    local port
+    ssh-keygen -q -t ed25519 -N '' -f "$work/key"
+    ssh-keygen -q -t ed25519 -N '' -f "$work/hostkey"
+    cp "$work/key.pub" "$work/authorized"
+    port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    mkdir -p /run/sshd
+    background sshd "$sshd" -D -e -p "$port" -h "$work/hostkey" -o ListenAddress=127.0.0.1 -o AuthorizedKeysFile="$work/authorized" -o StrictModes=no -o UsePAM=no \
+        -o PidFile=none -o PermitRootLogin=yes -f /dev/null
+    ssh_port=$port
+    sed "s/^/127.0.0.1 /" "$work/hostkey.pub" > "$work/known"
+    wait_for 10 grep -q 'Server listening' "$work/sshd.log"
+}
+
+mkfifo "$work/hold"
+python3 "$top_srcdir/tests/lib/git_host.py" "$repos" < "$work/hold" > "$work/host.log" 2> "$work/host.err" &
+echo $! > "$work/pids/host"
+exec 9> "$work/hold"
+wait_for 10 host_is_up
+[ -x "$sshd" ] && ssh_up
+settle
+repo app
+mkdir "$work/away/app/sub"
+printf 'FROM %s\nCOPY . /app\n' "$base" > "$work/away/app/sub/Other"
+echo below > "$work/away/app/sub/word"
+commit app two
+git -C "$work/away/app" tag -a -m v1 v1
+git -C "$work/away/app" checkout -q -b feature/x
+echo feature > "$work/away/app/word"
+commit app three
+git -C "$work/away/app" checkout -q main
+
+over_each_transport ()
+{
+    local url first
+    fetches "file://$repos/app"
+    first=$(field "$build" .context)
+    expect "commit" "$(field "$build" .source.commit)" "$(head_of app)"
+    skopeo inspect --tls-verify=false "docker://$REGISTRY/git/app:1" > "$work/image"
+    expect "label" "$(jq -r '.Labels ["org.opencontainers.image.revision"]' "$work/image")" "$(head_of app)"
+    expect "label" "$(jq -r '.Labels ["org.opencontainers.image.source"]' "$work/image")" "file://$repos/app"
+    for url in "git://127.0.0.1:$git/app" "http://127.0.0.1:$http/app" "http://127.0.0.1:$http/app#refs/heads/main" "http://127.0.0.1:$http/app#$(head_of app)"; do
+        fetches "$url"
+        expect "commit of $url" "$(field "$build" .source.commit)" "$(head_of app)"
+        expect "context of $url" "$(field "$build" .context)" "$first"
+    done
+    fetches "http://127.0.0.1:$http/app#v1"
+    expect "commit of a tag" "$(field "$build" .source.commit)" "$(head_of app 'v1^{commit}')"
+    fetches "http://127.0.0.1:$http/app#feature/x"
+    expect "commit of a branch" "$(field "$build" .source.commit)" "$(head_of app feature/x)"
+    fetches -f Other "http://127.0.0.1:$http/app#main:sub/"
+    expect "context of a folder" "$([ "$(field "$build" .context)" = "$first" ] || echo another)" another
+}
+check "a context comes over file, git and http, by branch, tag, commit and folder, and is the same" over_each_transport
+
+over_ssh ()
+{
+    [ -x "$sshd" ] || skip "openssh-server is not installed"
+    fetches "ssh://root@127.0.0.1:$ssh_port$repos/app"
+    expect "commit" "$(field "$build" .source.commit)" "$(head_of app)"
+    : > "$work/known"
+    refuses 2 "does not know that host's key" "ssh://root@127.0.0.1:$ssh_port$repos/app"
+    sed "s/^/127.0.0.1 /" "$work/hostkey.pub" > "$work/known"
+    : > "$work/authorized"
+    refuses 2 'takes no key' "ssh://root@127.0.0.1:$ssh_port$repos/app#v1"
+}
+check "over ssh with the coordinator's key, from a host that is known" over_ssh
+
+credentials ()
+{
+    refuses 2 'git/helpers' "http://127.0.0.1:$http/private/app"
+    echo "http://ann:s3@127.0.0.1%3a$http" > "$work/credentials"
+    chmod 600 "$work/credentials"
+    fetches "http://127.0.0.1:$http/private/app"
+    refuses 2 'a user or a password in it' "http://ann:s3cret-word@127.0.0.1:$http/private/app"
+    grep -rqs s3cret-word "$farm" && { echo "the password was kept"; return 1; }
+    farmctl audit show | grep -q s3cret-word && { echo "the password is in the audit log"; return 1; }
+    return 0
+}
+check "with the coordinator's credentials for a host, and with no user's" credentials
+
+hosts_in_trouble ()
+{
+    refuses 2 'no branch, tag or commit' "http://127.0.0.1:$http/app#nothing"
+    refuses 2 'no such repository' "http://127.0.0.1:$http/nothing"
+    refuses 2 'no such repository' "git://127.0.0.1:$git/nothing"
+    refuses 2 'no folder away' "http://127.0.0.1:$http/app#main:away"
+    refuses 2 'no Dockerfile' -f away "http://127.0.0.1:$http/app"
+    refuses 2 'does not follow' "http://127.0.0.1:$http/moved/app"
+    refuses 1 'cannot be reached' "http://127.0.0.1:1/app"
+    refuses 124 'took more than 8s' "http://127.0.0.1:$http/slow/app"
+    touch "$repos/broken"
+    run 0 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" --detach -q "http://127.0.0.1:$http/broken/app"
+    build=$(cat "$work/out")
+    tried () { [ "$(field "$build" '.fetch.tries // 0')" -ge 1 ]; }
+    wait_for 20 tried
+    expect "its state for people" "$(farmctl ls | awk -v id="$build" '$1 == id { print $2 }')" fetching
+    rm "$repos/broken"
+    run 0 farmctl wait "$build"
+    refuses 1 'git/folders' "file:///etc"
+    refuses 1 'an address inside' "http://localhost:$http/app"
+}
+check "whose fault it is, is said; and the host's passes" hosts_in_trouble
+
+modules ()
+{
+    repo lib
+    git -C "$work/away/app" submodule --quiet add ../lib lib 2> /dev/null || return
+    git -C "$work/away/app" config -f .gitmodules submodule.lib.url ../lib
+    printf 'FROM %s\nCOPY . /app\nRUN grep -q lib /app/lib/word\n' "$base" > "$work/away/app/Dockerfile"
+    commit app 'with a submodule'
+    fetches "http://127.0.0.1:$http/app"
+    git -C "$work/away/app" config -f .gitmodules submodule.lib.url 'ext::sh -c touch% /tmp/archfarm-pwned'
+    commit app 'which runs something'
+    refuses 2 'submodule lib' "http://127.0.0.1:$http/app"
+    git -C "$work/away/app" config -f .gitmodules submodule.lib.url "file:///etc/passwd"
+    commit app 'which reads something'
+    refuses 1 'git/folders' "http://127.0.0.1:$http/app"
+    git -C "$work/away/app" config -f .gitmodules submodule.lib.url "http://localhost:$http/lib"
+    commit app 'which goes inside'
+    refuses 1 'an address inside' "http://127.0.0.1:$http/app"
+    git -C "$work/away/app" config -f .gitmodules submodule.lib.url "../lib"
+    commit app 'well again'
+    fetches "http://127.0.0.1:$http/app"
+    [ ! -e /tmp/archfarm-pwned ]
+}
+check "submodules come too, by the same rules" modules
+
+hostile ()
+{
+    local blob tree
+    repo bad
+    ln -s /etc/passwd "$work/away/bad/Linked"
+    ln -s "$farm/coordinator/coordinator.key" "$work/away/bad/key"
+    commit bad links
+    refuses 2 'no file Linked' -f Linked "http://127.0.0.1:$http/bad"
+    ln -s /etc/passwd "$work/away/bad/.dockerignore"
+    commit bad ignore
+    refuses 2 'is no file of its own' "http://127.0.0.1:$http/bad"
+    git -C "$work/away/bad" rm -q .dockerignore key Linked
+    dd if=/dev/zero of="$work/away/bad/zeros" bs=1M count=30 status=none
+    commit bad zeros
+    refuses 2 'git/size' "http://127.0.0.1:$http/bad"
+    git -C "$work/away/bad" rm -q zeros
+    dd if=/dev/urandom of="$work/away/bad/noise" bs=1M count=30 status=none
+    commit bad noise
+    refuses 2 'git/size' "http://127.0.0.1:$http/bad"
+    git -C "$work/away/bad" rm -q noise
+    blob=$(echo x | git -C "$repos/bad" hash-object -w --stdin)
+    tree=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf '100644 blob %s\tf%s\n' "$blob" "$i"; done | git -C "$repos/bad" mktree)
+    for _ in 1 2 3 4 5 6 7; do
+        tree=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\tt%s\n' "$tree" "$i"; done | git -C "$repos/bad" mktree)
+    done
+    git -C "$repos/bad" update-ref refs/heads/bomb "$(git -C "$repos/bad" commit-tree -m bomb "$tree")"
+    refuses 2 'git/entries' "http://127.0.0.1:$http/bad#bomb"
+    tree=$(printf '100644 %s\0' .git | cat - <(printf '%s' "$blob" | xxd -r -p) | git -C "$repos/bad" hash-object -w -t tree --literally --stdin)
+    git -C "$repos/bad" update-ref refs/heads/dotgit "$(git -C "$repos/bad" commit-tree -m dotgit "$tree")"
+    refuses 2 "git's checks refuse" "http://127.0.0.1:$http/bad#dotgit"
+    git -C "$work/away/bad" commit -q --allow-empty -m last
+    git -C "$work/away/bad" push -q --all
+    fetches "http://127.0.0.1:$http/bad"
+}
+check "what means ill is refused, and the next one is fetched" hostile
+
+archives ()
+{
+    local pin
+    mkdir -p "$work/tar/app-1/src"
+    printf 'FROM %s\nCOPY . /app\n' "$base" > "$work/tar/app-1/Dockerfile"
+    echo word > "$work/tar/app-1/src/word"
+    tar -C "$work/tar" -czf "$repos/files/app.tar.gz" app-1
+    pin=$(sha256sum "$repos/files/app.tar.gz" | cut -d ' ' -f 1)
+    fetches "http://127.0.0.1:$http/files/app.tar.gz#sha256=$pin:app-1"
+    refuses 2 'pinned' "http://127.0.0.1:$http/files/app.tar.gz"
+    refuses 2 'another archive' "http://127.0.0.1:$http/files/app.tar.gz#sha256=$(echo | sha256sum | cut -d ' ' -f 1):app-1"
+    refuses 2 'answers 404' "http://127.0.0.1:$http/files/none.tar.gz#sha256=$pin"
+    python3 - "$repos/files" <<'END'
+import io, sys, tarfile
+def make(name, *members):
+    with tarfile.open(f"{sys.argv[1]}/{name}", "w") as tar:
+        for path, kind, link, data in members:
+            info = tarfile.TarInfo(path)
+            info.type, info.linkname, info.size, info.mode = kind, link, len(data), 0o6755
+            tar.addfile(info, io.BytesIO(data))
+F, L, H, D = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE
+make("up.tar", ("../out", F, "", b"x"))
+make("root.tar", ("/tmp/archfarm-pwned", F, "", b"x"))
+make("link.tar", ("a", L, "/tmp", b""), ("a/archfarm-pwned", F, "", b"x"))
+make("hard.tar", ("a", H, "/etc/passwd", b""))
+make("device.tar", ("a", D, "", b""))
+make("zeros.tar", ("Dockerfile", F, "", bytes(30000000)))
+END
+    gzip -k "$repos/files/zeros.tar"
+    for file in up.tar root.tar link.tar hard.tar device.tar zeros.tar.gz; do
+        run 2 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" "http://127.0.0.1:$http/files/$file#sha256=$(sha256sum "$repos/files/$file" | cut -d ' ' -f 1)"
+    done
+    [ ! -e /tmp/archfarm-pwned ]
+}
+check "archives are what they are pinned to, and stay in their folder" archives
+
+killed ()
+{
+    local before
+    run 0 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" --detach -q "http://127.0.0.1:$http/slow/app"
+    build=$(cat "$work/out")
+    sleepers () { pgrep -f "http://127.0.0.1:$http/slow/app"; }
+    wait_for 10 sleepers
+    farm_kill coordinator
+    no_sleepers () { ! sleepers; }
+    wait_for 10 no_sleepers
+    before=$(wc -l < "$repos/asked.log")
+    devfarm start coordinator
+    wait_for 20 farm_is_up
+    asked_again () { [ "$(grep -c slow "$repos/asked.log")" -ge 2 ]; }
+    wait_for 20 asked_again
+    run 0 farmctl cancel "$build"
+    wait_for 5 no_sleepers
+    expect "its state" "$(field "$build" .state)" cancelled
+    expect "left behind" "$(ls "$farm/coordinator/git" | grep -v mirrors | wc -l)" 0
+    wait_for 20 has_worker "worker-$native_name"
+    fetches "http://127.0.0.1:$http/app"
+    echo "$before" > /dev/null
+}
+check "what a killed coordinator was fetching ends with it, and is fetched after its start" killed
+
+last ()
+{
+    [ "$(farmctl schedule inspect nightly --json | jq -r ".last.outcome")" = "$1" ]
+}
+
+nightly ()
+{
+    run 0 farmctl schedule add nightly --cron '* * * * *' --if-changed --platform "$native" -t "$REGISTRY/git/n:new" "http://127.0.0.1:$http/app#main"
+    wait_for 90 last built
+    expect "tags" "$(registry_tags git/n)" '["new"]'
+    wait_for 90 last unchanged
+    expect_text <(farmctl schedule ls) 'unchanged since'
+    echo changed > "$work/away/app/word"
+    commit app changed
+    run 0 farmctl schedule pause nightly
+    run 0 farmctl schedule add nightly --replace --cron '* * * * *' --if-changed --platform "$native" -t "$REGISTRY/git/n:{commit}" "http://127.0.0.1:$http/app#main"
+    run 0 farmctl schedule resume nightly
+    wait_for 90 last built
+    expect "tags" "$(registry_tags git/n | jq -r '.[]' | grep -c "$(head_of app)")" 1
+}
+check "a schedule builds where a commit has changed, and names it" nightly
+exec 9>&-
+farm_end
