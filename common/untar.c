@@ -4,6 +4,8 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@ typedef struct {
     const untar_limits_t *limits;
     struct archive *in, *out;
     int64_t bytes, entries;
+    bool has_root;                  /* an entry for the folder itself */
 } work_t;
 
 static void work_free (work_t *self)
@@ -66,6 +69,8 @@ static int check (work_t *self, struct archive_entry *entry, err_t *err)
         return -1;
     if (++self->entries > self->limits->entries_max)
         return err_set (err, ERR_USAGE, "it has more than %lld entries%s", (long long) self->limits->entries_max, self->limits->advice);
+    const char *name = archive_entry_pathname (entry);
+    self->has_root = self->has_root || strspn (name, "./") == strlen (name);
     if (archive_entry_size_is_set (entry) && archive_entry_size (entry) > self->limits->bytes_max - self->bytes)
         return refuse_size (self, err);
     archive_entry_set_perm (entry, archive_entry_perm (entry) & 0777);
@@ -110,6 +115,13 @@ static int write_entry (work_t *self, struct archive_entry *entry, err_t *err)
 
 /* -- the whole -------------------------------------------------------------------------------------------------- */
 
+/* The same archive is the same context: the folder itself has no time where the archive gives it none. */
+static int reset_time (err_t *err)
+{
+    const struct timespec times [2] = { { 0, 0 }, { 0, 0 } };
+    return utimensat (AT_FDCWD, ".", times, 0) == 0 ? 0 : err_sys (err, errno, "set the folder's time");
+}
+
 static int unpack (work_t *self, int fd, err_t *err)
 {
     struct archive_entry *entry;
@@ -123,7 +135,7 @@ static int unpack (work_t *self, int fd, err_t *err)
         return refuse_archive (self, err);
     if (archive_write_close (self->out) < ARCHIVE_WARN)         /* sets times of folders */
         return err_sys (err, archive_errno (self->out), "write the archive's folders");
-    return 0;
+    return self->has_root ? 0 : reset_time (err);
 }
 
 int untar (int fd, const char *folder, const untar_limits_t *limits, err_t *err)

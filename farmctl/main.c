@@ -18,7 +18,8 @@ typedef struct {
 } verb_t;
 
 static const verb_t verbs [] = {
-    { "submit", verb_submit, "submit [options] CONTEXT", "build a folder for all platforms and publish it",
+    { "submit", verb_submit, "submit [options] CONTEXT", "build a folder, a repository or an archive for all platforms and publish it",
+      "  CONTEXT: a folder; '-': an archive on standard input; https://HOST/REPO.git#REF:FOLDER, git@HOST:REPO.git#REF, ssh://…; https://HOST/A.tar.gz#sha256=DIGEST\n"
       "  --platform P,P       platforms, may be repeated; default: the one of this machine\n"
       "  -t, --tag REF        publish under this reference; may be repeated, all in one registry\n"
       "  -f, --file FILE      the Dockerfile; default CONTEXT/Dockerfile; '-': standard input\n"

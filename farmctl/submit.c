@@ -16,6 +16,7 @@
 #include "farmctl/stream.h"
 #include "farmctl/submit_options.h"
 #include "farmctl/track.h"
+#include "farmctl/unpacked.h"
 #include "farmctl/upload.h"
 #include "farmctl/verbs.h"
 
@@ -28,6 +29,7 @@ typedef struct {
     char *ignore_path;              /* NULL for none */
     client_t *client;
     scan_t *scan;
+    char *unpacked;                 /* the folder of an archive from standard input; NULL: there is none */
     bool is_sent;                   /* the whole context, by an earlier submit */
     upload_stats_t stats;
     digest_t dockerfile_digest;
@@ -39,6 +41,7 @@ static void submission_free (submission_t *self)
     free (self->dockerfile_path);
     buffer_free (&self->dockerfile);
     free (self->ignore_path);
+    unpacked_remove (&self->unpacked);
     client_destroy (&self->client);
     scan_destroy (&self->scan);
 }
@@ -48,8 +51,6 @@ static void submission_free (submission_t *self)
 static int check_context (const char *context, err_t *err)
 {
     struct stat status;
-    if (strcmp (context, "-") == 0)
-        return err_set (err, ERR_USAGE, "context -: a context is a folder here, or what the coordinator can fetch; unpack it first");
     if (stat (context, &status) < 0)
         return err_set (err, ERR_USAGE, "context %s: %s", context, strerror (errno));
     if (!S_ISDIR (status.st_mode))
@@ -86,7 +87,9 @@ static int read_dockerfile (submission_t *self, err_t *err)
         if (read_standard_input (&self->dockerfile, err) < 0)
             return -1;
     } else {
-        self->dockerfile_path = named ? mem_strdup (named) : file_join (self->options.context, "Dockerfile");
+        if (self->unpacked && unpacked_check_file (self->unpacked, named ? named : "Dockerfile", err) < 0)
+            return -1;
+        self->dockerfile_path = named && !self->unpacked ? mem_strdup (named) : file_join (self->options.context, named ? named : "Dockerfile");
         if (read_dockerfile_file (self, err) < 0)
             return -1;
     }
@@ -132,7 +135,7 @@ static int check_platforms (submission_t *self, err_t *err)
 /* The control connection is made while the names are read. */
 static int scan (submission_t *self, err_t *err)
 {
-    AUTO_FREE char *cache_folder = options_cache_folder ();
+    AUTO_FREE char *cache_folder = self->unpacked ? NULL : options_cache_folder ();
     if (client_open (self->client, err) < 0)
         return -1;
     AUTO (reach) reach_t *reach = find_reach (self);
@@ -211,10 +214,26 @@ static int send_again (void *argument, err_t *err)
 
 /* -- the verb ---------------------------------------------------------------------------------------------------------- */
 
+/* The Dockerfile of an archive is in it. */
+static int unpack (submission_t *self, err_t *err)
+{
+    const char *named = self->options.dockerfile;
+    if (strcmp (self->options.context, "-") != 0)
+        return 0;
+    if (named && (strcmp (named, "-") == 0 || *named == '/'))
+        return err_set (err, ERR_USAGE, "--file %s: with an archive on standard input the Dockerfile is a path in it", named);
+    if (unpacked_read (&self->unpacked, err) < 0)
+        return -1;
+    self->options.context = self->unpacked;
+    return 0;
+}
+
 /* The options are read. */
 static int prepare (submission_t *self, err_t *err)
 {
     output_set_quiet (self->options.after.is_quiet);
+    if (unpack (self, err) < 0)
+        return -1;
     if (!self->options.is_fetched && (check_context (self->options.context, err) < 0 || read_dockerfile (self, err) < 0
         || ignore_find (self->options.context, self->dockerfile_path, &self->ignore_path, err) < 0))
         return -1;
