@@ -7,12 +7,13 @@
 #include "common/file.h"
 #include "coordinator/git.h"
 
-/* Of all its files, so that the same commit is the same context: git gives them the moment when it wrote them. */
+/* Of all its files, so that the same commit is the same context: git gives them the moment when it wrote them. (git show would go through the whole
+ * tree, which may be without end.) */
 static int read_time (const git_t *self, const char *mirror, const char *commit, int64_t *time_s, err_t *err)
 {
     AUTO_BUFFER buffer_t output = { 0 };
     AUTO_FREE char *git_dir = mem_printf ("--git-dir=%s", mirror);
-    const char *const arguments [] = { git_dir, "show", "--no-patch", "--no-show-signature", "--format=%ct", commit, NULL };
+    const char *const arguments [] = { git_dir, "rev-list", "--max-count=1", "--no-commit-header", "--format=%ct", commit, NULL };
     git_call_t call = { .arguments = arguments, .output = &output };
     if (git_run (self, &call, err) < 0)
         return -1;
