@@ -340,5 +340,6 @@ int news_test (engine_t *self, const event_t *event, int64_t subscriber, err_t *
     const news_t news = { .event = NEWS_TEST, .subject = "test", .cause = "", .facts = facts };
     if (news_outbox_add (self, &to, &news, uid, err) < 0)
         return -1;
-    return news_outbox_await (self, event, uid, err);
+    news_outbox_await (self, event, uid);
+    return 0;
 }

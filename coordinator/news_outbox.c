@@ -269,6 +269,12 @@ static int note (engine_t *self, const sent_t *sent, const char *state, int64_t 
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
+static void drop_waiter (engine_t *self, size_t place)
+{
+    self->news_wait_count--;
+    memmove (&self->news_waits [place], &self->news_waits [place + 1], (self->news_wait_count - place) * sizeof *self->news_waits);
+}
+
 /* Whoever waits for a test's end. */
 static void tell_waiter (engine_t *self, const sent_t *sent, bool is_ok, const char *text)
 {
@@ -276,7 +282,7 @@ static void tell_waiter (engine_t *self, const sent_t *sent, bool is_ok, const c
         news_wait_t wait = self->news_waits [i];
         if (strcmp (wait.uid, sent->uid) != 0)
             continue;
-        self->news_waits [i] = self->news_waits [--self->news_wait_count];
+        drop_waiter (self, i);
         engine_send (self, wait.peer, "news-tested", json_pack ("{s:I, s:b, s:s}", "re", (json_int_t) wait.seq, "ok", is_ok, "text", text ? text : ""));
         return;
     }
@@ -330,14 +336,14 @@ int news_outbox_on_delivered (engine_t *self, const event_t *event, err_t *err)
 
 /* -- looked at -------------------------------------------------------------------------------------------------- */
 
-int news_outbox_await (engine_t *self, const event_t *event, const char *uid, err_t *err)
+/* The oldest goes where there are too many: its news may have been removed, or its batch lost. */
+void news_outbox_await (engine_t *self, const event_t *event, const char *uid)
 {
     if (self->news_wait_count == NEWS_WAITS_MAX)
-        return err_set (err, ERR_FULL, "%d tests of news are under way: ask again in a moment", NEWS_WAITS_MAX);
+        drop_waiter (self, 0);
     news_wait_t *wait = &self->news_waits [self->news_wait_count++];
     *wait = (news_wait_t) { .peer = event->peer, .seq = event_int (event, "seq") };
     snprintf (wait->uid, sizeof wait->uid, "%s", uid);
-    return 0;
 }
 
 static json_t *view_of (const query_t *row)

@@ -36,7 +36,7 @@ int news_outbox_drop (engine_t *self, int64_t subscriber, err_t *err);
 void news_outbox_take_back (engine_t *self, int64_t id);
 
 /* Whoever asks for a test hears what comes of it. */
-int news_outbox_await (engine_t *self, const event_t *event, const char *uid, err_t *err);
+void news_outbox_await (engine_t *self, const event_t *event, const char *uid);
 
 handler_fn news_outbox_on_delivered;        /* the courier's word: {id, ok, final, text, retry_after_s} */
 handler_fn news_outbox_on_list;

@@ -540,6 +540,11 @@ static void a_test_is_answered (void **state)
 {
     farm_t *farm = *state;
     add (farm, farm->ann, "mine", NULL);
+    for (int i = 0; i < NEWS_WAITS_MAX + 1; i++) {                               /* removed before they were sent: nobody is told */
+        add (farm, farm->bob, "his", json_pack ("{s:s}", "address", "bob@example.com"));
+        farm_say (farm, "order-news", peer_of (farm->bob), farm->bob, json_pack ("{s:s, s:s}", "name", "his", "order", "test"));
+        farm_say (farm, "order-news", peer_of (farm->bob), farm->bob, json_pack ("{s:s, s:s}", "name", "his", "order", "remove"));
+    }
     for (int i = 0; i < 2; i++) {
         farm_say (farm, "order-news", peer_of (farm->ann), farm->ann, json_pack ("{s:s, s:s}", "name", "mine", "order", "test"));
         farm_pass (farm, 1);
