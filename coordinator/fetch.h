@@ -19,7 +19,7 @@
 enum { FETCH_FRAME_HEAD = 5, FETCH_JOB_MAX = 1024 * 1024, FETCH_OUTCOME_MAX = 64 * 1024, FETCH_DOCKERFILE_MAX = 256 * 1024 };
 
 /* job: {source, rules, dockerfile, mirrors, work, size_max, entries_max, store_max}. outcome: {ok: true, context, dockerfile: {digest, size}, commit} or
- * {ok: false, code, text}. */
+ * {ok: false, code, text}; and is_confined. */
 typedef struct {
     json_t *json;                   /* owned; the rest is borrowed from it */
     source_t source;
@@ -42,8 +42,8 @@ typedef struct {
 int fetch_read_job (fetch_job_t *out, err_t *err);
 int fetch_write_frame (char kind, const void *data, size_t size, err_t *err);
 
-/* Take from this process what it does not need: see fetch_room.c. */
-int fetch_enter_room (const fetch_job_t *job, err_t *err);
+/* Take from this process what it does not need: see fetch_room.c. *is_confined: the kernel keeps it to its files. */
+int fetch_enter_room (const fetch_job_t *job, bool *is_confined, err_t *err);
 
 int git_fetch (const fetch_job_t *job, fetched_t *out, err_t *err);
 int archive_fetch (const fetch_job_t *job, fetched_t *out, err_t *err);

@@ -70,7 +70,9 @@ int fetch_read_job (fetch_job_t *out, err_t *err)
 static int fetch (const fetch_job_t *job, json_t *outcome, err_t *err)
 {
     fetched_t fetched = { .folder = NULL };
-    int rc = fetch_enter_room (job, err);
+    bool is_confined = false;
+    int rc = fetch_enter_room (job, &is_confined, err);
+    json_object_set_new (outcome, "is_confined", json_boolean (is_confined));
     if (rc == 0)
         rc = *job->source.sha256 ? archive_fetch (job, &fetched, err) : git_fetch (job, &fetched, err);
     if (rc == 0)

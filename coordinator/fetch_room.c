@@ -65,16 +65,18 @@ static int allow_all (int rules, const fetch_job_t *job, err_t *err)
     return allow_values (rules, json_object_get (job->rules, "helpers"), err);
 }
 
-static int lock_files (const fetch_job_t *job, err_t *err)
+/* A filter of system calls may have it denied. */
+static int lock_files (const fetch_job_t *job, bool *is_confined, err_t *err)
 {
     struct landlock_ruleset_attr attributes = { .handled_access_fs = ALL };
     AUTO_CLOSE int rules = (int) syscall (SYS_landlock_create_ruleset, &attributes, sizeof attributes.handled_access_fs, 0);
     if (rules < 0)
-        return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : err_sys (err, errno, "make a set of rules for files");
+        return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? 0 : err_sys (err, errno, "make a set of rules for files");
     if (allow_all (rules, job, err) < 0)
         return -1;
     if (syscall (SYS_landlock_restrict_self, rules, 0) < 0)
         return err_sys (err, errno, "keep to a set of rules for files");
+    *is_confined = true;
     return 0;
 }
 
@@ -96,11 +98,11 @@ static void end_all (int signal)
     kill (0, SIGKILL);
 }
 
-int fetch_enter_room (const fetch_job_t *job, err_t *err)
+int fetch_enter_room (const fetch_job_t *job, bool *is_confined, err_t *err)
 {
     signal (SIGTERM, end_all);
     signal (SIGXFSZ, SIG_IGN);              /* an error for this program; git has it anew */
     if (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl (PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0)
         return err_sys (err, errno, "give up rights");
-    return set_limits (job, err) < 0 ? -1 : lock_files (job, err);
+    return set_limits (job, err) < 0 ? -1 : lock_files (job, is_confined, err);
 }

@@ -279,6 +279,14 @@ static int run (run_t *self, const json_t *task, err_t *err)
     return check (self, err);
 }
 
+/* Once: the admin is to know. */
+static void tell_unconfined (const run_t *self)
+{
+    static atomic_flag has_told = ATOMIC_FLAG_INIT;
+    if (json_is_false (json_object_get (self->outcome, "is_confined")) && !atomic_flag_test_and_set (&has_told))
+        log_warn ("fetcher", "this kernel, or a filter of system calls, has no Landlock: what fetches contexts could read what the coordinator may (docs/security.md)");
+}
+
 static json_t *event_of (const run_t *self, const json_t *task, int rc, const err_t *err)
 {
     json_t *event = json_pack ("{s:O, s:b}", "fetch", json_object_get (task, "fetch"), "ok", rc == 0);
@@ -300,6 +308,7 @@ static json_t *on_fetch (fetcher_t *fetcher, const json_t *task)
     };
     err_t err = { 0 };
     int rc = run (&self, task, &err);
+    tell_unconfined (&self);
     if (self.work)
         file_remove_tree (self.work, NULL);
     if (self.mirrors)

@@ -36,6 +36,7 @@ static const struct { const char *words; err_code code; const char *advice; } me
     { "fsck error", ERR_USAGE, "the repository has something in it that git's checks refuse: git fsck in a clone of it says what" },
     { "invalid index-pack output", ERR_USAGE, "the repository has something in it that git's checks refuse, or that is too large" },
     { "object corrupt or missing", ERR_USAGE, "the repository is damaged, or has something in it that git's checks refuse" },
+    { "failed to read object", ERR_USAGE, "the repository lacks something, or the coordinator may not read it" },
     { "resolve host", ERR_NETWORK, "its host has no address" },
     { "name resolution", ERR_NETWORK, "its host's address cannot be looked up" },
     { "Connection refused", ERR_NETWORK, "its host takes no connections" },

@@ -247,6 +247,20 @@ hostile ()
 }
 check "what means ill is refused, and the next one is fetched" hostile
 
+# A repository may name a folder where more of its objects are
+kept_to_its_folders ()
+{
+    python3 -c 'import ctypes, sys; sys.exit (ctypes.CDLL (None).syscall (444, None, 0, 1) < 1)' || skip "this kernel has no Landlock"
+    git clone -q --bare --shared "$work/away/app" "$repos/elsewhere"
+    run 2 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" "file://$repos/elsewhere"
+    git -C "$repos/elsewhere" repack -qad
+    rm "$repos/elsewhere/objects/info/alternates"
+    fetches "file://$repos/elsewhere"
+    grep -q 'has no Landlock' "$farm/coordinator.log" && return 1
+    return 0
+}
+check "what fetches can read nothing beside its own folders" kept_to_its_folders
+
 archives ()
 {
     local pin
