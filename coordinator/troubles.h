@@ -17,8 +17,8 @@ int trouble_tell (engine_t *self, const subscriber_t *to, const trouble_t *troub
 /* Does it know of this? Then it is counted there: 1. 0, -1. */
 int trouble_is_known (engine_t *self, int64_t subscriber, const char *subject, const char *cause, err_t *err);
 
-/* These subjects are over for a subscriber (texts borrowed; NULL behind the last): the thread of what it was told first, "" when there was nothing;
- * since when, and how often. */
+/* A subject is over for a subscriber, with this cause (NULL: all of them). Added to *out, which may have others already: the thread of what it was told
+ * first, "" while there was nothing; since when (wall clock), and how often. */
 typedef struct {
     char thread [NEWS_UID_SIZE];
     int64_t since_ms, times;
