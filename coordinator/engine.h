@@ -162,6 +162,17 @@ int engine_check_audit_head (engine_t *self, int64_t id, const char *hash, int64
 
 /* The build that this worker has an attempt of, and its owner, if it was submitted with that ssh agent. ERR_STALE, ERR_DENIED. */
 int engine_find_agent (engine_t *self, int64_t worker, int64_t job, int64_t attempt, const char *agent, int64_t *build, int64_t *owner, err_t *err);
+/* A schedule's hook (hooks.h): whose builds it starts, its sealed secret. ERR_NOT_FOUND. hook_free in any case. */
+enum { HOOK_BRANCH_MAX = 256 };
+typedef struct {
+    int64_t owner;
+    char *sealed;
+    char branch [HOOK_BRANCH_MAX];  /* "": any */
+    bool is_active;                 /* the schedule */
+} hook_t;
+int engine_find_hook (engine_t *self, const char *name, hook_t *out, err_t *err);
+void hook_free (hook_t *self);
+
 /* Every key that may connect: calls back once per key. */
 void engine_each_key (engine_t *self, void (*each) (void *argument, const char *key_hex), void *argument);
 

@@ -168,6 +168,8 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     }
     else if (may && msg_is (message, "secret"))
         gateway_take_secret (self, peer, principal.id, message);
+    else if (may && msg_is (message, "order-schedule") && streq (msg_text (message, "order"), "hook"))
+        gateway_take_hook (self, peer, principal.id, message);
     else if (may && msg_is (message, "ask-agent"))
         gateway_ask_agent (self, peer, principal.id, message);
     else if (may && msg_is (message, "agent-reply"))

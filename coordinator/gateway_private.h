@@ -62,6 +62,8 @@ bool gateway_puts_off (gateway_t *self, peer_t *peer, const msg_t *message);
 
 /* Secrets (gateway_secrets.c): a `secret` of a peer, and the header of a `secret-part` as the engine makes it. */
 void gateway_take_secret (gateway_t *self, peer_t *peer, int64_t principal, const msg_t *message);
+enum { HOOK_SECRET_MIN = 16, HOOK_SECRET_MAX = 256 };
+void gateway_take_hook (gateway_t *self, peer_t *peer, int64_t principal, const msg_t *message);     /* an `order-schedule` that sets one */
 void gateway_send_secret (gateway_t *self, peer_t *peer, const json_t *part);
 
 /* ssh agents (gateway_agents.c): a worker asks, a laptop answers, a laptop says what it has; and what comes to no end, where a peer (0: none) is gone too. */

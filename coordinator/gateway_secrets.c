@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "common/secret.h"
 #include "coordinator/gateway_private.h"
+#include "coordinator/web.h"
 
 enum { ABOUT_MAX = 256 };
 
@@ -65,4 +66,33 @@ void gateway_send_secret (gateway_t *self, peer_t *peer, const json_t *part)
     json_t *header = json_pack ("{s:I, s:I, s:I}", "re", (json_int_t) re, "part", (json_int_t) int_of (part, "part"), "parts",
                                 (json_int_t) int_of (part, "parts"));
     gateway_send_body (self, peer, "secret-part", header, &body);
+}
+
+/* -- a hook's ----------------------------------------------------------------------------------------------------- */
+
+static int check_hook_secret (const uint8_t *secret, size_t size, err_t *err)
+{
+    if (size < HOOK_SECRET_MIN || size > HOOK_SECRET_MAX)
+        return err_set (err, ERR_USAGE, "the secret of a hook has %zu bytes: it can have %d to %d", size, HOOK_SECRET_MIN, HOOK_SECRET_MAX);
+    for (size_t i = 0; i < size; i++)
+        if (secret [i] <= ' ' || secret [i] > '~')
+            return err_set (err, ERR_USAGE, "the secret of a hook has other characters than letters, digits and signs of ASCII");
+    return 0;
+}
+
+/* The engine, its database and the log see it sealed only. */
+void gateway_take_hook (gateway_t *self, peer_t *peer, int64_t principal, const msg_t *message)
+{
+    err_t err = { 0 };
+    size_t size;
+    const uint8_t *secret = msg_body (message, &size);
+    if (check_hook_secret (secret, size, &err) < 0) {
+        gateway_send_error (self, peer, msg_int (message, "seq"), &err);
+        return;
+    }
+    AUTO_FREE char *about = mem_printf (HOOK_ABOUT, msg_text (message, "name"));
+    AUTO_FREE char *sealed = seal_close (self->parts.seal, about, secret, size);
+    AUTO_JSON json_t *event = json_copy ((json_t *) msg_header (message));
+    json_object_set_new (event, "sealed", json_string (sealed));
+    gateway_give_engine (self, "order-schedule", peer->number, principal, event);
 }

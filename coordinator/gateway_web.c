@@ -2,6 +2,8 @@
  *
  *     READY, METRICS --> depot service (FIGURES) --> engine (probe, metrics), in a batch --> ANSWER, after the commit
  *
+ *     HOOK --> SECRET, sealed;  RUN --> engine (order-schedule, as the schedule's owner) --> ANSWER, after the commit
+ *
  * To the engine such a request is a peer of its own, WEB_PEER and its number. */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,42 @@ static void answer (gateway_t *self, const char *id, int status, const char *typ
 
 /* -- in ----------------------------------------------------------------------------------------------------------- */
 
+static void on_hook (gateway_t *self, const char *id, const char *name)
+{
+    hook_t hook;
+    bool is_there = engine_find_hook (self->parts.engine, name, &hook, NULL) == 0;
+    zstr_sendx (self->parts.web, "SECRET", id, is_there ? hook.sealed : "", is_there ? hook.branch : "", NULL);
+    hook_free (&hook);
+}
+
+static void on_denied (gateway_t *self, const char *id, const char *status, const char *detail)
+{
+    gateway_note_denial (self, "", "hook", detail);
+    answer (self, id, atoi (status), TEXT, "there is no such hook, or this was not signed with its secret\n");
+}
+
+static int check_run (const gateway_t *self, const hook_t *hook, const char *name, err_t *err)
+{
+    if (self->is_stopping)
+        return err_set (err, ERR_INTERRUPTED, "the coordinator is being stopped: try again when it is back");
+    return hook->is_active ? 0 : err_set (err, ERR_USAGE, "schedule %s is paused, or has ended: nothing is built", name);
+}
+
+/* As its owner would: the build belongs to them. */
+static void on_run (gateway_t *self, const char *id, const char *name, const char *request)
+{
+    hook_t hook;
+    err_t err = { 0 };
+    if (engine_find_hook (self->parts.engine, name, &hook, &err) == 0 && check_run (self, &hook, name, &err) == 0) {
+        AUTO_JSON json_t *header = json_pack ("{s:s, s:s, s:s}", "name", name, "order", "run", "request", request);
+        gateway_give_engine (self, "order-schedule", WEB_PEER | strtoull (id, NULL, 10), hook.owner, header);
+    } else {
+        AUTO_FREE char *line = mem_printf ("%s\n", err.text);
+        answer (self, id, err_http_status (err.code), TEXT, line);
+    }
+    hook_free (&hook);
+}
+
 static void on_question (gateway_t *self, const char *verb, const char *id, const char *samples)
 {
     AUTO_FREE char *token = mem_printf ("%s %s", verb, id);
@@ -39,12 +77,21 @@ static void on_question (gateway_t *self, const char *verb, const char *id, cons
 void gateway_take_web (gateway_t *self)
 {
     while (self->parts.web && zsock_events (self->parts.web) & ZMQ_POLLIN) {
-        char *verb = NULL, *id = NULL, *samples = NULL;
-        if (zstr_recvx (self->parts.web, &verb, &id, &samples, NULL) >= 2)
-            on_question (self, verb, id, samples);
+        char *verb = NULL, *id = NULL, *first = NULL, *second = NULL, *third = NULL;
+        int count = zstr_recvx (self->parts.web, &verb, &id, &first, &second, &third, NULL);
+        if (count >= 3 && streq (verb, "HOOK"))
+            on_hook (self, id, first);
+        else if (count >= 4 && streq (verb, "RUN"))
+            on_run (self, id, first, second);
+        else if (count == 5 && streq (verb, "DENIED"))
+            on_denied (self, id, second, third);
+        else if (count >= 2)
+            on_question (self, verb, id, first);
         zstr_free (&verb);
         zstr_free (&id);
-        zstr_free (&samples);
+        zstr_free (&first);
+        zstr_free (&second);
+        zstr_free (&third);
     }
 }
 
@@ -102,6 +149,18 @@ static void answer_error (gateway_t *self, const char *id, const json_t *header)
     answer (self, id, err_http_status (err_from_name (code ? code : "")), TEXT, line);
 }
 
+/* Started, waiting for an earlier one, or refused as with `schedule run`. */
+static void answer_run (gateway_t *self, const char *id, const json_t *header)
+{
+    const json_t *build = json_object_get (header, "build"), *last = json_object_get (json_object_get (header, "schedule"), "last");
+    const char *outcome = json_string_value (json_object_get (last, "outcome")), *why = json_string_value (json_object_get (last, "text"));
+    AUTO_FREE char *text = build ? mem_printf ("{\"build\": %lld}\n", (long long) json_integer_value (build))
+                         : outcome && streq (outcome, "refused") ? mem_printf ("no build: %s\n", why ? why : "?")
+                         : mem_strdup ("{\"build\": null, \"waiting\": true}\n");
+    bool is_refused = *text != '{';
+    answer (self, id, is_refused ? 409 : 202, is_refused ? TEXT : "application/json", text);
+}
+
 void gateway_answer_web (gateway_t *self, const action_t *action)
 {
     char id [24];
@@ -110,6 +169,8 @@ void gateway_answer_web (gateway_t *self, const action_t *action)
         answer_metrics (self, id, json_object_get (action->header, "samples"));
     else if (streq (action->verb, "fine"))
         answer (self, id, 200, TEXT, "ready\n");
+    else if (streq (action->verb, "schedule-state"))
+        answer_run (self, id, action->header);
     else
         answer_error (self, id, action->header);
 }

@@ -127,7 +127,7 @@ static int start_web (coordinator_t *self, err_t *err)
     const char *bind = settings_text (self->settings, "http/bind");
     if (streq (bind, "off"))
         return 0;
-    if (web_new (&self->web, bind, err) < 0)
+    if (web_new (&self->web, bind, self->seal, err) < 0)
         return -1;
     self->web_actor = actor_new (web_actor, self->web, err);
     return self->web_actor ? 0 : -1;
@@ -202,7 +202,7 @@ static int start (coordinator_t *self, err_t *err)
     log_info ("main", "control socket %s, objects socket %s, state %s", gateway_endpoint (self->gateway),
               depot_service_endpoint (self->depot_service), settings_text (self->settings, "state"));
     if (self->web)
-        log_info ("main", "http://%s/ has metrics, healthz and readyz", web_endpoint (self->web));
+        log_info ("main", "http://%s/ has metrics, healthz, readyz and hooks", web_endpoint (self->web));
     log_info ("main", "ready");
     return 0;
 }

@@ -20,7 +20,7 @@ static const setting_def_t table [] = {
     { "state", SETTING_TEXT, FARM_STATEDIR "/coordinator", "folder of the queue, the depot, the logs and the keys" },
     { "control/bind", SETTING_TEXT, "tcp://*:5570", "where workers and farmctl connect" },
     { "objects/bind", SETTING_TEXT, "tcp://*:5571", "where contexts and logs pass" },
-    { "http/bind", SETTING_TEXT, "127.0.0.1:5572", "where /metrics, /healthz and /readyz are; off: nowhere" },
+    { "http/bind", SETTING_TEXT, "127.0.0.1:5572", "where /metrics, /healthz, /readyz and /hooks are; off: nowhere" },
     { "advertise/control", SETTING_TEXT, NULL, "how others reach control/bind; default: this host's name and the port" },
     { "advertise/objects", SETTING_TEXT, NULL, "how others reach objects/bind" },
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },

@@ -8,6 +8,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/fetches.h"
 #include "coordinator/firings.h"
+#include "coordinator/hooks.h"
 #include "coordinator/news.h"
 #include "coordinator/principals.h"
 #include "coordinator/rights.h"
@@ -214,7 +215,7 @@ int schedules_on_add (engine_t *self, const event_t *event, err_t *err)
 
 static int drop (engine_t *self, const schedule_t *schedule, err_t *err)
 {
-    if (fetches_end_firings (self, schedule->id, 0, err) < 0)
+    if (fetches_end_firings (self, schedule->id, 0, err) < 0 || hooks_drop (self, schedule->id, err) < 0)
         return -1;
     query_t firings = db_query (self->db, "DELETE FROM firings WHERE schedule = :id");
     query_int (&firings, ":id", schedule->id);
@@ -279,10 +280,21 @@ static int on_run (engine_t *self, const event_t *event, const schedule_t *sched
     return answer (self, event, schedule->name, build ? json_pack ("{s:I}", "build", (json_int_t) build) : NULL, err);
 }
 
+static int on_hook (engine_t *self, const event_t *event, const schedule_t *schedule, err_t *err)
+{
+    return hooks_set (self, event, schedule, err) < 0 ? -1 : answer (self, event, schedule->name, NULL, err);
+}
+
+static int on_unhook (engine_t *self, const event_t *event, const schedule_t *schedule, err_t *err)
+{
+    return hooks_drop (self, schedule->id, err) < 0 ? -1 : answer (self, event, schedule->name, NULL, err);
+}
+
 int schedules_on_order (engine_t *self, const event_t *event, err_t *err)
 {
     static const struct { const char *name; int (*run) (engine_t *, const event_t *, const schedule_t *, err_t *); } orders [] = {
-        { "remove", on_remove }, { "pause", on_pause }, { "resume", on_resume }, { "run", on_run },
+        { "remove", on_remove }, { "pause", on_pause }, { "resume", on_resume }, { "run", on_run }, { "hook", on_hook },
+        { "unhook", on_unhook },
     };
     AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
     if (schedule_find (self, event_text (event, "name"), &schedule, err) < 0 || check_mine (self, event, &schedule, err) < 0)

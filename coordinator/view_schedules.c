@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "common/source.h"
 #include "coordinator/cells.h"
+#include "coordinator/hooks.h"
 #include "coordinator/principals.h"
 #include "coordinator/schedule.h"
 #include "coordinator/schedules.h"
@@ -97,6 +98,12 @@ static json_t *view_one (engine_t *self, const schedule_t *schedule, err_t *err)
         json_decref (view);
         return NULL;
     }
+    json_t *hook = hooks_view (self, schedule->id, err);
+    if (!hook) {
+        json_decref (view);
+        return NULL;
+    }
+    json_object_set_new (view, "hook", hook);
     json_object_set_new (view, "unchanged_since", unchanged_since (json_array_get (last, 0)));
     json_object_set_new (view, "last", json_array_size (last) ? json_incref (json_array_get (last, 0)) : json_null ());
     return view;

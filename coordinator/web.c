@@ -1,6 +1,7 @@
 /* web.c - see web.h. One thread turns libmicrohttpd by its epoll descriptor, and hears the gateway between.
  *
  *     connections --> libmicrohttpd --> web_call.c --HEALTH, READY, METRICS--> gateway --ANSWER--> web_call.c
+ *                                                 (web_hook.c) HOOK, RUN
  */
 #include "coordinator/web_private.h"
 
@@ -60,12 +61,13 @@ static void note_endpoint (web_t *self, int fd)
 
 /* -- new and destroy ---------------------------------------------------------------------------------------------- */
 
-int web_new (web_t **out, const char *bind, err_t *err)
+int web_new (web_t **out, const char *bind, const seal_t *seal, err_t *err)
 {
     AUTO_CLOSE int fd = listen_on (bind, err);
     if (fd < 0)
         return -1;
     AUTO (web) web_t *self = mem_alloc (sizeof *self);
+    self->seal = seal;
     note_endpoint (self, fd);
     self->daemon = MHD_start_daemon (MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, web_on_request, self,
                                      MHD_OPTION_LISTEN_SOCKET, (MHD_socket) fd, MHD_OPTION_NOTIFY_COMPLETED, web_on_completed, self,
@@ -109,6 +111,8 @@ static bool take_command (web_t *self)
     bool is_end = !verb || streq (verb, "$TERM");
     if (!is_end && streq (verb, "ANSWER") && body)
         web_answer (self, strtoull (id, NULL, 10), atoi (status), type, body);
+    else if (!is_end && streq (verb, "SECRET") && type)
+        web_on_secret (self, strtoull (id, NULL, 10), status, type);
     zstr_free (&verb);
     zstr_free (&id);
     zstr_free (&status);

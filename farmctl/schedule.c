@@ -1,4 +1,4 @@
-/* schedule.c - farmctl schedule add|ls|inspect|next|run|pause|resume|rm; and one schedule for the eye. */
+/* schedule.c - farmctl schedule add|ls|inspect|next|run|pause|resume|rm|hook; and one schedule for the eye. */
 #include <czmq.h>
 
 #include "farmctl/options.h"
@@ -11,10 +11,10 @@ enum { NAME_MAX_BYTES = 63, SHOWN_TIMES = 3 };
 
 static const subverb_t verbs [] = {
     { "add", schedule_add }, { "ls", schedule_ls }, { "inspect", schedule_inspect }, { "next", schedule_next }, { "run", schedule_run },
-    { "pause", schedule_pause }, { "resume", schedule_resume }, { "rm", schedule_rm },
+    { "pause", schedule_pause }, { "resume", schedule_resume }, { "rm", schedule_rm }, { "hook", schedule_hook },
 };
 static const subverbs_t all = { "schedule", verbs, sizeof verbs / sizeof *verbs,
-                                "add NAME --cron TIMES [options] CONTEXT, ls, inspect NAME, next NAME, run NAME, pause NAME, resume NAME, rm NAME" };
+                                "add NAME --cron TIMES [options] CONTEXT, ls, inspect NAME, next NAME, run NAME, pause NAME, resume NAME, rm NAME, hook NAME" };
 
 int verb_schedule (int argc, char **argv, err_t *err)
 {
@@ -79,6 +79,14 @@ static void print_firing (const json_t *firing, bool is_first)
     line (is_first ? "times" : "", text);
 }
 
+static void print_hook (const json_t *schedule)
+{
+    const json_t *hook = json_object_get (schedule, "hook");
+    const char *branch = track_text (hook, "branch");
+    AUTO_FREE char *text = mem_printf ("POST /hooks/%s%s%s", track_text (schedule, "name"), *branch ? ", pushes to " : "", branch);
+    line ("hook", json_is_object (hook) ? text : "");
+}
+
 static void print_times (const json_t *schedule)
 {
     size_t i;
@@ -107,6 +115,7 @@ int schedule_print (const json_t *schedule, err_t *err)
     print_list ("platforms", json_object_get (schedule, "platforms"));
     line ("priority", track_text (schedule, "priority"));
     line ("context", track_text (schedule, "context"));
+    print_hook (schedule);
     print_times (schedule);
     return 0;
 }

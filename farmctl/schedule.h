@@ -8,7 +8,7 @@
 #include "farmctl/verbs.h"
 
 /* farmctl schedule …: argv [0] is both words. schedule_add is in submit.c. */
-verb_fn schedule_add, schedule_ls, schedule_inspect, schedule_next, schedule_run, schedule_pause, schedule_resume, schedule_rm;
+verb_fn schedule_add, schedule_ls, schedule_inspect, schedule_next, schedule_run, schedule_pause, schedule_resume, schedule_rm, schedule_hook;
 
 /* A name has letters, digits, '.', '_' and '-'. ERR_USAGE. */
 int schedule_check_name (const char *name, err_t *err);

@@ -60,6 +60,8 @@ _farmctl ()
         --verify) COMPREPLY=($(compgen -W "quick layers deep" -- "$current")); return ;;
         --network) COMPREPLY=($(compgen -W "default none host" -- "$current")); return ;;
         --priority) COMPREPLY=($(compgen -W "low normal high" -- "$current")); return ;;
+        --secret-file) compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return ;;
+        --branch) return ;;
         -f|--file) [[ $verb == submit || $verb == schedule ]] && { compopt -o filenames; COMPREPLY=($(compgen -f -- "$current")); return; } ;;
         -t|--tag) [[ $verb == submit || $verb == schedule ]] && return ;;
         --build-arg|--secret|--ssh|--label|--target|--timeout|--follow-timeout|--memory|--cpus|--queue-timeout|--require|--comment|--limit|--name|--expire|--since|--repository|--max-queued|--max-running) return ;;
@@ -84,7 +86,7 @@ _farmctl ()
         prune) options="--dry-run" ;;
         retry) options="--failed-only --secret --ssh --quiet --detach --cancel-on-interrupt --follow-timeout" ;;
         worker) options="--comment --wait --expire" ;;
-        schedule) options="--cron --tz --catch-up --overlap --if-changed --mail --hook --replace --count --platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --emulation
+        schedule) options="--cron --tz --catch-up --overlap --if-changed --mail --hook --replace --branch --secret-file --remove --count --platform --tag --file --build-arg --label --target --no-cache --no-result-cache --pull --emulation
                            --priority --require --required-platform --keep-going --supersede --verify --cross-check --queue-timeout --memory --cpus --timeout" ;;
         news) options="--mail --hook --on --schedule --farm --replace --state --limit" ;;
         audit) options="--limit --since" ;;
@@ -111,8 +113,8 @@ _farmctl ()
             esac ;;
         schedule)
             case $previous in
-                schedule) COMPREPLY=($(compgen -W "add ls inspect next run pause resume rm" -- "$current")) ;;
-                inspect|next|run|pause|resume|rm) COMPREPLY=($(compgen -W "$(_farmctl_schedules)" -- "$current")) ;;
+                schedule) COMPREPLY=($(compgen -W "add ls inspect next run pause resume rm hook" -- "$current")) ;;
+                inspect|next|run|pause|resume|rm|hook) COMPREPLY=($(compgen -W "$(_farmctl_schedules)" -- "$current")) ;;
                 add) ;;
                 *) compopt -o filenames; COMPREPLY=($(compgen -d -- "$current")) ;;
             esac ;;
