@@ -16,14 +16,22 @@
 #define READS (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define READS_FILE (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
 #define MAKES (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG \
-               | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO)
+               | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_REFER)
 #define ALL (READS | MAKES | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
 
 /* -- what may be opened ----------------------------------------------------------------------------------------- */
 
-/* What is not there cannot be opened either. */
-static int allow (int rules, const char *path, uint64_t access, err_t *err)
+/* The first version has a file renamed in its folder only; git-lfs moves it into another. */
+static uint64_t handled (void)
 {
+    long version = syscall (SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    return version < 2 ? ALL & ~LANDLOCK_ACCESS_FS_REFER : ALL;
+}
+
+/* What is not there cannot be opened either. */
+static int allow (int rules, const char *path, uint64_t wanted, err_t *err)
+{
+    uint64_t access = wanted & handled ();
     AUTO_CLOSE int fd = open (path, O_PATH | O_CLOEXEC);
     if (fd < 0)
         return 0;
@@ -68,7 +76,7 @@ static int allow_all (int rules, const fetch_job_t *job, err_t *err)
 /* A filter of system calls may have it denied. */
 static int lock_files (const fetch_job_t *job, bool *is_confined, err_t *err)
 {
-    struct landlock_ruleset_attr attributes = { .handled_access_fs = ALL };
+    struct landlock_ruleset_attr attributes = { .handled_access_fs = handled () };
     AUTO_CLOSE int rules = (int) syscall (SYS_landlock_create_ruleset, &attributes, sizeof attributes.handled_access_fs, 0);
     if (rules < 0)
         return errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM ? 0 : err_sys (err, errno, "make a set of rules for files");

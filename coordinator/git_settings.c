@@ -109,8 +109,10 @@ static void add_host (const git_t *self, const source_t *source, const char *add
                                               strchr (address, ':') ? "]" : "");
         add_value (out, "http", "curloptResolve", resolve);
     }
-    if (json_is_true (json_object_get (rules, "lfs")))
+    if (json_is_true (json_object_get (rules, "lfs"))) {
         buffer_text (out, lfs_settings);
+        add_value (out, "remote \"origin\"", "url", source->url);      /* from which git-lfs knows its own server */
+    }
 }
 
 static int write_settings (const git_t *self, const source_t *source, const char *address, const char *path, err_t *err)

@@ -29,6 +29,7 @@ git
     size = 2M
     entries = 2000
     timeout-ms = 8000
+    lfs = $(command -v git-lfs > /dev/null && echo yes || echo no)
 $key
 END
     devfarm stop coordinator
@@ -260,6 +261,18 @@ kept_to_its_folders ()
     return 0
 }
 check "what fetches can read nothing beside its own folders" kept_to_its_folders
+
+large_files ()
+{
+    command -v git-lfs > /dev/null || skip "git-lfs is not installed"
+    repo large
+    (cd "$work/away/large" && git lfs install --local && git lfs track '*.bin') > /dev/null
+    head -c 100000 /dev/urandom > "$work/away/large/a.bin"
+    printf 'FROM %s\nCOPY . /app\nRUN test $(wc -c < /app/a.bin) = 100000\n' "$base" > "$work/away/large/Dockerfile"
+    commit large 'what git-lfs keeps'
+    fetches "file://$repos/large"
+}
+check "what git-lfs keeps comes too" large_files
 
 archives ()
 {
