@@ -219,7 +219,7 @@ check "not ready: the queue cannot be written" unwritable
 silent ()
 {
     coordinator_start --http-bind=off
-    ! curl -sS --max-time 2 "$FARM_HTTP/healthz" 2> /dev/null
+    if curl -sS --max-time 2 "$FARM_HTTP/healthz" 2> /dev/null; then return 1; fi
     expect_no_text "$work/coordinator.log" "http://"
     background_end coordinator
     run 2 timeout 20 farm-coordinator -c "$farm/coordinator.conf" --http-bind=localhost
@@ -259,6 +259,7 @@ named ()
 check "the alert rules, the dashboard and docs/operations.md name what there is" named
 
 # An expression each, as a rule file
+# shellcheck disable=SC2016
 panels ()
 {
     echo 'groups: [{name: dashboard, rules: ['
