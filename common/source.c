@@ -176,7 +176,7 @@ static int read_url (source_t *out, const char *text, err_t *err)
     static const char *const transports [] = { "https", "http", "ssh", "git", "file" };
     const char *place = strstr (text, "://") + 3;
     for (size_t i = 0; i < sizeof transports / sizeof *transports; i++)
-        if (strncmp (text, transports [i], strlen (transports [i])) == 0 && text [strlen (transports [i])] == ':')
+        if (strlen (transports [i]) == (size_t) (place - 3 - text) && strncmp (text, transports [i], strlen (transports [i])) == 0)
             snprintf (out->transport, sizeof out->transport, "%s", transports [i]);
     if (!*out->transport)
         return err_set (err, ERR_USAGE, "it begins with none of https://, ssh://, git://, file://");

@@ -74,7 +74,7 @@ static void what_is_bent_is_refused (void **state)
 {
     (void) state;
     static const char *const rows [] = {
-        "ext::sh -c id", "ext::sh://x/y", "https://", "https:///app.git", "https://git.lan", "https://git.lan/", "ftp://git.lan/app.git", "fd://3/x",
+        "ext::sh -c id", "ext::sh://x/y", "https://", "https:///app.git", "https://git.lan", "https://git.lan/", "ftp://git.lan/app.git", "https:x//https://git.lan/app.git", "https:https://git.lan/app.git", "fd://3/x",
         "https://-oProxyCommand=id/app.git", "ssh://-oProxyCommand=id/app.git", "git@-oProxyCommand=id:app.git", "-u@host:app.git", "ssh://-l@host/app.git",
         "git@host:-app.git", "ssh://git@host:0/app", "ssh://git@host:65536/app", "ssh://git@host:22a/app", "https://git.lan/app.git?token=x",
         "https://git.lan/a b.git", "https://git.lan/$(id).git", "https://git.lan/`id`.git", "https://git.lan/a;b.git", "https://git.lan/a'b.git",
