@@ -139,12 +139,18 @@ static bool is_same (const schedule_t *a, const schedule_t *b)
            && strcmp (a->overlap, b->overlap) == 0 && a->if_changed == b->if_changed && a->spec && b->spec && json_equal (a->spec, b->spec);
 }
 
-static int check_room (engine_t *self, err_t *err)
+/* One user cannot take the room of all others. */
+static int check_room (engine_t *self, int64_t principal, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT count (*) FROM schedules");
-    int64_t count = query_step (&query) ? query_get_int (&query, 0) : 0;
+    query_t query = db_query (self->db, "SELECT count (*), count (*) FILTER (WHERE principal = :principal) FROM schedules");
+    query_int (&query, ":principal", principal);
+    bool is_row = query_step (&query);
+    int64_t count = is_row ? query_get_int (&query, 0) : 0, own = is_row ? query_get_int (&query, 1) : 0;
     if (query_end (&query, err) < 0)
         return -1;
+    if (own >= SCHEDULES_OF_USER_MAX)
+        return err_set (err, ERR_FULL, "you have %d schedules already, and a user may have no more: remove one that is not needed (farmctl schedule rm)",
+                        SCHEDULES_OF_USER_MAX);
     return count < SCHEDULES_MAX ? 0 : err_set (err, ERR_FULL, "there are %d schedules already: remove one that nobody needs", SCHEDULES_MAX);
 }
 
@@ -177,7 +183,7 @@ static int check_name (engine_t *self, const event_t *event, const schedule_t *w
     err_t missing;
     if (schedule_find (self, wish->name, &there, &missing) < 0) {
         if (missing.code == ERR_NOT_FOUND)
-            return check_room (self, err);
+            return check_room (self, wish->principal, err);
         *err = missing;
         return -1;
     }

@@ -5,7 +5,7 @@
 
 #include "coordinator/engine_private.h"
 
-enum { SCHEDULES_MAX = 10000 };
+enum { SCHEDULES_MAX = 10000, SCHEDULES_OF_USER_MAX = 1000 };
 
 handler_fn schedules_on_add;
 handler_fn schedules_on_order;

@@ -496,6 +496,20 @@ static void what_is_refused (void **state)
     assert_non_null (strstr (shows (farm, "a", "last/text"), "the queue is full"));
 }
 
+static void one_user_cannot_take_all_the_room (void **state)
+{
+    farm_t *farm = *state;
+    AUTO_FREE char *rows = mem_printf ("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) INSERT INTO schedules (name, principal, cron, zone, "
+        "catch_up, overlap, if_changed, spec, created_ms) SELECT 'n' || i, %lld, '0 2 * * *', 'UTC', 'none', 'skip', 0, '{}', 1 FROM n", (long long) farm->ann);
+    change (farm, rows);
+    assert_true (add (farm, farm->ann, "last", "0 2 * * *", NULL));
+    assert_false (add (farm, farm->ann, "more", "0 2 * * *", NULL));
+    assert_string_equal (farm_error (farm, peer_of (farm->ann)), "full");
+    assert_non_null (strstr (farm_error_text (farm, peer_of (farm->ann)), "you have 1000 schedules already"));
+    assert_true (add (farm, farm->ann, "last", "0 3 * * *", json_pack ("{s:b}", "replace", 1)));
+    assert_true (add (farm, farm->bob, "first", "0 2 * * *", NULL));
+}
+
 /* Of those alone, and of nothing else that is due in the same tick. */
 static void a_limit_of_its_owner_holds_up_its_own_builds (void **state)
 {
@@ -544,7 +558,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (each_time_is_one_build), TEST (restarts_change_nothing), TEST (what_was_missed), TEST (the_clock_is_put_back),
         TEST (an_overlap_is_skipped), TEST (an_overlap_waits), TEST (an_overlap_takes_the_place), TEST (what_is_unchanged_is_not_built),
-        TEST (orders), TEST (adding), TEST (a_long_list_comes_in_pages), TEST (it_ends_with_its_owners_right), TEST (what_is_refused),
+        TEST (orders), TEST (adding), TEST (a_long_list_comes_in_pages), TEST (it_ends_with_its_owners_right), TEST (what_is_refused), TEST (one_user_cannot_take_all_the_room),
         TEST (a_limit_of_its_owner_holds_up_its_own_builds), TEST (its_context_is_kept),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
