@@ -5,6 +5,7 @@
  * Questions about one host go to one thread: a registry that hangs holds up those of its own thread alone, and tokens are kept there. */
 #include "coordinator/credentials.h"
 
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +26,14 @@ struct credentials {
 
 static void find (zsock_t *pipe, registry_t *registry, zmsg_t *question)
 {
-    AUTO_FREE char *peer = zmsg_popstr (question), *re = zmsg_popstr (question), *host = zmsg_popstr (question), *scope = zmsg_popstr (question),
+    AUTO_FREE char *asker = zmsg_popstr (question), *host = zmsg_popstr (question), *scope = zmsg_popstr (question),
                    *own = zmsg_popstr (question);
     err_t err = { 0 };
     char *authorization = NULL, keep [24];
     int64_t keep_ms = 0;
     int rc = registry_authorize (registry, host, scope, own && *own, &authorization, &keep_ms, &err);
     snprintf (keep, sizeof keep, "%lld", (long long) keep_ms);
-    zstr_sendx (pipe, "FOUND", peer, re, rc == 0 ? authorization : "", keep, rc == 0 ? "" : err_name (err.code), rc == 0 ? "" : err.text, NULL);
+    zstr_sendx (pipe, "FOUND", asker, rc == 0 ? authorization : "", keep, rc == 0 ? "" : err_name (err.code), rc == 0 ? "" : err.text, NULL);
     docker_config_wipe (&authorization);
 }
 
@@ -102,14 +103,19 @@ static const char *text_of (const json_t *token, const char *field)
     return json_string_value (json_object_get (token, field));
 }
 
+static int64_t number_of (const json_t *token, const char *field)
+{
+    return json_integer_value (json_object_get (token, field));
+}
+
 int credentials_ask (credentials_t *self, uint64_t peer, const json_t *token, err_t *err)
 {
-    char number [24], re [24];
+    char asker [96];
     if (self->waiting >= WAITING_MAX)
         return err_set (err, ERR_FULL, "%d questions wait for registries already", self->waiting);
-    snprintf (number, sizeof number, "%llu", (unsigned long long) peer);
-    snprintf (re, sizeof re, "%lld", (long long) json_integer_value (json_object_get (token, "re")));
-    zstr_sendx (thread_of (self, text_of (token, "host")), "FIND", number, re, text_of (token, "host"), text_of (token, "scope"),
+    snprintf (asker, sizeof asker, "%" PRIu64 " %" PRId64 " %" PRId64 " %" PRId64, peer, number_of (token, "re"), number_of (token, "job"),
+              number_of (token, "attempt"));
+    zstr_sendx (thread_of (self, text_of (token, "host")), "FIND", asker, text_of (token, "host"), text_of (token, "scope"),
                 json_is_true (json_object_get (token, "is_own")) ? "own" : "", NULL);
     self->waiting++;
     return 0;
@@ -124,28 +130,28 @@ static json_t *header_of (int64_t re, const char *authorization, int64_t keep_ms
     return NULL;
 }
 
-static bool take_answer (credentials_t *self, zsock_t *thread, uint64_t *peer, int64_t *re, json_t **token, err_t *why)
+static bool take_answer (credentials_t *self, zsock_t *thread, asker_t *asker, json_t **token, err_t *why)
 {
-    char *verb = NULL, *number = NULL, *asked = NULL, *authorization = NULL, *keep = NULL, *code = NULL, *text = NULL;
-    if (!(zsock_events (thread) & ZMQ_POLLIN) || zstr_recvx (thread, &verb, &number, &asked, &authorization, &keep, &code, &text, NULL) < 7)
+    char *verb = NULL, *asked = NULL, *authorization = NULL, *keep = NULL, *code = NULL, *text = NULL;
+    if (!(zsock_events (thread) & ZMQ_POLLIN) || zstr_recvx (thread, &verb, &asked, &authorization, &keep, &code, &text, NULL) < 6)
         return false;
     self->waiting--;
-    *peer = strtoull (number, NULL, 10);
-    *re = strtoll (asked, NULL, 10);
-    *token = *code ? NULL : header_of (*re, authorization, strtoll (keep, NULL, 10), why);
+    *asker = (asker_t) { .peer = 0 };
+    sscanf (asked, "%" SCNu64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &asker->peer, &asker->re, &asker->job, &asker->attempt);
+    *token = *code ? NULL : header_of (asker->re, authorization, strtoll (keep, NULL, 10), why);
     if (*code)
         err_set (why, err_from_name (code), "%s", text);
     docker_config_wipe (&authorization);
-    char *texts [] = { verb, number, asked, keep, code, text };
+    char *texts [] = { verb, asked, keep, code, text };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         zstr_free (&texts [i]);
     return true;
 }
 
-bool credentials_next (credentials_t *self, uint64_t *peer, int64_t *re, json_t **token, err_t *why)
+bool credentials_next (credentials_t *self, asker_t *asker, json_t **token, err_t *why)
 {
     for (int i = 0; i < THREADS; i++)
-        if (take_answer (self, self->threads [i], peer, re, token, why))
+        if (take_answer (self, self->threads [i], asker, token, why))
             return true;
     return false;
 }

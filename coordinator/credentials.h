@@ -16,11 +16,18 @@ typedef struct credentials credentials_t;
 credentials_t *credentials_new (const registry_settings_t *settings, err_t *err);
 void credentials_destroy (credentials_t **self);
 
+/* Who has asked, under which number of theirs, and for which attempt. */
+typedef struct {
+    uint64_t peer;
+    int64_t re, job, attempt;
+} asker_t;
+
 /* Look up what `host`, `scope` and `is_own` of a `token` header want. ERR_FULL: too many wait. */
 int credentials_ask (credentials_t *self, uint64_t peer, const json_t *token, err_t *err);
 
-/* The next that was found: true, with who asked, under which number, and either the header of its `token` (to the caller) or NULL and why not. */
-bool credentials_next (credentials_t *self, uint64_t *peer, int64_t *re, json_t **token, err_t *why);
+/* The next that was found: true, with who asked, and either the header of its `token` (to the caller) or NULL and why not. Meanwhile the right to
+ * it may have gone. */
+bool credentials_next (credentials_t *self, asker_t *asker, json_t **token, err_t *why);
 
 /* Nothing waits. */
 bool credentials_are_idle (const credentials_t *self);

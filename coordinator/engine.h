@@ -148,6 +148,8 @@ typedef struct {
 int engine_find_principal (engine_t *self, const char *key_hex, principal_t *out, err_t *err);
 /* May whoever has this key look at that build? */
 bool engine_may_look (engine_t *self, const char *key_hex, int64_t build);
+/* Is that attempt, still, one of the worker who has this key? */
+bool engine_may_show (engine_t *self, const char *key_hex, int64_t job, int64_t attempt);
 /* role: admin, submitter, viewer, worker, invitation. The same key again is fine when the role is the same. */
 int engine_add_principal (engine_t *self, const char *key_hex, const char *role, const char *name, int64_t wall_ms,
                           int64_t *id, err_t *err);

@@ -63,18 +63,28 @@ static void do_send (gateway_t *self, action_t *action)
         gateway_send (self, peer, action->verb, json_incref (action->header));
 }
 
+/* The registry may have taken half a minute: what is not the worker's any more by then it does not get. */
+static void send_token (gateway_t *self, peer_t *peer, const asker_t *asker, const json_t *token, err_t *why)
+{
+    if (token && !engine_may_show (self->parts.engine, peer->key_hex, asker->job, asker->attempt))
+        err_set (why, ERR_STALE, "job %lld, attempt %lld is not this worker's any more: nothing is shown to registries for it", (long long) asker->job,
+                 (long long) asker->attempt);
+    else if (token) {
+        gateway_send (self, peer, "token", json_incref ((json_t *) token));
+        return;
+    }
+    gateway_send_error (self, peer, asker->re, why);
+}
+
 static void send_tokens (gateway_t *self)
 {
-    uint64_t number;
-    int64_t re;
+    asker_t asker;
     json_t *token;
     err_t why = { 0 };
-    while (credentials_next (self->credentials, &number, &re, &token, &why)) {
-        peer_t *peer = peers_find (self->peers, number);
-        if (peer && token)
-            gateway_send (self, peer, "token", json_incref (token));
-        else if (peer)
-            gateway_send_error (self, peer, re, &why);
+    while (credentials_next (self->credentials, &asker, &token, &why)) {
+        peer_t *peer = peers_find (self->peers, asker.peer);
+        if (peer)
+            send_token (self, peer, &asker, token, &why);
         json_decref (token);
     }
 }

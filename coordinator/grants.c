@@ -39,8 +39,15 @@ int grants_on_want (engine_t *self, const event_t *event, err_t *err)
     if (!may_push (scope, is_own ? repository.path : ""))
         return err_set (err, ERR_DENIED, "build %lld is pushed to %s/%s: %s at %s is nothing that it may have", (long long) lease->build,
                         repository.host, repository.path, scope, host);
-    engine_answer (self, event, "token", json_pack ("{s:s, s:s, s:b}", "host", host, "scope", scope, "is_own", is_own));
+    engine_answer (self, event, "token", json_pack ("{s:s, s:s, s:b, s:I, s:I}", "host", host, "scope", scope, "is_own", is_own,
+                                                    "job", (json_int_t) event_int (event, "job"), "attempt", (json_int_t) event_int (event, "attempt")));
     return 0;
+}
+
+bool engine_may_show (engine_t *self, const char *key_hex, int64_t job, int64_t attempt)
+{
+    principal_t who;
+    return engine_find_principal (self, key_hex, &who, NULL) == 0 && attempt_of_speaker (self, who.id, job, attempt);
 }
 
 /* -- ssh agents ---------------------------------------------------------------------------------------------------- */

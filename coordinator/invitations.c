@@ -134,6 +134,25 @@ static int check_good (engine_t *self, const event_t *event, const invitation_ro
     return 0;
 }
 
+/* Nobody has shown that the key is theirs: with a string of one's own and the key of somebody else, that one would have another name and
+ * other limits. A worker that is invited again under its name may keep its key. */
+static int check_key (engine_t *self, const event_t *event, const invitation_row_t *row, err_t *err)
+{
+    principal_t found;
+    err_t why = { 0 };
+    if (row->is_used)           /* by this key: the same join once more */
+        return 0;
+    if (engine_find_principal (self, event_text (event, "public_key"), &found, &why) < 0) {
+        if (why.code == ERR_DENIED)
+            return 0;
+        *err = why;
+        return -1;
+    }
+    if (strcmp (found.role, row->role) == 0 && strcmp (found.role, "worker") == 0 && strcmp (found.name, row->name) == 0)
+        return 0;
+    return err_set (err, ERR_DENIED, "this key is enrolled already, as the %s %s: move its file away, and join as %s with a new one", found.role, found.name, row->name);
+}
+
 /* A board that was set up anew has a new key, and the former one is out of the world or in wrong hands. */
 static int replace_worker (engine_t *self, const event_t *event, const char *name, err_t *err)
 {
@@ -176,7 +195,7 @@ static int join_invited (engine_t *self, const event_t *event, const invitation_
 {
     int64_t id;
     bool is_worker = strcmp (row->role, "worker") == 0;
-    if (check_good (self, event, row, err) < 0 || (is_worker && replace_worker (self, event, row->name, err) < 0)
+    if (check_good (self, event, row, err) < 0 || check_key (self, event, row, err) < 0 || (is_worker && replace_worker (self, event, row->name, err) < 0)
         || engine_add_principal (self, event_text (event, "public_key"), row->role, row->name, self->wall_ms, &id, err) < 0)
         return -1;
     if (!row->is_used && (hand_over (self, event, id, err) < 0 || note_used (self, event, err) < 0))

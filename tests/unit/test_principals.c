@@ -162,6 +162,24 @@ static void of_two_strings_for_a_name_the_later_counts (void **state)
     assert_string_equal (join (farm, second, "submitter", "laptop"), "");
 }
 
+/* Keys are public: whoever has a string of their own names somebody else's. */
+static void a_key_that_is_enrolled_does_not_join_again (void **state)
+{
+    farm_t *farm = *state;
+    int64_t eve = new_user (farm, "submitter", "eve", NULL);
+    int64_t string = invite (farm, "submitter", "mallory", "string 2", json_pack ("{s:i}", "max_queued", 1));
+    assert_string_equal (join (farm, string, "submitter", "key of eve"), "denied");
+    assert_non_null (strstr (farm_error_text (farm, PEER + 1), "enrolled already, as the submitter eve"));
+    assert_string_equal (find (farm, "key of eve").name, "eve");
+    assert_true (farm_submit (farm, eve, "linux/amd64", "r.lan/a") > 0 && farm_submit (farm, eve, "linux/amd64", "r.lan/b") > 0);
+    assert_string_equal (join (farm, string, "submitter", "key of mallory"), "");       /* the string is still good */
+    assert_string_equal (join (farm, string, "submitter", "key of mallory"), "");       /* the same once more */
+    assert_string_equal (join (farm, invite (farm, "worker", "pi4", "string 3", NULL), "worker", "board"), "");
+    assert_string_equal (join (farm, invite (farm, "worker", "pi5", "string 4", NULL), "worker", "board"), "denied");
+    assert_string_equal (find (farm, "board").name, "pi4");
+    assert_string_equal (join (farm, invite (farm, "worker", "pi4", "string 5", NULL), "worker", "board"), "");
+}
+
 static void an_invitation_is_taken_back (void **state)
 {
     farm_t *farm = *state;
@@ -248,6 +266,23 @@ static void a_worker_whose_right_is_taken_back_loses_its_jobs (void **state)
     assert_string_equal (farm_error (farm, bad.peer), "denied");
     SAYS (farm, build, "jobs/0/worker", "good");
     assert_string_equal (revoke (farm, farm->admin, "worker", "bad"), "not-found");
+}
+
+/* The registry may need half a minute for it. */
+static void a_token_that_comes_late_is_not_shown (void **state)
+{
+    farm_t *farm = *state;
+    worker_t board = { .platforms = "linux/amd64", .slots = 1, .name = "pi4" };
+    assert_string_equal (join (farm, invite (farm, "worker", "pi4", "string", NULL), "worker", "board"), "");
+    board.principal = find (farm, "board").id;
+    worker_restart (farm, &board);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
+    task_t task = worker_task (farm, &board);
+    assert_true (engine_may_show (farm->engine, key_of ("board"), task.job, task.attempt));
+    assert_false (engine_may_show (farm->engine, key_of ("board"), task.job, task.attempt + 1));
+    assert_false (engine_may_show (farm->engine, key_of ("stranger"), task.job, task.attempt));
+    assert_string_equal (revoke (farm, farm->admin, "worker", "pi4"), "");
+    assert_false (engine_may_show (farm->engine, key_of ("board"), task.job, task.attempt));
 }
 
 /* A board that was set up anew: the name stays, the former key does not. */
@@ -431,6 +466,8 @@ int main (void)
         TEST (a_join_string_is_for_a_user_or_for_a_worker),
         TEST (only_an_admin_invites),
         TEST (of_two_strings_for_a_name_the_later_counts),
+        TEST (a_key_that_is_enrolled_does_not_join_again),
+        TEST (a_token_that_comes_late_is_not_shown),
         TEST (an_invitation_is_taken_back),
         TEST (a_right_taken_back_ends_at_the_next_message),
         TEST (the_last_admin_stays),
