@@ -19,10 +19,11 @@ static int64_t spared (int64_t bytes)
     return (bytes - bytes / 8) >> 20 << 20;
 }
 
-/* "memory of each process by RLIMIT_DATA, cpus by affinity, processes not at all" of what has no controller. */
+/* "memory of each process by RLIMIT_DATA, cpus by affinity, …" of what has no controller. RLIMIT_NPROC does not hold for the host's root, but for
+ * a room's. */
 static void add_stand_ins (buffer_t *text, unsigned missing)
 {
-    const char *processes = geteuid () == 0 ? "processes not at all" : "processes of this user by RLIMIT_NPROC";
+    const char *processes = geteuid () == 0 ? "processes by RLIMIT_NPROC in a room of their own, else not at all" : "processes of this user by RLIMIT_NPROC";
     const char *const words [] = { "memory of each process by RLIMIT_DATA", "cpus by affinity", processes };
     bool is_first = true;
     for (int i = 0; i < 3; i++)

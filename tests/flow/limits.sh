@@ -103,7 +103,7 @@ says_how ()
 {
     case $1 in
         grouped*) [[ $(limits_of "$1" enforced) == "by cgroup v2, /sys/fs/cgroup"* ]] ;;
-        *) expect "how" "$(limits_of "$1" enforced)" "without cgroup v2 (/sys/fs/cgroup is no cgroup v2): memory of each process by RLIMIT_DATA, cpus by affinity, processes not at all" ;;
+        *) expect "how" "$(limits_of "$1" enforced)" "without cgroup v2 (/sys/fs/cgroup is no cgroup v2): memory of each process by RLIMIT_DATA, cpus by affinity, processes by RLIMIT_NPROC in a room of their own, else not at all" ;;
     esac
     expect_text "$work/$1.log" "one job may have " "enforced $(limits_of "$1" enforced)"
     run 0 farmctl worker inspect "$1"
