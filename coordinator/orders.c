@@ -12,9 +12,12 @@ static int check_labels (const json_t *labels, err_t *err)
 {
     const char *name;
     json_t *value;
-    json_object_foreach ((json_t *) labels, name, value)
+    json_object_foreach ((json_t *) labels, name, value) {
+        if (strcmp (name, "name") == 0)
+            return err_set (err, ERR_USAGE, "the label name is the worker's own: choose another one");
         if (label_check (name, json_is_null (value) ? "" : json_string_value (value), err) < 0)
             return -1;
+    }
     return 0;
 }
 

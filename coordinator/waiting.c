@@ -126,7 +126,7 @@ static void add_away (const engine_t *self, const board_t *board, buffer_t *text
     buffer_printf (text, "%s%s is %s", text->size ? ", " : "", board->name, state);
     if (strcmp (state, "quarantined") == 0)
         buffer_printf (text, " (its last %d attempts failed through the farm's fault)", board->faults);
-    else if (*board->unfit)
+    else if (*board->unfit && board->is_online)
         buffer_printf (text, " (%s)", board->unfit);
 }
 

@@ -157,6 +157,8 @@ static void only_an_admin_gives_orders_and_only_to_workers_there_are (void **sta
     assert_null (order (farm, "pi5", "mode", json_string ("paused")));
     assert_string_equal (farm_error (farm, peer_of (farm->admin)), "not-found");
     assert_null (order (farm, "pi4", "labels", json_pack ("{s:s}", "a b", "c")));
+    assert_null (order (farm, "pi4", "labels", json_pack ("{s:s}", "name", "pi5")));       /* it would be taken for that one */
+    assert_null (order (farm, "pi4", "labels", json_pack ("{s:n}", "name")));
     assert_string_equal (farm_error (farm, peer_of (farm->admin)), "usage");
     assert_null (look (farm, "pi5"));
     assert_string_equal (farm_error (farm, peer_of (farm->viewer)), "not-found");
