@@ -57,6 +57,8 @@ static void judge_one (world_t *self, int worker, const job_entry_t *given, cons
     job_entry_t *waiting [CLASSES] [USERS];
     int class = class_of_job (self, given->id), user = self->submissions [given->submission].user;
     const int64_t *served = self->seats [worker].last_served;
+    if (class > self->submissions [given->submission].class)        /* it only rises */
+        violation (self, "a job has the class that was asked for", "job %lld has class %d", (long long) given->id, class);
     find_waiting (self, worker, waiting);
     for (int i = 0; i < (class + 1) * USERS; i++) {
         const job_entry_t *job = waiting [i / USERS] [i % USERS];

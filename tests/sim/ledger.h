@@ -86,7 +86,7 @@ void assigns_judge (world_t *self, const action_t *action);
 void publishing_judge_verify (world_t *self, const json_t *task);
 void publishing_judge (world_t *self, const json_t *task);
 void fairness_judge (world_t *self, const actions_t *actions);          /* after ledger_read_queue */
-void patience_look (world_t *self);                     /* which lanes are served */
+void patience_look (world_t *self, bool has_run);       /* which lanes are served; has_run: the engine has had a batch, and looked as well */
 void patience_restart (world_t *self);
 bool patience_is_pending (const world_t *self);         /* some job waits beside a free slot */
 void patience_judge (world_t *self);                    /* after ledger_read_queue */

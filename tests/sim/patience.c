@@ -28,7 +28,7 @@ static int64_t settled_ms (const world_t *self)
     return settled > wall_ms (self) ? settled : wall_ms (self);
 }
 
-void patience_look (world_t *self)
+void patience_look (world_t *self, bool has_run)
 {
     patience_t *patience = &self->patience;
     bool open [WORKERS];
@@ -39,13 +39,13 @@ void patience_look (world_t *self)
     }
     if (seen == patience->seen)
         return;
-    patience->seen = seen;
+    patience->seen = has_run ? seen : 0;
     for (int lane = 0; lane < LANES_MAX; lane++)
         if (is_served (self, lane, open))
             patience->since_ms [lane] = patience->since_start_ms [lane] = 0;
         else {
             patience->since_ms [lane] += patience->since_ms [lane] ? 0 : wall_ms (self);
-            patience->since_start_ms [lane] += patience->since_start_ms [lane] ? 0 : settled_ms (self);
+            patience->since_start_ms [lane] += patience->since_start_ms [lane] || !has_run ? 0 : settled_ms (self);
         }
 }
 

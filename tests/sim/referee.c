@@ -119,10 +119,19 @@ static bool judge_actions (world_t *self, const heard_event_t *events, size_t co
     return has_assigned;
 }
 
+/* It changes a worker, and writes no row of what has happened. */
+static bool has_order (const heard_event_t *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp (events [i].verb, "order") == 0)
+            return true;
+    return false;
+}
+
 void referee_judge (world_t *self, const heard_event_t *events, size_t count, const actions_t *actions)
 {
     ledger_read (self);
-    if (self->ledger.has_read)
+    if (self->ledger.has_read || has_order (events, count))
         seats_read (self);
     seats_hear (self, events, count, actions);
     bool has_assigned = judge_actions (self, events, count, actions);
@@ -133,7 +142,7 @@ void referee_judge (world_t *self, const heard_event_t *events, size_t count, co
         fairness_judge (self, actions);
         patience_judge (self);
     }
-    patience_look (self);
+    patience_look (self, count > 0);        /* at its start the engine has not looked yet, and may be frozen before it does */
     if (self->judged % ROWS_EVERY == 0)
         rows_judge (self);
 }

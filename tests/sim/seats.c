@@ -100,6 +100,8 @@ static void name_all (world_t *self, int worker, const json_t *attempts)
         int64_t id = number_of (item, "job"), attempt = number_of (item, "attempt");
         job_entry_t *job = ledger_job (self, id);
         bool is_last = job && job->attempt == attempt && job->worker == worker;
+        if (job && job->attempt == attempt + 1 && job->judged_at == self->now)
+            continue;                           /* judged in this batch, and given to somebody else */
         if (is_last)
             job->renewed_at = self->now;
         if (is_last && (job->state == JOB_VERIFYING || job->state == JOB_DONE || job->pushed_at == self->now || job->judged_at == self->now))
