@@ -97,12 +97,12 @@ void farm_begin (farm_t *self)
 static json_t *as_it_travels (const char *verb, const json_t *header)
 {
     json_t *copy = json_copy ((json_t *) header);
-    static const struct { const char *verb, *fields [4]; } own [] = {
-        { "secret", { "sealed" } }, { "secret-part", { "sealed", "principal", "request", "secret" } }, { "token", { "host", "scope", "is_own" } },
+    static const struct { const char *verb, *fields [5]; } own [] = {
+        { "secret", { "sealed" } }, { "secret-part", { "sealed", "principal", "request", "secret" } }, { "token", { "host", "scope", "is_own", "job", "attempt" } },
         { "news-state", { "salt" } },
     };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        for (size_t j = 0; strcmp (own [i].verb, verb) == 0 && j < 4 && own [i].fields [j]; j++)
+        for (size_t j = 0; strcmp (own [i].verb, verb) == 0 && j < 5 && own [i].fields [j]; j++)
             json_object_del (copy, own [i].fields [j]);
     if (strcmp (verb, "token") == 0)
         json_object_update_new (copy, json_pack ("{s:s, s:i}", "authorization", "", "keep_ms", 0));
