@@ -45,7 +45,8 @@ no_context ()
 {
     submit 2 "$work/nowhere" -t "$REGISTRY/bad:1" "$work/nowhere"
     submit 2 "not a folder" -t "$REGISTRY/bad:1" "$plain/Dockerfile"
-    submit 2 "a context is a folder here" -t "$REGISTRY/bad:1" https://example.org/app.git
+    submit 2 "sha256" -t "$REGISTRY/bad:1" https://example.org/app.tar.gz
+    submit 2 "password" -t "$REGISTRY/bad:1" https://me:secret@example.org/app.git
     submit 2 "CONTEXT" -t "$REGISTRY/bad:1"
 }
 check "no context" no_context
