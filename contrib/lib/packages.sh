@@ -5,21 +5,21 @@
 build_packages=(autoconf automake make gcc libc6-dev pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libcurl4-openssl-dev
     libjansson-dev libsodium-dev libssl-dev libzstd-dev zlib1g-dev libarchive-dev libmicrohttpd-dev libglib2.0-dev tzdata libcmocka-dev)
 farm_packages=(buildah runc docker-registry skopeo qemu-user-static jq)
-check_packages=(clang shellcheck python3 patch podman containerd docker.io curl rsync git strace util-linux xz-utils prometheus)
+check_packages=(clang shellcheck python3 patch podman containerd docker.io curl rsync git git-lfs openssh-server strace util-linux xz-utils prometheus)
 
 package_is_there ()
 {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2> /dev/null)" = installed ]
 }
 
-# Debian starts some daemons when they are installed, which nobody asked for here: a registry on port 5000, docker, containerd and prometheus. Those
+# Debian starts some daemons when they are installed, which nobody asked for here: a registry on port 5000, docker, containerd, prometheus and sshd. Those
 # that were there before are left alone.
 packages_quieten ()
 {
     local package unit
     [ -d /run/systemd/system ] || return 0
     for package in "$@"; do
-        for unit in $(dpkg-query -L "$package" | sed -nE 's#^(/usr)?/lib/systemd/system/((docker|containerd|prometheus)[a-z-]*\.[a-z]+)$#\2#p'); do
+        for unit in $(dpkg-query -L "$package" | sed -nE 's#^(/usr)?/lib/systemd/system/((docker|containerd|prometheus|ssh)[a-z-]*\.[a-z]+)$#\2#p'); do
             as_root systemctl disable -q --now "$unit" || true
         done
     done
