@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/mem.h"
@@ -37,30 +37,6 @@ static bool is_name (const char *name)
 
 /* -- the process --------------------------------------------------------------------------------------------------- */
 
-/* In a group of its own, with signals as a program expects them, and none of our descriptors. */
-static int spawn (helper_t *self, char *const argv [], int input, int output)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    sigemptyset (&none);
-    sigfillset (&all);
-    posix_spawn_file_actions_init (&files);
-    posix_spawn_file_actions_adddup2 (&files, input, 0);
-    posix_spawn_file_actions_adddup2 (&files, output, 1);
-    posix_spawn_file_actions_addopen (&files, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np (&files, 3);
-    posix_spawnattr_init (&attributes);
-    posix_spawnattr_setflags (&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setpgroup (&attributes, 0);
-    posix_spawnattr_setsigmask (&attributes, &none);
-    posix_spawnattr_setsigdefault (&attributes, &all);
-    int rc = posix_spawnp (&self->pid, argv [0], &files, &attributes, argv, environ);
-    posix_spawnattr_destroy (&attributes);
-    posix_spawn_file_actions_destroy (&files);
-    return rc;
-}
-
 static int start (helper_t *self, char *program, err_t *err)
 {
     char *const argv [] = { program, "get", NULL };
@@ -73,7 +49,8 @@ static int start (helper_t *self, char *program, err_t *err)
         return err_sys (err, errno, "make a pipe");
     AUTO_CLOSE int from_read = from [0];
     AUTO_CLOSE int from_write = from [1];
-    int rc = spawn (self, argv, to_read, from_write);
+    const child_program_t what = { program, argv, environ, to_read, from_write, -1, true };
+    int rc = child_start (&self->pid, &what);
     if (rc != 0)
         return err_set (err, ERR_FARM, "%s cannot be started: %s; docker's config.json names it, so install it or take it out "
                         "there", program, strerror (rc));

@@ -7,11 +7,11 @@
 #include <jansson.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "common/child.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -166,30 +166,6 @@ static int listen_once (run_t *self, err_t *err)
 
 /* -- the process ------------------------------------------------------------------------------------------------ */
 
-static int spawn (run_t *self, const char *program, int input, int output)
-{
-    char *const argv [] = { (char *) program, NULL }, *const environment [] = { "LC_ALL=C", NULL };
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    sigemptyset (&none);
-    sigfillset (&all);
-    posix_spawn_file_actions_init (&files);
-    posix_spawn_file_actions_adddup2 (&files, input, 0);
-    posix_spawn_file_actions_adddup2 (&files, output, 1);
-    posix_spawn_file_actions_addopen (&files, 2, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np (&files, 3);
-    posix_spawnattr_init (&attributes);
-    posix_spawnattr_setflags (&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setpgroup (&attributes, 0);
-    posix_spawnattr_setsigmask (&attributes, &none);
-    posix_spawnattr_setsigdefault (&attributes, &all);
-    int rc = posix_spawn (&self->pid, program, &files, &attributes, argv, environment);
-    posix_spawnattr_destroy (&attributes);
-    posix_spawn_file_actions_destroy (&files);
-    return rc;
-}
-
 static int start (run_t *self, err_t *err)
 {
     int to [2], from [2];
@@ -202,7 +178,9 @@ static int start (run_t *self, err_t *err)
         return err_sys (err, errno, "make a pipe");
     AUTO_CLOSE int from_write = from [1];
     self->output = from [0];
-    int rc = spawn (self, program, to_read, from_write);
+    char *const argv [] = { program, NULL }, *const environment [] = { "LC_ALL=C", NULL };
+    const child_program_t what = { program, argv, environment, to_read, from_write, -1, true };
+    int rc = child_start (&self->pid, &what);
     return rc == 0 ? 0 : err_set (err, ERR_FARM, "%s cannot be started: %s; install archfarm again", program, strerror (rc));
 }
 

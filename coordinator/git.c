@@ -5,10 +5,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "common/child.h"
 
 enum { WORDS_MAX = 8192, RECORD_MAX = 8192 };
 
@@ -18,28 +19,6 @@ typedef struct {
 } child_t;
 
 /* -- the process ------------------------------------------------------------------------------------------------ */
-
-static int spawn (child_t *self, char *const argv [], char *const environment [], int output, int words)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    sigemptyset (&none);
-    sigfillset (&all);
-    posix_spawn_file_actions_init (&files);
-    posix_spawn_file_actions_addopen (&files, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2 (&files, output, 1);
-    posix_spawn_file_actions_adddup2 (&files, words, 2);
-    posix_spawn_file_actions_addclosefrom_np (&files, 3);
-    posix_spawnattr_init (&attributes);
-    posix_spawnattr_setflags (&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setsigmask (&attributes, &none);
-    posix_spawnattr_setsigdefault (&attributes, &all);
-    int rc = posix_spawnp (&self->pid, argv [0], &files, &attributes, argv, environment);
-    posix_spawnattr_destroy (&attributes);
-    posix_spawn_file_actions_destroy (&files);
-    return rc;
-}
 
 static int start (child_t *self, const git_t *git, const char *const *arguments, err_t *err)
 {
@@ -55,7 +34,8 @@ static int start (child_t *self, const git_t *git, const char *const *arguments,
         return err_sys (err, errno, "make a pipe");
     AUTO_CLOSE int words_read = words [0];
     AUTO_CLOSE int words_write = words [1];
-    int rc = spawn (self, argv, (char *const *) git->environment, output_write, words_write);
+    const child_program_t what = { argv [0], argv, (char *const *) git->environment, -1, output_write, words_write, false };
+    int rc = child_start (&self->pid, &what);
     if (rc != 0)
         return err_set (err, ERR_FARM, "git cannot be started on the coordinator: %s; install it there (apt-get install git)", strerror (rc));
     self->output = take_fd (&output_read);
