@@ -37,7 +37,7 @@ END
 echo 1 > "$good/own"
 bad=$(context bad <<END
 FROM %BASE%
-RUN echo "grün ✓ about to fail"; echo "make: *** [Makefile:3: test] Error 2" >&2; exit 2
+RUN echo "grün ✓ about to fail" >&2; echo "make: *** [Makefile:3: test] Error 2" >&2; exit 2
 END
 )
 
