@@ -30,6 +30,12 @@ void letter_name_farm (char out [256])
     out [255] = 0;
 }
 
+void letter_log_tail (const letter_t *self, buffer_t *out)
+{
+    const json_t *facts = json_object_get (self->task, "facts");
+    news_log_tail (self->settings->logs_folder, json_integer_value (json_object_get (facts, "job")), json_integer_value (json_object_get (facts, "attempt")), out);
+}
+
 /* -- a hook ----------------------------------------------------------------------------------------------------- */
 
 static char *document_of (const letter_t *self)
@@ -39,7 +45,7 @@ static char *document_of (const letter_t *self)
     AUTO_BUFFER buffer_t log = { 0 };
     AUTO_JSON json_t *document = json_deep_copy (facts);
     letter_name_farm (farm);
-    news_log_tail (self->settings->logs_folder, json_integer_value (json_object_get (facts, "job")), json_integer_value (json_object_get (facts, "attempt")), &log);
+    letter_log_tail (self, &log);
     AUTO_JSON json_t *head = json_pack ("{s:O, s:O, s:O, s:O, s:O, s:s, s:s}", "id", json_object_get (self->task, "uid"), "thread", json_object_get (self->task, "thread"),
                                         "event", json_object_get (self->task, "event"), "name", json_object_get (self->task, "name"), "at_ms",
                                         json_object_get (self->task, "at_ms"), "farm", farm, "log", log.size ? (const char *) log.data : "");
@@ -48,7 +54,7 @@ static char *document_of (const letter_t *self)
     return json_dumps (document, JSON_COMPACT);
 }
 
-static void add_header (letter_t *self, const char *name, const char *value)
+void letter_add_header (letter_t *self, const char *name, const char *value)
 {
     AUTO_FREE char *line = mem_printf ("%s: %s", name, value);
     self->headers = curl_slist_append (self->headers, line);
@@ -60,9 +66,9 @@ static void sign (letter_t *self, int64_t now_ms)
     AUTO_FREE char *seconds = mem_printf ("%lld", (long long) now_ms / 1000);
     AUTO_FREE char *signature = hook_sign (self->settings->key, letter_text (self->task, "name"), letter_text (self->task, "salt"), uid, seconds,
                                            self->body.data, self->body.size);
-    add_header (self, "webhook-id", uid);
-    add_header (self, "webhook-timestamp", seconds);
-    add_header (self, "webhook-signature", signature);
+    letter_add_header (self, "webhook-id", uid);
+    letter_add_header (self, "webhook-timestamp", seconds);
+    letter_add_header (self, "webhook-signature", signature);
 }
 
 static size_t on_received (char *data, size_t unit, size_t count, void *argument)

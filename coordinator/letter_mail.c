@@ -11,7 +11,6 @@
 
 #include "coordinator/base64.h"
 #include "coordinator/letter_private.h"
-#include "coordinator/news_log.h"
 #include "coordinator/news_words.h"
 #include "coordinator/subscribers.h"
 
@@ -87,12 +86,6 @@ char *letter_encode_words (const char *line)
     return mem_strdup ((const char *) out.data);
 }
 
-static void add (letter_t *self, const char *name, const char *value)
-{
-    AUTO_FREE char *line = mem_printf ("%s: %s", name, value);
-    self->headers = curl_slist_append (self->headers, line);
-}
-
 /* The same each time it is sent, so that whoever gets it twice can tell. */
 static char *id_of (const letter_t *self, const char *uid)
 {
@@ -104,11 +97,11 @@ static void add_thread (letter_t *self)
 {
     const char *uid = letter_text (self->task, "uid"), *thread = letter_text (self->task, "thread");
     AUTO_FREE char *own = id_of (self, uid), *first = id_of (self, thread);
-    add (self, "Message-ID", own);
+    letter_add_header (self, "Message-ID", own);
     if (strcmp (uid, thread) == 0)
         return;
-    add (self, "In-Reply-To", first);
-    add (self, "References", first);
+    letter_add_header (self, "In-Reply-To", first);
+    letter_add_header (self, "References", first);
 }
 
 static void add_date (letter_t *self)
@@ -117,7 +110,7 @@ static void add_date (letter_t *self)
     time_t seconds = (time_t) (json_integer_value (json_object_get (self->task, "at_ms")) / 1000);
     struct tm parts;
     if (gmtime_r (&seconds, &parts) && strftime (text, sizeof text, "%a, %d %b %Y %H:%M:%S +0000", &parts))
-        add (self, "Date", text);
+        letter_add_header (self, "Date", text);
 }
 
 static void add_headers (letter_t *self)
@@ -125,13 +118,13 @@ static void add_headers (letter_t *self)
     AUTO_FREE char *title = news_words_line (letter_text (json_object_get (self->task, "facts"), "title"), TITLE_MAX);
     AUTO_FREE char *whole = mem_printf ("[archfarm] %s", title), *subject = letter_encode_words (whole);
     AUTO_FREE char *from = mem_printf ("archfarm <%s>", self->settings->mail_from), *to = mem_printf ("<%s>", letter_text (self->task, "address"));
-    add (self, "From", from);
-    add (self, "To", to);
-    add (self, "Subject", subject);
+    letter_add_header (self, "From", from);
+    letter_add_header (self, "To", to);
+    letter_add_header (self, "Subject", subject);
     add_date (self);
     add_thread (self);
-    add (self, "Auto-Submitted", "auto-generated");         /* RFC 3834: nobody's holiday is to be told to it */
-    add (self, "X-Archfarm-Event", letter_text (self->task, "event"));
+    letter_add_header (self, "Auto-Submitted", "auto-generated");         /* RFC 3834: nobody's holiday is to be told to it */
+    letter_add_header (self, "X-Archfarm-Event", letter_text (self->task, "event"));
 }
 
 /* -- the text ----------------------------------------------------------------------------------------------------- */
@@ -152,7 +145,7 @@ static void add_body (letter_t *self)
     const json_t *facts = json_object_get (self->task, "facts");
     AUTO_BUFFER buffer_t log = { 0 }, text = { 0 };
     letter_name_farm (farm);
-    news_log_tail (self->settings->logs_folder, json_integer_value (json_object_get (facts, "job")), json_integer_value (json_object_get (facts, "attempt")), &log);
+    letter_log_tail (self, &log);
     news_words_body (letter_text (self->task, "event"), facts, log.size ? (const char *) log.data : "", letter_text (self->task, "name"), farm, &text);
     AUTO_FREE char *lines = with_crlf (&text);
     self->mime = curl_mime_init (self->easy);
