@@ -7,6 +7,10 @@
 
 #include "common/keys.h"
 
+enum { HOOK_MAC = 32 };
+/* HMAC-SHA256 (RFC 2104) over a text and, behind it, a body. */
+void hook_mac (const void *key, size_t key_size, const char *text, const void *body, size_t size, uint8_t out [HOOK_MAC]);
+
 /* "whsec_…", for whoever receives it; the caller wipes and frees. name and salt: of the subscriber. */
 char *hook_secret_text (const uint8_t key [KEY_SIZE], const char *name, const char *salt);
 

@@ -9,31 +9,21 @@
 
 #include "common/mem.h"
 #include "coordinator/base64.h"
+#include "coordinator/hook_secret.h"
 
-enum { MAC = crypto_auth_hmacsha256_BYTES, SKEW_S = 300, SIGNATURES_MAX = 8 };
+enum { SKEW_S = 300, SIGNATURES_MAX = 8 };
 #define STANDARD_SECRET "whsec_"
-
-/* What is signed: a text, and the body. */
-static void mac_of (const void *key, size_t key_size, const char *text, const void *body, size_t size, uint8_t out [MAC])
-{
-    crypto_auth_hmacsha256_state state;
-    crypto_auth_hmacsha256_init (&state, key, key_size);
-    crypto_auth_hmacsha256_update (&state, (const uint8_t *) text, strlen (text));
-    crypto_auth_hmacsha256_update (&state, body, size);
-    crypto_auth_hmacsha256_final (&state, out);
-    sodium_memzero (&state, sizeof state);
-}
 
 /* -- hex digits over the body ------------------------------------------------------------------------------------- */
 
 static int check_hex (const char *header, const char *hex, const char *secret, const void *body, size_t size, err_t *err)
 {
-    uint8_t given [MAC], wanted [MAC];
+    uint8_t given [HOOK_MAC], wanted [HOOK_MAC];
     size_t given_size = 0;
     const char *end = hex;
-    bool is_hex = strlen (hex) == 2 * MAC && sodium_hex2bin (given, sizeof given, hex, 2 * MAC, NULL, &given_size, &end) == 0 && given_size == MAC;
-    mac_of (secret, strlen (secret), "", body, size, wanted);
-    if (is_hex && sodium_memcmp (given, wanted, MAC) == 0)
+    bool is_hex = strlen (hex) == 2 * HOOK_MAC && sodium_hex2bin (given, sizeof given, hex, 2 * HOOK_MAC, NULL, &given_size, &end) == 0 && given_size == HOOK_MAC;
+    hook_mac (secret, strlen (secret), "", body, size, wanted);
+    if (is_hex && sodium_memcmp (given, wanted, HOOK_MAC) == 0)
         return 0;
     return err_set (err, ERR_DENIED, "%s is not made with the hook's secret", header);
 }
@@ -61,7 +51,7 @@ static int check_time (const hook_headers_t *headers, int64_t wall_ms, err_t *er
 }
 
 /* Any of "v1,BASE64 v1,BASE64"; all are looked at. */
-static bool has_signature (const char *value, const uint8_t wanted [MAC])
+static bool has_signature (const char *value, const uint8_t wanted [HOOK_MAC])
 {
     bool is_there = false;
     AUTO_FREE char *copy = mem_strdup (value);
@@ -69,15 +59,15 @@ static bool has_signature (const char *value, const uint8_t wanted [MAC])
     int count = 0;
     for (char *word = strtok_r (copy, " ", &rest); word && count < SIGNATURES_MAX; word = strtok_r (NULL, " ", &rest), count++) {
         AUTO_BUFFER buffer_t given = { 0 };
-        if (strncmp (word, "v1,", 3) == 0 && base64_decode (word + 3, &given) == 0 && given.size == MAC)
-            is_there |= sodium_memcmp (given.data, wanted, MAC) == 0;
+        if (strncmp (word, "v1,", 3) == 0 && base64_decode (word + 3, &given) == 0 && given.size == HOOK_MAC)
+            is_there |= sodium_memcmp (given.data, wanted, HOOK_MAC) == 0;
     }
     return is_there;
 }
 
 static int check_standard (const hook_headers_t *headers, const char *secret, const void *body, size_t size, int64_t wall_ms, err_t *err)
 {
-    uint8_t wanted [MAC];
+    uint8_t wanted [HOOK_MAC];
     AUTO_BUFFER buffer_t key = { 0 };
     if (check_time (headers, wall_ms, err) < 0)
         return -1;
@@ -85,7 +75,7 @@ static int check_standard (const hook_headers_t *headers, const char *secret, co
     if (strncmp (secret, STANDARD_SECRET, prefix) != 0 || base64_decode (secret + prefix, &key) < 0 || key.size == 0)
         return err_set (err, ERR_DENIED, "webhook-signature needs a secret that begins with %s", STANDARD_SECRET);
     AUTO_FREE char *signed_text = mem_printf ("%s.%s.", headers->standard_id, headers->standard_time);
-    mac_of (key.data, key.size, signed_text, body, size, wanted);
+    hook_mac (key.data, key.size, signed_text, body, size, wanted);
     sodium_memzero (key.data, key.size);
     return has_signature (headers->standard, wanted) ? 0 : err_set (err, ERR_DENIED, "webhook-signature is not made with the hook's secret");
 }
