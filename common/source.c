@@ -25,6 +25,15 @@ static bool is_short_form (const char *text)
     return colon && at > text && colon > at + 1 && (!slash || slash > colon);
 }
 
+bool source_is_transport (const char *text, size_t size)
+{
+    static const char *const transports [] = { "https", "http", "ssh", "git", "file" };
+    for (size_t i = 0; i < sizeof transports / sizeof *transports; i++)
+        if (strlen (transports [i]) == size && strncmp (text, transports [i], size) == 0)
+            return true;
+    return false;
+}
+
 bool source_is_meant (const char *text)
 {
     return strstr (text, "://") || is_short_form (text);
@@ -67,7 +76,7 @@ static int set_place (source_t *out, const char *text, size_t size, err_t *err)
     return colon ? set_port (out, colon + 1, size - host - 1, err) : 0;
 }
 
-static bool climbs (const char *path)
+bool source_climbs (const char *path)
 {
     for (const char *at = path; at; at = strchr (at, '/') ? strchr (at, '/') + 1 : NULL)
         if (strncmp (at, "..", 2) == 0 && (at [2] == 0 || at [2] == '/'))
@@ -79,7 +88,7 @@ static int set_path (source_t *out, const char *text, err_t *err)
 {
     if (strchr (text, '?'))
         return err_set (err, ERR_USAGE, "it has a '?': an address of a context has no query, where a secret could stand");
-    if (!*text || strcmp (text, "/") == 0 || !is_made_of (text, path_letters) || *text == '-' || climbs (text))
+    if (!*text || strcmp (text, "/") == 0 || !is_made_of (text, path_letters) || *text == '-' || source_climbs (text))
         return err_set (err, ERR_USAGE, "its path is none: letters, digits and / . _ ~ + @ %% : , = -, and no \"..\"");
     snprintf (out->path, sizeof out->path, "%s", text);
     return 0;
@@ -114,7 +123,7 @@ static int set_folder (source_t *out, const char *text, err_t *err)
     snprintf (out->folder, sizeof out->folder, "%.*s", (int) size, text);
     if (strcmp (out->folder, ".") == 0)
         *out->folder = 0;
-    if (!is_made_of (out->folder, folder_letters) || *out->folder == ':' || climbs (out->folder))
+    if (!is_made_of (out->folder, folder_letters) || *out->folder == ':' || source_climbs (out->folder))
         return err_set (err, ERR_USAGE, "the folder behind ':' is none: letters, digits, blanks and / . _ ~ + @ %% : , = -, and no \"..\"");
     return 0;
 }
@@ -173,13 +182,11 @@ static int check_user (const source_t *self, const char *text, size_t size, err_
 
 static int read_url (source_t *out, const char *text, err_t *err)
 {
-    static const char *const transports [] = { "https", "http", "ssh", "git", "file" };
     const char *place = strstr (text, "://") + 3;
-    for (size_t i = 0; i < sizeof transports / sizeof *transports; i++)
-        if (strlen (transports [i]) == (size_t) (place - 3 - text) && strncmp (text, transports [i], strlen (transports [i])) == 0)
-            snprintf (out->transport, sizeof out->transport, "%s", transports [i]);
-    if (!*out->transport)
+    size_t scheme = (size_t) (place - 3 - text);
+    if (!source_is_transport (text, scheme))
         return err_set (err, ERR_USAGE, "it begins with none of https://, ssh://, git://, file://");
+    snprintf (out->transport, sizeof out->transport, "%.*s", (int) scheme, text);
     size_t size = strcspn (place, "/?");
     const char *at = memrchr (place, '@', size);
     if (at && check_user (out, place, (size_t) (at - place), err) < 0)

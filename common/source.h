@@ -43,6 +43,12 @@ int source_of_submodule (const source_t *self, const char *url, source_t *out, e
 /* "https://host/repo.git#ref:folder", as it would be given. The caller frees. */
 char *source_text (const source_t *self);
 
+/* https, http, ssh, git or file? */
+bool source_is_transport (const char *text, size_t size);
+
+/* Has the path a part ".."? */
+bool source_climbs (const char *path);
+
 /* All 40 (or 64) digits of one? */
 bool source_is_commit (const char *ref);
 

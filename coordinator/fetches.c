@@ -35,9 +35,7 @@ static const char *dockerfile_of (const json_t *spec)
 /* Whatever it leads to stays below the context's folder (fetch_ingest.c); this is for the person. */
 static int check_dockerfile (const char *name, err_t *err)
 {
-    bool is_bad = *name == '/' || *name == 0 || strcmp (name, "-") == 0;
-    for (const char *at = name; at && !is_bad; at = strchr (at, '/') ? strchr (at, '/') + 1 : NULL)
-        is_bad = strncmp (at, "..", 2) == 0 && (at [2] == '/' || at [2] == 0);
+    bool is_bad = *name == '/' || *name == 0 || strcmp (name, "-") == 0 || source_climbs (name);
     return is_bad ? err_set (err, ERR_USAGE, "Dockerfile %s: of a context that is fetched it is a path below that context, with no \"..\"", name) : 0;
 }
 

@@ -5,14 +5,9 @@
 #include "common/mem.h"
 #include "coordinator/source_rules.h"
 
-static const char *const transports [] = { "https", "http", "ssh", "git", "file" };
-
 static bool is_transport (const char *item)
 {
-    for (size_t i = 0; i < sizeof transports / sizeof *transports; i++)
-        if (strcmp (transports [i], item) == 0)
-            return true;
-    return false;
+    return source_is_transport (item, strlen (item));
 }
 
 static bool is_place (const char *item)
