@@ -142,11 +142,10 @@ int fetches_end (engine_t *self, int64_t build, err_t *err)
     return engine_each_id (self, query, forget, err);
 }
 
-int fetches_end_firings (engine_t *self, int64_t schedule, int64_t scheduled_ms, err_t *err)
+int fetches_end_firings (engine_t *self, int64_t schedule, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT id FROM fetches WHERE schedule = :schedule AND (NOT :scheduled OR scheduled_ms = :scheduled)");
+    query_t query = db_query (self->db, "SELECT id FROM fetches WHERE schedule = :schedule");
     query_int (&query, ":schedule", schedule);
-    query_int (&query, ":scheduled", scheduled_ms);
     return engine_each_id (self, query, forget, err);
 }
 

@@ -28,9 +28,9 @@ handler_fn fetches_on_fetched;
 /* It is time to hand one out. */
 int fetches_hand_out (engine_t *self, int64_t id, err_t *err);
 
-/* A build is over; times of a schedule are not wanted any more (scheduled_ms 0: all of them). */
+/* A build is over; times of a schedule are not wanted any more. */
 int fetches_end (engine_t *self, int64_t build, err_t *err);
-int fetches_end_firings (engine_t *self, int64_t schedule, int64_t scheduled_ms, err_t *err);
+int fetches_end_firings (engine_t *self, int64_t schedule, err_t *err);
 
 /* From the database: what has to be handed out. */
 int fetches_load (engine_t *self, err_t *err);

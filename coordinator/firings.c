@@ -304,7 +304,7 @@ int firings_drop_waiting (engine_t *self, int64_t schedule, const char *why, err
     int dropped = query_run (&query, err);
     if (dropped > 0)
         count_outcome (self, "skipped", dropped);
-    return dropped < 0 ? -1 : fetches_end_firings (self, schedule, 0, err);
+    return dropped < 0 ? -1 : fetches_end_firings (self, schedule, err);
 }
 
 /* What is being published is too far for that: its tags are older than those of the next. */

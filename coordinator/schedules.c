@@ -221,7 +221,7 @@ int schedules_on_add (engine_t *self, const event_t *event, err_t *err)
 
 static int drop (engine_t *self, const schedule_t *schedule, err_t *err)
 {
-    if (fetches_end_firings (self, schedule->id, 0, err) < 0 || hooks_drop (self, schedule->id, err) < 0)
+    if (fetches_end_firings (self, schedule->id, err) < 0 || hooks_drop (self, schedule->id, err) < 0)
         return -1;
     query_t firings = db_query (self->db, "DELETE FROM firings WHERE schedule = :id");
     query_int (&firings, ":id", schedule->id);
