@@ -38,9 +38,12 @@ typedef struct {
     int64_t time_s;
 } fetched_t;
 
-/* Read and write frames on the standard descriptors. */
+/* How long what follows a frame's head is; and a whole frame, to a descriptor. For both ends (fetch_frame.c). */
+size_t fetch_frame_size (const uint8_t head [FETCH_FRAME_HEAD]);
+int fetch_frame_write (int fd, char kind, const void *data, size_t size, err_t *err);
+
+/* From standard input. */
 int fetch_read_job (fetch_job_t *out, err_t *err);
-int fetch_write_frame (char kind, const void *data, size_t size, err_t *err);
 
 /* Take from this process what it does not need: see fetch_room.c. *is_confined: the kernel keeps it to its files. */
 int fetch_enter_room (const fetch_job_t *job, bool *is_confined, err_t *err);

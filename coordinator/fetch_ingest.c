@@ -30,7 +30,7 @@ static void ingest_free (ingest_t *self)
 
 static int flush (ingest_t *self, err_t *err)
 {
-    int rc = self->pack.size ? fetch_write_frame ('P', self->pack.data, self->pack.size, err) : 0;
+    int rc = self->pack.size ? fetch_frame_write (STDOUT_FILENO, 'P', self->pack.data, self->pack.size, err) : 0;
     buffer_clear (&self->pack);
     return rc;
 }

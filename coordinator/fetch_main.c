@@ -25,17 +25,6 @@ static int read_all (void *data, size_t size, err_t *err)
     return 0;
 }
 
-static size_t size_at (const uint8_t *bytes)
-{
-    return (size_t) bytes [0] << 24 | (size_t) bytes [1] << 16 | (size_t) bytes [2] << 8 | bytes [3];
-}
-
-int fetch_write_frame (char kind, const void *data, size_t size, err_t *err)
-{
-    uint8_t head [FETCH_FRAME_HEAD] = { (uint8_t) kind, (uint8_t) (size >> 24), (uint8_t) (size >> 16), (uint8_t) (size >> 8), (uint8_t) size };
-    return file_write_all (1, head, sizeof head, err) < 0 ? -1 : file_write_all (1, data, size, err);
-}
-
 static int read_fields (fetch_job_t *out, err_t *err)
 {
     json_int_t size_max, entries_max;
@@ -55,7 +44,7 @@ int fetch_read_job (fetch_job_t *out, err_t *err)
     uint8_t head [FETCH_FRAME_HEAD];
     if (read_all (head, sizeof head, err) < 0)
         return -1;
-    size_t size = size_at (head + 1);
+    size_t size = fetch_frame_size (head);
     if (head [0] != 'J' || size > FETCH_JOB_MAX)
         return err_set (err, ERR_FARM, "farm-coordinator-fetch is started by farm-coordinator, and by nobody else");
     AUTO_FREE char *text = mem_alloc (size + 1);
@@ -100,5 +89,5 @@ int main (void)
         json_object_update_new (outcome, json_pack ("{s:s, s:s}", "code", err_name (err.code), "text", err.text));
     AUTO_FREE char *text = json_dumps (outcome, JSON_COMPACT);
     json_decref (job.json);
-    return text && fetch_write_frame ('R', text, strlen (text), NULL) == 0 ? 0 : 1;
+    return text && fetch_frame_write (STDOUT_FILENO, 'R', text, strlen (text), NULL) == 0 ? 0 : 1;
 }

@@ -47,11 +47,6 @@ static void run_free (run_t *self)
     free (self->mirrors);
 }
 
-static size_t size_at (const uint8_t *bytes)
-{
-    return (size_t) bytes [0] << 24 | (size_t) bytes [1] << 16 | (size_t) bytes [2] << 8 | bytes [3];
-}
-
 /* -- into the depot --------------------------------------------------------------------------------------------- */
 
 static int put_pack (depot_t *depot, int64_t owner, const uint8_t *data, size_t size, err_t *err)
@@ -75,7 +70,7 @@ static int put_pack (depot_t *depot, int64_t owner, const uint8_t *data, size_t 
 static int put_all (run_t *self, err_t *err)
 {
     for (size_t at = 0; at < self->packs.size; ) {
-        size_t size = size_at (self->packs.data + at + 1);
+        size_t size = fetch_frame_size (self->packs.data + at);
         if (put_pack (self->fetcher->settings->depot, self->owner, self->packs.data + at + FETCH_FRAME_HEAD, size, err) < 0)
             return -1;
         at += FETCH_FRAME_HEAD + size;
@@ -120,7 +115,7 @@ static int take_frames (run_t *self, err_t *err)
     size_t at = 0;
     while (!self->outcome && self->heard.size - at >= FETCH_FRAME_HEAD) {
         const uint8_t *frame = self->heard.data + at;
-        size_t size = size_at (frame + 1), most = frame [0] == 'P' ? MSG_BODY_MAX : frame [0] == 'R' ? FETCH_OUTCOME_MAX : 0;
+        size_t size = fetch_frame_size (frame), most = frame [0] == 'P' ? MSG_BODY_MAX : frame [0] == 'R' ? FETCH_OUTCOME_MAX : 0;
         if (most == 0 || size > most)
             return err_set (err, ERR_FARM, "farm-coordinator-fetch says something that is no frame");
         if (self->heard.size - at - FETCH_FRAME_HEAD < size)
@@ -201,9 +196,7 @@ static int tell (run_t *self, const json_t *task, err_t *err)
                                        json_object_get (task, "dockerfile"), "mirrors", self->mirrors, "work", self->work, "size_max",
                                        (json_int_t) settings->size_max, "entries_max", (json_int_t) settings->entries_max);
     AUTO_FREE char *text = json_dumps (job, JSON_COMPACT);
-    size_t size = strlen (text);
-    uint8_t head [FETCH_FRAME_HEAD] = { 'J', (uint8_t) (size >> 24), (uint8_t) (size >> 16), (uint8_t) (size >> 8), (uint8_t) size };
-    return file_write_all (self->input, head, sizeof head, err) < 0 ? -1 : file_write_all (self->input, text, size, err);
+    return fetch_frame_write (self->input, 'J', text, strlen (text), err);
 }
 
 static int talk (run_t *self, const json_t *task, err_t *err)
