@@ -155,11 +155,7 @@ static int find_told (engine_t *self, const ended_build_t *build, told_t *out, e
     query_text (&query, ":series", build->series);
     query_text (&query, ":registry", build->registry);
     query_int (&query, ":build", build->id);
-    while (query_step (&query)) {
-        out->items = mem_resize (out->items, (out->count + 1) * sizeof *out->items);
-        out->items [out->count++] = query_get_int (&query, 0);
-    }
-    return query_end (&query, err);
+    return told_read (out, query, err);
 }
 
 static int end_platforms (engine_t *self, const ended_build_t *build, int64_t subscriber, ended_t *ended, err_t *err)
@@ -182,22 +178,13 @@ static int end_platforms (engine_t *self, const ended_build_t *build, int64_t su
 static int tell_fixed (engine_t *self, const ended_build_t *build, int64_t id, err_t *err)
 {
     ended_t ended = { .times = 0 };
-    subscriber_t to;
-    char uid [NEWS_UID_SIZE];
     if (trouble_end (self, id, build->series, NULL, &ended, err) < 0 || trouble_end (self, id, build->registry, NULL, &ended, err) < 0
         || trouble_end (self, id, "farm", NULL, &ended, err) < 0 || end_platforms (self, build, id, &ended, err) < 0)
         return -1;
-    int found = *ended.thread ? subscriber_load (self, id, &to, err) : 0;
-    if (found <= 0 || !subscriber_takes (&to, NEWS_FIXED))
-        return found < 0 ? -1 : 0;
     AUTO_JSON json_t *facts = json_deep_copy (build->facts);
-    json_object_set_new (facts, "since_ms", json_integer (ended.since_ms));
-    json_object_set_new (facts, "times", json_integer (ended.times));
     AUTO_FREE char *text = mem_printf ("build %lld published, after %lld that failed", (long long) build->id, (long long) ended.times);
     json_object_set_new (facts, "text", json_string (text));
-    news_words_title (NEWS_FIXED, facts);
-    const news_t news = { .event = NEWS_FIXED, .subject = build->series, .cause = "", .thread = ended.thread, .facts = facts };
-    return news_outbox_add (self, &to, &news, uid, err);
+    return trouble_tell_fixed (self, id, &ended, build->series, facts, err);
 }
 
 static bool is_among (const told_t *told, int64_t id)
@@ -308,7 +295,6 @@ int news_on_outage (engine_t *self, int64_t schedule, int64_t scheduled_ms, int6
 
 int news_on_missed (engine_t *self, int64_t schedule, const char *cause, const char *why, err_t *err)
 {
-    AUTO_SUBSCRIBERS subscribers_t all = { 0 };
     AUTO_JSON json_t *facts = NULL;
     int64_t principal = 0;
     int found = self->has_subscribers ? read_schedule (self, schedule, &principal, &facts, err) : 0;
@@ -318,12 +304,7 @@ int news_on_missed (engine_t *self, int64_t schedule, const char *cause, const c
     json_object_set_new (facts, "text", json_string (text));
     news_words_title (NEWS_MISSED, facts);
     const trouble_t trouble = { .event = NEWS_MISSED, .subject = subject, .cause = cause, .facts = facts };
-    if (subscribers_match (self, NEWS_MISSED, principal, schedule, &all, err) < 0)
-        return -1;
-    for (size_t i = 0; i < all.count; i++)
-        if (trouble_tell (self, &all.items [i], &trouble, NULL, err) < 0)
-            return -1;
-    return 0;
+    return trouble_tell_all (self, principal, schedule, &trouble, err);
 }
 
 /* -- a test ----------------------------------------------------------------------------------------------------- */

@@ -23,37 +23,23 @@ static void name_subject (const board_t *board, char subject [32])
 
 static int tell (engine_t *self, const board_t *board, const char *event, const char *text, err_t *err)
 {
-    AUTO_SUBSCRIBERS subscribers_t all = { 0 };
     char subject [32];
     name_subject (board, subject);
     AUTO_JSON json_t *facts = facts_of (self, board, text);
     news_words_title (event, facts);
     const trouble_t trouble = { .event = event, .subject = subject, .cause = event, .facts = facts };
-    if (subscribers_match (self, event, 0, 0, &all, err) < 0)
-        return -1;
-    for (size_t i = 0; i < all.count; i++)
-        if (trouble_tell (self, &all.items [i], &trouble, NULL, err) < 0)
-            return -1;
-    return 0;
+    return trouble_tell_all (self, 0, 0, &trouble, err);
 }
 
 static int end_for (engine_t *self, const board_t *board, int64_t subscriber, const char *cause, const char *what, err_t *err)
 {
     ended_t ended = { .times = 0 };
-    subscriber_t to;
-    char subject [32], uid [NEWS_UID_SIZE];
+    char subject [32];
     name_subject (board, subject);
     if (trouble_end (self, subscriber, subject, cause, &ended, err) < 0)
         return -1;
-    int found = *ended.thread && what ? subscriber_load (self, subscriber, &to, err) : 0;
-    if (found <= 0 || !subscriber_takes (&to, NEWS_FIXED))
-        return found < 0 ? -1 : 0;
-    AUTO_JSON json_t *facts = facts_of (self, board, what);
-    json_object_set_new (facts, "since_ms", json_integer (ended.since_ms));
-    json_object_set_new (facts, "times", json_integer (ended.times));
-    news_words_title (NEWS_FIXED, facts);
-    const news_t news = { .event = NEWS_FIXED, .subject = subject, .cause = "", .thread = ended.thread, .facts = facts };
-    return news_outbox_add (self, &to, &news, uid, err);
+    AUTO_JSON json_t *facts = what ? facts_of (self, board, what) : NULL;
+    return what ? trouble_tell_fixed (self, subscriber, &ended, subject, facts, err) : 0;
 }
 
 /* what NULL: in silence. */

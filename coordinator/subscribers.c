@@ -177,6 +177,17 @@ typedef struct {
     int64_t schedule;
 } wish_t;
 
+static void bind_wish (query_t *query, const wish_t *wish)
+{
+    query_text (query, ":name", wish->is.name);
+    query_text (query, ":scope", wish->scope);
+    query_int (query, ":schedule", wish->schedule);
+    query_text (query, ":kind", wish->is.kind);
+    query_text (query, ":address", wish->is.address);
+    query_text (query, ":events", wish->is.events);
+    query_text (query, ":salt", wish->is.salt);
+}
+
 /* What it is told of has to be there, and one's own. */
 static int read_scope (engine_t *self, const event_t *event, const principal_t *by, wish_t *wish, err_t *err)
 {
@@ -219,13 +230,7 @@ static int check_name (engine_t *self, const event_t *event, const wish_t *wish,
     bool is_same = false;
     query_t query = db_query (self->db, "SELECT principal, scope = :scope AND coalesce (schedule, 0) = :schedule AND kind = :kind AND address = :address "
                               "AND events = :events AND salt = :salt FROM subscribers WHERE name = :name");
-    query_text (&query, ":scope", wish->scope);
-    query_int (&query, ":schedule", wish->schedule);
-    query_text (&query, ":kind", wish->is.kind);
-    query_text (&query, ":address", wish->is.address);
-    query_text (&query, ":events", wish->is.events);
-    query_text (&query, ":salt", wish->is.salt);
-    query_text (&query, ":name", wish->is.name);
+    bind_wish (&query, wish);
     if (query_step (&query)) {
         principal = query_get_int (&query, 0);
         is_same = query_get_int (&query, 1);
@@ -260,14 +265,8 @@ static int store (engine_t *self, const wish_t *wish, err_t *err)
     query_t query = db_query (self->db, "INSERT INTO subscribers (name, principal, scope, schedule, kind, address, events, salt, created_ms) VALUES (:name, "
                               ":principal, :scope, nullif (:schedule, 0), :kind, :address, :events, :salt, :now) ON CONFLICT (name) DO UPDATE SET "
                               "scope = :scope, schedule = nullif (:schedule, 0), kind = :kind, address = :address, events = :events, salt = :salt");
-    query_text (&query, ":name", wish->is.name);
+    bind_wish (&query, wish);
     query_int (&query, ":principal", wish->is.principal);
-    query_text (&query, ":scope", wish->scope);
-    query_int (&query, ":schedule", wish->schedule);
-    query_text (&query, ":kind", wish->is.kind);
-    query_text (&query, ":address", wish->is.address);
-    query_text (&query, ":events", wish->is.events);
-    query_text (&query, ":salt", wish->is.salt);
     query_int (&query, ":now", self->wall_ms);
     return query_run (&query, err) < 0 ? -1 : 0;
 }

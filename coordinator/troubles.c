@@ -18,6 +18,16 @@ void told_free (told_t *self)
     *self = (told_t) { 0 };
 }
 
+int told_read (told_t *self, query_t query, err_t *err)
+{
+    told_free (self);
+    while (query_step (&query)) {
+        self->items = mem_resize (self->items, (self->count + 1) * sizeof *self->items);
+        self->items [self->count++] = query_get_int (&query, 0);
+    }
+    return query_end (&query, err);
+}
+
 /* -- rows ------------------------------------------------------------------------------------------------------- */
 
 /* Of any cause: a subject has one thread. "": none. */
@@ -108,6 +118,17 @@ int trouble_tell (engine_t *self, const subscriber_t *to, const trouble_t *troub
     return note_told (self, to->id, trouble, *thread ? thread : uid, err);
 }
 
+int trouble_tell_all (engine_t *self, int64_t principal, int64_t schedule, const trouble_t *trouble, err_t *err)
+{
+    AUTO_SUBSCRIBERS subscribers_t all = { 0 };
+    if (subscribers_match (self, trouble->event, principal, schedule, &all, err) < 0)
+        return -1;
+    for (size_t i = 0; i < all.count; i++)
+        if (trouble_tell (self, &all.items [i], trouble, NULL, err) < 0)
+            return -1;
+    return 0;
+}
+
 /* -- over ------------------------------------------------------------------------------------------------------- */
 
 int trouble_end (engine_t *self, int64_t subscriber, const char *subject, const char *cause, ended_t *out, err_t *err)
@@ -133,17 +154,26 @@ int trouble_end (engine_t *self, int64_t subscriber, const char *subject, const 
     return query_run (&drop, err) < 0 ? -1 : 0;
 }
 
+int trouble_tell_fixed (engine_t *self, int64_t subscriber, const ended_t *ended, const char *subject, json_t *facts, err_t *err)
+{
+    subscriber_t to;
+    char uid [NEWS_UID_SIZE];
+    int found = *ended->thread ? subscriber_load (self, subscriber, &to, err) : 0;
+    if (found <= 0 || !subscriber_takes (&to, NEWS_FIXED))
+        return found < 0 ? -1 : 0;
+    json_object_set_new (facts, "since_ms", json_integer (ended->since_ms));
+    json_object_set_new (facts, "times", json_integer (ended->times));
+    news_words_title (NEWS_FIXED, facts);
+    const news_t news = { .event = NEWS_FIXED, .subject = subject, .cause = "", .thread = ended->thread, .facts = facts };
+    return news_outbox_add (self, &to, &news, uid, err);
+}
+
 int troubles_told_of (engine_t *self, const char *subject, const char *cause, told_t *out, err_t *err)
 {
-    told_free (out);
     query_t query = db_query (self->db, "SELECT DISTINCT subscriber FROM troubles WHERE subject = :subject AND cause = coalesce (:cause, cause) ORDER BY subscriber");
     query_text (&query, ":subject", subject);
     query_text (&query, ":cause", cause);
-    while (query_step (&query)) {
-        out->items = mem_resize (out->items, (out->count + 1) * sizeof *out->items);
-        out->items [out->count++] = query_get_int (&query, 0);
-    }
-    return query_end (&query, err);
+    return told_read (out, query, err);
 }
 
 int troubles_forget_old (engine_t *self, err_t *err)

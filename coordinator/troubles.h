@@ -14,6 +14,9 @@ typedef struct {
  * news/remind-ms it is told again. */
 int trouble_tell (engine_t *self, const subscriber_t *to, const trouble_t *trouble, const json_t *also, err_t *err);
 
+/* Everybody who takes news of that event and may hear of that user's schedule (0, 0: of neither). */
+int trouble_tell_all (engine_t *self, int64_t principal, int64_t schedule, const trouble_t *trouble, err_t *err);
+
 /* Does it know of this? Then it is counted there: 1. 0, -1. */
 int trouble_is_known (engine_t *self, int64_t subscriber, const char *subject, const char *cause, err_t *err);
 
@@ -25,12 +28,18 @@ typedef struct {
 } ended_t;
 int trouble_end (engine_t *self, int64_t subscriber, const char *subject, const char *cause, ended_t *out, err_t *err);
 
+/* Tell a subscriber that takes such news what is over, in the thread of what it was told: nothing where it was told nothing. facts get since when and how
+ * often; subject: of the news. */
+int trouble_tell_fixed (engine_t *self, int64_t subscriber, const ended_t *ended, const char *subject, json_t *facts, err_t *err);
+
 /* The numbers of the subscribers that were told of a subject, with this cause (NULL: any). */
 typedef struct {
     int64_t *items;                 /* owned */
     size_t count;
 } told_t;
 void told_free (told_t *self);
+/* The first column of a query's rows. */
+int told_read (told_t *self, query_t query, err_t *err);
 #define AUTO_TOLD __attribute__ ((cleanup (told_free)))
 int troubles_told_of (engine_t *self, const char *subject, const char *cause, told_t *out, err_t *err);
 
