@@ -255,21 +255,9 @@ static int read_schedule (engine_t *self, int64_t id, int64_t *principal, json_t
 static int tell_outage (engine_t *self, const subscriber_t *to, json_t *facts, err_t *err)
 {
     char uid [NEWS_UID_SIZE];
-    AUTO_JSON json_t *waiting = NULL;
-    int64_t id = news_outbox_find (self, to->id, "outage", "", &waiting, err);
-    if (id < 0)
-        return -1;
-    if (id) {
-        json_t *also = json_object_get (waiting, "also");
-        if (!also)
-            json_object_set_new (waiting, "also", also = json_array ());
-        if (json_array_size (also) < 50)
-            json_array_append (also, facts);
-        news_words_title (NEWS_MISSED, waiting);
-        return news_outbox_change (self, id, waiting, err);
-    }
     const news_t news = { .event = NEWS_MISSED, .subject = "outage", .cause = "", .facts = facts, .delay_ms = self->settings.news_gather_ms };
-    return news_outbox_add (self, to, &news, uid, err);
+    int joined = news_outbox_join (self, to->id, &news, facts, false, err);
+    return joined ? (joined < 0 ? -1 : 0) : news_outbox_add (self, to, &news, uid, err);
 }
 
 int news_on_outage (engine_t *self, int64_t schedule, int64_t scheduled_ms, int64_t times, err_t *err)

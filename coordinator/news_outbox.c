@@ -9,10 +9,11 @@
 #include "coordinator/audit.h"
 #include "coordinator/cells.h"
 #include "coordinator/news.h"
+#include "coordinator/news_words.h"
 #include "coordinator/principals.h"
 
 /* The wall clock may be put on or back at any moment, so it is looked at each LOOK_MS though nothing is due on the boot clock. */
-enum { LOOK_MS = 60000, RETRY_MAX_MS = 3600000, TIDY_MS = 3600000, WAITING_MAX = 1000, PAGE_MAX = 200 };
+enum { LOOK_MS = 60000, RETRY_MAX_MS = 3600000, TIDY_MS = 3600000, WAITING_MAX = 1000, PAGE_MAX = 200, ALSO_MAX = 50 };
 static const int64_t keep_ms = 30ll * 86400000;
 
 /* -- rows ------------------------------------------------------------------------------------------------------- */
@@ -87,7 +88,7 @@ static bool is_in_flight (const engine_t *self, int64_t id, int64_t subscriber)
     return false;
 }
 
-int64_t news_outbox_find (engine_t *self, int64_t subscriber, const char *subject, const char *cause, json_t **facts, err_t *err)
+static int64_t find_waiting (engine_t *self, int64_t subscriber, const char *subject, const char *cause, json_t **facts, err_t *err)
 {
     int64_t id = 0;
     *facts = NULL;
@@ -107,13 +108,30 @@ int64_t news_outbox_find (engine_t *self, int64_t subscriber, const char *subjec
     return -1;
 }
 
-int news_outbox_change (engine_t *self, int64_t id, const json_t *facts, err_t *err)
+static int change (engine_t *self, int64_t id, const json_t *facts, err_t *err)
 {
     AUTO_FREE char *text = json_dumps (facts, JSON_COMPACT);
     query_t query = db_query (self->db, "UPDATE news SET facts = :facts WHERE id = :id");
     query_text (&query, ":facts", text);
     query_int (&query, ":id", id);
     return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+int news_outbox_join (engine_t *self, int64_t subscriber, const news_t *news, const json_t *also, bool counts, err_t *err)
+{
+    AUTO_JSON json_t *facts = NULL;
+    int64_t id = find_waiting (self, subscriber, news->subject, news->cause, &facts, err);
+    if (id <= 0)
+        return id < 0 ? -1 : 0;
+    json_t *list = json_object_get (facts, "also");
+    if (!list)
+        json_object_set_new (facts, "also", list = json_array ());
+    if (counts)
+        json_object_set_new (facts, "times", json_integer (json_integer_value (json_object_get (facts, "times")) + 1));
+    if (json_array_size (list) < ALSO_MAX)
+        json_array_append (list, (json_t *) also);
+    news_words_title (news->event, facts);
+    return change (self, id, facts, err) < 0 ? -1 : 1;
 }
 
 int news_outbox_drop (engine_t *self, int64_t subscriber, err_t *err)

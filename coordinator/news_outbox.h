@@ -25,9 +25,9 @@ typedef struct {
 /* uid: of the news, and of its thread. */
 int news_outbox_add (engine_t *self, const subscriber_t *to, const news_t *news, char uid [NEWS_UID_SIZE], err_t *err);
 
-/* One that waits for the same cause and that nobody has: its number and facts (to the caller); 0: there is none; -1. */
-int64_t news_outbox_find (engine_t *self, int64_t subscriber, const char *subject, const char *cause, json_t **facts, err_t *err);
-int news_outbox_change (engine_t *self, int64_t id, const json_t *facts, err_t *err);
+/* What comes of the same cause is put into the news of it that waits and that nobody has: also, into its list `also`; counts: it is once more, too. 1; 0: none
+ * waits; -1. */
+int news_outbox_join (engine_t *self, int64_t subscriber, const news_t *news, const json_t *also, bool counts, err_t *err);
 
 /* What waits for a subscriber is not sent. */
 int news_outbox_drop (engine_t *self, int64_t subscriber, err_t *err);

@@ -9,7 +9,6 @@
 #include "coordinator/news.h"
 #include "coordinator/news_words.h"
 
-enum { ALSO_MAX = 50 };
 static const int64_t keep_ms = 90ll * 86400000;
 
 void told_free (told_t *self)
@@ -85,34 +84,21 @@ static int note_told (engine_t *self, int64_t subscriber, const trouble_t *troub
 
 /* -- told ------------------------------------------------------------------------------------------------------- */
 
-static int add_to_waiting (engine_t *self, int64_t subscriber, const trouble_t *trouble, const json_t *also, err_t *err)
-{
-    AUTO_JSON json_t *facts = NULL;
-    int64_t id = also ? news_outbox_find (self, subscriber, trouble->subject, trouble->cause, &facts, err) : 0;
-    if (id <= 0)
-        return id < 0 ? -1 : 0;
-    json_t *list = json_object_get (facts, "also");
-    if (!list)
-        json_object_set_new (facts, "also", list = json_array ());
-    json_object_set_new (facts, "times", json_integer (json_integer_value (json_object_get (facts, "times")) + 1));
-    if (json_array_size (list) < ALSO_MAX)
-        json_array_append (list, (json_t *) also);
-    news_words_title (trouble->event, facts);
-    return news_outbox_change (self, id, facts, err);
-}
-
 int trouble_tell (engine_t *self, const subscriber_t *to, const trouble_t *trouble, const json_t *also, err_t *err)
 {
     char thread [NEWS_UID_SIZE], uid [NEWS_UID_SIZE];
+    news_t news = { .event = trouble->event, .subject = trouble->subject, .cause = trouble->cause, .facts = trouble->facts,
+                    .delay_ms = self->settings.news_gather_ms };
     int is_told = was_told (self, to->id, trouble, err);
     if (is_told < 0)
         return -1;
+    if (is_told && count_again (self, to->id, trouble->subject, trouble->cause, err) < 0)
+        return -1;
     if (is_told)
-        return count_again (self, to->id, trouble->subject, trouble->cause, err) < 0 ? -1 : add_to_waiting (self, to->id, trouble, also, err);
+        return also && news_outbox_join (self, to->id, &news, also, true, err) < 0 ? -1 : 0;
     if (find_thread (self, to->id, trouble->subject, thread, err) < 0)
         return -1;
-    const news_t news = { .event = trouble->event, .subject = trouble->subject, .cause = trouble->cause, .thread = *thread ? thread : NULL,
-                          .facts = trouble->facts, .delay_ms = self->settings.news_gather_ms };
+    news.thread = *thread ? thread : NULL;
     if (news_outbox_add (self, to, &news, uid, err) < 0)
         return -1;
     return note_told (self, to->id, trouble, *thread ? thread : uid, err);
