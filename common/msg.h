@@ -16,7 +16,7 @@ enum {
     MSG_VERB_MAX = 32,
     MSG_HEADER_MAX = 64 * 1024,
     MSG_BODY_MAX = 260 * 1024,      /* 256 KiB of content and what a pack adds (pack.h) */
-    MSG_FRAME_MAX = 320 * 1024,      /* ZMQ_MAXMSGSIZE on every socket */
+    MSG_FRAME_MAX = 320 * 1024,     /* ZMQ_MAXMSGSIZE on every socket */
     MSG_FRAMES_MAX = 8
 };
 

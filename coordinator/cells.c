@@ -40,3 +40,16 @@ int cell_size (const json_t *value)
     AUTO_FREE char *text = json_dumps (value, JSON_COMPACT);
     return text ? (int) strlen (text) : 0;
 }
+
+int cells_page (query_t query, json_t *(*view) (const query_t *row), size_t max, json_t *out, bool *has_more, err_t *err)
+{
+    int size = 0;
+    *has_more = false;
+    while (!*has_more && query_step (&query)) {
+        json_t *one = view (&query);
+        size += cell_size (one);
+        json_array_append_new (out, one);
+        *has_more = size > LIST_MAX || json_array_size (out) == max;
+    }
+    return query_end (&query, err);
+}

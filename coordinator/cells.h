@@ -15,4 +15,7 @@ json_t *cell_int (const query_t *query, int column);
 /* Bytes as compact JSON. */
 int cell_size (const json_t *value);
 
+/* Rows as `view` shows them, appended to out: at most max, and no more than fit a message. *has_more: there may be others behind them. */
+int cells_page (query_t query, json_t *(*view) (const query_t *row), size_t max, json_t *out, bool *has_more, err_t *err);
+
 #endif

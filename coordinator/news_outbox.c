@@ -380,8 +380,7 @@ static json_t *view_of (const query_t *row)
 int news_outbox_on_list (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_JSON json_t *all = json_array ();
-    int size = 0;
-    bool has_more = false;
+    bool has_more;
     int64_t only = principal_sees (self, event->principal, err);
     if (only < 0)
         return -1;
@@ -392,13 +391,7 @@ int news_outbox_on_list (engine_t *self, const event_t *event, err_t *err)
     query_int (&query, ":only", only);
     query_text (&query, ":state", event_text (event, "state"));
     query_int (&query, ":limit", PAGE_MAX);
-    while (!has_more && query_step (&query)) {
-        json_t *view = view_of (&query);
-        size += cell_size (view);
-        json_array_append_new (all, view);
-        has_more = size > LIST_MAX || json_array_size (all) == PAGE_MAX;
-    }
-    if (query_end (&query, err) < 0)
+    if (cells_page (query, view_of, PAGE_MAX, all, &has_more, err) < 0)
         return -1;
     engine_answer (self, event, "outbox-page", json_pack ("{s:O, s:b}", "news", all, "has_more", has_more));
     return 0;

@@ -13,6 +13,8 @@
 #include "coordinator/principals.h"
 #include "coordinator/schedule.h"
 
+enum { PAGE_MAX = 500 };
+
 /* -- found ------------------------------------------------------------------------------------------------------ */
 
 void subscribers_free (subscribers_t *self)
@@ -133,21 +135,15 @@ static int answer (engine_t *self, const event_t *event, const char *name, bool 
 int subscribers_on_list (engine_t *self, const event_t *event, err_t *err)
 {
     AUTO_JSON json_t *all = json_array ();
-    int size = 0;
-    bool has_more = false;
+    bool has_more;
     int64_t only = principal_sees (self, event->principal, err);
     if (only < 0)
         return -1;
-    query_t query = db_query (self->db, VIEW "WHERE subscribers.id > :after AND (:only = 0 OR subscribers.principal = :only) ORDER BY subscribers.id LIMIT 500");
+    query_t query = db_query (self->db, VIEW "WHERE subscribers.id > :after AND (:only = 0 OR subscribers.principal = :only) ORDER BY subscribers.id LIMIT :limit");
     query_int (&query, ":after", event_int (event, "after"));
     query_int (&query, ":only", only);
-    while (!has_more && query_step (&query)) {
-        json_t *view = view_of (&query);
-        size += cell_size (view);
-        json_array_append_new (all, view);
-        has_more = size > LIST_MAX || json_array_size (all) == 500;
-    }
-    if (query_end (&query, err) < 0)
+    query_int (&query, ":limit", PAGE_MAX);
+    if (cells_page (query, view_of, PAGE_MAX, all, &has_more, err) < 0)
         return -1;
     engine_answer (self, event, "news-list", json_pack ("{s:O, s:b}", "subscribers", all, "has_more", has_more));
     return 0;
