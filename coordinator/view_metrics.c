@@ -58,7 +58,7 @@ static int add_oldest (engine_t *self, json_t *samples, const char *platform, in
     query_t query = db_query (self->db, "SELECT queued_ms FROM jobs WHERE id = :id");
     query_int (&query, ":id", job);
     double waited_s = query_step (&query) ? (double) (self->wall_ms - query_get_int (&query, 0)) / 1000 : 0;
-    json_array_append_new (samples, json_pack ("[s, f, s]", "farm_oldest_queued_seconds", waited_s > 0 ? waited_s : 0, platform));
+    add (samples, "farm_oldest_queued_seconds", waited_s > 0 ? waited_s : 0, platform, NULL);
     return query_end (&query, err);
 }
 
