@@ -128,7 +128,7 @@ static int submit (engine_t *self, void *argument, err_t *err)
         fetches_complete (spec, order->fetched);
     AUTO_JSON json_t *header = json_pack ("{s:s, s:o}", "request", order->firing->request, "spec", spec);
     event_t event = { .verb = "submit", .principal = order->schedule->principal, .header = header };
-    return submit_build (self, &event, &order->build, err);
+    return submit_build (self, &event, order->schedule->name, &order->build, err);
 }
 
 static int note_inputs (engine_t *self, const order_t *order, err_t *err)

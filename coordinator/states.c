@@ -102,6 +102,11 @@ static int add_event (engine_t *engine, int64_t build, int64_t job, int64_t atte
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
+int build_submitted (engine_t *engine, int64_t build, const char *how, err_t *err)
+{
+    return add_event (engine, build, 0, 0, "", build_names [BUILD_QUEUED], how, err);
+}
+
 /* What comes back to the queue rests there when its build is held (holds.h), as it did before. */
 int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
               const char *cause, err_t *err)

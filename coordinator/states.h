@@ -30,6 +30,9 @@ bool build_state_is_over (build_state state);
 
 struct engine;
 
+/* The event row of a new build, which comes from no state (""); its jobs are queued with it. how says whose it is, for people. */
+int build_submitted (struct engine *engine, int64_t build, const char *how, err_t *err);
+
 /* Move one, and append the event row with its cause. A move that the table does not allow, or of a row that is not in `from`, is
  * ERR_FARM: a bug of the engine. */
 int job_move (struct engine *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,

@@ -9,6 +9,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/fetches.h"
 #include "coordinator/holds.h"
+#include "coordinator/principals.h"
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
 #include "coordinator/results.h"
@@ -224,7 +225,18 @@ static int check_context (engine_t *self, int64_t principal, const json_t *spec,
     return err_set (err, ERR_PROTOCOL, "submit: a spec has a context and a Dockerfile, or a source");
 }
 
-static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err)
+static int note_submit (engine_t *self, const event_t *event, const char *schedule, int64_t id, err_t *err)
+{
+    principal_t who;
+    int64_t former = event_int (event, "reuse");
+    if (principal_load (self, event->principal, &who, err) < 0)
+        return -1;
+    AUTO_FREE char *by = schedule ? mem_printf ("by schedule %s of %s", schedule, who.name) : mem_printf ("by %s", who.name);
+    AUTO_FREE char *how = former ? mem_printf ("submitted %s, with what build %lld has done", by, (long long) former) : mem_printf ("submitted %s", by);
+    return build_submitted (self, id, how, err);
+}
+
+static int accept (engine_t *self, const event_t *event, const char *schedule, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
     json_t *normalised = NULL;
@@ -240,7 +252,7 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     self->live_builds++;
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
     bool is_fetched = fetches_needs (spec);
-    if (insert_parts (self, *id, event->principal, spec, err) < 0 || (!is_fetched && note_context (self, spec, err) < 0)
+    if (note_submit (self, event, schedule, *id, err) < 0 || insert_parts (self, *id, event->principal, spec, err) < 0 || (!is_fetched && note_context (self, spec, err) < 0)
         || secrets_bind (self, *id, event->principal, event_text (event, "request"), spec, err) < 0)
         return -1;
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
@@ -252,18 +264,18 @@ static int accept (engine_t *self, const event_t *event, int64_t *id, err_t *err
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 
-int submit_build (engine_t *self, const event_t *event, int64_t *build, err_t *err)
+int submit_build (engine_t *self, const event_t *event, const char *schedule, int64_t *build, err_t *err)
 {
     *build = 0;
     if (find_request (self, event, build, err) < 0)
         return -1;
-    return *build ? 0 : accept (self, event, build, err);
+    return *build ? 0 : accept (self, event, schedule, build, err);
 }
 
 int submit_on_submit (engine_t *self, const event_t *event, err_t *err)
 {
     int64_t id;
-    if (submit_build (self, event, &id, err) < 0)
+    if (submit_build (self, event, NULL, &id, err) < 0)
         return -1;
     engine_answer (self, event, "accepted", json_pack ("{s:I}", "build", (json_int_t) id));
     return 0;

@@ -7,7 +7,7 @@
 handler_fn submit_on_check;
 handler_fn submit_on_submit;
 
-/* The build of a `submit`, whoever says it: the same request again is the same build. */
-int submit_build (engine_t *self, const event_t *event, int64_t *build, err_t *err);
+/* The build of a `submit`, whoever says it: the same request again is the same build. schedule: the name of the one that says it, else NULL. */
+int submit_build (engine_t *self, const event_t *event, const char *schedule, int64_t *build, err_t *err);
 
 #endif

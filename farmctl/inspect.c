@@ -164,11 +164,11 @@ static void print_event (const json_t *event, int64_t build)
     struct tm broken;
     if (localtime_r (&seconds, &broken))
         strftime (when, sizeof when, "%Y-%m-%d %H:%M:%S", &broken);
-    const char *platform = track_text (event, "platform");
+    const char *platform = track_text (event, "platform"), *from = track_text (event, "from");
     int64_t attempt = track_int (event, "attempt");
     AUTO_FREE char *number = attempt ? mem_printf (" attempt %lld", (long long) attempt) : mem_strdup ("");
-    AUTO_FREE char *text = mem_printf ("%lld%s%s%s: %s -> %s: %s", (long long) build, *platform ? "/" : "", platform, number,
-                                       track_text (event, "from"), track_text (event, "to"), track_text (event, "cause"));
+    AUTO_FREE char *text = mem_printf ("%lld%s%s%s: %s%s%s: %s", (long long) build, *platform ? "/" : "", platform, number,
+                                       from, *from ? " -> " : "", track_text (event, "to"), track_text (event, "cause"));
     printf ("%s.%03d  %s\n", when, (int) (track_int (event, "at_ms") % 1000), output_clean (text));
 }
 
@@ -186,7 +186,7 @@ static int show_events (client_t *client, int64_t id, err_t *err)
     json_array_foreach (all, i, event)
         print_event (event, id);
     if (json_array_size (all) == 0)
-        output_note ("there are no events of build %lld: it has not begun, or they were forgotten (retention/build-ms of the coordinator)", (long long) id);
+        output_note ("there are no events of build %lld: they were forgotten (retention/build-ms of the coordinator)", (long long) id);
     return 0;
 }
 

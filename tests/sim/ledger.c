@@ -156,9 +156,17 @@ static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from
     }
 }
 
+/* Once, before all else. */
+static void begin_build (world_t *self, build_entry_t *build, const char *to)
+{
+    if (build->has_begun || strcmp (to, "queued") != 0)
+        violation (self, "each change of a state is an event", "build %lld begins %s as %s", (long long) build->id, build->has_begun ? "again" : "", to);
+    build->has_begun = true;
+}
+
 static void move_build (world_t *self, build_entry_t *build, build_state from, build_state to)
 {
-    if (build->state != from || build_state_is_over (from)) {
+    if (!build->has_begun || build->state != from || build_state_is_over (from)) {
         violation (self, "a build stays as it ended", "build %lld goes from %s to %s, but was %s", (long long) build->id,
                    build_state_name (from), build_state_name (to), build_state_name (build->state));
         return;
@@ -208,6 +216,8 @@ void ledger_read (world_t *self)
         ledger->has_read = true;
         if (!build)
             violation (self, "a build is somebody's", "build %lld was never submitted", (long long) id);
+        else if (!*from)
+            begin_build (self, build, to);
         else if (job)
             move_job (self, job, query_get_int (&query, 3), job_state_of (from), job_state_of (to));
         else

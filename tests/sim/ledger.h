@@ -28,6 +28,7 @@ typedef struct {
     build_state state;
     int64_t ended_ms, first_job;                        /* wall clock; its jobs have one number after the other */
     int job_count;
+    bool has_begun;             /* its first event was read */
     char index [80];            /* digest, once it was handed out */
 } build_entry_t;
 

@@ -903,10 +903,12 @@ static void each_change_of_state_is_told (void **state)
     assert_true (worker_push (farm, &amd, task));
     farm_verify (farm, NULL);
     farm_publish (farm, NULL);
-    static const char *const states [] = { "assigned", "running", "fetching", "building", "pushing", "verifying", "done", "publishing", "published" };
+    static const char *const states [] = { "queued", "assigned", "running", "fetching", "building", "pushing", "verifying", "done", "publishing", "published" };
     farm_say (farm, "events", 1, farm->viewer, json_pack ("{s:I}", "build", (json_int_t) build));
     const json_t *events = json_object_get (farm_sent (farm, 1, "event-list"), "events");
     assert_int_equal (json_array_size (events), sizeof states / sizeof *states);
+    assert_string_equal (json_string_value (json_object_get (json_array_get (events, 0), "from")), "");
+    assert_string_equal (json_string_value (json_object_get (json_array_get (events, 0), "cause")), "submitted by ann");
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         assert_string_equal (json_string_value (json_object_get (json_array_get (events, i), "to")), states [i]);
     int64_t third = json_integer_value (json_object_get (json_array_get (events, 2), "id"));
