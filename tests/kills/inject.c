@@ -12,8 +12,9 @@
  *     count                        count NAME=N NAME=N …       how many of each name there were so far
  *     arm N kill NAME,NAME…        armed                       the N-th call of these names from now on: SIGKILL
  *     arm N ERRNO NAME,NAME…       armed                       it fails with this number, and is not done
+ *     arm new ERRNO NAME,… FILE    armed                       the first call of a kind that is not yet a line of FILE, which it is added to
  *     disarm                       disarmed
- * and when it happens: fired NAME CALL THREAD WHAT; ended STATUS (as waitpid says) with the last count before it; gone: none of its
+ * and when it happens: fired N NAME CALL THREAD WHAT, the N-th of these names since it was armed; ended STATUS (as waitpid says) with the last count before it; gone: none of its
  * processes lives any more, its builders included. Then inject ends. When its input ends, the program is killed.
  *
  * A seccomp filter has the kernel ask us before each such call (SECCOMP_RET_USER_NOTIF); all others run at full speed. */
@@ -25,6 +26,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -53,6 +55,8 @@ static struct {
     size_t group_count;
     int has_begun;                  /* the loader and the libraries are done: it has opened something of its own */
     uint64_t left;                  /* calls until it happens; 0: not armed */
+    uint64_t passed;                /* armed calls since then */
+    FILE *kinds;                    /* NULL: at a number */
     int error;                      /* 0: kill */
     int reports, listener, child_fd;
     pid_t child;                    /* 0 before the start */
@@ -155,22 +159,60 @@ static void start (void)
 
 /* -- a call ------------------------------------------------------------------------------------------------------ */
 
-static void tell_fired (const call_t *call, const char *name, const char *what, pid_t task)
+static void name_thread (char thread [32], pid_t task)
 {
-    char path [64], thread [32] = "?";
+    char path [64];
+    strcpy (thread, "?");
     snprintf (path, sizeof path, "/proc/%d/comm", task);
     FILE *file = fopen (path, "r");
     if (file && fscanf (file, "%31s", thread) != 1)
         strcpy (thread, "?");
     if (file)
         fclose (file);
-    report ("fired %s %s %s %s\n", name, call->call, thread, *what ? what : "-");
+}
+
+/* Numbers, and what is random behind `kills.` and `new-`, are left out: calls that differ by them alone are of one kind. */
+static void write_kind (char kind [LINE_SIZE], const char *call, const char *thread, const char *what)
+{
+    char *out = kind + snprintf (kind, LINE_SIZE, "%d %s %s ", self.error, call, thread), *end = kind + LINE_SIZE - 2;
+    while (*what && out < end) {
+        bool is_random = out - kind > 5 && (strncmp (out - 6, "kills.", 6) == 0 || strncmp (out - 4, "new-", 4) == 0);
+        size_t size = is_random ? strcspn (what, "/ ") : strspn (what, "0123456789");
+        *out++ = size ? '#' : *what;
+        what += size ? size : 1;
+    }
+    strcpy (out, "\n");
+}
+
+/* It is known from now on, to all who have the file. */
+static int is_new_kind (const char *kind)
+{
+    char line [LINE_SIZE];
+    rewind (self.kinds);
+    while (fgets (line, sizeof line, self.kinds))
+        if (strcmp (line, kind) == 0)
+            return 0;
+    if (fputs (kind, self.kinds) < 0 || fflush (self.kinds) != 0)
+        die ("the file of kinds");
+    return 1;
+}
+
+static int is_its_turn (const char *call, const char *thread, const char *what)
+{
+    char kind [LINE_SIZE];
+    if (!self.kinds)
+        return --self.left == 0;
+    write_kind (kind, call, thread, what);
+    if (!is_new_kind (kind))
+        return 0;
+    self.left = 0;
+    return 1;
 }
 
 /* Counts it; is it the one? */
 static int is_the_one (const struct seccomp_notif *asked)
 {
-    char program [TEXT_SIZE], what [TEXT_SIZE];
+    char program [TEXT_SIZE], what [TEXT_SIZE], thread [32];
     const call_t *call = call_numbered (asked->data.nr);
     if (!call || !call_program (program, (pid_t) asked->pid) || strcmp (program, self.program) != 0)
         return 0;
@@ -181,9 +223,13 @@ static int is_the_one (const struct seccomp_notif *asked)
     self.has_begun |= strcmp (name, "map") != 0;
     group_t *group = group_named (name);
     group->count++;
-    if (self.left == 0 || !group->is_armed || --self.left > 0)
+    if (self.left == 0 || !group->is_armed)
         return 0;
-    tell_fired (call, group->name, what, (pid_t) asked->pid);
+    self.passed++;
+    name_thread (thread, (pid_t) asked->pid);
+    if (!is_its_turn (call->call, thread, what))
+        return 0;
+    report ("fired %llu %s %s %s %s\n", (unsigned long long) self.passed, group->name, call->call, thread, *what ? what : "-");
     return 1;
 }
 
@@ -252,12 +298,20 @@ static void report_count (void)
     report ("\n");
 }
 
-static void arm (const char *count, const char *how, const char *list)
+/* file: NULL where count is a number. */
+static void arm (const char *count, const char *how, const char *list, const char *file)
 {
+    if (self.kinds)
+        fclose (self.kinds);
+    self.kinds = file ? fopen (file, "a+") : NULL;
+    if (file && !self.kinds)
+        die (file);
+
     for (size_t i = 0; i < self.group_count; i++)
         self.groups [i].is_armed = is_listed (list, self.groups [i].name);
     self.error = atoi (how);        /* `kill` is 0 */
-    self.left = strtoull (count, NULL, 10);
+    self.left = self.kinds ? 1 : strtoull (count, NULL, 10);
+    self.passed = 0;
     report ("armed\n");
 }
 
@@ -265,9 +319,10 @@ static void obey (char *line)
 {
     char *save = NULL;
     const char *verb = strtok_r (line, " ", &save);
-    const char *count = strtok_r (NULL, " ", &save), *how = strtok_r (NULL, " ", &save), *list = strtok_r (NULL, " ", &save);
+    const char *count = strtok_r (NULL, " ", &save), *how = strtok_r (NULL, " ", &save), *list = strtok_r (NULL, " ", &save),
+               *file = strtok_r (NULL, " ", &save);
     if (verb && strcmp (verb, "arm") == 0 && list)
-        arm (count, how, list);
+        arm (count, how, list, file);
     else if (verb && strcmp (verb, "disarm") == 0) {
         self.left = 0;
         report ("disarmed\n");

@@ -68,7 +68,8 @@ class Program:
     def hear(self, line):
         word, _, rest = line.partition(" ")
         if word == "fired":
-            self.fired = self.fault.fired = rest
+            number, _, self.fired = rest.partition(" ")
+            self.fault.fire(int(number), self.fired)
         elif word == "ended":
             status, *counts = rest.split()
             self.status, self.counts = int(status), parse_counts(counts)
@@ -102,7 +103,7 @@ class Program:
 
     def arm(self, fault):
         self.fault = fault
-        self.ask(f"arm {fault.left} {fault.error or 'kill'} {','.join(fault.names)}")
+        self.ask(f"arm {'new' if fault.kinds else fault.left} {fault.error or 'kill'} {','.join(fault.names)} {fault.kinds or ''}")
 
     def disarm(self):
         self.ask("disarm")
@@ -140,16 +141,21 @@ class Program:
 
 
 class Fault:
-    """What is to happen: at the left-th call of these names; it is handed from program to program until it fires."""
+    """What is to happen: at the left-th call of these names; it is handed from program to program until it fires.
+    With `kinds`, a file, at the first call of a kind that is not in there."""
 
-    def __init__(self, left, names, error=0, label="kill"):
-        self.left, self.names, self.error, self.label = left, names, error, label
-        self.fired = None
+    def __init__(self, left, names, error=0, label="kill", kinds=None):
+        self.left, self.names, self.error, self.label, self.kinds = left, names, error, label, kinds
+        self.fired, self.passed, self.first = None, 0, left
+
+    def fire(self, number, what):
+        self.fired, self.number = what, self.passed + number
 
     def pass_by(self, counts):
         """So many calls were done without it."""
         if not self.fired:
-            self.left = max(1, self.left - sum(counts.get(name, 0) for name in self.names))
+            passed = sum(counts.get(name, 0) for name in self.names)
+            self.passed, self.left = self.passed + passed, max(1, self.left - passed)
 
 
 def manner_of_end(status, text):
