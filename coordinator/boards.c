@@ -261,7 +261,8 @@ static int write_row (engine_t *self, int64_t id, const event_t *event, const js
         ? db_query (self->db, "UPDATE workers SET principal = :principal, name = :name, instance = :instance, "
                     "platforms = :platforms, slots = :slots, cpus = :cpus, memory_bytes = :memory, builder = :builder, "
                     "isolation = :isolation, isolation_reason = :reason, version = :version, own_labels = :labels, limits = :limits, "
-                    "mode = CASE mode WHEN 'forgotten' THEN 'active' ELSE mode END, seen_ms = :now WHERE id = :id")
+                    "labels = iif (mode = 'forgotten', '{}', labels), comment = iif (mode = 'forgotten', '', comment), "
+                    "mode = iif (mode = 'forgotten', 'active', mode), seen_ms = :now WHERE id = :id")
         : db_query (self->db, "INSERT INTO workers (principal, name, instance, platforms, slots, cpus, memory_bytes, builder, "
                     "isolation, isolation_reason, version, own_labels, limits, seen_ms) VALUES (:principal, :name, :instance, "
                     ":platforms, :slots, :cpus, :memory, :builder, :isolation, :reason, :version, :labels, :limits, :now)");

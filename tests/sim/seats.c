@@ -143,8 +143,11 @@ static void on_hello (world_t *self, const heard_event_t *event)
     seat_t *seat = &self->seats [event->who];
     greet (self, event);
     snprintf (seat->instance, sizeof seat->instance, "%s", text_of (event->header, "instance"));
-    if (seat->mode == MODE_FORGOTTEN)
+    if (seat->mode == MODE_FORGOTTEN) {
         seat->mode = MODE_ACTIVE;
+        json_decref (seat->given);
+        seat->given = NULL;
+    }
     merge_labels (self, event->who);
 }
 

@@ -172,6 +172,9 @@ static void a_worker_is_forgotten_until_it_comes_back (void **state)
     assert_null (order (farm, "pi4", "mode", json_string ("forgotten")));
     assert_string_equal (farm_error (farm, peer_of (farm->admin)), "usage");
     worker_gone (farm, &worker);
+    assert_non_null (order (farm, "pi4", "labels", json_pack ("{s:s}", "disk", "slow")));
+    farm_say (farm, "order", 1, farm->admin, json_pack ("{s:s, s:s, s:s}", "name", "pi4", "mode", "paused", "comment", "new disk"));
+    assert_string_equal (text_of (look (farm, "pi4"), "comment"), "new disk");
     assert_non_null (order (farm, "pi4", "mode", json_string ("forgotten")));
     assert_null (look (farm, "pi4"));
     farm_say (farm, "workers", 1, farm->admin, json_object ());
@@ -180,7 +183,10 @@ static void a_worker_is_forgotten_until_it_comes_back (void **state)
     assert_non_null (strstr (farm_shows (farm, build, "jobs/0/waiting"), "no worker for linux/arm64"));
     worker_hello (farm, &worker, NULL, 0);
     assert_true (worker_task (farm, &worker).job > 0);
-    assert_string_equal (text_of (look (farm, "pi4"), "state"), "online");
+    const json_t *back = look (farm, "pi4");
+    assert_string_equal (text_of (back, "state"), "online");
+    assert_string_equal (text_of (back, "comment"), "");
+    assert_null (json_object_get (json_object_get (back, "labels"), "disk"));
 }
 
 /* -- health ----------------------------------------------------------------------------------------------------- */
