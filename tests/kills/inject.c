@@ -12,7 +12,8 @@
  *     count                        count NAME=N NAME=N …       how many of each name there were so far
  *     arm N kill NAME,NAME…        armed                       the N-th call of these names from now on: SIGKILL
  *     arm N ERRNO NAME,NAME…       armed                       it fails with this number, and is not done
- *     arm new ERRNO NAME,… FILE    armed                       the first call of a kind that is not yet a line of FILE, which it is added to
+ *     arm new ERRNO NAME,… FILE    armed                       the 1st, 2nd, 3rd, 5th, 8th, 13th … call of its kind, when that is not yet a
+ *                                                              line of FILE, which it is added to
  *     disarm                       disarmed
  * and when it happens: fired N NAME CALL THREAD WHAT, the N-th of these names since it was armed; ended STATUS (as waitpid says) with the last count before it; gone: none of its
  * processes lives any more, its builders included. Then inject ends. When its input ends, the program is killed.
@@ -42,7 +43,7 @@
 
 #include "calls.h"
 
-enum { NAMES_MAX = 32, CODE_MAX = 128, LINE_SIZE = 512 };
+enum { NAMES_MAX = 32, CODE_MAX = 128, LINE_SIZE = 512, KINDS_MAX = 4096, TAIL = 6 };
 
 typedef struct {
     const char *name;
@@ -50,13 +51,17 @@ typedef struct {
     int is_armed;
 } group_t;
 
+typedef struct { char *text; unsigned count; } kind_t;
+
 static struct {
     group_t groups [NAMES_MAX];
     size_t group_count;
     int has_begun;                  /* the loader and the libraries are done: it has opened something of its own */
     uint64_t left;                  /* calls until it happens; 0: not armed */
     uint64_t passed;                /* armed calls since then */
-    FILE *kinds;                    /* NULL: at a number */
+    FILE *done;                     /* of kinds; NULL: at a number */
+    kind_t kinds [KINDS_MAX];       /* since it was armed */
+    size_t kind_count;
     int error;                      /* 0: kill */
     int reports, listener, child_fd;
     pid_t child;                    /* 0 before the start */
@@ -171,39 +176,80 @@ static void name_thread (char thread [32], pid_t task)
         fclose (file);
 }
 
-/* Numbers, and what is random behind `kills.` and `new-`, are left out: calls that differ by them alone are of one kind. */
+/* mkstemp's six, or a temporary folder's eight, behind a point or a dash: the size, or 0 */
+static size_t random_size (const char *what)
+{
+    size_t size = strspn (what, "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    size_t small = strspn (what, "abcdefghijklmnopqrstuvwxyz");
+    return (size == TAIL && small < size) || size == TAIL + 2 ? size : 0;
+}
+
+/* Of digests and numbers */
+static size_t number_size (const char *what)
+{
+    size_t digits = strspn (what, "0123456789"), hex = strspn (what, "0123456789abcdef");
+    return hex >= 16 ? hex : digits;
+}
+
+/* Numbers, digests and random names are left out: calls that differ by them alone are of one kind. */
 static void write_kind (char kind [LINE_SIZE], const char *call, const char *thread, const char *what)
 {
-    char *out = kind + snprintf (kind, LINE_SIZE, "%d %s %s ", self.error, call, thread), *end = kind + LINE_SIZE - 2;
+    char *out = kind + snprintf (kind, LINE_SIZE / 2, "%d %s %s ", self.error, call, thread), *end = kind + LINE_SIZE / 2;
     while (*what && out < end) {
-        bool is_random = out - kind > 5 && (strncmp (out - 6, "kills.", 6) == 0 || strncmp (out - 4, "new-", 4) == 0);
-        size_t size = is_random ? strcspn (what, "/ ") : strspn (what, "0123456789");
+        size_t size = out [-1] == '.' || out [-1] == '-' ? random_size (what) : 0;
+        size = size ? size : number_size (what);
         *out++ = size ? '#' : *what;
         what += size ? size : 1;
     }
-    strcpy (out, "\n");
+    *out = 0;
 }
 
-/* It is known from now on, to all who have the file. */
-static int is_new_kind (const char *kind)
+/* This one counts. */
+static unsigned count_kind (const char *text)
 {
-    char line [LINE_SIZE];
-    rewind (self.kinds);
-    while (fgets (line, sizeof line, self.kinds))
-        if (strcmp (line, kind) == 0)
-            return 0;
-    if (fputs (kind, self.kinds) < 0 || fflush (self.kinds) != 0)
+    size_t i = 0;
+    while (i < self.kind_count && strcmp (self.kinds [i].text, text) != 0)
+        i++;
+    if (i == KINDS_MAX)
+        return 0;
+    if (i == self.kind_count)
+        self.kinds [self.kind_count++] = (kind_t) { strdup (text), 0 };
+    return ++self.kinds [i].count;
+}
+
+static bool is_fibonacci (unsigned number)
+{
+    unsigned one = 1, next = 2;
+    while (one < number) {
+        unsigned sum = one + next;
+        one = next;
+        next = sum;
+    }
+    return one == number;
+}
+
+/* It is done from now on, for all who have the file. */
+static bool is_new_line (const char *wanted)
+{
+    char line [LINE_SIZE + 16];
+    rewind (self.done);
+    while (fgets (line, sizeof line, self.done))
+        if (strcmp (line, wanted) == 0)
+            return false;
+    if (fputs (wanted, self.done) < 0 || fflush (self.done) != 0)
         die ("the file of kinds");
-    return 1;
+    return true;
 }
 
 static int is_its_turn (const char *call, const char *thread, const char *what)
 {
-    char kind [LINE_SIZE];
-    if (!self.kinds)
+    char kind [LINE_SIZE], line [LINE_SIZE + 16];
+    if (!self.done)
         return --self.left == 0;
     write_kind (kind, call, thread, what);
-    if (!is_new_kind (kind))
+    unsigned count = count_kind (kind);
+    snprintf (line, sizeof line, "%u %s\n", count, kind);
+    if (!is_fibonacci (count) || !is_new_line (line))
         return 0;
     self.left = 0;
     return 1;
@@ -301,16 +347,18 @@ static void report_count (void)
 /* file: NULL where count is a number. */
 static void arm (const char *count, const char *how, const char *list, const char *file)
 {
-    if (self.kinds)
-        fclose (self.kinds);
-    self.kinds = file ? fopen (file, "a+") : NULL;
-    if (file && !self.kinds)
+    if (self.done)
+        fclose (self.done);
+    self.done = file ? fopen (file, "a+") : NULL;
+    if (file && !self.done)
         die (file);
+    while (self.kind_count)
+        free (self.kinds [--self.kind_count].text);
 
     for (size_t i = 0; i < self.group_count; i++)
         self.groups [i].is_armed = is_listed (list, self.groups [i].name);
     self.error = atoi (how);        /* `kill` is 0 */
-    self.left = self.kinds ? 1 : strtoull (count, NULL, 10);
+    self.left = self.done ? 1 : strtoull (count, NULL, 10);
     self.passed = 0;
     report ("armed\n");
 }

@@ -142,7 +142,7 @@ class Program:
 
 class Fault:
     """What is to happen: at the left-th call of these names; it is handed from program to program until it fires.
-    With `kinds`, a file, at the first call of a kind that is not in there."""
+    With `kinds`, a file, at one that is not in there."""
 
     def __init__(self, left, names, error=0, label="kill", kinds=None):
         self.left, self.names, self.error, self.label, self.kinds = left, names, error, label, kinds
