@@ -56,7 +56,7 @@ static void free_heard (heard_list_t *list)
 /* A peer asks again by itself or is answered; only publishers say a thing once. */
 static void remember (engine_t *self, const event_t *event, int tries)
 {
-    heard_t heard = { .peer = event->peer, .seq = event_int (event, "seq"), .tries = tries };
+    heard_t heard = { .peer = event->peer, .is_hello = strcmp (event->verb, "hello") == 0, .seq = event_int (event, "seq"), .tries = tries };
     if (event->principal == 0 && event->header) {
         snprintf (heard.verb, sizeof heard.verb, "%s", event->verb);
         heard.header = json_incref ((json_t *) event->header);
@@ -185,6 +185,8 @@ static void handle (engine_t *self, const event_t *event, int tries)
     if (self->lost.code != ERR_NONE)
         return;
     engine_refuse (self, event->peer, event_int (event, "seq"), &err);
+    if (strcmp (event->verb, "hello") == 0)
+        workers_undo_hello (self, event->peer);
     err_t lost = { 0 };
     if (err.code == ERR_DENIED && event->principal != 0 && audit_denied_event (self, event, &err, &lost) < 0)
         lose (self, &lost);
@@ -311,10 +313,13 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
         if (heard->header)
             take_up_again (self, heard, &self->lost);
     }
-    end_batch (self);
     engine_hand_over (self, actions);
     if (live_load (self, err) < 0)
         return -1;
+    for (size_t i = 0; i < self->heard.count; i++)
+        if (self->heard.items [i].is_hello)
+            workers_undo_hello (self, self->heard.items [i].peer);
+    end_batch (self);
     if (self->fatal.code == ERR_NONE)
         return 0;
     *err = self->fatal;

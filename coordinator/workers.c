@@ -165,6 +165,11 @@ static void part (engine_t *self, uint64_t peer, int64_t grace_ms)
             self->leases [i].lease_until = board->back_until;
 }
 
+void workers_undo_hello (engine_t *self, uint64_t peer)
+{
+    part (self, peer, self->settings.gone_grace_ms);
+}
+
 int workers_on_gone (engine_t *self, const event_t *event, err_t *err)
 {
     (void) err;

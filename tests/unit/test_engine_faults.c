@@ -845,6 +845,34 @@ static void a_full_disk_is_told_to_who_asked_and_nothing_happened (void **state)
     off_small_disk (farm);
 }
 
+/* Its hello was refused: it is not there, neither for jobs nor for the next one of its key. */
+static void a_hello_that_a_full_disk_refused_has_greeted_nobody (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    int taken;
+    if (!on_small_disk (farm))
+        skip ();
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    worker_gone (farm, &amd);
+    fill (farm);
+    json_decref (submit_until_full (farm, &taken));
+    worker_restart (farm, &amd);
+    assert_string_equal (farm_error (farm, amd.peer), "full");
+    empty (farm);
+    farm_pass (farm, 2000);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    assert_int_equal (worker_task (farm, &amd).job, 0);
+    worker_beat (farm, &amd, NULL, 0);
+    assert_non_null (farm_sent (farm, amd.peer, "who"));
+    worker_t next = amd;
+    strcpy (next.instance, "ffffffffffffffffffffffffffffffff");
+    worker_hello (farm, &next, NULL, 0);
+    assert_non_null (farm_sent (farm, next.peer, "welcome"));
+    assert_true (worker_task (farm, &next).job > 0);
+    off_small_disk (farm);
+}
+
 /* A publisher says a thing once: it is kept until it can be taken down. */
 static void a_publisher_s_word_survives_a_full_disk (void **state)
 {
@@ -1052,6 +1080,7 @@ int main (void)
         TEST (a_state_that_there_is_not_cannot_be_stored),
         TEST (a_key_that_was_taken_back_cannot_join_again),
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
+        TEST (a_hello_that_a_full_disk_refused_has_greeted_nobody),
         TEST (a_publisher_s_word_survives_a_full_disk),
         TEST (a_failure_that_was_not_taken_down_leaves_nothing_to_wait_for),
         TEST (a_job_that_no_worker_takes_fails_though_the_disk_was_full_just_then),
