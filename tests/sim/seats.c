@@ -263,8 +263,10 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count)
         const heard_event_t *event = &events [i];
         if (!event->peer || event->who >= PEOPLE)
             continue;
-        if (strcmp (event->verb, "hello") == 0)
+        if (strcmp (event->verb, "hello") == 0) {
             greet (self, event);
+            self->seats [event->who].peer = 0;          /* until it greets anew */
+        }
         else if (strcmp (event->verb, "heartbeat") == 0)
             on_heartbeat (self, event);
         else if (is_end (event) && self->seats [event->who].peer == event->peer)
