@@ -54,6 +54,7 @@ void assigns_judge (world_t *self, const action_t *action)
         violation (self, "only open workers get jobs", "job %lld was sent to a connection that is no worker's", (long long) id);
         return;
     }
+    patience_judge_start (self, job);
     judge_worker (self, worker, job, json_is_true (json_object_get (action->header, "emulated")));
     seat_name (&self->seats [worker], id, attempt, self->now);
     if (self->seats [worker].named_count > worker_slots (self, worker))

@@ -2,7 +2,7 @@
  *
  * A worker that is given a job of one user has none of a higher class to give, nor one of the same class of a user whom it has
  * served longer ago. Save those that it could not be given in that moment: a job that waits for its home, for as long as that is worth
- * it, and one that another worker with a free slot is about to get. */
+ * it, and one that another worker with a free slot is about to get. A job goes to the best of those with a free slot. */
 #include "sim.h"
 
 #include <string.h>
@@ -70,6 +70,71 @@ static void judge_one (world_t *self, int worker, const job_entry_t *given, cons
     }
 }
 
+static bool has_failed_at (world_t *self, int worker, const job_entry_t *job)
+{
+    query_t query = db_query (self->engine->db, "SELECT 1 FROM attempts JOIN workers ON workers.id = worker JOIN jobs ON jobs.id = job "
+                              "WHERE job = :job AND workers.name = :name AND attempts.state = 'failed' AND failures > 0");
+    query_int (&query, ":job", job->id);
+    query_text (&query, ":name", worker_name (worker));
+    bool is = query_step (&query);
+    query_end (&query, NULL);
+    return is;
+}
+
+/* Who has built the repository and platform last; -1: nobody. */
+static int home_of (world_t *self, const job_entry_t *job)
+{
+    query_t query = db_query (self->engine->db, "SELECT workers.name FROM builds JOIN homes ON homes.repository = builds.repository "
+                              "JOIN workers ON workers.id = worker WHERE builds.id = :build AND homes.platform = :platform");
+    query_int (&query, ":build", job->build);
+    query_text (&query, ":platform", platform_names [job->platform]);
+    int home = query_step (&query) ? query_get_text (&query, 0) [0] - 'a' : -1;
+    query_end (&query, NULL);
+    return home;
+}
+
+/* It may be where the repository, or the context, is at home. */
+static bool is_near (const world_t *self, int worker, const job_entry_t *job)
+{
+    const submission_t *wish = &self->submissions [job->submission];
+    return self->seats [worker].repositories >> wish->repository & 1 || self->seats [worker].inputs >> wish->inputs & 1;
+}
+
+static double load_of (const world_t *self, int worker, const slots_t *slots)
+{
+    return 1 - (double) slots->free [worker] / worker_slots (self, worker);
+}
+
+typedef struct { const job_entry_t *job; const slots_t *slots; int worker, home; runs_t runs; bool has_failed, is_near; } choice_t;
+
+/* NULL: this other one, with a free slot, is no better. */
+static const char *why_better (world_t *self, const choice_t *choice, int other)
+{
+    runs_t runs = worker_runs (self, other, choice->job->platform, true);
+    if (runs != choice->runs)
+        return runs < choice->runs ? "natives come first" : NULL;
+    bool has_failed = choice->job->attempt > 1 && has_failed_at (self, other, choice->job);
+    if (has_failed != choice->has_failed)
+        return choice->has_failed ? "a job that a worker has failed at goes to another" : NULL;
+    if (other == choice->home)
+        return "a job goes home";
+    bool is_busier = load_of (self, choice->worker, choice->slots) > load_of (self, other, choice->slots);
+    return !choice->is_near && is_busier ? "the least busy worker gets the job" : NULL;
+}
+
+static void judge_choice (world_t *self, int worker, const job_entry_t *job, const slots_t *slots)
+{
+    choice_t choice = { .job = job, .slots = slots, .worker = worker, .home = home_of (self, job), .runs = worker_runs (self, worker, job->platform, true),
+                        .has_failed = job->attempt > 1 && has_failed_at (self, worker, job), .is_near = is_near (self, worker, job) };
+    for (int i = 0; i < WORKERS; i++) {
+        bool is_free = i != worker && slots->free [i] > 0 && seat_is_open (self, i) && seat_serves (self, i, job);
+        const char *rule = is_free ? why_better (self, &choice, i) : NULL;
+        if (rule)
+            violation (self, rule, "job %lld for %s was given to %s, and not to %s, which has a free slot", (long long) job->id,
+                       platform_names [job->platform], worker_name (worker), worker_name (i));
+    }
+}
+
 void fairness_judge (world_t *self, const actions_t *actions)
 {
     slots_t slots;
@@ -79,6 +144,9 @@ void fairness_judge (world_t *self, const actions_t *actions)
         if (strcmp (actions->items [i].verb, "assign") != 0 || !job || job->worker < 0)
             continue;
         judge_one (self, job->worker, job, &slots);
+        judge_choice (self, job->worker, job, &slots);
+        self->seats [job->worker].repositories |= 1u << self->submissions [job->submission].repository;
+        self->seats [job->worker].inputs |= 1u << self->submissions [job->submission].inputs;
         slots.free [job->worker]--;
         self->seats [job->worker].last_served [self->submissions [job->submission].user] = ++self->last_turn;
     }

@@ -147,8 +147,10 @@ static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from
     job->judged_at = from == JOB_VERIFYING ? self->now : job->judged_at;
     job->free_since = 0;
     job->is_known = (to == JOB_VERIFYING && from == JOB_QUEUED) || (to == JOB_DONE && job->is_known);
-    if (to == JOB_QUEUED)
+    if (to == JOB_QUEUED) {
         job->queued_ms = wall_ms (self);
+        job->class_since = 0;
+    }
     if (to == JOB_ASSIGNED) {
         job->attempt = attempt;
         job->renewed_at = self->now;
@@ -161,7 +163,7 @@ static void begin_build (world_t *self, build_entry_t *build, const char *to)
 {
     if (build->has_begun || strcmp (to, "queued") != 0)
         violation (self, "each change of a state is an event", "build %lld begins %s as %s", (long long) build->id, build->has_begun ? "again" : "", to);
-    build->has_begun = true;
+    build->has_begun = build->is_new = true;
 }
 
 static void move_build (world_t *self, build_entry_t *build, build_state from, build_state to)
@@ -177,14 +179,36 @@ static void move_build (world_t *self, build_entry_t *build, build_state from, b
     build->ended_ms = wall_ms (self);
 }
 
-/* What has ended, or is published, has no job that is not over. */
+/* What has ended, or is published, has no job that is not over; what goes on has none that had to end it. */
 static void judge_jobs (world_t *self, const build_entry_t *build)
 {
+    const submission_t *wish = &self->submissions [build->submission];
+    for (int i = 0; build->state < BUILD_PUBLISHING && !wish->keep_going && i < build->job_count; i++) {
+        const job_entry_t *job = &self->ledger.jobs [build->first_job + i];
+        if (job->state == JOB_FAILED && wish->required >> job->platform & 1)
+            violation (self, "a failed job ends its build", "build %lld is %s, job %lld failed", (long long) build->id, build_state_name (build->state),
+                       (long long) job->id);
+    }
     for (int i = 0; build->state >= BUILD_PUBLISHING && i < build->job_count; i++)
         if (!job_state_is_over (self->ledger.jobs [build->first_job + i].state))
             violation (self, "a build ends with its jobs", "build %lld is %s, job %lld %s", (long long) build->id,
                        build_state_name (build->state), (long long) build->first_job + i,
                        job_state_name (self->ledger.jobs [build->first_job + i].state));
+}
+
+/* Older ones of the same user for the same tags wait no more. */
+static void judge_superseded (world_t *self, build_entry_t *build)
+{
+    const submission_t *wish = &self->submissions [build->submission];
+    bool does_supersede = build->is_new && json_is_true (json_object_get (json_object_get (wish->header, "spec"), "supersede"));
+    build->is_new = false;
+    for (int64_t i = 1; does_supersede && i < build->id; i++) {
+        const build_entry_t *older = &self->ledger.builds [i];
+        const submission_t *theirs = &self->submissions [older->submission];
+        if (older->id && older->state == BUILD_QUEUED && theirs->user == wish->user && theirs->tags == wish->tags)
+            violation (self, "a newer build supersedes those that wait", "build %lld is queued, build %lld was to supersede it", (long long) i,
+                       (long long) build->id);
+    }
 }
 
 /* Of the builds that have changed. */
@@ -193,9 +217,11 @@ static void judge_all_jobs (world_t *self, int64_t since)
     query_t query = db_query (self->engine->db, "SELECT build FROM events WHERE id > :since");
     query_int (&query, ":since", since);
     while (query_step (&query)) {
-        const build_entry_t *build = ledger_build (self, query_get_int (&query, 0));
-        if (build)
-            judge_jobs (self, build);
+        build_entry_t *build = ledger_build (self, query_get_int (&query, 0));
+        if (!build)
+            continue;
+        judge_jobs (self, build);
+        judge_superseded (self, build);
     }
     query_end (&query, NULL);
 }

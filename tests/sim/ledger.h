@@ -13,6 +13,9 @@ typedef struct {
     int64_t pushed_at;                                  /* boot clock: its worker has said so */
     int64_t looks, entered_at;                          /* the last look at the queue that saw it there; boot clock: the first of them */
     int64_t rests_since, rests_attempt;                 /* boot clock: it was first seen to rest, after that attempt; 0: it does not */
+    int64_t rests_until;                                /* wall clock: not before that is it given to a worker */
+    int64_t class_since;                                /* boot clock: it waits, and has its class; 0: that was not seen */
+    int class;
     int64_t renewed_at;                                 /* boot clock: its worker has named it, or was given it */
     int64_t judged_at;                                  /* boot clock: a publisher's verdict of its image was taken down */
     int submission, platform, worker;                   /* worker: of the last attempt */
@@ -28,7 +31,7 @@ typedef struct {
     build_state state;
     int64_t ended_ms, first_job;                        /* wall clock; its jobs have one number after the other */
     int job_count;
-    bool has_begun;             /* its first event was read */
+    bool has_begun, is_new;     /* its first event was read; in this batch */
     char index [80];            /* digest, once it was handed out */
 } build_entry_t;
 
@@ -58,6 +61,7 @@ int lane_of_job (const world_t *self, const job_entry_t *job);          /* which
 typedef struct {
     uint64_t peer;
     int64_t seen_at, quarantined_until_ms, last_served [USERS];
+    unsigned repositories, inputs;                      /* bits: of jobs that it has had */
     bool is_there, is_unfit, is_stopping;
     char instance [33];
     board_mode mode;
@@ -91,6 +95,7 @@ void patience_look (world_t *self, bool has_run);       /* which lanes are serve
 void patience_restart (world_t *self);
 bool patience_is_pending (const world_t *self);         /* some job waits beside a free slot */
 void patience_judge (world_t *self);                    /* after ledger_read_queue */
+void patience_judge_start (world_t *self, const job_entry_t *job);      /* it was assigned */
 void patience_judge_end (world_t *self, const job_entry_t *job);        /* it failed in the queue */
 void rows_judge (world_t *self);
 int64_t rows_count (world_t *self, const char *sql);

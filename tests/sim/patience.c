@@ -1,5 +1,6 @@
 /* patience.c - see sim.h: how long a job waits. Beside a free slot that fits it no longer than affinity is worth; after a fault of the
- * farm's no longer than its delay; and where no worker takes such jobs as long as its submitter said, neither less nor more. */
+ * farm's as long as its delay, which doubles; in a class no longer than ageing leaves it there; and where no worker takes such jobs as
+ * long as its submitter said, neither less nor more. */
 #include "sim.h"
 
 #include <string.h>
@@ -129,27 +130,54 @@ static void judge_idle (world_t *self, job_entry_t *job)
 /* -- rests ------------------------------------------------------------------------------------------------------------------ */
 
 /* One that waits for its context is looked at in the end. */
-static void judge_rest (world_t *self, job_entry_t *job)
+static void judge_rest (world_t *self, job_entry_t *job, int64_t failures)
 {
-    int64_t longest = self->settings.retry_ms << (self->settings.attempts_max - 1);
+    bool was_lost = self->depot.was_lost [self->submissions [job->submission].inputs];
+    int64_t longest = self->settings.retry_ms << (failures ? failures - 1 : self->settings.attempts_max - 1);
+    if (failures && !was_lost)
+        job->rests_until = job->queued_ms + longest;
     if (job->rests_since == 0 || job->rests_attempt != job->attempt)
         job->rests_since = self->now;
     job->rests_attempt = job->attempt;
     int64_t from = job->rests_since > self->ledger.paused_until ? job->rests_since : self->ledger.paused_until;
-    if (self->now - from > longest + SLACK_MS && !self->depot.was_lost [self->submissions [job->submission].inputs])
+    if (self->now - from > longest + SLACK_MS && !was_lost)
         violation (self, "a job rests no longer than its delay", "job %lld rests for %lld ms", (long long) job->id, (long long) (self->now - job->rests_since));
 }
 
 static void judge_rests (world_t *self)
 {
-    query_t query = db_query (self->engine->db, "SELECT id FROM jobs WHERE is_resting");
+    query_t query = db_query (self->engine->db, "SELECT id, failures FROM jobs WHERE is_resting");
     while (query_step (&query)) {
         job_entry_t *job = ledger_job (self, query_get_int (&query, 0));
         if (job)
-            judge_rest (self, job);
+            judge_rest (self, job, query_get_int (&query, 1));
     }
     query_end (&query, NULL);
 }
+
+/* A restart is rest enough. */
+void patience_judge_start (world_t *self, const job_entry_t *job)
+{
+    if (job->rests_until > wall_ms (self) && self->patience.restarted_ms < job->queued_ms)
+        violation (self, "a job rests as long as its delay", "job %lld begins %lld ms too early", (long long) job->id,
+                   (long long) (job->rests_until - wall_ms (self)));
+}
+
+/* -- age -------------------------------------------------------------------------------------------------------------------- */
+
+static void judge_age (world_t *self, job_entry_t *job, int class)
+{
+    if (job->class_since == 0 || job->class != class)
+        job->class_since = self->now;
+    job->class = class;
+    int64_t from = job->class_since > job->entered_at ? job->class_since : job->entered_at;
+    if (from < self->ledger.paused_until)
+        from = self->ledger.paused_until;
+    if (class > CLASS_HIGH && !self->winds_down_until && self->now - from > self->settings.ageing_ms + SLACK_MS)
+        violation (self, "what waits rises", "job %lld has had class %d for %lld ms", (long long) job->id, class, (long long) (self->now - from));
+}
+
+/* -- the queue -------------------------------------------------------------------------------------------------------------- */
 
 bool patience_is_pending (const world_t *self)
 {
@@ -174,6 +202,7 @@ void patience_judge (world_t *self)
         note_entry (self, job);
         judge_idle (self, job);
         judge_overdue (self, job);
+        judge_age (self, job, self->ledger.queue [i].class);
     }
     judge_rests (self);
 }

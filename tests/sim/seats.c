@@ -9,6 +9,8 @@
 #include "common/mem.h"
 #include "coordinator/boards.h"
 
+enum { FAULTS_MAX = 3, DAY_MS = 86400000 };
+
 static int index_of_name (const char *name)
 {
     return name [0] - 'a';
@@ -278,11 +280,26 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count)
 
 /* -- from the database -------------------------------------------------------------------------------------------------- */
 
+/* After the third fault the time of the setting, and twice as long after each more. */
+static void judge_quarantine (world_t *self, int worker, int64_t ms, int64_t faults)
+{
+    int64_t wanted = self->settings.quarantine_ms;
+    for (int64_t i = FAULTS_MAX; i < faults && wanted < DAY_MS; i++)
+        wanted *= 2;
+    if (faults < FAULTS_MAX || ms != (wanted < DAY_MS ? wanted : DAY_MS))
+        violation (self, "quarantine doubles with each fault", "%s has %lld ms after %lld faults", worker_name (worker), (long long) ms, (long long) faults);
+}
+
 void seats_read (world_t *self)
 {
-    query_t query = db_query (self->engine->db, "SELECT name, quarantined_until_ms FROM workers");
-    while (query_step (&query))
-        self->seats [index_of_name (query_get_text (&query, 0))].quarantined_until_ms = query_get_int (&query, 1);
+    query_t query = db_query (self->engine->db, "SELECT name, quarantined_until_ms, faults FROM workers");
+    while (query_step (&query)) {
+        int worker = index_of_name (query_get_text (&query, 0));
+        int64_t until_ms = query_get_int (&query, 1);
+        if (until_ms > wall_ms (self) && until_ms != self->seats [worker].quarantined_until_ms)
+            judge_quarantine (self, worker, until_ms - wall_ms (self), query_get_int (&query, 2));
+        self->seats [worker].quarantined_until_ms = until_ms;
+    }
     query_end (&query, NULL);
 }
 
