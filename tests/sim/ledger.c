@@ -92,13 +92,14 @@ build_entry_t *ledger_build (world_t *self, int64_t build)
     return found || build < 1 ? found : add_build (self, build);
 }
 
-/* All logs are closed, and all leases begin anew. */
+/* All logs are closed, all leases begin anew, and what is due is done with the first tick. */
 void ledger_restart (world_t *self)
 {
     self->ledger.open_logs = 0;
     for (int64_t i = 1; i <= self->ledger.job_max; i++) {
         self->ledger.jobs [i].is_open = false;
         self->ledger.jobs [i].renewed_at = self->now;
+        self->ledger.jobs [i].class_since = 0;
     }
 }
 

@@ -155,10 +155,11 @@ static void judge_rests (world_t *self)
     query_end (&query, NULL);
 }
 
-/* A restart is rest enough. */
+/* A restart is rest enough, and so is a context that comes back. */
 void patience_judge_start (world_t *self, const job_entry_t *job)
 {
-    if (job->rests_until > wall_ms (self) && self->patience.restarted_ms < job->queued_ms)
+    bool was_lost = self->depot.was_lost [self->submissions [job->submission].inputs];
+    if (job->rests_until > wall_ms (self) && self->patience.restarted_ms < job->queued_ms && !was_lost)
         violation (self, "a job rests as long as its delay", "job %lld begins %lld ms too early", (long long) job->id,
                    (long long) (job->rests_until - wall_ms (self)));
 }
