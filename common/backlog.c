@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,9 +24,13 @@ typedef struct {
     uint64_t cookie;
     uint64_t read_bytes;
     int64_t still_at_ms;
+    uint16_t port;                  /* and key_hex: once something was read */
+    bool is_admitted;
+    char key_hex [KEY_HEX_SIZE + 1];
 } entry_t;
 
 static entry_t entries [ENTRIES];
+static int entries_used;            /* none behind these was ever */
 static atomic_bool resting [UINT16_MAX + 1];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -48,10 +54,22 @@ static entry_t *entry_for (int fd, uint64_t cookie, int64_t now_ms)
     entry_t *entry = &entries [fd];
     if (entry->cookie != cookie)
         *entry = (entry_t) { .cookie = cookie, .still_at_ms = now_ms };
+    if (fd >= entries_used)
+        entries_used = fd + 1;
     return entry;
 }
 
-void backlog_note (int fd, size_t wire_bytes)
+/* Of a connection's own end; 0: it has none. */
+static uint16_t port_of (int fd)
+{
+    union { struct sockaddr any; struct sockaddr_in ip4; struct sockaddr_in6 ip6; } name;
+    socklen_t size = sizeof name;
+    if (getsockname (fd, &name.any, &size) != 0)
+        return 0;
+    return name.any.sa_family == AF_INET ? ntohs (name.ip4.sin_port) : name.any.sa_family == AF_INET6 ? ntohs (name.ip6.sin6_port) : 0;
+}
+
+void backlog_note (int fd, size_t wire_bytes, const char *key_hex)
 {
     if (fd < 0 || fd >= ENTRIES)
         return;
@@ -61,9 +79,38 @@ void backlog_note (int fd, size_t wire_bytes)
         return;
     pthread_mutex_lock (&lock);
     entry_t *entry = entry_for (fd, cookie, now_ms);
+    if (entry->read_bytes == 0) {
+        entry->port = port_of (fd);
+        snprintf (entry->key_hex, sizeof entry->key_hex, "%s", key_hex);
+    }
     entry->read_bytes += wire_bytes;
     entry->still_at_ms = now_ms;
     pthread_mutex_unlock (&lock);
+}
+
+/* How many of that key on that port are admitted and live; under the lock. */
+static size_t count_like (const entry_t *one)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < entries_used; fd++) {
+        const entry_t *other = &entries [fd];
+        if (other->is_admitted && other->port == one->port && strcmp (other->key_hex, one->key_hex) == 0)
+            count += cookie_of (fd) == other->cookie;
+    }
+    return count;
+}
+
+bool backlog_admit (int fd, size_t max)
+{
+    if (fd < 0 || fd >= ENTRIES)
+        return true;
+    pthread_mutex_lock (&lock);
+    entry_t *entry = &entries [fd];
+    if (!entry->is_admitted)
+        entry->is_admitted = count_like (entry) < max;
+    bool is_admitted = entry->is_admitted;
+    pthread_mutex_unlock (&lock);
+    return is_admitted;
 }
 
 void backlog_note_rest (uint16_t port, bool rests)
@@ -73,13 +120,9 @@ void backlog_note_rest (uint16_t port, bool rests)
 }
 
 /* Which of these ports it is a connection to; 0 for none. */
-static uint16_t port_of (int fd, const uint16_t *ports, size_t count)
+static uint16_t port_among (int fd, const uint16_t *ports, size_t count)
 {
-    union { struct sockaddr any; struct sockaddr_in ip4; struct sockaddr_in6 ip6; } name;
-    socklen_t size = sizeof name;
-    if (getsockname (fd, &name.any, &size) != 0)
-        return 0;
-    uint16_t port = name.any.sa_family == AF_INET ? ntohs (name.ip4.sin_port) : name.any.sa_family == AF_INET6 ? ntohs (name.ip6.sin6_port) : 0;
+    uint16_t port = port_of (fd);
     for (size_t i = 0; i < count; i++)
         if (port == ports [i])
             return port;
@@ -91,7 +134,7 @@ bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_m
     struct tcp_info info = { 0 };
     socklen_t size = sizeof info;
     int waiting = 0;
-    uint16_t port = fd < 0 || fd >= ENTRIES ? 0 : port_of (fd, ports, port_count);
+    uint16_t port = fd < 0 || fd >= ENTRIES ? 0 : port_among (fd, ports, port_count);
     if (port == 0)
         return false;
     *out = (backlog_t) { .fd = fd, .cookie = cookie_of (fd), .reader_rests = atomic_load_explicit (&resting [port], memory_order_relaxed) };
@@ -105,6 +148,8 @@ bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_m
     out->unread_bytes = info.tcpi_bytes_received > gone ? (size_t) (info.tcpi_bytes_received - gone) : 0;
     out->was_read = entry->read_bytes > 0;
     out->still_at_ms = entry->still_at_ms;
+    out->is_admitted = entry->is_admitted;
+    memcpy (out->key_hex, entry->key_hex, sizeof out->key_hex);
     pthread_mutex_unlock (&lock);
     return true;
 }
@@ -115,4 +160,21 @@ bool backlog_end (const backlog_t *self, int spare)
 {
     const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
     return dup3 (self->fd, spare, O_CLOEXEC) == spare && cookie_of (spare) == self->cookie && connect (spare, &nowhere, sizeof nowhere) == 0;
+}
+
+bool backlog_end_of (int fd, const char *key_hex)
+{
+    backlog_t one = { .fd = fd };
+    if (fd < 0 || fd >= ENTRIES)
+        return false;
+    pthread_mutex_lock (&lock);
+    bool is_its = strcmp (entries [fd].key_hex, key_hex) == 0;
+    one.cookie = entries [fd].cookie;
+    pthread_mutex_unlock (&lock);
+    int spare = is_its && one.cookie ? fcntl (fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (spare < 0)
+        return false;
+    bool has_ended = backlog_end (&one, spare);
+    close (spare);
+    return has_ended;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/keys.h"
+
 typedef struct {
     int fd;                         /* libzmq's: it may be another connection's by now, which `cookie` tells */
     uint64_t cookie;                /* the kernel's name for the connection */
@@ -18,13 +20,18 @@ typedef struct {
     int64_t still_at_ms;            /* boot clock: when a message was last read from it, or it was first looked at */
     int64_t silent_ms;              /* since its last bytes came */
     bool reader_rests;              /* whoever reads the socket waits for something to read */
+    bool is_admitted;               /* by backlog_admit */
+    char key_hex [KEY_HEX_SIZE + 1];        /* of what was read from it; "": nothing was */
 } backlog_t;
 
 /* What a frame of so many bytes takes on the wire: ZMTP 3 with CURVE. */
 size_t backlog_wire_size (size_t frame_bytes);
 
-/* A message of so many bytes on the wire came out of the connection with this descriptor (ZMQ_SRCFD; less than 0: of none). */
-void backlog_note (int fd, size_t wire_bytes);
+/* A message of so many bytes on the wire, of this key, came out of the connection with this descriptor (ZMQ_SRCFD; less than 0: of none). */
+void backlog_note (int fd, size_t wire_bytes, const char *key_hex);
+
+/* Is the connection that was just noted one of at most max of its key on its port? Once it is, it stays one until it ends. */
+bool backlog_admit (int fd, size_t max);
 
 /* Whoever reads the ROUTER on that port has found nothing there and waits, or goes on. */
 void backlog_note_rest (uint16_t port, bool rests);
@@ -35,5 +42,7 @@ bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_m
 /* Reset the connection, if it still is that one: libzmq then drops what came over it. False when it is gone.
  * spare: a descriptor of the caller's, which becomes another one for the connection: there may be none left to open. */
 bool backlog_end (const backlog_t *self, int spare);
+/* The same for the connection that a message of this key was just noted of. */
+bool backlog_end_of (int fd, const char *key_hex);
 
 #endif

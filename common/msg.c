@@ -260,12 +260,10 @@ static msg_t *parse (parcel_t *parcel, err_t *err)
     return take (&self);
 }
 
-static void read_metadata (zmq_msg_t *frame, char *user_key, int *fd)
+static void read_metadata (zmq_msg_t *frame, char user_key [KEY_HEX_SIZE + 1], int *fd)
 {
-    if (user_key) {
-        const char *id = zmq_msg_gets (frame, "User-Id");
-        snprintf (user_key, KEY_HEX_SIZE + 1, "%s", id ? id : "");
-    }
+    const char *id = zmq_msg_gets (frame, "User-Id");
+    snprintf (user_key, KEY_HEX_SIZE + 1, "%s", id ? id : "");
     *fd = zmq_msg_get (frame, ZMQ_SRCFD);
 }
 
@@ -301,9 +299,12 @@ msg_t *msg_recv (void *socket, zframe_t **peer, char *user_key, int *fd, err_t *
         if (more)
             receive_parcel (&parcel, handle);
         int source;
-        read_metadata (&parcel.frames [0], user_key, &source);
+        char key [KEY_HEX_SIZE + 1];
+        read_metadata (&parcel.frames [0], key, &source);
         if (peer)
-            backlog_note (source, parcel.wire_bytes);
+            backlog_note (source, parcel.wire_bytes, key);
+        if (user_key)
+            memcpy (user_key, key, sizeof key);
         if (fd)
             *fd = source;
         self = parse (&parcel, err);

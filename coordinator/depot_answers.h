@@ -8,6 +8,7 @@
 #include "common/digest_map.h"
 #include "common/msg.h"
 #include "coordinator/build_log.h"
+#include "coordinator/conduct.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/id_map.h"
 #include "coordinator/scopes.h"
@@ -70,6 +71,7 @@ struct depot_service {
     int64_t denied_since, denied;               /* boot clock; told in that second */
     scopes_t *scopes;           /* what workers may ask for */
     id_map_t owners;            /* job -> the principal whose build it is of */
+    conduct_t *conduct;
     zhashx_t *speakers;         /* key hex -> speaker_t */
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
 };

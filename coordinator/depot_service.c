@@ -51,6 +51,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     self->log_keep_ms = settings->log_keep_ms;
     self->log_total_bytes = settings->log_total_bytes;
     self->context_total_bytes = settings->context_total_bytes;
+    self->conduct = conduct_new ("depot", (size_t) settings->connections_max);
     self->speakers = zhashx_new ();
     zhashx_set_destructor (self->speakers, free_speaker);
     self->waiters = zlistx_new ();
@@ -77,6 +78,7 @@ void depot_service_destroy (depot_service_t **self_p)
     digest_map_free (&self->lost_by_digest);
     zlistx_destroy (&self->waiters);
     zhashx_destroy (&self->speakers);
+    conduct_destroy (&self->conduct);
     zsock_destroy (&self->socket);
     build_logs_destroy (&self->logs);
     scopes_destroy (&self->scopes);
@@ -269,13 +271,14 @@ static request_t *next_request (depot_service_t *self, bool *is_empty)
     if (*is_empty)
         return NULL;
     AUTO (request) request_t *request = mem_alloc (sizeof *request);
-    request->message = msg_recv (self->socket, &request->peer, request->key, NULL, &err);
+    int fd = -1;
+    request->message = msg_recv (self->socket, &request->peer, request->key, &fd, &err);
     if (!request->peer)
         return NULL;
-    if (request->message && check_right (self, request, &err) == 0)
+    if (request->message && conduct_admit (self->conduct, fd, &err) == 0 && check_right (self, request, &err) == 0)
         return take (&request);
-    log_warn ("depot", "refused a message of %.16s: %s", request->key, err.text);
-    answer_error (self, request, &err);
+    if (!conduct_refuse (self->conduct, request->key, fd, &err, clock_boot_ms ()))
+        answer_error (self, request, &err);
     return NULL;
 }
 
@@ -367,6 +370,7 @@ void depot_service_actor (zsock_t *pipe, void *service)
             collection_tick (self);
             collection_step (self, pipe);
             lost_tell (self);
+            conduct_tell (self->conduct, clock_boot_ms ());
         }
         rest (self);
     }

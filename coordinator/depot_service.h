@@ -36,6 +36,7 @@ typedef struct {
     const char *state_folder;       /* depot/ and logs/ below it */
     const char *endpoint;           /* to bind; port * or 0 takes a free one */
     const keypair_t *server;
+    int64_t connections_max;        /* of one key; 0: no limit */
     int64_t log_limit_bytes;        /* of one attempt's log */
     int64_t log_keep_ms;            /* how long a log is kept after its end; 0: for ever */
     int64_t log_total_bytes;        /* of all logs; 0: no limit */

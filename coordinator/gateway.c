@@ -193,12 +193,10 @@ static bool take_message (gateway_t *self)
     if (!routing_id)
         return false;
     peer_t *peer = peers_find_or_add (self->peers, &routing_id, key, fd);
-    if (peer && message)
+    if (peer && message && conduct_admit (self->conduct, fd, &err) == 0)
         on_message (self, peer, message);
-    else if (peer) {
-        log_warn ("gateway", "refused a message of %.16s: %s", key, err.text);
-        gateway_send_error (self, peer, 0, &err);
-    }
+    else if (peer && !conduct_refuse (self->conduct, key, fd, &err, clock_boot_ms ()))
+        gateway_send_error (self, peer, message ? msg_int (message, "seq") : 0, &err);
     return true;
 }
 
@@ -256,6 +254,7 @@ static int take_batch (gateway_t *self, err_t *err)
     gateway_take_web (self);
     gateway_take_depot (self);
     gateway_end_agents (self, 0);
+    conduct_tell (self->conduct, clock_boot_ms ());
     if (is_tick_due (self))
         gateway_give_engine (self, "tick", 0, 0, NULL);
     int64_t begun_ns = clock_span_ns ();
@@ -368,6 +367,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     AUTO (gateway) gateway_t *self = mem_alloc (sizeof *self);
     self->parts = *parts;
     self->peers = peers_new ();
+    self->conduct = conduct_new ("gateway", (size_t) settings_number (parts->settings, "connections/per-key"));
     self->submissions = submissions_new ();
     self->agents = agents_new ();
     self->metrics = metrics_new ();
@@ -421,6 +421,7 @@ void gateway_destroy (gateway_t **self_p)
         zsock_unbind (self->denials, ZAP_DENIALS);
     zsock_destroy (&self->denials);
     peers_destroy (&self->peers);
+    conduct_destroy (&self->conduct);
     submissions_destroy (&self->submissions);
     credentials_destroy (&self->credentials);
     agents_destroy (&self->agents);

@@ -6,6 +6,7 @@
 #include "common/msg.h"
 #include "coordinator/agents.h"
 #include "coordinator/collector.h"
+#include "coordinator/conduct.h"
 #include "coordinator/credentials.h"
 #include "coordinator/fetchers.h"
 #include "coordinator/gateway.h"
@@ -21,6 +22,7 @@ struct gateway {
     uint16_t port;
     monitor_t *monitor;
     peers_t *peers;
+    conduct_t *conduct;
     publishers_t *publishers;
     submissions_t *submissions;     /* wait for the depot's word that their context is there */
     credentials_t *credentials;

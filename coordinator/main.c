@@ -108,6 +108,7 @@ static int start_depot (coordinator_t *self, err_t *err)
     depot_service_settings_t settings = {
         .state_folder = settings_text (self->settings, "state"),
         .endpoint = settings_text (self->settings, "objects/bind"),
+        .connections_max = settings_number (self->settings, "connections/per-key"),
         .server = &self->keys.server,
         .log_limit_bytes = settings_number (self->settings, "log/limit"),
         .log_keep_ms = settings_number (self->settings, "retention/log-ms"),

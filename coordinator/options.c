@@ -20,6 +20,7 @@ static const setting_def_t table [] = {
     { "state", SETTING_TEXT, FARM_STATEDIR "/coordinator", "folder of the queue, the depot, the logs and the keys" },
     { "control/bind", SETTING_TEXT, "tcp://*:5570", "where workers and farmctl connect" },
     { "objects/bind", SETTING_TEXT, "tcp://*:5571", "where contexts and logs pass" },
+    { "connections/per-key", SETTING_NUMBER, "256", "connections of one worker or user to each of the two; more are refused" },
     { "http/bind", SETTING_TEXT, "127.0.0.1:5572", "where /metrics, /healthz, /readyz and /hooks are; off: nowhere" },
     { "advertise/control", SETTING_TEXT, NULL, "how others reach control/bind; default: this host's name and the port" },
     { "advertise/objects", SETTING_TEXT, NULL, "how others reach objects/bind" },
@@ -146,6 +147,7 @@ static int read_all (settings_t *self, int argc, char **argv, err_t *err)
 
 /* Times that workers are told have the limits of schema/messages.json; a delay is doubled at each attempt. */
 static const struct { const char *path; int64_t least, most; } limits [] = {
+    { "connections/per-key", 4, 60000 },
     { "registry/timeout-ms", 1, 3600000 }, { "stop-ms", 0, 3600000 }, { "publishers", 1, 16 }, { "verify/readers", 1, 16 }, { "verify/timeout-ms", 1, 86400000 }, { "lease/heartbeat-ms", 1, 3600000 },
     { "lease/duration-ms", 1, 3600000 }, { "lease/gone-grace-ms", 0, 3600000 }, { "lease/ended-grace-ms", 0, 3600000 }, { "retry/delay-ms", 0, 3600000 },
     { "retry/attempts", 1, 20 }, { "job/timeout-ms", 1, 31536000000 }, { "job/timeout-max-ms", 1, 31536000000 },

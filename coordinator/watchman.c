@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -14,11 +15,13 @@
 #include "common/mem.h"
 #include "common/msg.h"
 
-enum { LOOK_MS = 50, STILL_MS = 250, STILL_BUSY_MS = 1000, STILL_LONG_MS = 30000, TIDY_MS = 10000, REST_SHARE = 4 };
+enum { LOOK_MS = 20, LOOK_AGAIN_MS = 5, STILL_MS = 250, STILL_BUSY_MS = 1000, STILL_LONG_MS = 30000, TIDY_MS = 10000, REST_SHARE = 4 };
 enum { MIB = 1024 * 1024 };
 enum { GROWN_BYTES = 8 * MIB, UNTIDY_BYTES = 16 * MIB };
 /* Whole messages of one peer: 8 (the ROUTERs' high-water mark) of header and body. More is a message without an end. */
 enum { UNREAD_MAX = 3 * MIB, UNREAD_ALL_MAX = 12 * MIB, UNREAD_ONE = MSG_HEADER_MAX + MSG_BODY_MAX + 1024, UNREAD_SMALL = 64 * 1024 };
+/* However busy the reader is: of the connections of one key, of all over which nobody admitted has spoken, and of all together. */
+enum { UNREAD_KEY_MAX = 20 * MIB, UNREAD_UNKNOWN_MAX = 8 * MIB, UNREAD_MOST = 32 * MIB };
 
 typedef struct {
     const watchman_settings_t *settings;
@@ -28,6 +31,7 @@ typedef struct {
     size_t resident_bytes;          /* when connections were last gone through, or what it has shrunk to since */
     size_t least_bytes;             /* the least that it was ever seen to be */
     int64_t next_at_ms, tidy_at_ms; /* boot clock */
+    bool shall_go_on;               /* connections were ended, or may have to be soon */
     buffer_t found;                 /* of backlog_t */
 } watchman_t;
 
@@ -47,6 +51,32 @@ static int by_silence (const void *a, const void *b)
     return (x->silent_ms < y->silent_ms) - (x->silent_ms > y->silent_ms);
 }
 
+/* Whose share of the memory it has: "" for all that are not admitted. */
+static const char *owner_of (const backlog_t *one)
+{
+    return one->is_admitted ? one->key_hex : "";
+}
+
+static int by_size (const void *a, const void *b)
+{
+    const backlog_t *x = a, *y = b;
+    return (x->unread_bytes < y->unread_bytes) - (x->unread_bytes > y->unread_bytes);
+}
+
+static int by_owner (const void *a, const void *b)
+{
+    int order = strcmp (owner_of (a), owner_of (b));
+    return order ? order : by_size (a, b);
+}
+
+static size_t sum_of (const backlog_t *connections, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += connections [i].unread_bytes;
+    return total;
+}
+
 /* It goes to the chosen ones in front. */
 static void choose_one (backlog_t *connections, size_t at, size_t *chosen)
 {
@@ -64,6 +94,41 @@ static size_t choose_endless (backlog_t *connections, size_t count)
     return chosen;
 }
 
+/* The first of these, which are sorted, until the rest is at most max. */
+static void choose_first (backlog_t *connections, size_t from, size_t to, size_t max, size_t *chosen)
+{
+    size_t total = sum_of (connections + from, to - from);
+    for (size_t i = from; i < to && total > max; i++) {
+        total -= connections [i].unread_bytes;
+        choose_one (connections, i, chosen);
+    }
+}
+
+static size_t choose_by_owner (backlog_t *connections, size_t count)
+{
+    size_t chosen = 0, to;
+    if (sum_of (connections, count) <= UNREAD_UNKNOWN_MAX)
+        return 0;
+    qsort (connections, count, sizeof *connections, by_owner);
+    for (size_t from = 0; from < count; from = to) {
+        const char *owner = owner_of (&connections [from]);
+        for (to = from + 1; to < count && strcmp (owner_of (&connections [to]), owner) == 0;)
+            to++;
+        choose_first (connections, from, to, *owner ? UNREAD_KEY_MAX : UNREAD_UNKNOWN_MAX, &chosen);
+    }
+    return chosen;
+}
+
+static size_t choose_largest (backlog_t *connections, size_t count)
+{
+    size_t chosen = 0;
+    if (sum_of (connections, count) <= UNREAD_MOST)
+        return 0;
+    qsort (connections, count, sizeof *connections, by_size);
+    choose_first (connections, 0, count, UNREAD_MOST, &chosen);
+    return chosen;
+}
+
 /* Whoever sends whole messages is read in turn, at once where the reader has nothing else to do. Part of a message may take long over a slow
  * line, and is less than one. */
 static bool is_stuck (const backlog_t *one, int64_t now_ms)
@@ -76,9 +141,7 @@ static bool is_stuck (const backlog_t *one, int64_t now_ms)
 
 static size_t choose_stuck (backlog_t *connections, size_t count, int64_t now_ms)
 {
-    size_t total = 0, chosen = 0;
-    for (size_t i = 0; i < count; i++)
-        total += connections [i].unread_bytes;
+    size_t total = sum_of (connections, count), chosen = 0;
     if (total <= UNREAD_ALL_MAX)
         return 0;
     qsort (connections, count, sizeof *connections, by_stillness);
@@ -103,7 +166,9 @@ static size_t choose_silent (backlog_t *connections, size_t count, size_t over)
 size_t watchman_choose (backlog_t *connections, size_t count, size_t descriptors_over, int64_t now_ms)
 {
     size_t chosen = choose_endless (connections, count);
+    chosen += choose_by_owner (connections + chosen, count - chosen);
     chosen += choose_stuck (connections + chosen, count - chosen, now_ms);
+    chosen += choose_largest (connections + chosen, count - chosen);
     size_t left = descriptors_over > chosen ? descriptors_over - chosen : 0;
     return chosen + choose_silent (connections + chosen, count - chosen, left);
 }
@@ -198,14 +263,16 @@ static void look (watchman_t *self)
     bool has_grown = resident > self->resident_bytes + GROWN_BYTES;
     if (resident < self->resident_bytes)
         self->resident_bytes = resident;
-    if (now_ms < self->next_at_ms || !(has_grown || is_crowded (max)))
+    if (now_ms < self->next_at_ms || !(has_grown || self->shall_go_on || is_crowded (max)))
         return;
     size_t descriptors = go_through (self, now_ms);
     size_t over = descriptors > max ? descriptors - max : 0;
     backlog_t *found = (backlog_t *) (void *) self->found.data;
-    end_all (self, found, watchman_choose (found, self->found.size / sizeof *found, over, now_ms));
+    size_t count = self->found.size / sizeof *found, chosen = watchman_choose (found, count, over, now_ms);
+    end_all (self, found, chosen);
+    self->shall_go_on = chosen > 0 || sum_of (found, count) > UNREAD_UNKNOWN_MAX;
     self->resident_bytes = resident;
-    self->next_at_ms = now_ms + REST_SHARE * (clock_boot_ms () - now_ms);
+    self->next_at_ms = now_ms + (self->shall_go_on ? 1 : REST_SHARE) * (clock_boot_ms () - now_ms);
 }
 
 /* -- the actor ---------------------------------------------------------------------------------------------------- */
@@ -226,8 +293,10 @@ void watchman_actor (zsock_t *pipe, void *settings)
         char *command = zstr_recv (pipe);
         goes_on = !command && !zsys_interrupted;
         zstr_free (&command);
-        if (goes_on && self.descriptors)
+        if (goes_on && self.descriptors) {
             look (&self);
+            zsock_set_rcvtimeo (pipe, self.shall_go_on ? LOOK_AGAIN_MS : LOOK_MS);
+        }
     }
     if (self.descriptors)
         closedir (self.descriptors);

@@ -3,10 +3,13 @@
 
 #include <sodium.h>
 
+#include "common/clock.h"
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/log_limit.h"
 #include "common/mem.h"
 
+enum { TELL_MS = 1000 };
 #define ZAP_PLACE "inproc://zeromq.zap.01"     /* RFC 27 */
 
 typedef struct {
@@ -14,6 +17,7 @@ typedef struct {
     zsock_t *handler;
     zsock_t *denials;           /* PUSH; what nobody takes is dropped, a log line says it too */
     zhashx_t *keys;             /* hex -> itself */
+    log_limit_t lines;          /* about strangers, who have as many keys as they like */
 } zap_t;
 
 /* RFC 27: version, request id, domain, address, identity, mechanism, credentials */
@@ -69,7 +73,15 @@ static void tell_denied (zap_t *self, const char *hex, const char *address)
     void *handle = zsock_resolve (self->denials);
     if (zmq_send (handle, hex, strlen (hex), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
         zmq_send (handle, text, strlen (text), ZMQ_DONTWAIT);
-    log_warn ("zap", "refused a connection from %s: key %s is not known here", address, hex);
+    if (log_limit_may (&self->lines, clock_boot_ms ()))
+        log_warn ("zap", "refused a connection from %s: key %s is not known here", address, hex);
+}
+
+static void tell_left_out (zap_t *self)
+{
+    size_t left_out = log_limit_take (&self->lines, clock_boot_ms ());
+    if (left_out > 0)
+        log_warn ("zap", "refused connections: %zu more lines were left out", left_out);
 }
 
 static void on_request (zap_t *self)
@@ -117,7 +129,8 @@ void zap_actor (zsock_t *pipe, void *unused)
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {
-        void *which = zpoller_wait (poller, -1);
+        void *which = zpoller_wait (poller, self.lines.left_out > 0 ? TELL_MS : -1);
+        tell_left_out (&self);
         if (which == self.handler)
             on_request (&self);
         else if (which == pipe)

@@ -103,10 +103,33 @@ for socket in control objects; do
         check "$socket: a known key with a message that does not end, of $size bytes a frame" crowd_ended "endless $size" 1 $socket "$key"
     done
 done
-limit_kib=262144
-check "objects: one known key, 100 messages that do not end at once" crowd_ended "endless 300000" 100 objects "$key"
+for socket in control objects; do
+    check "$socket: one known key, 100 messages that do not end at once" crowd_ended "endless 300000" 100 $socket "$key"
+done
 check "control: one known key that never reads an answer" crowd silent-reader 5 control "$key"
 check "objects: one known key that sends all it can" crowd whole 10 objects "$key"
+limit_kib=131072
+check "objects: the same over 100 connections" crowd whole 100 objects "$key"
+for socket in control objects; do
+    check "$socket: one known key, 1,000 messages of which all but the end comes" crowd part 1000 $socket "$key"
+done
+limit_kib=65536
+
+# The log has some lines of them and not more, and who floods is ended.
+refused ()
+{
+    local before after
+    before=$(grep -c "refused a message of" "$farm/coordinator.log")
+    crowd_ended refused 5 "$1" "$key"
+    after=$(grep -c "refused a message of" "$farm/coordinator.log")
+    echo "$((after - before)) lines"
+    [ $((after - before)) -le 10 ]
+    grep -q "refused a message of" "$farm/coordinator.log"
+    farmctl ls > "$work/ls"
+}
+for socket in control objects; do
+    check "$socket: one known key that sends what is refused, as fast as it can" refused $socket
+done
 
 # -- descriptors -------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,9 @@
  *     endless-stranger       frames without an end, behind a handshake with a key that nobody knows, and in place of one
  *     endless SIZE           with a known key: a message of frames of SIZE bytes that does not end
  *     silent-reader          with a known key: asks and asks, and never reads an answer
- *     whole                  with a known key: messages of three frames of 300 KiB, as fast as they are taken */
+ *     whole                  with a known key: messages of three frames of 300 KiB, as fast as they are taken
+ *     part                   with a known key: all but the end of a message of 300 KiB, and no more
+ *     refused                with a known key: short messages that are none, as fast as they are taken */
 #include "hostile/curve.h"
 
 #include <errno.h>
@@ -176,6 +178,21 @@ static void fill_whole (crowd_t *self, one_t *one)
     add_message (one, "put", "{\"seq\":1}", body, sizeof body);
 }
 
+static void fill_part (crowd_t *self, one_t *one)
+{
+    static const uint8_t nothing [300 * 1024];
+    (void) self;
+    one->size = one->total ? 0 : curve_frame (&one->curve, nothing, sizeof nothing, false, one->out) - 1;
+}
+
+static void fill_refused (crowd_t *self, one_t *one)
+{
+    (void) self;
+    one->size = 0;
+    for (int i = 0; i < 64; i++)
+        add_message (one, "no-such-verb", "{}", "", 0);
+}
+
 /* -- the crowd ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -194,6 +211,8 @@ static const how_t ways [] = {
     { "endless", begin_known, fill_endless, 0 },
     { "silent-reader", begin_known, fill_questions, 0 },
     { "whole", begin_known, fill_whole, 0 },
+    { "part", begin_known, fill_part, 20 },
+    { "refused", begin_known, fill_refused, 0 },
 };
 
 static void choose_way (crowd_t *self, const char *name)

@@ -27,7 +27,7 @@ static const char content [] = "a context";
 
 /* What the gateway reads of the coordinator's settings. */
 static const setting_def_t table [] = {
-    { "control/bind", SETTING_TEXT, "tcp://127.0.0.1:*", "" }, { "registry/auth-file", SETTING_TEXT, NULL, "" },
+    { "control/bind", SETTING_TEXT, "tcp://127.0.0.1:*", "" }, { "connections/per-key", SETTING_NUMBER, "6", "" }, { "registry/auth-file", SETTING_TEXT, NULL, "" },
     { "publishers", SETTING_NUMBER, "1", "" }, { "verify/readers", SETTING_NUMBER, "1", "" }, { "verify/timeout-ms", SETTING_NUMBER, "60000", "" },
     { "verify/unpacked-max", SETTING_BYTES, "1G", "" }, { "depot/collect-ms", SETTING_NUMBER, "0", "" },
     { "retention/context-ms", SETTING_NUMBER, "0", "" },

@@ -125,7 +125,16 @@ static void an_ended_connection_is_gone_and_another_comes (void **state)
 
 static backlog_t one_of (int fd, size_t unread_bytes, int64_t still_ms)
 {
-    return (backlog_t) { .fd = fd, .unread_bytes = unread_bytes, .still_at_ms = NOW_MS - still_ms, .was_read = true, .reader_rests = true };
+    return (backlog_t) { .fd = fd, .unread_bytes = unread_bytes, .still_at_ms = NOW_MS - still_ms, .was_read = true, .reader_rests = true,
+                         .is_admitted = true, .key_hex = "one" };
+}
+
+static bool is_among (const backlog_t *all, size_t count, int fd)
+{
+    for (size_t i = 0; i < count; i++)
+        if (all [i].fd == fd)
+            return true;
+    return false;
 }
 
 static void a_message_without_an_end_is_ended_at_once (void **state)
@@ -145,6 +154,45 @@ static void many_are_ended_when_together_they_are_too_much (void **state)
                          one_of (5, 3 * MIB, 0), one_of (6, 1000, 5000) };
     assert_int_equal (watchman_choose (all, 6, 0, NOW_MS), 1);
     assert_int_equal (all [0].fd, 3);
+}
+
+static void what_one_key_has_is_limited_however_busy_the_reader (void **state)
+{
+    (void) state;
+    backlog_t all [12];
+    for (int i = 0; i < 12; i++) {
+        all [i] = one_of (i, 2 * MIB, 0);
+        all [i].reader_rests = false;
+    }
+    snprintf (all [3].key_hex, sizeof all [3].key_hex, "other");
+    all [5].unread_bytes = 2 * MIB + 1;
+    assert_int_equal (watchman_choose (all, 12, 0, NOW_MS), 1);
+    assert_int_equal (all [0].fd, 5);
+}
+
+static void those_that_nobody_has_spoken_over_share_a_little (void **state)
+{
+    (void) state;
+    backlog_t all [40];
+    for (int i = 0; i < 40; i++) {
+        all [i] = one_of (i, 250 * 1024 + (size_t) i, 0);
+        all [i].is_admitted = i == 39;
+    }
+    assert_int_equal (watchman_choose (all, 40, 0, NOW_MS), 7);
+    assert_false (is_among (all, 7, 39));
+    assert_true (is_among (all, 7, 38));
+}
+
+static void all_keys_together_are_limited_too (void **state)
+{
+    (void) state;
+    backlog_t all [24];
+    for (int i = 0; i < 24; i++) {
+        all [i] = one_of (i, 2 * MIB, 0);
+        all [i].reader_rests = false;
+        snprintf (all [i].key_hex, sizeof all [i].key_hex, "%d", i);
+    }
+    assert_int_equal (watchman_choose (all, 24, 0, NOW_MS), 8);
 }
 
 /* Then what is there waits for its turn. */
@@ -204,6 +252,9 @@ int main (void)
         cmocka_unit_test (an_ended_connection_is_gone_and_another_comes),
         cmocka_unit_test (a_message_without_an_end_is_ended_at_once),
         cmocka_unit_test (many_are_ended_when_together_they_are_too_much),
+        cmocka_unit_test (what_one_key_has_is_limited_however_busy_the_reader),
+        cmocka_unit_test (those_that_nobody_has_spoken_over_share_a_little),
+        cmocka_unit_test (all_keys_together_are_limited_too),
         cmocka_unit_test (a_busy_readers_peers_have_longer),
         cmocka_unit_test (a_slow_line_has_half_a_minute_for_a_part),
         cmocka_unit_test (short_of_descriptors_those_end_that_said_nothing),
