@@ -16,6 +16,7 @@
 #include "common/mem.h"
 #include "coordinator/attempts.h"
 #include "coordinator/audit.h"
+#include "coordinator/boards.h"
 #include "coordinator/builds.h"
 #include "coordinator/firings.h"
 #include "coordinator/holds.h"
@@ -53,10 +54,16 @@ static void free_heard (heard_list_t *list)
     *list = (heard_list_t) { 0 };
 }
 
+/* A worker's connection that was not one before this. */
+static bool is_greeting (engine_t *self, const event_t *event)
+{
+    return strcmp (event->verb, "hello") == 0 && !board_of_peer (self, event->peer);
+}
+
 /* A peer asks again by itself or is answered; only publishers say a thing once. */
 static void remember (engine_t *self, const event_t *event, int tries)
 {
-    heard_t heard = { .peer = event->peer, .is_hello = strcmp (event->verb, "hello") == 0, .seq = event_int (event, "seq"), .tries = tries };
+    heard_t heard = { .peer = event->peer, .is_greeting = is_greeting (self, event), .seq = event_int (event, "seq"), .tries = tries };
     if (event->principal == 0 && event->header) {
         snprintf (heard.verb, sizeof heard.verb, "%s", event->verb);
         heard.header = json_incref ((json_t *) event->header);
@@ -165,6 +172,7 @@ int engine_try (engine_t *self, part_fn *part, void *argument, err_t *why, err_t
 static void handle (engine_t *self, const event_t *event, int tries)
 {
     err_t err = { 0 };
+    bool is_new = is_greeting (self, event);
     remember (self, event, tries);
     if (self->lost.code != ERR_NONE)
         return;
@@ -185,7 +193,7 @@ static void handle (engine_t *self, const event_t *event, int tries)
     if (self->lost.code != ERR_NONE)
         return;
     engine_refuse (self, event->peer, event_int (event, "seq"), &err);
-    if (strcmp (event->verb, "hello") == 0)
+    if (is_new)
         workers_undo_hello (self, event->peer);
     err_t lost = { 0 };
     if (err.code == ERR_DENIED && event->principal != 0 && audit_denied_event (self, event, &err, &lost) < 0)
@@ -317,7 +325,7 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
     if (live_load (self, err) < 0)
         return -1;
     for (size_t i = 0; i < self->heard.count; i++)
-        if (self->heard.items [i].is_hello)
+        if (self->heard.items [i].is_greeting)
             workers_undo_hello (self, self->heard.items [i].peer);
     end_batch (self);
     if (self->fatal.code == ERR_NONE)

@@ -119,7 +119,7 @@ typedef struct {
 typedef struct {
     char verb [16];             /* "" for a peer's */
     uint64_t peer;
-    bool is_hello;
+    bool is_greeting;
     int64_t seq;
     json_t *header;             /* of a publisher's word; owned */
     int tries;

@@ -10,7 +10,7 @@ handler_fn workers_on_gone;             /* a connection ended; or by the end of 
 handler_fn workers_on_ended;
 handler_fn workers_on_tick;             /* what is due: lost workers, ended leases, waits */
 
-/* One that was undone, alone or with its batch, has greeted nobody: its connection is no worker's, until it says hello again. */
+/* The first of a connection, that was undone, alone or with its batch, has greeted nobody: the connection is no worker's, until it says hello again. */
 void workers_undo_hello (engine_t *self, uint64_t peer);
 
 /* When workers_on_tick has something to do for them, on the boot clock; INT64_MAX for never. */

@@ -266,8 +266,10 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count)
         if (!event->peer || event->who >= PEOPLE)
             continue;
         if (strcmp (event->verb, "hello") == 0) {
+            bool was_greeted = self->seats [event->who].peer == event->peer;
             greet (self, event);
-            self->seats [event->who].peer = 0;          /* until it greets anew */
+            if (!was_greeted)
+                self->seats [event->who].peer = 0;      /* until it greets anew */
         }
         else if (strcmp (event->verb, "heartbeat") == 0)
             on_heartbeat (self, event);

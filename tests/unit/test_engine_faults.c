@@ -873,6 +873,18 @@ static void a_hello_that_a_full_disk_refused_has_greeted_nobody (void **state)
     off_small_disk (farm);
 }
 
+/* A hello that means ill, on a worker's own connection, changes nothing. */
+static void a_hello_that_is_refused_leaves_the_worker_there (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    farm_say (farm, "hello", amd.peer, amd.principal, json_pack ("{s:s, s:s, s:s}", "program", "farm-worker", "version", "0.1", "instance", amd.instance));
+    assert_string_equal (farm_error (farm, amd.peer), "denied");
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app");
+    assert_true (worker_task (farm, &amd).job > 0);
+}
+
 /* A publisher says a thing once: it is kept until it can be taken down. */
 static void a_publisher_s_word_survives_a_full_disk (void **state)
 {
@@ -1081,6 +1093,7 @@ int main (void)
         TEST (a_key_that_was_taken_back_cannot_join_again),
         TEST (a_full_disk_is_told_to_who_asked_and_nothing_happened),
         TEST (a_hello_that_a_full_disk_refused_has_greeted_nobody),
+        TEST (a_hello_that_is_refused_leaves_the_worker_there),
         TEST (a_publisher_s_word_survives_a_full_disk),
         TEST (a_failure_that_was_not_taken_down_leaves_nothing_to_wait_for),
         TEST (a_job_that_no_worker_takes_fails_though_the_disk_was_full_just_then),
