@@ -9,7 +9,7 @@
 #include "common/embedded.h"
 #include "common/mem.h"
 
-enum { APPLICATION_ID = 0x4641524d, STATEMENTS_MAX = 240, PLACES = 512 };       /* "FARM" */
+enum { APPLICATION_ID = 0x4641524d, STATEMENTS_MAX = 1000, PLACES = 2048 };       /* "FARM" */
 
 struct db {
     sqlite3 *handle;
