@@ -73,7 +73,7 @@ worker_disk_full ()
     id=$(submit_detached --platform "$native" -t "$REGISTRY/large:1" "$folder")
     wait_for 60 has_attempt "$id" "worker-small failed full"
     devfarm start "worker-$native_name"
-    wait_state "$id" published
+    wait_state "$id" published 240          # a slow disk takes its time for 60 MB, three times over
     run 0 farmctl submit -q -t "$REGISTRY/large:2" "$plain"
     background_end worker-small
     unmount_below "$work/small"

@@ -458,8 +458,9 @@ a_schedule_brings_its_news ()
 a_board_that_is_down_is_one_mail ()
 {
     local before
-    news_restart news/lost-ms 500
+    news_restart news/lost-ms 3000
     wait_for 30 has_worker "worker-$native_name"
+    [ ! -e "$farm/worker-$foreign_name.pid" ] || wait_for 30 has_worker "worker-$foreign_name"
     run 0 farmctl news add ops --farm --mail ops@example.com --on lost,failed,fixed
     before=$(mails)
     farm_kill "worker-$native_name"
