@@ -29,6 +29,7 @@ int daemon_catch_signals (void)
     sigaddset (&set, SIGTERM);
     sigaddset (&set, SIGINT);
     signal (SIGPIPE, SIG_IGN);
+    signal (SIGXFSZ, SIG_IGN);
     pthread_sigmask (SIG_BLOCK, &set, NULL);
     return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

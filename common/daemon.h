@@ -6,7 +6,8 @@
 void daemon_raise_limits (int sockets_max);
 
 /* SIGTERM and SIGINT are blocked, in threads started later too, and read from the descriptor that is returned, which does not
- * block (the caller closes); -1 with errno. SIGPIPE is ignored. */
+ * block (the caller closes); -1 with errno. SIGPIPE and SIGXFSZ are ignored: the call that would raise them fails (EPIPE; EFBIG, as
+ * on a full disk). */
 int daemon_catch_signals (void);
 
 /* The next signal that was caught; 0: none is there. */

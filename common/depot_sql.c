@@ -80,8 +80,9 @@ static const char *const texts [SQL_STATEMENTS] = {
 int sql_fail (depot_t *self, int rc, err_t *err)
 {
     int system = self->db ? sqlite3_system_errno (self->db) : 0;
-    if ((rc & 0xff) == SQLITE_FULL || ((rc & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT)))
-        return err_set (err, ERR_FULL, "the depot %s: the disk is full; free some space", self->path);
+    if ((rc & 0xff) == SQLITE_FULL || ((rc & 0xff) == SQLITE_IOERR && err_is_full (system)))
+        return err_set (err, ERR_FULL, "the depot %s: %s", self->path,
+                        system == EFBIG ? "the limit of a file's size is reached; raise it (LimitFSIZE, ulimit -f)" : "the disk is full; free some space");
     if ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB)
         return err_set (err, ERR_FARM, "the depot %s is damaged (%s): stop the program and move its folder away; what it"
                         " held is sent again", self->path, sqlite3_errstr (rc));

@@ -91,14 +91,18 @@ int err_set (err_t *err, err_code code, const char *format, ...)
     return -1;
 }
 
+int err_is_full (int errnum)
+{
+    return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
+}
+
 int err_sys (err_t *err, int errnum, const char *format, ...)
 {
     if (!err)
         return -1;
-    int is_full = errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
     va_list args;
     va_start (args, format);
-    set_text (err, is_full ? ERR_FULL : ERR_FARM, format, args);
+    set_text (err, err_is_full (errnum) ? ERR_FULL : ERR_FARM, format, args);
     va_end (args);
     size_t used = strlen (err->text);
     int more = snprintf (err->text + used, sizeof err->text - used, ": %s", strerror (errnum));

@@ -46,9 +46,11 @@ typedef struct {
  * `return err_set (err, ERR_USAGE, "…")`. A line feed or other control character in the text becomes a space. */
 int err_set (err_t *err, err_code code, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
 
-/* The same for a failed system call: adds ": " and the words of errnum; ENOSPC, EDQUOT and EFBIG become ERR_FULL,
- * the rest ERR_FARM. Returns -1. */
+/* The same for a failed system call: adds ": " and the words of errnum; what err_is_full becomes ERR_FULL, the rest ERR_FARM. Returns -1. */
 int err_sys (err_t *err, int errnum, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
+
+/* True where no more can be written: the disk is full (ENOSPC), or a limit of the user's (EDQUOT) or of the process's (EFBIG) is reached. */
+int err_is_full (int errnum);
 
 /* Put what the caller was doing in front: "push registry.lan/app: " + text. Returns -1. */
 int err_wrap (err_t *err, const char *format, ...) __attribute__ ((format (printf, 2, 3)));

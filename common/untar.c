@@ -102,7 +102,7 @@ static int write_entry (work_t *self, struct archive_entry *entry, err_t *err)
     const char *name = archive_entry_pathname (entry);
     if (archive_write_header (self->out, entry) < ARCHIVE_OK) {
         int errnum = archive_errno (self->out);
-        if (errnum == ENOSPC || errnum == EDQUOT)
+        if (err_is_full (errnum))
             return err_sys (err, errnum, "write %.200s", name);
         return err_set (err, ERR_USAGE, "%.200s cannot be written: %s", name, archive_error_string (self->out));
     }

@@ -259,6 +259,7 @@ int main (int argc, char **argv)
     setlocale (LC_CTYPE, "C.UTF-8");
     setvbuf (stderr, NULL, _IOLBF, 0);
     signal (SIGPIPE, SIG_IGN);
+    signal (SIGXFSZ, SIG_IGN);          /* EFBIG, as on a full disk */
     zsys_handler_set (NULL);
     options_keep_given (argc, argv);
     output_set_json (take_flag (&argc, argv, "--json"));

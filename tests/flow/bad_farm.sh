@@ -138,4 +138,57 @@ disk_full_while_building ()
 }
 check "the coordinator's disk fills while a build runs: the build is published once there is room" disk_full_while_building
 
+# -- the limit of a file's size (RLIMIT_FSIZE): here, no byte more ------------------------------------------------------
+
+may_write ()
+{
+    prlimit --pid "$(farm_pid "$1")" "--fsize=$2:unlimited"
+}
+
+coordinator_at_its_limit ()
+{
+    local pid
+    pid=$(farm_pid coordinator)
+    may_write coordinator 0
+    run 1 timeout 90 farmctl submit -t "$REGISTRY/limit:1" "$(context limit <<< $'FROM %BASE%\nCOPY . /app')"
+    grep -qE 'File too large|limit of a file' "$work/err"
+    run 0 farmctl ls
+    may_write coordinator unlimited
+    expect "the coordinator" "$(farm_pid coordinator) $(kill -0 "$pid" && echo lives)" "$pid lives"
+    wait_for 60 has_worker "worker-$native_name"
+    run 0 farmctl submit -q -t "$REGISTRY/limit:1" "$work/limit"
+}
+check "a coordinator that may write no larger files says so, and goes on once it may" coordinator_at_its_limit
+
+worker_at_its_limit ()
+{
+    local pid
+    pid=$(farm_pid "worker-$native_name")
+    date +%s%N > "$work/limit/stamp"
+    may_write "worker-$native_name" 0
+    run 1 timeout 90 farmctl submit --platform "$native" -t "$REGISTRY/limit:2" "$work/limit"
+    expect "attempts" "$(field "$(last_build)" '.jobs[0].attempts[].code' | tr '\n' ' ')" "full full full "
+    may_write "worker-$native_name" unlimited
+    expect "the worker" "$(farm_pid "worker-$native_name") $(kill -0 "$pid" && echo lives)" "$pid lives"
+    run 0 farmctl worker resume "worker-$native_name"       # three faults in a row have cost it its jobs
+    run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/limit:2" "$work/limit"
+}
+check "a worker that may not fails its attempts, and builds once it may" worker_at_its_limit
+
+# limited COMMAND…: what it says may be written, what it writes may not
+limited ()
+{
+    (ulimit -f 0; "$@") 2>&1 | cat
+    return "${PIPESTATUS[0]}"
+}
+
+farmctl_at_its_limit ()
+{
+    run 1 limited bash -c 'farmctl ls --all > "$1"' bash "$work/list"
+    expect_text "$work/out" "File too large"
+    date +%s%N > "$work/limit/stamp"
+    run 0 limited farmctl submit -q -t "$REGISTRY/limit:3" "$work/limit"
+}
+check "farmctl says so, and does without what it keeps for the next time" farmctl_at_its_limit
+
 farm_end
