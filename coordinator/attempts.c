@@ -238,12 +238,20 @@ static int on_progress (engine_t *self, const event_t *event, const job_t *job, 
     return job_move (self, job->build, job->id, job->attempt, job->state, to, "reported", err);
 }
 
+static void count_context (engine_t *self, const event_t *event, const job_t *job)
+{
+    int64_t all = event_int (event, "context_bytes"), kept = event_int (event, "kept_bytes");
+    engine_count (self, "farm_attempt_context_bytes_total", (double) kept, job->platform, "kept", NULL);
+    engine_count (self, "farm_attempt_context_bytes_total", (double) (all > kept ? all - kept : 0), job->platform, "fetched", NULL);
+}
+
 static int on_pushed (engine_t *self, const event_t *event, const job_t *job, err_t *err)
 {
     if (!event_text (event, "digest"))
         return err_set (err, ERR_PROTOCOL, "report pushed: a digest is missing");
     if (on_progress (self, event, job, JOB_VERIFYING, err) < 0)
         return -1;
+    count_context (self, event, job);
     release (self, job);
     if (board_note_work (self, board_of_principal (self, event->principal), err) < 0)
         return -1;

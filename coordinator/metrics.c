@@ -39,6 +39,7 @@ static const metric_t table [] = {
     { "farm_attempts_total", COUNTER, { "platform", "outcome", "code" }, NULL, "Attempts that have ended; code as in docs/errors.md." },
     { "farm_attempt_phase_seconds", HISTOGRAM, { "platform", "phase" }, minutes, "What attempts that were done took, by phase." },
     { "farm_attempt_fetched_bytes_total", COUNTER, { "platform" }, NULL, "Bytes of contexts that workers had to fetch." },
+    { "farm_attempt_context_bytes_total", COUNTER, { "platform", "origin" }, NULL, "Of contexts that images were built from, unpacked. kept: the worker had them." },
     { "farm_images_total", COUNTER, { "origin" }, NULL, "Verified images of jobs. known: of an earlier build of the same inputs." },
 
     { "farm_outbox_builds", GAUGE, { NULL }, NULL, "Builds whose index is to be put into the registry, or is being put." },
@@ -48,6 +49,7 @@ static const metric_t table [] = {
     { "farm_worker_slots", GAUGE, { NULL }, NULL, "Slots of workers that take jobs." },
     { "farm_worker_slots_busy", GAUGE, { NULL }, NULL, "Slots that have an attempt, also of workers that take no more." },
     { "farm_platform_workers", GAUGE, { "platform", "emulated" }, NULL, "Workers that take jobs of a platform." },
+    { "farm_worker_cache_bytes", GAUGE, { NULL }, NULL, "Of contexts that workers keep, as they have told last." },
 
     { "farm_schedules", GAUGE, { "state" }, NULL, "Schedules." },
     { "farm_schedules_overdue_seconds", GAUGE, { NULL }, NULL, "For how long the first schedule that is due has been so; 0: none is." },

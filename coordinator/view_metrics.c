@@ -129,7 +129,7 @@ static void add_platforms (json_t *samples, const board_t *board)
 static void add_workers (const engine_t *self, json_t *samples)
 {
     static const char *const states [] = { "online", "unfit", "quarantined", "stopping", "draining", "paused", "lost" };
-    int64_t slots = 0, busy = 0;
+    int64_t slots = 0, busy = 0, cache_bytes = 0;
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         add (samples, "farm_workers", 0, states [i], NULL);
     for (size_t i = 0; i < self->board_count; i++) {
@@ -138,12 +138,14 @@ static void add_workers (const engine_t *self, json_t *samples)
             continue;
         add (samples, "farm_workers", 1, board_state (self, board), NULL);
         busy += board->busy;
+        cache_bytes += json_integer_value (json_object_get (board->health, "cache_bytes"));
         slots += board_is_open (self, board) ? board->slots : 0;
         if (board_is_open (self, board))
             add_platforms (samples, board);
     }
     add (samples, "farm_worker_slots", (double) slots, NULL, NULL);
     add (samples, "farm_worker_slots_busy", (double) busy, NULL, NULL);
+    add (samples, "farm_worker_cache_bytes", (double) cache_bytes, NULL, NULL);
 }
 
 int view_on_metrics (engine_t *self, const event_t *event, err_t *err)

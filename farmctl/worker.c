@@ -96,6 +96,7 @@ static void print_health (const json_t *health)
     add_health (&text, health, "load_percent", "load %s %% of a cpu", false);
     add_health (&text, health, "memory_free_bytes", "%s of memory free", true);
     add_health (&text, health, "disk_free_bytes", "%s of disk free", true);
+    add_health (&text, health, "cache_bytes", "%s of contexts kept", true);
     add_health (&text, health, "temperature_c", "%s °C", false);
     add_health (&text, health, "pressure_percent", "waits for memory %s %% of the time", false);
     line ("health", text.size ? (char *) text.data : "");

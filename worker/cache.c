@@ -56,6 +56,13 @@ void cache_leave (cache_t *self)
     pthread_rwlock_unlock (&self->lock);
 }
 
+int64_t cache_bytes (cache_t *self)
+{
+    depot_stats_t stats;
+    depot_stats (self->depot, &stats);
+    return (int64_t) stats.bytes;
+}
+
 /* What it may hold now: what the disk lacks of its floor has to go. */
 static uint64_t limit_now (const cache_t *self, uint64_t bytes)
 {

@@ -15,6 +15,9 @@ void cache_destroy (cache_t **self);
 depot_t *cache_enter (cache_t *self);
 void cache_leave (cache_t *self);
 
+/* What it holds, as it is on the disk. */
+int64_t cache_bytes (cache_t *self);
+
 /* Forget what was used least lately when there is more than the limits allow. Skipped while somebody is in: he, or the next one,
  * comes here too. */
 void cache_trim (cache_t *self);

@@ -298,6 +298,7 @@ static int store_contents (fetch_t *self, err_t *err)
     size_t count = order.size / sizeof *items, asked = ask_for_more (self, items, count, 0);
     for (; (rc = next_arrival (self, &object, err)) == 1; asked = ask_for_more (self, items, count, asked)) {
         supply_offer (self->supply, &object.digest, object.data, object.size);
+        self->stats->content_bytes += object.size;
         if (store (self, OBJECT_CONTENT, &object, err) < 0)
             return -1;
     }

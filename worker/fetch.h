@@ -12,6 +12,7 @@
 
 typedef struct {
     uint64_t objects, bytes, wire_bytes;
+    uint64_t content_bytes;             /* of the bytes, those of files */
 } fetch_stats_t;
 
 /* objects: the attempt's DEALER to the coordinator's objects socket, connected. The supply's depot gets what it does not have,

@@ -87,7 +87,7 @@ void health_read (health_t *self, const health_settings_t *settings)
     *self = (health_t) {
         .load_percent = read_load (settings->root), .memory_free_bytes = read_memory (settings->root),
         .disk_free_bytes = read_disk (settings->folders), .temperature_c = read_temperature (settings->root),
-        .pressure_percent = read_pressure (settings->root),
+        .pressure_percent = read_pressure (settings->root), .cache_bytes = -1,
     };
 }
 
@@ -112,7 +112,7 @@ json_t *health_json (const health_t *self)
     const struct { const char *name; int64_t value; } fields [] = {
         { "load_percent", self->load_percent }, { "memory_free_bytes", self->memory_free_bytes },
         { "disk_free_bytes", self->disk_free_bytes }, { "temperature_c", self->temperature_c },
-        { "pressure_percent", self->pressure_percent },
+        { "pressure_percent", self->pressure_percent }, { "cache_bytes", self->cache_bytes },
     };
     json_t *json = json_object ();
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)

@@ -13,6 +13,7 @@ typedef struct {
     int64_t disk_free_bytes;        /* of the folder with the least */
     int64_t temperature_c;          /* of the hottest zone (/sys/class/thermal) */
     int64_t pressure_percent;       /* of time that all programs waited for memory, over 10 s (full avg10 of /proc/pressure/memory) */
+    int64_t cache_bytes;            /* of contexts that are kept, on the disk; -1 until the caller sets it */
 } health_t;
 
 typedef struct {

@@ -54,6 +54,7 @@ static void describe_health (link_t *self, json_t *header)
 {
     health_t health;
     health_read (&health, &self->settings.health);
+    health.cache_bytes = cache_bytes (self->settings.parts.cache);
     AUTO_FREE char *unfit = health_why_unfit (&health, &self->settings.health);
     json_object_set_new (header, "health", health_json (&health));
     if (unfit)

@@ -79,9 +79,18 @@ static void report_failed (slot_t *self, const err_t *err)
     report (self, "failed", more);
 }
 
+/* How much of the context was here already: the same bytes twice in it came once. */
+static void add_kept (const slot_t *self, json_t *more)
+{
+    uint64_t needed = self->attempt.checked_out.bytes, fetched = self->attempt.fetched.content_bytes;
+    json_object_set_new (more, "context_bytes", json_integer ((json_int_t) needed));
+    json_object_set_new (more, "kept_bytes", json_integer ((json_int_t) (needed > fetched ? needed - fetched : 0)));
+}
+
 static void report_pushed (slot_t *self)
 {
     json_t *more = times (self);
+    add_kept (self, more);
     json_object_set_new (more, "digest", json_string (self->attempt.digest));
     if (self->attempt.bases)
         json_object_set (more, "bases", self->attempt.bases);

@@ -65,6 +65,12 @@ parsed ()
 
 # -- what happens is counted -------------------------------------------------------------------------------------------
 
+# As the heartbeat tells that comes next
+workers_keep_it ()
+{
+    [ "$(value farm_worker_cache_bytes)" -gt 0 ]
+}
+
 counted ()
 {
     local platform="platform=\"$native\"" folder phase
@@ -83,6 +89,7 @@ counted ()
     [ "$(value farm_depot_received_objects_total)" -ge 1 ]
     [ "$(value farm_depot_sent_objects_total)" -ge 1 ]
     [ "$(value farm_depot_bytes)" -gt 0 ]
+    wait_for 20 workers_keep_it
     run 0 farmctl submit --platform "$native" -t "$REGISTRY/metrics/app:2" "$folder"
     is_value farm_images_total 'origin="known"' 1
     is_value farm_builds_total 'outcome="published"' 2
@@ -92,16 +99,20 @@ check "a build, and one that is known already" counted
 # Of two files one is another; the other is there
 asked ()
 {
-    local folder before
+    local folder before platform="platform=\"$native\"" fetched
     folder=$(context asked <<< $'FROM %BASE%\nCOPY one two /')
     echo one > "$folder/one"; echo two > "$folder/two"
     run 0 farmctl submit --platform "$native" -t "$REGISTRY/metrics/asked:1" "$folder"
     before=$(value farm_depot_asked_objects_total 'result="there"')
+    fetched=$(value farm_attempt_context_bytes_total "$platform,origin=\"fetched\"")
+    is_value farm_attempt_context_bytes_total "$platform,origin=\"kept\"" 0
     echo three > "$folder/one"
     run 0 farmctl submit --platform "$native" -t "$REGISTRY/metrics/asked:2" "$folder"
     [ "$(value farm_depot_asked_objects_total 'result="there"')" -gt "$before" ]
+    is_value farm_attempt_context_bytes_total "$platform,origin=\"fetched\"" $((fetched + 6))
+    is_value farm_attempt_context_bytes_total "$platform,origin=\"kept\"" 4
 }
-check "objects that were there already" asked
+check "what of a context was there already, on the coordinator and on a worker" asked
 
 failed ()
 {
