@@ -247,7 +247,7 @@ static int on_failure (engine_t *self, const fetch_t *fetch, const event_t *even
         return fail_build (self, fetch, &fault, err);
     if (drop (self, fetch->id, err) < 0)
         return -1;
-    return firings_on_fetched (self, fetch->schedule, fetch->scheduled_ms, NULL, reason, err);
+    return firings_on_fetched (self, fetch->schedule, fetch->scheduled_ms, NULL, &fault, err);
 }
 
 int fetches_on_fetched (engine_t *self, const event_t *event, err_t *err)

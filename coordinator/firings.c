@@ -142,12 +142,24 @@ static int note_inputs (engine_t *self, const order_t *order, err_t *err)
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-static int refuse (engine_t *self, const order_t *order, const char *why, err_t *err)
+static int settle_refused (engine_t *self, const order_t *order, const char *why, err_t *err)
 {
     engine_tell (self, "schedule %s: no build: %.300s", order->schedule->name, why);
+    return settle (self, order->firing, "refused", 0, why, err);
+}
+
+static int refuse (engine_t *self, const order_t *order, const char *why, err_t *err)
+{
     if (!order->firing->is_by_hand && news_on_missed (self, order->schedule->id, "refused", why, err) < 0)
         return -1;
-    return settle (self, order->firing, "refused", 0, why, err);
+    return settle_refused (self, order, why, err);
+}
+
+static int refuse_unfetched (engine_t *self, const order_t *order, const fault_t *fault, err_t *err)
+{
+    if (!order->firing->is_by_hand && news_on_unfetched (self, order->schedule, fault, err) < 0)
+        return -1;
+    return settle_refused (self, order, fault->reason, err);
 }
 
 /* The disk, where it is neither the queue nor the owner's part of it. Only that is an error of the tick, with which all that is due would wait. */
@@ -188,10 +200,17 @@ static bool may_be_unchanged (const schedule_t *schedule)
     return strcmp (inputs, schedule->success_inputs) == 0;
 }
 
+static int settle_unchanged (engine_t *self, const schedule_t *schedule, const firing_t *firing, err_t *err)
+{
+    if (news_on_unchanged (self, schedule, err) < 0)
+        return -1;
+    return settle (self, firing, "unchanged", schedule->success_build, NULL, err);
+}
+
 static int look (engine_t *self, const schedule_t *schedule, const firing_t *firing, err_t *err)
 {
     if (json_array_size (schedule->success_bases) == 0)
-        return settle (self, firing, "unchanged", schedule->success_build, NULL, err);
+        return settle_unchanged (self, schedule, firing, err);
     AUTO_FREE char *repository = schedule_repository (schedule);          /* for the publisher, to whom other registries are elsewhere */
     engine_act (self, ACTION_LOOK, json_pack ("{s:I, s:I, s:O, s:s}", "schedule", (json_int_t) schedule->id, "scheduled_ms",
                                               (json_int_t) firing->scheduled_ms, "bases", schedule->success_bases, "repository", repository));
@@ -254,7 +273,7 @@ static bool is_same_commit (const schedule_t *schedule, const json_t *fetched)
     return commit && strcmp (commit, schedule->success_commit) == 0;
 }
 
-int firings_on_fetched (engine_t *self, int64_t id, int64_t scheduled_ms, const json_t *fetched, const char *why, err_t *err)
+int firings_on_fetched (engine_t *self, int64_t id, int64_t scheduled_ms, const json_t *fetched, const fault_t *fault, err_t *err)
 {
     AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
     firing_t firing;
@@ -268,7 +287,7 @@ int firings_on_fetched (engine_t *self, int64_t id, int64_t scheduled_ms, const 
     self->schedules_at = self->boot_ms;
     if (!fetched) {
         order_t order = { .schedule = &schedule, .firing = &firing };
-        return refuse (self, &order, why, err);
+        return refuse_unfetched (self, &order, fault, err);
     }
     if (!firing.is_by_hand && may_be_unchanged (&schedule) && is_same_commit (&schedule, fetched))
         return note_fetched (self, &firing, fetched, err) < 0 ? -1 : look (self, &schedule, &firing, err);
@@ -289,7 +308,7 @@ int firings_on_looked (engine_t *self, const event_t *event, err_t *err)
         return -1;
     self->schedules_at = self->boot_ms;
     if (json_is_true (json_object_get (event->header, "ok")) && may_be_unchanged (&schedule))
-        return settle (self, &firing, "unchanged", schedule.success_build, NULL, err);
+        return settle_unchanged (self, &schedule, &firing, err);
     return start (self, &schedule, &firing, fetched, event_text (event, "text"), err);
 }
 

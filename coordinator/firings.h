@@ -13,13 +13,14 @@
 #ifndef FARM_FIRINGS_H
 #define FARM_FIRINGS_H
 
+#include "coordinator/jobs.h"
 #include "coordinator/schedule.h"
 
 /* What is due, and what waits and need not any more; sets engine->schedules_at. */
 int firings_tick (engine_t *self, err_t *err);
 
-/* What was fetched for a time, as event `fetched` has it; NULL: it could not be, and why. */
-int firings_on_fetched (engine_t *self, int64_t schedule, int64_t scheduled_ms, const json_t *fetched, const char *why, err_t *err);
+/* What was fetched for a time, as event `fetched` has it; NULL: it could not be, and whose fault that is. */
+int firings_on_fetched (engine_t *self, int64_t schedule, int64_t scheduled_ms, const json_t *fetched, const fault_t *fault, err_t *err);
 
 /* A publisher's word on base images. */
 handler_fn firings_on_looked;

@@ -6,12 +6,13 @@
 
 #include "common/mem.h"
 #include "common/reference.h"
+#include "common/source.h"
 #include "coordinator/boards.h"
 #include "coordinator/cells.h"
 #include "coordinator/news_words.h"
 #include "coordinator/troubles.h"
 
-enum { SUBJECT_MAX = 700, STEP_MAX = 200 };
+enum { STEP_MAX = 200 };
 
 /* -- a build ---------------------------------------------------------------------------------------------------- */
 
@@ -19,10 +20,12 @@ enum { SUBJECT_MAX = 700, STEP_MAX = 200 };
 typedef struct {
     int64_t id, principal, schedule;        /* schedule 0: nobody's */
     err_code code;
-    char series [SUBJECT_MAX];              /* what comes again and again: the schedule's builds, or one user's of one repository */
-    char registry [SUBJECT_MAX];
+    char series [NEWS_SUBJECT_MAX];              /* what comes again and again: the schedule's builds, or one user's of one repository */
+    char registry [NEWS_SUBJECT_MAX];
+    char source [NEWS_SUBJECT_MAX];              /* the host that its context comes from; "": it was sent */
+    bool is_unfetched;                      /* and it has not come */
     char platform [PLATFORM_MAX];           /* of the job that speaks for it; "": none failed */
-    char cause [SUBJECT_MAX];
+    char cause [NEWS_SUBJECT_MAX];
     json_t *facts;                          /* owned */
 } ended_build_t;
 
@@ -51,13 +54,29 @@ static void name_series (ended_build_t *self, const char *repository)
     snprintf (self->registry, sizeof self->registry, "registry/%.*s", (int) strcspn (repository, "/"), repository);
 }
 
+void news_name_source (const json_t *spec, char out [NEWS_SUBJECT_MAX])
+{
+    source_t source;
+    const json_t *given = json_object_get (spec, "source");
+    *out = 0;
+    if (given && source_read (&source, given, NULL) == 0)
+        snprintf (out, NEWS_SUBJECT_MAX, "source/%s", source.host);
+}
+
+static void read_source (ended_build_t *self, const char *text)
+{
+    AUTO_JSON json_t *spec = json_loads (text, 0, NULL);
+    news_name_source (spec, self->source);
+    self->is_unfetched = *self->source && !json_object_get (spec, "context");
+}
+
 static int read_build (engine_t *self, ended_build_t *out, err_t *err)
 {
     AUTO_JSON json_t *tags = tags_of (self, out->id, err);
     if (!tags)
         return -1;
     query_t query = db_query (self->db, "SELECT builds.principal, principals.name, builds.repository, builds.state, builds.code, builds.reason, builds.note, "
-                              "builds.digest, schedules.id, schedules.name, firings.scheduled_ms FROM builds JOIN principals ON principals.id = builds.principal "
+                              "builds.digest, schedules.id, schedules.name, firings.scheduled_ms, builds.spec FROM builds JOIN principals ON principals.id = builds.principal "
                               "LEFT JOIN firings ON firings.build = builds.id AND (firings.outcome = 'running' OR firings.outcome = 'built') "
                               "LEFT JOIN schedules ON schedules.id = firings.schedule WHERE builds.id = :id");
     query_int (&query, ":id", out->id);
@@ -66,6 +85,7 @@ static int read_build (engine_t *self, ended_build_t *out, err_t *err)
         out->schedule = query_get_int (&query, 8);
         out->code = query_is_null (&query, 4) ? ERR_NONE : err_from_name (query_get_text (&query, 4));
         name_series (out, query_get_text (&query, 2));
+        read_source (out, query_get_text (&query, 11));
         json_t *build = json_pack ("{s:I, s:o, s:O, s:o, s:o, s:o, s:o}", "id", (json_int_t) out->id, "user", cell_text (&query, 1, 64), "tags", tags, "state",
                                    cell_text (&query, 3, 16), "note", cell_text (&query, 6, 512), "digest", cell_text (&query, 7, 80), "code",
                                    cell_text (&query, 4, 32));
@@ -96,23 +116,29 @@ static int read_job (engine_t *self, ended_build_t *out, err_t *err)
     return query_end (&query, err);
 }
 
-/* The farm's faults have one subject for all builds: a board or a registry that is down is one news. */
-static void name_subject (const ended_build_t *self, char subject [SUBJECT_MAX])
+static bool is_farms (err_code code)
 {
-    bool is_farms = self->code == ERR_NO_WORKER || self->code == ERR_NETWORK || self->code == ERR_FARM || self->code == ERR_FULL || self->code == ERR_INTERRUPTED;
-    if (self->code == ERR_REGISTRY)
-        snprintf (subject, SUBJECT_MAX, "%s", self->registry);
-    else if (is_farms && *self->platform)
-        snprintf (subject, SUBJECT_MAX, "platform/%s", self->platform);
+    return code == ERR_NO_WORKER || code == ERR_NETWORK || code == ERR_FARM || code == ERR_FULL || code == ERR_INTERRUPTED;
+}
+
+/* The farm's faults have one subject for all builds: a board, a registry or a host of repositories that is down is one news. */
+static void name_subject (const ended_build_t *self, char subject [NEWS_SUBJECT_MAX])
+{
+    if (self->is_unfetched && self->code == ERR_NETWORK)
+        snprintf (subject, NEWS_SUBJECT_MAX, "%s", self->source);
+    else if (self->code == ERR_REGISTRY)
+        snprintf (subject, NEWS_SUBJECT_MAX, "%s", self->registry);
+    else if (is_farms (self->code) && *self->platform && !self->is_unfetched)
+        snprintf (subject, NEWS_SUBJECT_MAX, "platform/%s", self->platform);
     else
-        snprintf (subject, SUBJECT_MAX, "%s", is_farms ? "farm" : self->series);
+        snprintf (subject, NEWS_SUBJECT_MAX, "%s", is_farms (self->code) ? "farm" : self->series);
 }
 
 /* Was it told that a worker is lost that could have built it? Then this comes of that. */
 static int comes_of_lost (engine_t *self, const ended_build_t *build, int64_t subscriber, err_t *err)
 {
     int known = 0;
-    if (build->code != ERR_NO_WORKER && build->code != ERR_NETWORK)
+    if (build->is_unfetched || (build->code != ERR_NO_WORKER && build->code != ERR_NETWORK))
         return 0;
     for (size_t i = 0; i < self->board_count && known == 0; i++) {
         char subject [32];
@@ -127,7 +153,7 @@ static int comes_of_lost (engine_t *self, const ended_build_t *build, int64_t su
 static int tell_failed (engine_t *self, const ended_build_t *build, err_t *err)
 {
     AUTO_SUBSCRIBERS subscribers_t all = { 0 };
-    char subject [SUBJECT_MAX];
+    char subject [NEWS_SUBJECT_MAX];
     name_subject (build, subject);
     bool is_series = strcmp (subject, build->series) == 0;
     news_words_title (NEWS_FAILED, build->facts);
@@ -148,12 +174,13 @@ static int tell_failed (engine_t *self, const ended_build_t *build, err_t *err)
 static int find_told (engine_t *self, const ended_build_t *build, told_t *out, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT DISTINCT subscriber FROM troubles JOIN subscribers ON subscribers.id = subscriber WHERE (scope = 'farm' OR (scope = 'user' "
-                              "AND principal = :principal) OR schedule = :schedule) AND (subject = :series OR subject = :registry OR subject = 'farm' OR subject IN "
+                              "AND principal = :principal) OR schedule = :schedule) AND (subject = :series OR subject = :registry OR subject = :source OR subject = 'farm' OR subject IN "
                               "(SELECT 'platform/' || platform FROM jobs WHERE build = :build AND state = 'done' AND from_build IS NULL)) ORDER BY subscriber");
     query_int (&query, ":principal", build->principal);
     query_int (&query, ":schedule", build->schedule);
     query_text (&query, ":series", build->series);
     query_text (&query, ":registry", build->registry);
+    query_text (&query, ":source", build->source);
     query_int (&query, ":build", build->id);
     return told_read (out, query, err);
 }
@@ -179,7 +206,8 @@ static int tell_fixed (engine_t *self, const ended_build_t *build, int64_t id, e
 {
     ended_t ended = { .times = 0 };
     if (trouble_end (self, id, build->series, NULL, &ended, err) < 0 || trouble_end (self, id, build->registry, NULL, &ended, err) < 0
-        || trouble_end (self, id, "farm", NULL, &ended, err) < 0 || end_platforms (self, build, id, &ended, err) < 0)
+        || trouble_end (self, id, build->source, NULL, &ended, err) < 0 || trouble_end (self, id, "farm", NULL, &ended, err) < 0
+        || end_platforms (self, build, id, &ended, err) < 0)
         return -1;
     AUTO_JSON json_t *facts = json_deep_copy (build->facts);
     AUTO_FREE char *text = mem_printf ("build %lld published, after %lld that failed", (long long) build->id, (long long) ended.times);

@@ -88,15 +88,16 @@ static bool is_in_flight (const engine_t *self, int64_t id, int64_t subscriber)
     return false;
 }
 
-static int64_t find_waiting (engine_t *self, int64_t subscriber, const char *subject, const char *cause, json_t **facts, err_t *err)
+static int64_t find_waiting (engine_t *self, int64_t subscriber, const news_t *news, json_t **facts, err_t *err)
 {
     int64_t id = 0;
     *facts = NULL;
     query_t query = db_query (self->db, "SELECT id, facts FROM news WHERE subscriber = :subscriber AND due_ms IS NOT NULL AND tries = 0 "
-                              "AND subject = :subject AND cause = :cause ORDER BY id DESC LIMIT 1");
+                              "AND event = :event AND subject = :subject AND cause = :cause ORDER BY id DESC LIMIT 1");
     query_int (&query, ":subscriber", subscriber);
-    query_text (&query, ":subject", subject);
-    query_text (&query, ":cause", cause);
+    query_text (&query, ":event", news->event);
+    query_text (&query, ":subject", news->subject);
+    query_text (&query, ":cause", news->cause);
     if (query_step (&query) && !is_in_flight (self, query_get_int (&query, 0), 0)) {
         id = query_get_int (&query, 0);
         *facts = json_loads (query_get_text (&query, 1), 0, NULL);
@@ -120,7 +121,7 @@ static int change (engine_t *self, int64_t id, const json_t *facts, err_t *err)
 int news_outbox_join (engine_t *self, int64_t subscriber, const news_t *news, const json_t *also, bool counts, err_t *err)
 {
     AUTO_JSON json_t *facts = NULL;
-    int64_t id = find_waiting (self, subscriber, news->subject, news->cause, &facts, err);
+    int64_t id = find_waiting (self, subscriber, news, &facts, err);
     if (id <= 0)
         return id < 0 ? -1 : 0;
     json_t *list = json_object_get (facts, "also");

@@ -1,4 +1,4 @@
-/* news_schedules.c - see news.h: schedules that did not run. */
+/* news_schedules.c - see news.h: schedules that did not run, or had nothing to do. */
 #include "common/mem.h"
 #include "coordinator/cells.h"
 #include "coordinator/news.h"
@@ -50,16 +50,70 @@ int news_on_outage (engine_t *self, int64_t schedule, int64_t scheduled_ms, int6
     return 0;
 }
 
-int news_on_missed (engine_t *self, int64_t schedule, const char *cause, const char *why, err_t *err)
+/* subject NULL: the schedule itself; another one has what comes of it put together. */
+static int tell_missed (engine_t *self, int64_t schedule, const char *subject, const char *cause, const char *why, err_t *err)
 {
     AUTO_JSON json_t *facts = NULL;
     int64_t principal = 0;
     int found = self->has_subscribers ? read_schedule (self, schedule, &principal, &facts, err) : 0;
     if (found <= 0)
         return found;
-    AUTO_FREE char *subject = mem_printf ("schedule/%lld", (long long) schedule), *text = news_words_line (why, 1000);
+    AUTO_FREE char *own = mem_printf ("schedule/%lld", (long long) schedule), *text = news_words_line (why, 1000);
     json_object_set_new (facts, "text", json_string (text));
     news_words_title (NEWS_MISSED, facts);
-    const trouble_t trouble = { .event = NEWS_MISSED, .subject = subject, .cause = cause, .facts = facts };
-    return trouble_tell_all (self, principal, schedule, &trouble, err);
+    const trouble_t trouble = { .event = NEWS_MISSED, .subject = subject ? subject : own, .cause = cause, .facts = facts };
+    return trouble_tell_all (self, principal, schedule, &trouble, subject ? facts : NULL, err);
+}
+
+int news_on_missed (engine_t *self, int64_t schedule, const char *cause, const char *why, err_t *err)
+{
+    return tell_missed (self, schedule, NULL, cause, why, err);
+}
+
+int news_on_unfetched (engine_t *self, const schedule_t *schedule, const fault_t *fault, err_t *err)
+{
+    char subject [NEWS_SUBJECT_MAX];
+    news_name_source (schedule->spec, subject);
+    return tell_missed (self, schedule->id, fault->code == ERR_NETWORK ? subject : NULL, err_name (fault->code), fault->reason, err);
+}
+
+static int find_told_of_schedule (engine_t *self, int64_t principal, int64_t schedule, const char *series, const char *source, told_t *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT DISTINCT subscriber FROM troubles JOIN subscribers ON subscribers.id = subscriber WHERE (scope = 'farm' OR (scope = 'user' "
+                              "AND principal = :principal) OR schedule = :schedule) AND (subject = :series OR subject = :source) ORDER BY subscriber");
+    query_int (&query, ":principal", principal);
+    query_int (&query, ":schedule", schedule);
+    query_text (&query, ":series", series);
+    query_text (&query, ":source", source);
+    return told_read (out, query, err);
+}
+
+static int tell_unchanged (engine_t *self, int64_t subscriber, const char *series, const char *source, const json_t *facts, err_t *err)
+{
+    ended_t ended = { .times = 0 };
+    AUTO_JSON json_t *own = json_deep_copy (facts);
+    if (trouble_end (self, subscriber, series, NULL, &ended, err) < 0 || trouble_end (self, subscriber, source, NULL, &ended, err) < 0)
+        return -1;
+    return trouble_tell_fixed (self, subscriber, &ended, series, own, err);
+}
+
+int news_on_unchanged (engine_t *self, const schedule_t *schedule, err_t *err)
+{
+    AUTO_TOLD told_t told = { 0 };
+    AUTO_JSON json_t *facts = NULL;
+    int64_t principal = 0;
+    char source [NEWS_SUBJECT_MAX];
+    int found = self->has_subscribers ? read_schedule (self, schedule->id, &principal, &facts, err) : 0;
+    if (found <= 0)
+        return found;
+    AUTO_FREE char *series = mem_printf ("schedule/%lld", (long long) schedule->id);
+    AUTO_FREE char *text = mem_printf ("nothing has changed since build %lld, which was published", (long long) schedule->success_build);
+    news_name_source (schedule->spec, source);
+    json_object_set_new (facts, "text", json_string (text));
+    if (find_told_of_schedule (self, principal, schedule->id, series, source, &told, err) < 0)
+        return -1;
+    for (size_t i = 0; i < told.count; i++)
+        if (tell_unchanged (self, told.items [i], series, source, facts, err) < 0)
+            return -1;
+    return 0;
 }

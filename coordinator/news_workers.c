@@ -28,7 +28,7 @@ static int tell (engine_t *self, const board_t *board, const char *event, const 
     AUTO_JSON json_t *facts = facts_of (self, board, text);
     news_words_title (event, facts);
     const trouble_t trouble = { .event = event, .subject = subject, .cause = event, .facts = facts };
-    return trouble_tell_all (self, 0, 0, &trouble, err);
+    return trouble_tell_all (self, 0, 0, &trouble, NULL, err);
 }
 
 static int end_for (engine_t *self, const board_t *board, int64_t subscriber, const char *cause, const char *what, err_t *err)

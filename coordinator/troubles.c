@@ -104,13 +104,13 @@ int trouble_tell (engine_t *self, const subscriber_t *to, const trouble_t *troub
     return note_told (self, to->id, trouble, *thread ? thread : uid, err);
 }
 
-int trouble_tell_all (engine_t *self, int64_t principal, int64_t schedule, const trouble_t *trouble, err_t *err)
+int trouble_tell_all (engine_t *self, int64_t principal, int64_t schedule, const trouble_t *trouble, const json_t *also, err_t *err)
 {
     AUTO_SUBSCRIBERS subscribers_t all = { 0 };
     if (subscribers_match (self, trouble->event, principal, schedule, &all, err) < 0)
         return -1;
     for (size_t i = 0; i < all.count; i++)
-        if (trouble_tell (self, &all.items [i], trouble, NULL, err) < 0)
+        if (trouble_tell (self, &all.items [i], trouble, also, err) < 0)
             return -1;
     return 0;
 }

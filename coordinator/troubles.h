@@ -14,8 +14,8 @@ typedef struct {
  * news/remind-ms it is told again. */
 int trouble_tell (engine_t *self, const subscriber_t *to, const trouble_t *trouble, const json_t *also, err_t *err);
 
-/* Everybody who takes news of that event and may hear of that user's schedule (0, 0: of neither). */
-int trouble_tell_all (engine_t *self, int64_t principal, int64_t schedule, const trouble_t *trouble, err_t *err);
+/* Everybody who takes news of that event and may hear of that user's schedule (0, 0: of neither); also: as above. */
+int trouble_tell_all (engine_t *self, int64_t principal, int64_t schedule, const trouble_t *trouble, const json_t *also, err_t *err);
 
 /* Does it know of this? Then it is counted there: 1. 0, -1. */
 int trouble_is_known (engine_t *self, int64_t subscriber, const char *subject, const char *cause, err_t *err);

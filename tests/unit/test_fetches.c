@@ -351,6 +351,81 @@ static void a_time_that_cannot_be_fetched_is_refused (void **state)
     assert_non_null (strstr (last (farm, "text"), "as the host has it"));
 }
 
+/* -- news ------------------------------------------------------------------------------------------------------- */
+
+static const char *events (farm_t *farm)
+{
+    static char text [256];
+    query_t query = db_query (farm->engine->db, "SELECT coalesce (group_concat (event, ' '), '') FROM (SELECT event FROM news ORDER BY id)");
+    snprintf (text, sizeof text, "%s", query_step (&query) ? query_get_text (&query, 0) : "");
+    assert_int_equal (query_end (&query, NULL), 0);
+    return text;
+}
+
+static void tell_ann (farm_t *farm)
+{
+    farm_say (farm, "add-news", peer_of (farm->ann), farm->ann, json_pack ("{s:s, s:s, s:s, s:s}", "request", "00000000000000000000000000000001", "name", "mine", "kind", "mail",
+                                                                           "address", "ann@example.com"));
+    assert_string_equal (farm_error (farm, peer_of (farm->ann)), "");
+}
+
+/* It is tried no more. */
+static void host_is_down (farm_t *farm)
+{
+    int64_t delay = 2000;
+    for (int64_t fetch; (fetch = fetch_of (farm)) != 0; farm_pass (farm, delay), delay *= 2)
+        not_fetched (farm, fetch, "network");
+    assert_string_equal (last (farm, "outcome"), "refused");
+}
+
+static void what_cannot_be_fetched_is_told_once_and_its_end (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    tell_ann (farm);
+    assert_true (add (farm, "r.lan/app:n-{commit}", json_pack ("{s:b}", "if_changed", 1)));
+    hour (farm, &amd, 30);
+    fetched (farm, fetch_of (farm), ONE);
+    publish (farm, &amd);
+    for (int i = 0; i < 2; i++) {
+        hour (farm, &amd, 59);
+        for (int k = 0; k < 6 && !fetch_of (farm); k++)
+            farm_pass (farm, 20000);
+        host_is_down (farm);
+        assert_string_equal (events (farm), "missed");
+    }
+    worker_beat (farm, &amd, NULL, 0);
+    submit (farm, farm->ann, source_spec ("linux/amd64", "r.lan/other:1", URL));
+    int64_t delay = 2000;
+    for (int64_t fetch; (fetch = fetch_of (farm)) != 0; farm_pass (farm, delay), delay *= 2)
+        not_fetched (farm, fetch, "network");                   /* a build of the same host */
+    assert_string_equal (events (farm), "missed");
+    submit (farm, farm->ann, source_spec ("linux/amd64", "r.lan/other:1", URL));
+    not_fetched (farm, fetch_of (farm), "usage");               /* and one that is the user's fault */
+    assert_string_equal (events (farm), "missed failed");
+}
+
+static void nothing_new_ends_it_too (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    tell_ann (farm);
+    assert_true (add (farm, "r.lan/app:n", json_pack ("{s:b}", "if_changed", 1)));
+    hour (farm, &amd, 30);
+    fetched (farm, fetch_of (farm), ONE);
+    publish (farm, &amd);
+    hour (farm, &amd, 60);
+    not_fetched (farm, fetch_of (farm), "usage");
+    assert_string_equal (events (farm), "missed");
+    hour (farm, &amd, 60);
+    fetched (farm, fetch_of (farm), ONE);
+    looked (farm);
+    assert_string_equal (last (farm, "outcome"), "unchanged");
+    assert_string_equal (events (farm), "missed fixed");
+}
+
 static void a_pause_ends_what_is_fetched (void **state)
 {
     farm_t *farm = *state;
@@ -375,7 +450,7 @@ int main (void)
         TEST (it_is_built_when_it_was_fetched), TEST (a_host_s_fault_is_tried_again), TEST (a_user_s_fault_fails_at_once), TEST (it_goes_on_after_a_restart),
         TEST (a_cancelled_build_fetches_nothing), TEST (who_may_not_is_told_at_once), TEST (a_held_build_waits_for_its_turn_too),
         TEST (a_commit_says_whether_it_is_built), TEST (a_tag_holds_the_commit), TEST (a_time_that_cannot_be_fetched_is_refused),
-        TEST (a_pause_ends_what_is_fetched),
+        TEST (a_pause_ends_what_is_fetched), TEST (what_cannot_be_fetched_is_told_once_and_its_end), TEST (nothing_new_ends_it_too),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
