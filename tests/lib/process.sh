@@ -6,7 +6,7 @@ background ()
 {
     local name=$1
     shift
-    : > "$work/$name.log"          # now, not when the process has begun: what an earlier one of this name said would be taken for its word
+    : > "$work/$name.log"          # at once: an earlier one's words would be taken for its own
     "$@" > "$work/$name.log" 2>&1 < /dev/null &
     echo $! > "$work/pids/$name"
 }
