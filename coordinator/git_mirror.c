@@ -134,7 +134,7 @@ static int fetch (const git_t *self, const char *mirror, const source_t *source,
     if (make (self, mirror, err) < 0)
         return -1;
     if (has_commit (self, mirror, source)) {
-        snprintf (commit, 65, "%s", source->ref);
+        snprintf (commit, 65, "%.64s", source->ref);
         return 0;
     }
     return fetch_ref (self, mirror, source, commit, err);
