@@ -16,13 +16,15 @@
 
 #include "common/mem.h"
 #include "worker/door_call.h"
+#include "worker/door_guests.h"
 #include "worker/door_pass.h"
 
-enum { CONNECTIONS_MAX = 256, CONNECTION_MEMORY = 192 * 1024, IDLE_S = 900, STACK_BYTES = 512 * 1024 };
+enum { CONNECTIONS_MAX = 256, STRANGERS_MAX = 128, CONNECTION_MEMORY = 192 * 1024, IDLE_S = 900, STACK_BYTES = 512 * 1024 };
 
 struct door {
     struct MHD_Daemon *daemon;
     int port;
+    guests_t *guests;
     door_calls_t calls;
 };
 
@@ -57,10 +59,12 @@ int door_new (door_t **out, int port, const registry_settings_t *settings, const
     door_t *self = mem_alloc (sizeof *self);
     calls_init (&self->calls, settings, limits);
     self->port = port_of (fd);
+    self->guests = guests_new (STRANGERS_MAX);
     self->daemon = MHD_start_daemon (MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC,
                                      0, NULL, NULL, calls_on_request, &self->calls,
                                      MHD_OPTION_LISTEN_SOCKET, (MHD_socket) fd,
                                      MHD_OPTION_NOTIFY_COMPLETED, calls_on_completed, &self->calls,
+                                     MHD_OPTION_NOTIFY_CONNECTION, guests_on_connection, self->guests,
                                      MHD_OPTION_CONNECTION_LIMIT, (unsigned) CONNECTIONS_MAX,
                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
                                      MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_S,
@@ -83,6 +87,7 @@ void door_destroy (door_t **self_p)
     if (self->daemon)
         MHD_stop_daemon (self->daemon);
     calls_clear (&self->calls);
+    guests_destroy (&self->guests);
     free (self);
     *self_p = NULL;
 }

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "common/digest.h"
+#include "worker/door_guests.h"
 
 enum { DROPPED_MAX = 1024 * 1024, PATH_SIZE = 1200 };
 
@@ -113,6 +114,7 @@ static int admit (call_t *self, const char *method, const char *url, err_t *err)
     self->pass = passes_enter (self->calls->passes, header (self, "Authorization"));
     if (!self->pass)
         return err_set (err, ERR_DENIED, "the door opens to the password of a running attempt only");
+    guests_know (self->connection);
     if (route_parse (&self->route, method, url, err) < 0)
         return -1;
     if (is_write (&self->route) && !is_own (self))

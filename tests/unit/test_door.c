@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -951,6 +952,65 @@ static void a_base_that_was_not_given_is_an_unknown_one (void **state)
     }
 }
 
+static int connect_to_door (void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK), .sin_port = htons ((uint16_t) door_port (door)) };
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal (connect (fd, (struct sockaddr *) &address, sizeof address), 0);
+    return fd;
+}
+
+/* A whole request, and the first bytes of its answer: "HTTP/1.1 200"; "" when the connection ends. */
+static void ping (int fd, const char *line, char answer [13])
+{
+    AUTO_FREE char *text = mem_printf ("GET /v2/ HTTP/1.1\r\nHost: door\r\n%s\r\n", line);
+    struct pollfd heard = { .fd = fd, .events = POLLIN };
+    char bytes [4096] = "";
+    assert_int_equal (send (fd, text, strlen (text), MSG_NOSIGNAL), strlen (text));
+    assert_int_equal (poll (&heard, 1, PATIENCE_MS), 1);
+    if (recv (fd, bytes, sizeof bytes - 1, 0) < 0)
+        bytes [0] = 0;
+    snprintf (answer, 13, "%s", bytes);
+}
+
+/* A RUN step is on the board's loopback: it may make as many connections as it likes, say half of a request on them, or ask without a password. */
+static void strangers_leave_room_for_builders (void **state)
+{
+    (void) state;
+    enum { CROWD = 600 };
+    char answer [13], basic [128];
+    int crowd [CROWD], ended = 0;
+    be ("", NULL);
+    AUTO_FREE char *user = mem_printf ("attempt:%s", password);
+    sodium_bin2base64 (basic, sizeof basic, (const unsigned char *) user, strlen (user), sodium_base64_VARIANT_ORIGINAL);
+    AUTO_FREE char *line = mem_printf ("Authorization: Basic %s\r\n", basic);
+    int known = connect_to_door ();
+    ping (known, line, answer);
+    assert_string_equal (answer, "HTTP/1.1 200");
+    for (int i = 0; i < CROWD; i++) {
+        crowd [i] = connect_to_door ();
+        if (i % 3 == 1 && send (crowd [i], "GET /v2/ HT", 11, MSG_NOSIGNAL) < 0)
+            ended++;
+        else if (i % 100 == 2)
+            ping (crowd [i], "", answer);
+    }
+    int late = connect_to_door ();
+    ping (late, line, answer);
+    assert_string_equal (answer, "HTTP/1.1 200");
+    ping (known, line, answer);
+    assert_string_equal (answer, "HTTP/1.1 200");
+    for (int i = 0; i < CROWD - 128; i++) {
+        struct pollfd over = { .fd = crowd [i], .events = POLLRDHUP };
+        ended += poll (&over, 1, PATIENCE_MS) == 1;
+    }
+    assert_in_range (ended, CROWD - 128, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        close (crowd [i]);
+    close (known);
+    close (late);
+    door_close_pass (door, 7, 1);
+}
+
 /* Set-up ------------------------------------------------------------------------------------------------------------ */
 
 static struct MHD_Daemon *start_fake (MHD_AccessHandlerCallback handler, char host [64])
@@ -1031,6 +1091,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (a_push_by_tag_leaves_no_tag_and_its_digest_is_known),
         cmocka_unit_test (a_wrong_password_is_refused_with_a_challenge),
+        cmocka_unit_test (strangers_leave_room_for_builders),
         cmocka_unit_test (another_repository_cannot_be_written),
         cmocka_unit_test (another_image_cannot_be_read),
         cmocka_unit_test (a_layer_that_cannot_be_looked_for_is_no_failure),
