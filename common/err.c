@@ -138,7 +138,7 @@ const char *err_name (err_code code)
 
 err_code err_from_name (const char *name)
 {
-    for (int code = 0; name && code < ERR_COUNT; code++)
+    for (int code = ERR_NONE + 1; name && code < ERR_COUNT; code++)
         if (strcmp (table [code].name, name) == 0)
             return code;
     return ERR_FARM;

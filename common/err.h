@@ -55,7 +55,7 @@ int err_is_full (int errnum);
 /* Put what the caller was doing in front: "push registry.lan/app: " + text. Returns -1. */
 int err_wrap (err_t *err, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 
-/* The code's name on the wire ("no-worker"), and back; an unknown name is ERR_FARM. */
+/* The code's name on the wire ("no-worker"), and back; an unknown name is ERR_FARM, and so is "none": who names a code tells of an error. */
 const char *err_name (err_code code);
 err_code err_from_name (const char *name);
 

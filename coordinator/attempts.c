@@ -278,7 +278,7 @@ static int on_failed (engine_t *self, const event_t *event, const job_t *job, er
         .code = err_from_name (event_text (event, "code")), .reason = text && *text ? text : "the worker gave no reason",
         .step = event_text (event, "step"), .exit_status = status ? (int) json_integer_value (status) : -1,
     };
-    if (fault.code == ERR_NONE || fault.code == ERR_STALE)
+    if (fault.code == ERR_STALE)
         fault.code = ERR_FARM;
     if (note_progress (self, event, "failed", err) < 0)
         return -1;
