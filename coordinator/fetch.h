@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/digest.h"
 #include "common/err.h"
 #include "common/mem.h"
 #include "common/source.h"
@@ -41,6 +42,26 @@ typedef struct {
 /* How long what follows a frame's head is; and a whole frame, to a descriptor. For both ends (fetch_frame.c). */
 size_t fetch_frame_size (const uint8_t head [FETCH_FRAME_HEAD]);
 int fetch_frame_write (int fd, char kind, const void *data, size_t size, err_t *err);
+
+/* What the program says, for the coordinator, which takes it for a stranger's word (fetch_word.c). */
+typedef struct {
+    char kind;                      /* 'P' or 'R' */
+    const uint8_t *data;            /* borrowed, behind the head */
+    size_t size;
+} fetch_frame_t;
+
+/* The frame at the beginning of these bytes. 1; 0: more of it is to come; -1, ERR_FARM: it is none that the program may say. */
+int fetch_frame_read (fetch_frame_t *out, const uint8_t *bytes, size_t size, err_t *err);
+
+typedef struct {
+    bool is_unconfined;             /* also of a fetch that failed */
+    digest_t context, dockerfile;
+    int64_t dockerfile_size;
+    char commit [65];               /* "": an archive has none */
+} fetch_outcome_t;
+
+/* Why it failed is the error; ERR_FARM also where it is no outcome. Whether the objects have come is the caller's to look at. */
+int fetch_outcome_read (fetch_outcome_t *out, const uint8_t *text, size_t size, err_t *err);
 
 /* From standard input. */
 int fetch_read_job (fetch_job_t *out, err_t *err);

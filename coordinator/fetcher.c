@@ -33,7 +33,8 @@ typedef struct {
     int input, output;
     buffer_t heard;                 /* of what the program says: not taken yet */
     buffer_t packs;                 /* whole frames that wait for a transaction */
-    json_t *outcome;                /* NULL: it has not said it yet */
+    bool has_ended;                 /* the program has said what came of it */
+    fetch_outcome_t outcome;
 } run_t;
 
 static void run_free (run_t *self)
@@ -42,7 +43,6 @@ static void run_free (run_t *self)
     auto_close (&self->output);
     buffer_free (&self->heard);
     buffer_free (&self->packs);
-    json_decref (self->outcome);
     free (self->work);
     free (self->mirrors);
 }
@@ -98,35 +98,29 @@ static int store (run_t *self, err_t *err)
 
 /* -- what the program says -------------------------------------------------------------------------------------- */
 
-static int take_frame (run_t *self, const uint8_t *frame, size_t size, err_t *err)
+static int take_frame (run_t *self, const fetch_frame_t *frame, err_t *err)
 {
-    if (frame [0] == 'R') {
-        if (store (self, err) < 0)
-            return -1;
-        self->outcome = json_loadb ((const char *) frame + FETCH_FRAME_HEAD, size, JSON_REJECT_DUPLICATES, NULL);
-        return json_is_object (self->outcome) ? 0 : err_set (err, ERR_FARM, "farm-coordinator-fetch ends with an outcome that is none");
+    if (frame->kind == 'R') {
+        self->has_ended = true;
+        return store (self, err) < 0 ? -1 : fetch_outcome_read (&self->outcome, frame->data, frame->size, err);
     }
-    buffer_append (&self->packs, frame, FETCH_FRAME_HEAD + size);
+    buffer_append (&self->packs, frame->data - FETCH_FRAME_HEAD, FETCH_FRAME_HEAD + frame->size);
     return self->packs.size < TOGETHER_BYTES ? 0 : store (self, err);
 }
 
 static int take_frames (run_t *self, err_t *err)
 {
+    fetch_frame_t frame;
     size_t at = 0;
-    while (!self->outcome && self->heard.size - at >= FETCH_FRAME_HEAD) {
-        const uint8_t *frame = self->heard.data + at;
-        size_t size = fetch_frame_size (frame), most = frame [0] == 'P' ? MSG_BODY_MAX : frame [0] == 'R' ? FETCH_OUTCOME_MAX : 0;
-        if (most == 0 || size > most)
-            return err_set (err, ERR_FARM, "farm-coordinator-fetch says something that is no frame");
-        if (self->heard.size - at - FETCH_FRAME_HEAD < size)
-            break;
-        if (take_frame (self, frame, size, err) < 0)
+    int rc = 0;
+    while (!self->has_ended && (rc = fetch_frame_read (&frame, self->heard.data + at, self->heard.size - at, err)) > 0) {
+        at += FETCH_FRAME_HEAD + frame.size;
+        if (take_frame (self, &frame, err) < 0)
             return -1;
-        at += FETCH_FRAME_HEAD + size;
     }
     memmove (self->heard.data, self->heard.data + at, self->heard.size - at);
     self->heard.size -= at;
-    return 0;
+    return rc < 0 ? -1 : 0;
 }
 
 static bool is_unwanted (const run_t *self)
@@ -204,7 +198,7 @@ static int talk (run_t *self, const json_t *task, err_t *err)
     if (start (self, err) < 0)
         return -1;
     int rc = tell (self, task, err);
-    while (rc == 0 && !self->outcome)
+    while (rc == 0 && !self->has_ended)
         rc = listen_once (self, err);
     end_group (self);
     return rc;
@@ -212,24 +206,15 @@ static int talk (run_t *self, const json_t *task, err_t *err)
 
 /* -- the outcome ------------------------------------------------------------------------------------------------ */
 
-static bool is_there (const run_t *self, const json_t *digest_hex)
+static bool is_there (const run_t *self, const digest_t *digest)
 {
-    digest_t digest;
-    return json_is_string (digest_hex) && digest_from_hex (&digest, json_string_value (digest_hex), NULL) == 0
-           && depot_has_of (self->fetcher->settings->depot, &digest, self->owner);
+    return depot_has_of (self->fetcher->settings->depot, digest, self->owner);
 }
 
 static int check (const run_t *self, err_t *err)
 {
-    const json_t *dockerfile = json_object_get (self->outcome, "dockerfile"), *size = json_object_get (dockerfile, "size"), *commit = json_object_get (self->outcome, "commit");
-    if (!json_is_true (json_object_get (self->outcome, "ok"))) {
-        const char *code = json_string_value (json_object_get (self->outcome, "code")), *text = json_string_value (json_object_get (self->outcome, "text"));
-        return err_set (err, code ? err_from_name (code) : ERR_FARM, "%s", text ? text : "farm-coordinator-fetch gives no reason");
-    }
-    bool is_good = is_there (self, json_object_get (self->outcome, "context")) && is_there (self, json_object_get (dockerfile, "digest")) && json_is_integer (size)
-                   && json_integer_value (size) >= 0 && json_integer_value (size) <= FETCH_DOCKERFILE_MAX
-                   && (!commit || (json_is_string (commit) && source_is_commit (json_string_value (commit))));
-    return is_good ? 0 : err_set (err, ERR_FARM, "farm-coordinator-fetch ends with an outcome that does not fit what it sent");
+    return is_there (self, &self->outcome.context) && is_there (self, &self->outcome.dockerfile)
+           ? 0 : err_set (err, ERR_FARM, "farm-coordinator-fetch ends with an outcome that does not fit what it sent");
 }
 
 static int make_folders (run_t *self, err_t *err)
@@ -254,20 +239,22 @@ static int run (run_t *self, const json_t *task, err_t *err)
 static void tell_unconfined (const run_t *self)
 {
     static atomic_flag has_told = ATOMIC_FLAG_INIT;
-    if (json_is_false (json_object_get (self->outcome, "is_confined")) && !atomic_flag_test_and_set (&has_told))
+    if (self->outcome.is_unconfined && !atomic_flag_test_and_set (&has_told))
         log_warn ("fetcher", "this kernel, or a filter of system calls, has no Landlock: what fetches contexts could read what the coordinator may (docs/security.md)");
 }
 
 static json_t *event_of (const run_t *self, const json_t *task, int rc, const err_t *err)
 {
     json_t *event = json_pack ("{s:O, s:b}", "fetch", json_object_get (task, "fetch"), "ok", rc == 0);
-    const json_t *dockerfile = json_object_get (self->outcome, "dockerfile");
+    const fetch_outcome_t *outcome = &self->outcome;
+    char context [DIGEST_HEX_SIZE + 1], dockerfile [DIGEST_HEX_SIZE + 1];
+    digest_to_hex (&outcome->context, context);
+    digest_to_hex (&outcome->dockerfile, dockerfile);
     if (rc < 0)
         json_object_update_new (event, json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text));
     else
-        json_object_update_new (event, json_pack ("{s:O, s:{s:O, s:O}, s:O*}", "context", json_object_get (self->outcome, "context"), "dockerfile", "digest",
-                                                  json_object_get (dockerfile, "digest"), "size", json_object_get (dockerfile, "size"), "commit",
-                                                  json_object_get (self->outcome, "commit")));
+        json_object_update_new (event, json_pack ("{s:s, s:{s:s, s:I}, s:s*}", "context", context, "dockerfile", "digest", dockerfile, "size",
+                                                  (json_int_t) outcome->dockerfile_size, "commit", *outcome->commit ? outcome->commit : NULL));
     return event;
 }
 
