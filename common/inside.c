@@ -180,7 +180,7 @@ int guard_error (const guard_t *self, const char *host, err_t *err)
 {
     if (!self->refused [0])
         return 0;
-    return err_set (err, ERR_REGISTRY_DENIED, "the registry sends us to %s, whose address %s is not one that it may name: it lies inside "
+    return err_set (err, ERR_REGISTRY_DENIED, "we are sent to %s, whose address %s is not one that it may name: it lies inside "
                     "(loopback, link-local or private), and not where the registry is; if that is meant, list %s under registry/inside "
                     "in the settings of %s", host, self->refused, host, program_invocation_short_name);
 }

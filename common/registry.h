@@ -29,7 +29,9 @@ typedef struct {
     int timeout_ms;                         /* of one request without progress; 0: 30 s */
     registry_tally_t *tally;                /* where requests are counted; borrowed; NULL: nowhere */
     bool is_brief;                          /* for what need not be known: one try, timeout_ms in all, and a host that has failed
-                                             * is not asked again for a minute, but fails at once */
+                                             * is not asked again for rest_ms, but fails at once */
+    int rest_ms;                            /* 0: a minute */
+    bool guards_homes;                      /* registries themselves may not be on this machine or its link, but where plain_http_hosts or inside_hosts names them */
 } registry_settings_t;
 
 typedef struct registry registry_t;

@@ -13,7 +13,7 @@
 #include "common/docker_config.h"
 #include "common/url.h"
 
-enum { TRIES = 3, REDIRECTS_MAX = 5, RETRY_MS = 400, TIMEOUT_MS = 30000, TOTAL_FACTOR = 10, HEADERS_MAX = 8 };
+enum { TRIES = 3, REDIRECTS_MAX = 5, RETRY_MS = 400, TIMEOUT_MS = 30000, REST_MS = 60000, TOTAL_FACTOR = 10, HEADERS_MAX = 8 };
 
 #define AUTO_SECRET __attribute__ ((cleanup (docker_config_wipe)))
 
@@ -92,8 +92,9 @@ static int target_set (target_t *self, const registry_t *registry, const char *h
         return err_set (err, ERR_REGISTRY_DENIED, "it sends us on to %s, which is not encrypted; list that host under "
                         "registry/plain-http if it is meant, or correct the registry's own idea of its address", url);
     self->is_home = origin_equal (&origin, &home);
-    self->is_guarded = !self->is_home && !origin_is_listed (&origin, registry->settings.inside_hosts);
-    self->from = from;
+    bool is_guarded_home = self->is_home && registry->settings.guards_homes && !origin_is_listed (&origin, registry->settings.plain_http_hosts);
+    self->is_guarded = (!self->is_home || is_guarded_home) && !origin_is_listed (&origin, registry->settings.inside_hosts);
+    self->from = is_guarded_home ? PLACE_PRIVATE : from;
     AUTO_FREE char *other = origin_name (&origin);
     http_certs_find (&self->certs, registry->settings.certs_folder, self->is_home ? host : other);
     return 0;
@@ -234,7 +235,7 @@ static int retry (registry_t *self, http_t *http, const call_t *call, call_progr
         bool is_over = rc == 0 ? !may_pass (answer->status) : why.code != ERR_NETWORK;
         if (is_over || tries == tries_max || !call_wait (self, tries, rc == 0 ? answer->retry_after_s : -1)) {
             if (self->settings.is_brief && !is_over)
-                resting_add (&self->resting, call->host);
+                resting_add (&self->resting, call->host, self->settings.rest_ms > 0 ? self->settings.rest_ms : REST_MS);
             if (rc < 0 && err)
                 *err = why;
             return rc < 0 ? end_in_error (err) : 0;

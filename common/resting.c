@@ -6,8 +6,6 @@
 
 #include "common/clock.h"
 
-enum { REST_MS = 60000 };
-
 static int find (const resting_t *self, const char *host)
 {
     for (int i = 0; i < RESTING_MAX; i++)
@@ -16,13 +14,13 @@ static int find (const resting_t *self, const char *host)
     return -1;
 }
 
-void resting_add (resting_t *self, const char *host)
+void resting_add (resting_t *self, const char *host, int rest_ms)
 {
     int at = find (self, host);
     if (at < 0)
         at = (int) (self->next++ % RESTING_MAX);
     snprintf (self->hosts [at].host, sizeof self->hosts [at].host, "%s", host);
-    self->hosts [at].until_ms = clock_boot_ms () + REST_MS;
+    self->hosts [at].until_ms = clock_boot_ms () + rest_ms;
 }
 
 int resting_refuse (const resting_t *self, const char *host, err_t *err)

@@ -1,4 +1,4 @@
-/* resting.h - hosts that have failed and are left alone for a minute. */
+/* resting.h - hosts that have failed and are left alone for a while. */
 #ifndef FARM_RESTING_H
 #define FARM_RESTING_H
 
@@ -18,7 +18,7 @@ typedef struct {
     unsigned next;
 } resting_t;
 
-void resting_add (resting_t *self, const char *host);
+void resting_add (resting_t *self, const char *host, int rest_ms);
 
 /* -1 with ERR_REGISTRY where the host rests. */
 int resting_refuse (const resting_t *self, const char *host, err_t *err);
