@@ -292,7 +292,7 @@ static json_t *write_child (const descriptor_t *child)
                       "size", (json_int_t) child->size_bytes, "platform", platform);
 }
 
-void manifest_compose_index (const descriptor_t *children, size_t count, buffer_t *out, char media_type [128])
+void manifest_compose_index (const descriptor_t *children, size_t count, const base_image_t *base, buffer_t *out, char media_type [128])
 {
     int is_docker = count > 0 && strcmp (children [0].media_type, MEDIA_DOCKER_MANIFEST) == 0;
     snprintf (media_type, 128, "%s", is_docker ? MEDIA_DOCKER_LIST : MEDIA_OCI_INDEX);
@@ -301,6 +301,9 @@ void manifest_compose_index (const descriptor_t *children, size_t count, buffer_
         json_array_append_new (manifests, write_child (&children [i]));
     AUTO_JSON json_t *index = json_pack ("{s:i, s:s, s:o}", "schemaVersion", 2, "mediaType", media_type,
                                          "manifests", manifests);
+    if (base && !is_docker)
+        json_object_set_new (index, "annotations", json_pack ("{s:s, s:s}", "org.opencontainers.image.base.name", base->name,
+                                                              "org.opencontainers.image.base.digest", base->digest));
     AUTO_FREE char *text = json_dumps (index, JSON_INDENT (2) | JSON_PRESERVE_ORDER);
     buffer_clear (out);
     buffer_text (out, text);

@@ -61,7 +61,9 @@ int manifest_parse_config (const void *bytes, size_t size, platform_t *platform,
 int manifest_diff_ids (const void *bytes, size_t size, char (*out) [OCI_DIGEST_SIZE], size_t max, err_t *err);
 
 /* The index of the children, in their order: OCI when the first child is, else a Docker list. One encoding: the same
- * children give the same bytes. media_type gets the type (128 bytes). */
-void manifest_compose_index (const descriptor_t *children, size_t count, buffer_t *out, char media_type [128]);
+ * children and base give the same bytes. media_type gets the type (128 bytes). base: the image that all of them begin with, for the annotations
+ * org.opencontainers.image.base.name and .digest of an OCI index (OCI Image Spec, annotations.md); NULL: not known. */
+typedef struct { const char *name, *digest; } base_image_t;
+void manifest_compose_index (const descriptor_t *children, size_t count, const base_image_t *base, buffer_t *out, char media_type [128]);
 
 #endif

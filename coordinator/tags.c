@@ -53,7 +53,7 @@ int tags_store_index (engine_t *self, int64_t build, err_t *err)
     size_t count;
     if (read_children (self, build, children, &count, err) < 0)
         return -1;
-    manifest_compose_index (children, count, &bytes, media_type);
+    manifest_compose_index (children, count, NULL, &bytes, media_type);
     oci_digest_of (bytes.data, bytes.size, digest);
     if (insert (self, build, media_type, digest, &bytes, err) < 0
         || build_move (self, build, BUILD_RUNNING, BUILD_PUBLISHING, "all images are verified", err) < 0)

@@ -52,7 +52,7 @@ static void check_index (const image_index_t *index)
     for (size_t i = 0; i < index->child_count; i++)
         if (!index->children [i].platform.os [0])
             return;
-    manifest_compose_index (index->children, index->child_count, &text, type);
+    manifest_compose_index (index->children, index->child_count, NULL, &text, type);
     MUST (media_is_index (type) && manifest_parse_index (text.data, text.size, type, &again, &err) == 0);
     MUST (again.child_count == index->child_count);
     for (size_t i = 0; i < index->child_count; i++)

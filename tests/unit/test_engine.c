@@ -102,7 +102,7 @@ static void the_index_names_the_platforms_in_the_order_asked (void **state)
     }
     AUTO_BUFFER buffer_t expected = { 0 };
     char media_type [128], digest [OCI_DIGEST_SIZE];
-    manifest_compose_index (children, 4, &expected, media_type);
+    manifest_compose_index (children, 4, NULL, &expected, media_type);
     oci_digest_of (expected.data, expected.size, digest);
     assert_string_equal (json_string_value (json_object_get (publish, "index_media_type")), media_type);
     assert_string_equal (json_string_value (json_object_get (publish, "index_digest")), digest);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,8 +285,8 @@ static void test_a_composed_index_is_read_back_in_its_order (void **state)
     buffer_t bytes = { 0 }, again = { 0 };
     char type [128];
     err_t err = { 0 };
-    manifest_compose_index (children, 2, &bytes, type);
-    manifest_compose_index (children, 2, &again, type);
+    manifest_compose_index (children, 2, NULL, &bytes, type);
+    manifest_compose_index (children, 2, NULL, &again, type);
     assert_string_equal (type, MEDIA_OCI_INDEX);
     assert_int_equal (bytes.size, again.size);
     assert_memory_equal (bytes.data, again.data, bytes.size);
@@ -311,11 +312,29 @@ static void test_the_index_of_docker_images_is_a_docker_list (void **state)
     const descriptor_t child = child_of (MEDIA_DOCKER_MANIFEST, '1', "linux/amd64");
     buffer_t bytes = { 0 };
     char type [128];
-    manifest_compose_index (&child, 1, &bytes, type);
+    manifest_compose_index (&child, 1, NULL, &bytes, type);
     assert_string_equal (type, MEDIA_DOCKER_LIST);
     assert_non_null (strstr ((char *) bytes.data, MEDIA_DOCKER_LIST));
     assert_true (media_is_index (type));
     buffer_free (&bytes);
+}
+
+/* In a Docker list there is no place for it. */
+static void test_an_index_names_what_its_images_begin_with (void **state)
+{
+    static const char *const types [] = { MEDIA_OCI_MANIFEST, MEDIA_DOCKER_MANIFEST };
+    const base_image_t base = { "r.lan/base:1", "sha256:1" };
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        const descriptor_t child = child_of (types [i], '1', "linux/amd64");
+        AUTO_BUFFER buffer_t bytes = { 0 };
+        char type [128];
+        manifest_compose_index (&child, 1, &base, &bytes, type);
+        AUTO_JSON json_t *index = json_loadb ((const char *) bytes.data, bytes.size, 0, NULL);
+        AUTO_JSON json_t *expected = json_pack ("{s:s, s:s}", "org.opencontainers.image.base.name", base.name, "org.opencontainers.image.base.digest", base.digest);
+        json_t *annotations = json_object_get (index, "annotations");
+        assert_true (i == 0 ? json_equal (annotations, expected) : !annotations);
+    }
 }
 
 int main (void)
@@ -330,6 +349,7 @@ int main (void)
         cmocka_unit_test (test_indexes_are_taken_or_refused_with_the_reason),
         cmocka_unit_test (test_a_composed_index_is_read_back_in_its_order),
         cmocka_unit_test (test_the_index_of_docker_images_is_a_docker_list),
+        cmocka_unit_test (test_an_index_names_what_its_images_begin_with),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -219,7 +219,7 @@ static void test_an_index_is_no_image (void **state)
     reference_t repository = reference_of (server.host, "verify/index");
     push_image ("verify/index", &(image_t) { "amd64", NULL, "layer", 5, 0, 0 }, &manifest);
     assert_verified ("verify/index", &manifest, "linux/amd64", &child);
-    manifest_compose_index (&child, 1, &index.bytes, index.media_type);
+    manifest_compose_index (&child, 1, NULL, &index.bytes, index.media_type);
     oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
     assert_int_equal (registry_put_manifest (client, &repository, NULL, &index, &err), 0);
     assert_refused ("verify/index", &index, "linux/amd64", "no media type of an image");
@@ -293,7 +293,7 @@ static void build (built_t *self, const char *path)
     push_image (path, &(image_t) { "amd64", NULL, "layer", 5, 0, 0 }, &self->images [1]);
     assert_verified (path, &self->images [0], "linux/arm64", &self->children [0]);
     assert_verified (path, &self->images [1], "linux/amd64", &self->children [1]);
-    manifest_compose_index (self->children, 2, &self->index.bytes, self->index.media_type);
+    manifest_compose_index (self->children, 2, NULL, &self->index.bytes, self->index.media_type);
     oci_digest_of (self->index.bytes.data, self->index.bytes.size, self->index.digest);
 }
 
@@ -459,7 +459,7 @@ static void standing_start (standing_t *self)
     memset (self, 0, sizeof *self);
     fake_start (&self->fake, "{}");
     self->client = client_of (&self->fake, NULL);
-    manifest_compose_index (NULL, 0, &self->index.bytes, self->index.media_type);
+    manifest_compose_index (NULL, 0, NULL, &self->index.bytes, self->index.media_type);
     oci_digest_of (self->index.bytes.data, self->index.bytes.size, self->index.digest);
     static const char *const tags [] = { "team/app:1", "team/app:2", "other/app:1" };
     for (int i = 0; i < 3; i++) {
@@ -514,7 +514,7 @@ static void test_a_tag_that_gives_other_bytes_back_is_an_error (void **state)
     registry_t *of_fake = client_of (&fake, NULL);
     reference_t tag = reference_of (fake.host, "team/app:1");
     manifest_t index = { .media_type = "" };
-    manifest_compose_index (NULL, 0, &index.bytes, index.media_type);
+    manifest_compose_index (NULL, 0, NULL, &index.bytes, index.media_type);
     oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
     publication_t publication = { .source = reference_of (fake.host, "team/app"), .index = &index, .tags = &tag, .tag_count = 1, .moved = moved };
     assert_int_equal (publish_index (of_fake, &publication, &err), -1);
@@ -534,7 +534,7 @@ static char *half_published (const char *rules, bool is_unsure)
     fake_start (&fake, script);
     registry_t *of_fake = client_of (&fake, NULL);
     manifest_t index = { .media_type = "" };
-    manifest_compose_index (NULL, 0, &index.bytes, index.media_type);
+    manifest_compose_index (NULL, 0, NULL, &index.bytes, index.media_type);
     oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
     const reference_t tags [3] = { reference_of (fake.host, "team/app:one"), reference_of (fake.host, "team/app:two"),
                                    reference_of (fake.host, "team/app:three") };

@@ -69,7 +69,7 @@ static int exercise (world_t *self, const char *path)
     reference_t from = reference_of (source.host, "team/base"), to = reference_of (self->server->host, path);
     manifest_t index = { .media_type = "" }, back = { .media_type = "" };
     strcpy (to.tag, "1");
-    manifest_compose_index (NULL, 0, &index.bytes, index.media_type);
+    manifest_compose_index (NULL, 0, NULL, &index.bytes, index.media_type);
     oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
     int rc = registry_ping (self->client, self->server->host, &self->err);
     if (rc == 0)

@@ -87,7 +87,7 @@ static int put (registry_t *client, const reference_t *app, bool is_publish, err
     reference_t tag = *app;
     bool has_moved;
     strcpy (tag.tag, "2");
-    manifest_compose_index (NULL, 0, &index.bytes, index.media_type);
+    manifest_compose_index (NULL, 0, NULL, &index.bytes, index.media_type);
     oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
     publication_t publication = { .source = *app, .index = &index, .tags = &tag, .tag_count = 1, .moved = &has_moved };
     int rc = is_publish ? publish_index (client, &publication, err) : registry_put_manifest (client, app, "2", &index, err);
