@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base_names.h"
 #include "common/dockerfile.h"
 #include "common/mem.h"
 
@@ -66,17 +67,6 @@ static void add_short_name (hosts_t *hosts, const char *text, const reference_t 
         strcpy (hosts->short_names [hosts->short_name_count++], path);
 }
 
-/* Other places than a registry that a builder takes images from; and ids, or the beginning of one, of what other builds left in its store. */
-static bool is_elsewhere (const char *name)
-{
-    static const char *const transports [] = { "oci:", "oci-archive:", "dir:", "docker-archive:", "docker-daemon:", "containers-storage:", "ostree:",
-                                               "sif:", "tarball:", "sha256:" };
-    for (size_t i = 0; i < sizeof transports / sizeof *transports; i++)
-        if (strncasecmp (name, transports [i], strlen (transports [i])) == 0)
-            return true;
-    return name [strspn (name, "0123456789abcdef")] == 0;
-}
-
 static void add_image (reader_t *self, const char *word, bool may_be_number)
 {
     AUTO_BUFFER buffer_t name = { 0 };
@@ -89,7 +79,7 @@ static void add_image (reader_t *self, const char *word, bool may_be_number)
         text += 9;
     if (strcasecmp (text, "scratch") == 0 || is_stage (self, text, may_be_number))
         return;
-    if (!self->hosts->elsewhere [0] && is_elsewhere (text))
+    if (!self->hosts->elsewhere [0] && base_name_is_elsewhere (text))
         snprintf (self->hosts->elsewhere, sizeof self->hosts->elsewhere, "%s", text);
     if (reference_parse (&reference, text, NULL) == 0) {
         hosts_add (self->hosts, reference.host);

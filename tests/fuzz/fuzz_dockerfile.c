@@ -1,8 +1,9 @@
-/* fuzz_dockerfile.c - Dockerfiles as the worker reads them: instructions, words, values, registries.
+/* fuzz_dockerfile.c - Dockerfiles as worker and coordinator read them: instructions, words, values, registries, base images.
  *
- * covers: common/dockerfile.c worker/hosts.c */
+ * covers: common/dockerfile.c common/base_names.c worker/hosts.c */
 #include <string.h>
 
+#include "common/base_names.h"
 #include "common/dockerfile.h"
 #include "fuzz.h"
 #include "worker/hosts.h"
@@ -55,8 +56,28 @@ static void find_hosts (const char *text, size_t size)
         MUST (reference_parse (&reference, hosts.short_names [i], NULL) == 0 && strcmp (reference.host, "docker.io") == 0);
 }
 
+/* Whole names, which are read again as they are written. */
+static void find_bases (const char *text, size_t size)
+{
+    static base_names_t names;
+    reference_t again;
+    platform_t platform;
+    char whole [REFERENCE_MAX];
+    AUTO_JSON json_t *build_args = json_pack ("{s:s}", "BASE", "registry.lan:5000/base");
+    base_names_find (text, size, build_args, NULL, "linux/arm/v7", &names);
+    MUST (names.count <= BASE_NAMES_MAX);
+    for (size_t i = 0; i < names.count; i++) {
+        const base_name_t *name = &names.items [i];
+        reference_format (&name->reference, whole);
+        MUST (!*name->reference.tag != !*name->reference.digest);
+        MUST (reference_parse (&again, whole, NULL) == 0 && memcmp (&again, &name->reference, sizeof again) == 0);
+        MUST (!*name->platform || platform_parse (&platform, name->platform, NULL) == 0);
+    }
+}
+
 FUZZ_TARGET (dockerfile)
 {
+    find_bases ((const char *) data, size);
     read_file ((const char *) data, size);
     find_hosts ((const char *) data, size);
 }
