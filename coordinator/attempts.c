@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/bases.h"
 #include "coordinator/boards.h"
 #include "coordinator/builds.h"
 #include "coordinator/homes.h"
@@ -53,11 +54,12 @@ static void send_assign (engine_t *self, const job_t *job, int64_t number, const
     json_object_del (spec, "verify");               /* a worker that lies needs not know */
     json_object_del (spec, "cross_check");
     json_object_del (spec, "source");
+    json_t *bases = bases_of (self, job->build);
     engine_send (self, board->peer, "assign",
-                 json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I}", "job", (json_int_t) job->id,
+                 json_pack ("{s:I, s:I, s:I, s:s, s:b, s:s, s:o, s:I, s:o}", "job", (json_int_t) job->id,
                             "attempt", (json_int_t) number, "build", (json_int_t) job->build, "platform", job->platform,
                             "emulated", is_emulated, "repository", repository, "spec", spec,
-                            "timeout_ms", (json_int_t) job->limit_ms));
+                            "timeout_ms", (json_int_t) job->limit_ms, "bases", bases));
 }
 
 /* The others go on. Where the read error has ended the transaction, nothing may be written. */
@@ -245,10 +247,24 @@ static void count_context (engine_t *self, const event_t *event, const job_t *jo
     engine_count (self, "farm_attempt_context_bytes_total", (double) (all > kept ? all - kept : 0), job->platform, "fetched", NULL);
 }
 
+/* What was made on other base images than the build has does not belong to its other images: 1, and it is made again. */
+static int check_bases (engine_t *self, const event_t *event, const job_t *job, err_t *err)
+{
+    err_t why = { 0 };
+    int rc = bases_put (self, job->build, json_object_get (event->header, "bases"), &why, err);
+    if (rc <= 0)
+        return rc;
+    fault_t fault = { .code = ERR_FARM, .reason = why.text, .exit_status = -1 };
+    return job_retry (self, job, &fault, RETRY_LATER, err) < 0 ? -1 : 1;
+}
+
 static int on_pushed (engine_t *self, const event_t *event, const job_t *job, err_t *err)
 {
     if (!event_text (event, "digest"))
         return err_set (err, ERR_PROTOCOL, "report pushed: a digest is missing");
+    int is_refused = check_bases (self, event, job, err);
+    if (is_refused != 0)
+        return is_refused < 0 ? -1 : 0;
     if (on_progress (self, event, job, JOB_VERIFYING, err) < 0)
         return -1;
     count_context (self, event, job);
@@ -359,8 +375,19 @@ int attempt_hand_out (engine_t *self, int64_t id, err_t *err)
     return query_end (&query, err);
 }
 
+/* Of a known image. 1: it stands on other base images than the build, and is not used after all. */
+static int check_known_bases (engine_t *self, const job_t *job, err_t *err)
+{
+    err_t why = { 0 };
+    int rc = job->from_build ? results_pin (self, job, &why, err) : 0;
+    return rc <= 0 ? rc : results_drop (self, job, why.text, err) < 0 ? -1 : 1;
+}
+
 static int accept (engine_t *self, const event_t *event, const job_t *job, err_t *err)
 {
+    int is_refused = check_known_bases (self, job, err);
+    if (is_refused != 0)
+        return is_refused < 0 ? -1 : 0;
     query_t query = db_query (self->db, "UPDATE jobs SET media_type = :type, digest = :digest, size = :size WHERE id = :id");
     query_text (&query, ":type", event_text (event, "media_type"));
     query_text (&query, ":digest", event_text (event, "digest"));

@@ -3,6 +3,7 @@
 
 #include "coordinator/attempts.h"
 #include "coordinator/audit.h"
+#include "coordinator/bases.h"
 #include "coordinator/builds.h"
 #include "coordinator/engine_private.h"
 #include "coordinator/fetches.h"
@@ -39,6 +40,7 @@ static const struct {
     { "restored", false, restores_on_restored },
     { "want-secret", false, secrets_on_want },
     { "want-token", false, grants_on_want },
+    { "pin", false, bases_on_pin },
     { "secret", false, secrets_on_secret },
     { "check", false, submit_on_check },
     { "submit", false, submit_on_submit },

@@ -122,7 +122,7 @@ static bool is_users_hello (const msg_t *message, const principal_t *principal)
 /* What is first on a connection, or asked by a thread of a worker on one of its own: for the attempt that it names, whose lease tells whose it is. */
 static bool needs_no_hello (const msg_t *message)
 {
-    return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret") || msg_is (message, "want-token")
+    return msg_is (message, "hello") || msg_is (message, "join") || msg_is (message, "want-secret") || msg_is (message, "want-token") || msg_is (message, "pin")
            || msg_is (message, "ask-agent");
 }
 

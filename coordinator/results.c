@@ -5,6 +5,7 @@
 
 #include "common/digest.h"
 #include "common/mem.h"
+#include "coordinator/bases.h"
 #include "coordinator/builds.h"
 #include "coordinator/verify_level.h"
 
@@ -52,9 +53,10 @@ static int stand_on_result (engine_t *self, const job_t *job, const char *key, e
                               "(found.build, found.is_emulated, found.digest, found.bases) FROM (SELECT build, is_emulated, digest, bases "
                               "FROM results WHERE key = :key AND made_ms > :since AND (:emulate OR NOT is_emulated) AND EXISTS "
                               "(SELECT 1 FROM workers, json_each (workers.platforms) AS each WHERE workers.builder = results.builder "
-                              "AND workers.mode <> 'forgotten' AND json_extract (each.value, '$.platform') = :platform) ORDER BY is_emulated, made_ms DESC LIMIT 1) "
+                              "AND workers.mode <> 'forgotten' AND json_extract (each.value, '$.platform') = :platform) AND " BASES_AGREE ("results.bases", ":build") " ORDER BY is_emulated, made_ms DESC LIMIT 1) "
                               "AS found WHERE jobs.id = :id");
     query_text (&query, ":key", key);
+    query_int (&query, ":build", job->build);
     query_int (&query, ":since", self->wall_ms - self->settings.result_keep_ms);
     query_int (&query, ":emulate", job->may_emulate);
     query_text (&query, ":platform", job->platform);
@@ -138,13 +140,29 @@ int results_reuse (engine_t *self, int64_t build, int64_t former, err_t *err)
     return each_job (self, build, try_build, &former, err);
 }
 
-static json_t *task_of (const engine_t *self, const query_t *query, const job_t *job)
+/* Those that the build has are the same (stand_on_result), whatever their tags mean by now. To the caller. */
+static json_t *unknown_bases (engine_t *self, int64_t build, const json_t *bases)
+{
+    size_t i, j;
+    json_t *base, *known, *rest = json_array ();
+    AUTO_JSON json_t *all = bases_of (self, build);
+    json_array_foreach ((json_t *) bases, i, base) {
+        bool is_known = false;
+        json_array_foreach (all, j, known)
+            is_known |= json_equal (known, base);
+        if (!is_known)
+            json_array_append (rest, base);
+    }
+    return rest;
+}
+
+static json_t *task_of (engine_t *self, const query_t *query, const job_t *job)
 {
     json_t *task = json_pack ("{s:I, s:I, s:I, s:s, s:s, s:s}", "job", (json_int_t) job->id, "build", (json_int_t) job->build,
                               "attempt", (json_int_t) job->attempt, "platform", job->platform, "digest", query_get_text (query, 0),
                               "repository", query_get_text (query, 1));
-    json_t *bases = query_is_null (query, 2) ? NULL : json_loads (query_get_text (query, 2), 0, NULL);
-    json_object_set_new (task, "bases", bases ? bases : json_array ());
+    AUTO_JSON json_t *bases = query_is_null (query, 2) ? NULL : json_loads (query_get_text (query, 2), 0, NULL);
+    json_object_set_new (task, "bases", unknown_bases (self, job->build, bases));
     verify_level_put (task, query_get_text (query, 3), (verify_level) self->settings.verify_least);
     return task;
 }
@@ -180,6 +198,16 @@ int results_drop (engine_t *self, const job_t *job, const char *why, err_t *err)
     if (stand_on_nothing (self, job->id, err) < 0)
         return -1;
     return job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_QUEUED, why, err);
+}
+
+int results_pin (engine_t *self, const job_t *job, err_t *why, err_t *err)
+{
+    AUTO_JSON json_t *bases = NULL;
+    query_t query = db_query (self->db, "SELECT known_bases FROM jobs WHERE id = :id AND known_bases IS NOT NULL");
+    query_int (&query, ":id", job->id);
+    if (query_step (&query))
+        bases = json_loads (query_get_text (&query, 0), 0, NULL);
+    return query_end (&query, err) < 0 ? -1 : bases_put (self, job->build, bases, why, err);
 }
 
 /* -- keeping ---------------------------------------------------------------------------------------------------- */

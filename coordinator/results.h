@@ -2,7 +2,7 @@
  *
  * The inputs of a job: context, Dockerfile, build arguments, labels, target, requirements of the worker, platform, repository, and the builder with its
  * version. A known image is verified like one that was just pushed, and its base images' tags must still mean the same
- * digests; where not, the job is queued like any other. --no-cache, --pull and --no-result-cache pass by; so does a Dockerfile
+ * digests, or be those that the build has (bases.h); where not, the job is queued like any other. --no-cache, --pull and --no-result-cache pass by; so does a Dockerfile
  * that fetches what nobody can name by a digest (the worker says so). */
 #ifndef FARM_RESULTS_H
 #define FARM_RESULTS_H
@@ -17,6 +17,9 @@ int results_reuse (engine_t *self, int64_t build, int64_t former, err_t *err);
 
 /* Have a known image verified (again); *is_known says whether the job stands on one. */
 int results_hand_out (engine_t *self, int64_t job, bool *is_known, err_t *err);
+
+/* A known image was found good: what it stands on the whole build does. 1, with why: other jobs of it have another image for one of these names. */
+int results_pin (engine_t *self, const job_t *job, err_t *why, err_t *err);
 
 /* It is not to be used after all: into the queue. */
 int results_drop (engine_t *self, const job_t *job, const char *why, err_t *err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/mem.h"
+#include "coordinator/bases.h"
 #include "coordinator/builds.h"
 #include "coordinator/lanes.h"
 #include "coordinator/queue.h"
@@ -117,7 +118,7 @@ static int forget (engine_t *self, int64_t build, err_t *err)
         || run (db_query (self->db, "DELETE FROM attempts WHERE job IN (SELECT id FROM jobs WHERE build = :build)"), build, err) < 0
         || run (db_query (self->db, "DELETE FROM jobs WHERE build = :build"), build, err) < 0
         || run (db_query (self->db, "DELETE FROM build_tags WHERE build = :build"), build, err) < 0
-        || run (db_query (self->db, "DELETE FROM tags WHERE build = :build"), build, err) < 0)
+        || run (db_query (self->db, "DELETE FROM tags WHERE build = :build"), build, err) < 0 || bases_forget (self, build, err) < 0)
         return -1;
     return run (db_query (self->db, "DELETE FROM builds WHERE id = :build"), build, err);
 }

@@ -15,7 +15,7 @@ static const struct { const char *name; unsigned role; } roles [] = {
 static const struct { const char *verb; unsigned roles; } table [] = {
     { "join", INVITATION },
     { "hello", LOOKS | WORKER },
-    { "heartbeat", WORKER }, { "report", WORKER }, { "restored", WORKER }, { "want-secret", WORKER }, { "want-token", WORKER }, { "ask-agent", WORKER },
+    { "heartbeat", WORKER }, { "report", WORKER }, { "restored", WORKER }, { "want-secret", WORKER }, { "want-token", WORKER }, { "pin", WORKER }, { "ask-agent", WORKER },
     { "check", BUILDS }, { "submit", BUILDS }, { "secret", BUILDS }, { "agent-reply", BUILDS }, { "cancel", BUILDS }, { "spec", BUILDS },
     { "list", LOOKS }, { "inspect", LOOKS }, { "events", LOOKS }, { "watch", LOOKS }, { "workers", LOOKS }, { "worker", LOOKS },
     { "add-schedule", BUILDS }, { "order-schedule", BUILDS }, { "schedules", LOOKS }, { "schedule", LOOKS },

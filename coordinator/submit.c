@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "common/quantity.h"
+#include "coordinator/bases.h"
 #include "coordinator/builds.h"
 #include "coordinator/fetches.h"
 #include "coordinator/holds.h"
@@ -236,6 +237,12 @@ static int note_submit (engine_t *self, const event_t *event, const char *schedu
     return build_submitted (self, id, how, err);
 }
 
+/* What is built anew stands on the same base images as what is there. */
+static int reuse (engine_t *self, int64_t build, int64_t former, err_t *err)
+{
+    return bases_copy (self, build, former, err) < 0 ? -1 : results_reuse (self, build, former, err);
+}
+
 static int accept (engine_t *self, const event_t *event, const char *schedule, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
@@ -260,7 +267,7 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
     if (holds_add (self, *id, event->principal, err) < 0)
         return -1;
     int64_t former = event_int (event, "reuse");
-    int rc = is_fetched ? fetches_add (self, *id, event->principal, spec, err) : former ? results_reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
+    int rc = is_fetched ? fetches_add (self, *id, event->principal, spec, err) : former ? reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 

@@ -8,6 +8,7 @@
 #include "common/manifest.h"
 #include "common/mem.h"
 #include "coordinator/base64.h"
+#include "coordinator/bases.h"
 #include "coordinator/builds.h"
 
 enum { OUTBOX_BATCH = 64 };
@@ -50,10 +51,12 @@ int tags_store_index (engine_t *self, int64_t build, err_t *err)
     AUTO_FREE descriptor_t *children = mem_alloc (INDEX_CHILDREN_MAX * sizeof *children);
     AUTO_BUFFER buffer_t bytes = { 0 };
     char media_type [128], digest [OCI_DIGEST_SIZE];
+    last_base_t last = { .reference = "" };
     size_t count;
     if (read_children (self, build, children, &count, err) < 0)
         return -1;
-    manifest_compose_index (children, count, NULL, &bytes, media_type);
+    base_image_t base = { last.reference, last.digest };
+    manifest_compose_index (children, count, bases_last (self, build, &last) ? &base : NULL, &bytes, media_type);
     oci_digest_of (bytes.data, bytes.size, digest);
     if (insert (self, build, media_type, digest, &bytes, err) < 0
         || build_move (self, build, BUILD_RUNNING, BUILD_PUBLISHING, "all images are verified", err) < 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/bases.h"
 #include "coordinator/builds.h"
 #include "coordinator/cells.h"
 #include "coordinator/fetches.h"
@@ -141,6 +142,15 @@ static json_t *build_of (engine_t *self, const query_t *query, size_t max)
                       "schedule", cell_text (query, 10, 64), "source", json_object_get (spec, "source"), "fetch", fetches_view (self, query_get_int (query, 0)));
 }
 
+/* Of many the first. */
+static json_t *some_bases (engine_t *self, int64_t build, size_t text)
+{
+    json_t *bases = bases_of (self, build);
+    while (json_array_size (bases) > text / 32)
+        json_array_remove (bases, json_array_size (bases) - 1);
+    return bases;
+}
+
 static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, err_t *err)
 {
     AUTO_JSON json_t *view = NULL;
@@ -148,6 +158,8 @@ static json_t *view_build_cut (engine_t *self, int64_t build, extent_t extent, e
     query_int (&query, ":id", build);
     if (query_step (&query))
         view = build_of (self, &query, extent.text);
+    if (view)
+        json_object_set_new (view, "bases", some_bases (self, build, extent.text));
     if (query_end (&query, err) < 0)
         return NULL;
     if (!view) {

@@ -133,6 +133,18 @@ static void print_source (const json_t *given)
     line ("source", text);
 }
 
+/* "docker.io/library/alpine:3.20 sha256:1f2e…"; of one that is named by its digest that alone. */
+static void print_bases (const json_t *bases)
+{
+    size_t i;
+    json_t *base;
+    json_array_foreach (bases, i, base) {
+        const char *reference = track_text (base, "reference"), *digest = track_text (base, "digest");
+        AUTO_FREE char *text = strchr (reference, '@') ? mem_strdup (reference) : mem_printf ("%s %s", reference, digest);
+        line (i ? "" : "bases", text);
+    }
+}
+
 static void print_build (const json_t *build)
 {
     size_t i;
@@ -150,6 +162,7 @@ static void print_build (const json_t *build)
     line ("took", ended_ms ? output_duration (ended_ms - created_ms) : "");
     print_source (json_object_get (build, "source"));
     line ("context", track_text (build, "context"));
+    print_bases (json_object_get (build, "bases"));
     print_limits (json_object_get (build, "limits"));
     json_array_foreach (json_object_get (build, "jobs"), i, job)
         print_job (id, job, created_ms);

@@ -77,7 +77,8 @@ aside_t *attempt_aside (const attempt_t *self, const atomic_int *is_stopped)
 static void open_pass (attempt_t *self)
 {
     self->grants = attempt_aside (self, &self->asks_no_more);
-    door_pass_t pass = { .job = self->job, .attempt = self->number, .repository = self->task.repository, .grant = attempt_grant, .argument = self };
+    door_pass_t pass = { .job = self->job, .attempt = self->number, .repository = self->task.repository, .bases = json_object_get (self->assign, "bases"),
+                         .pin = attempt_pin, .grant = attempt_grant, .argument = self };
     door_open_pass (self->parts->door, &pass, self->password);
 }
 
@@ -118,7 +119,7 @@ int attempt_build (attempt_t *self, err_t *err)
     self->builder_ms += clock_boot_ms () - start;
     attempt_close_agents (self);
     drop_secrets (self);
-    return rc < 0 ? box_judge (self->box, err) : 0;
+    return rc < 0 ? box_judge (self->box, err) : door_check_bases (self->parts->door, self->job, self->number, err);
 }
 
 int attempt_push (attempt_t *self, err_t *err)

@@ -92,6 +92,9 @@ int attempt_build (attempt_t *self, err_t *err);
 /* A door_grant_fn; argument is the attempt. */
 int attempt_grant (void *attempt, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err);
 
+/* A door_pin_fn likewise. */
+int attempt_pin (void *attempt, const char *reference, const char *digest, char pinned [OCI_DIGEST_SIZE], err_t *err);
+
 /* One try. 0: digest is what the registry has. */
 int attempt_push (attempt_t *self, err_t *err);
 

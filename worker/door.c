@@ -134,6 +134,28 @@ int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST
     return has_pushed ? 0 : err_set (err, ERR_NOT_FOUND, "the builder has pushed no manifest");
 }
 
+static int check_base (const pass_base_t *base, err_t *err)
+{
+    if (!base->is_refused)
+        return 0;
+    return err_set (err, ERR_REGISTRY, "its registry did not give %s (%s for this build), and the builder may have used a copy of its own: check that the registry is healthy",
+                    base->reference, base->digest);
+}
+
+int door_check_bases (door_t *self, int64_t job, int attempt, err_t *err)
+{
+    pass_t *pass = passes_find (self->calls.passes, job, attempt);
+    int rc = 0;
+    if (!pass)
+        return 0;
+    pthread_mutex_lock (&pass->lock);
+    for (int i = 0; i < pass->base_count && rc == 0; i++)
+        rc = check_base (&pass->bases [i], err);
+    pthread_mutex_unlock (&pass->lock);
+    passes_leave (self->calls.passes, &pass);
+    return rc;
+}
+
 json_t *door_bases (door_t *self, int64_t job, int attempt)
 {
     pass_t *pass = passes_find (self->calls.passes, job, attempt);
@@ -142,7 +164,8 @@ json_t *door_bases (door_t *self, int64_t job, int attempt)
     json_t *all = json_array ();
     pthread_mutex_lock (&pass->lock);
     for (int i = 0; i < pass->base_count; i++)
-        json_array_append_new (all, json_pack ("{s:s, s:s}", "reference", pass->bases [i].reference, "digest", pass->bases [i].digest));
+        if (pass->bases [i].is_read)
+            json_array_append_new (all, json_pack ("{s:s, s:s}", "reference", pass->bases [i].reference, "digest", pass->bases [i].digest));
     bool is_unknown = pass->has_unknown_bases;
     pthread_mutex_unlock (&pass->lock);
     passes_leave (self->calls.passes, &pass);

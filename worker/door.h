@@ -4,7 +4,7 @@
  * /v2/registry.lan:5000/team/app/… or, since a reference cannot have a ':' there, /v2/registry.lan__5000/team/app/… A request passes when it names a live attempt (user "attempt", its password) and
  * something that this attempt needs: writes to the attempt's own repository, reads of that and of its base images, under a quota of bytes. The door adds the
  * upstream's credential, puts a manifest that comes under a tag under its digest instead, rewrites Location headers,
- * streams in bounded memory, and tries 5xx and 429 again where the body can be sent again. */
+ * asks for a base image by the digest that its tag means for the whole build, streams in bounded memory, and tries 5xx and 429 again where the body can be sent again. */
 #ifndef FARM_DOOR_H
 #define FARM_DOOR_H
 
@@ -33,10 +33,16 @@ int door_port (const door_t *self);
  * one thread at a time, any, and not after door_close_pass. */
 typedef int (door_grant_fn) (void *argument, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err);
 
+/* What a name ("host/path:tag") means for all of the build: digest is what its registry says it means now; pinned gets what it meant first. Called as a
+ * door_grant_fn is. */
+typedef int (door_pin_fn) (void *argument, const char *reference, const char *digest, char pinned [OCI_DIGEST_SIZE], err_t *err);
+
 typedef struct {
     int64_t job;
     int attempt;
     reference_t repository;         /* may be pushed to */
+    const json_t *bases;            /* [{"reference": …, "digest": …}]: what names mean, whatever their tags mean by now; NULL: none is known; copied */
+    door_pin_fn *pin;               /* asked of other names; NULL: they mean what their registry says each time */
     door_grant_fn *grant;           /* NULL: there is nothing to show */
     void *argument;
 } door_pass_t;
@@ -50,6 +56,10 @@ void door_allow (door_t *self, int64_t job, int attempt, const char *host, const
 /* The digest, media type and size of the manifest last put by the attempt; ERR_NOT_FOUND if none was. */
 int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST_SIZE], char media_type [128],
                  int64_t *size_bytes, err_t *err);
+
+/* Was an image whose digest was known asked for by its tag, and not given in the end? Then the builder may have gone on with a copy of its own, of another
+ * digest: ERR_REGISTRY. */
+int door_check_bases (door_t *self, int64_t job, int attempt, err_t *err);
 
 /* The images that the attempt read by a tag: [{"reference": …, "digest": …}], to the caller. NULL where that is not known for
  * all of them. */

@@ -146,21 +146,44 @@ static ask_t ask_of (const call_t *self, const char *method, const char *url)
 
 /* Reads -------------------------------------------------------------------------------------------------------------- */
 
-static enum MHD_Result read_through (call_t *self, const char *method)
+/* name: a tag or a digest. */
+static int ask_read (call_t *self, const char *method, const char *name, answer_t *answer, err_t *err)
 {
     char path [PATH_SIZE];
-    answer_t answer;
-    err_t err;
-    snprintf (path, sizeof path, "/v2/%s/%s/%s", self->route.repository.path,
-              self->route.kind == ROUTE_READ_BLOB ? "blobs" : "manifests", self->route.name);
+    snprintf (path, sizeof path, "/v2/%s/%s/%s", self->route.repository.path, self->route.kind == ROUTE_READ_BLOB ? "blobs" : "manifests", name);
     ask_t ask = ask_of (self, method, path);
     ask.may_follow = true;
     ask.is_quick = self->route.kind == ROUTE_READ_MANIFEST;
-    bool has_answer = exchange_ask (open_exchange (self), &ask, &answer, &err) == 0;
-    if (self->route.kind == ROUTE_READ_MANIFEST && !reference_is_digest (self->route.name))
-        pass_note_base (self->pass, &self->route.repository, self->route.name,
-                        has_answer && answer.status / 100 == 2 ? answer.digest : "");
-    if (!has_answer)
+    return exchange_ask (open_exchange (self), &ask, answer, err);
+}
+
+/* The registry has said what a tag means now; it may have meant something else to the build before. */
+static int ask_pinned (call_t *self, const char *method, char digest [OCI_DIGEST_SIZE], answer_t *answer, err_t *err)
+{
+    if (pass_pin (self->pass, &self->route.repository, self->route.name, answer->digest, digest, err) < 0)
+        return -1;
+    return strcmp (digest, answer->digest) == 0 ? 0 : ask_read (self, method, digest, answer, err);
+}
+
+/* What a tag means for the whole build, by its digest. Where a registry does not say digests, or none of the usual kind, what it gives. */
+static int ask_base (call_t *self, const char *method, answer_t *answer, err_t *err)
+{
+    char digest [OCI_DIGEST_SIZE] = "";
+    const reference_t *repository = &self->route.repository;
+    bool is_known = pass_find_base (self->pass, repository, self->route.name, digest);
+    int rc = ask_read (self, method, is_known ? digest : self->route.name, answer, err);
+    if (rc == 0 && !is_known && answer->status / 100 == 2 && strncmp (answer->digest, "sha256:", 7) == 0 && reference_is_digest (answer->digest))
+        rc = ask_pinned (self, method, digest, answer, err);
+    pass_note_base (self->pass, repository, self->route.name, rc == 0 && answer->status / 100 == 2 ? digest : "");
+    return rc;
+}
+
+static enum MHD_Result read_through (call_t *self, const char *method)
+{
+    answer_t answer;
+    err_t err;
+    bool is_base = self->route.kind == ROUTE_READ_MANIFEST && !reference_is_digest (self->route.name);
+    if ((is_base ? ask_base (self, method, &answer, &err) : ask_read (self, method, self->route.name, &answer, &err)) < 0)
         return answer_failure (self, &err);
     return answer.status < 400 ? answer_stream (self, &answer) : answer_refusal (self, &answer);
 }

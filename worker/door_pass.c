@@ -74,6 +74,23 @@ static void make_header (char header [PASS_HEADER_MAX], const char *password)
     sodium_memzero (plain, sizeof plain);
 }
 
+static void add_base (pass_t *self, const char *reference, const char *digest)
+{
+    pass_base_t *base = &self->bases [self->base_count++];
+    *base = (pass_base_t) { .is_read = false };
+    snprintf (base->reference, sizeof base->reference, "%s", reference);
+    snprintf (base->digest, sizeof base->digest, "%s", digest);
+}
+
+static void add_bases (pass_t *self, const json_t *bases)
+{
+    size_t i;
+    json_t *base;
+    json_array_foreach ((json_t *) bases, i, base)
+        if (self->base_count < PASS_BASES_MAX)
+            add_base (self, json_string_value (json_object_get (base, "reference")), json_string_value (json_object_get (base, "digest")));
+}
+
 void passes_open (passes_t *self, const door_pass_t *pass, char password [33])
 {
     unsigned char secret [16];
@@ -86,6 +103,8 @@ void passes_open (passes_t *self, const door_pass_t *pass, char password [33])
     opened->attempt = pass->attempt;
     opened->repository = pass->repository;
     opened->grant = pass->grant;
+    opened->pin = pass->pin;
+    add_bases (opened, pass->bases);
     opened->argument = pass->argument;
     opened->limits = &self->limits;
     opened->references = 1;
@@ -118,6 +137,7 @@ static void end_grants (pass_t *pass)
 {
     pthread_mutex_lock (&pass->grant_lock);
     pass->grant = NULL;
+    pass->pin = NULL;
     pthread_mutex_unlock (&pass->grant_lock);
 }
 
@@ -212,23 +232,54 @@ static pass_base_t *find_base (pass_t *self, const char *reference)
     return NULL;
 }
 
-void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest)
+static void name_base (char reference [REFERENCE_MAX], const reference_t *repository, const char *tag)
 {
     reference_t image = *repository;
-    char reference [REFERENCE_MAX];
     snprintf (image.tag, sizeof image.tag, "%s", tag);
     reference_format (&image, reference);
+}
+
+void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest)
+{
+    char reference [REFERENCE_MAX];
+    name_base (reference, repository, tag);
     pthread_mutex_lock (&self->lock);
     pass_base_t *base = find_base (self, reference);
     bool is_known = strncmp (digest, "sha256:", 7) == 0 && reference_is_digest (digest);
     if (!is_known || strlen (reference) > PASS_BASE_MAX || (base && strcmp (base->digest, digest) != 0) || (!base && self->base_count == PASS_BASES_MAX))
         self->has_unknown_bases = true;
     else if (!base) {
-        base = &self->bases [self->base_count++];
-        strcpy (base->reference, reference);
-        strcpy (base->digest, digest);
+        add_base (self, reference, digest);
+        base = &self->bases [self->base_count - 1];
+    }
+    if (base) {
+        base->is_read = true;
+        base->is_refused = !is_known;
     }
     pthread_mutex_unlock (&self->lock);
+}
+
+bool pass_find_base (pass_t *self, const reference_t *repository, const char *tag, char digest [OCI_DIGEST_SIZE])
+{
+    char reference [REFERENCE_MAX];
+    name_base (reference, repository, tag);
+    pthread_mutex_lock (&self->lock);
+    const pass_base_t *base = find_base (self, reference);
+    if (base)
+        strcpy (digest, base->digest);
+    pthread_mutex_unlock (&self->lock);
+    return base != NULL;
+}
+
+int pass_pin (pass_t *self, const reference_t *repository, const char *tag, const char *digest, char pinned [OCI_DIGEST_SIZE], err_t *err)
+{
+    char reference [REFERENCE_MAX];
+    name_base (reference, repository, tag);
+    snprintf (pinned, OCI_DIGEST_SIZE, "%s", digest);
+    pthread_mutex_lock (&self->grant_lock);
+    int rc = self->pin && strlen (reference) <= PASS_BASE_MAX ? self->pin (self->argument, reference, digest, pinned, err) : 0;
+    pthread_mutex_unlock (&self->grant_lock);
+    return rc;
 }
 
 void pass_allow (pass_t *self, const char *host, const char *path)

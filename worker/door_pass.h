@@ -24,10 +24,11 @@ typedef struct {
     int64_t renew_ms;               /* boot clock */
 } pass_token_t;
 
-/* An image read by its tag, and what the tag meant. */
+/* An image that is named by its tag, and what the tag means. */
 typedef struct {
     char reference [PASS_BASE_MAX + 1];
     char digest [OCI_DIGEST_SIZE];
+    bool is_read, is_refused;                   /* it was asked for; and not given, the last time */
 } pass_base_t;
 
 /* A repository that may be read; path "": any of the host. */
@@ -47,8 +48,9 @@ typedef struct pass {
 
     const door_limits_t *limits;
 
-    pthread_mutex_t grant_lock;                 /* of these two */
+    pthread_mutex_t grant_lock;                 /* of these three */
     door_grant_fn *grant;                       /* NULL: there is nothing to show, or no more */
+    door_pin_fn *pin;                           /* NULL: nobody is asked, or no more */
     void *argument;
 
     pthread_mutex_t lock;                       /* of what follows */
@@ -86,9 +88,13 @@ void passes_leave (passes_t *self, pass_t **pass);
 void pass_note_error (pass_t *self, const err_t *error);
 void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes);
 
-/* An image was read by its tag; digest is the registry's word for what that is, "" where it gave none or did not give the image:
+/* An image was read by its tag; digest is what that means, "" where it gave none or did not give the image:
  * the builder may go on with a copy of its own. */
 void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest);
+
+/* What the tag means, where that is known: false where not. And have it told, when the registry says digest: known then. */
+bool pass_find_base (pass_t *self, const reference_t *repository, const char *tag, char digest [OCI_DIGEST_SIZE]);
+int pass_pin (pass_t *self, const reference_t *repository, const char *tag, const char *digest, char pinned [OCI_DIGEST_SIZE], err_t *err);
 
 /* May it be read? The attempt's own may, what was allowed, and what holds for all attempts. */
 void pass_allow (pass_t *self, const char *host, const char *path);

@@ -158,9 +158,25 @@ static int grant (void *argument, const char *host, const char *scope, char **au
     return 0;
 }
 
+/* And what names mean to it. */
+static door_pin_fn *pinner;
+static json_t *pins;
+static char pinned_digest [OCI_DIGEST_SIZE];
+static atomic_int pinned;
+
+static int pin (void *argument, const char *reference, const char *digest, char out [OCI_DIGEST_SIZE], err_t *err)
+{
+    (void) argument, (void) digest;
+    atomic_fetch_add (&pinned, 1);
+    if (!strstr (reference, "/team/app:"))
+        return err_set (err, ERR_REGISTRY, "nobody knows %s", reference);
+    strcpy (out, pinned_digest);
+    return 0;
+}
+
 static void open_pass (int attempt, const char *repository, const char *host, const char *authorization)
 {
-    door_pass_t pass = { .job = 7, .attempt = attempt, .grant = grant };
+    door_pass_t pass = { .job = 7, .attempt = attempt, .grant = grant, .pin = pinner, .bases = pins };
     granted_host = host;
     granted = authorization;
     err_t err;
@@ -644,6 +660,11 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
         return say (connection, 307, "Location", "http://10.11.12.13/store", "");
     if (strcmp (fake_kind, "file") == 0)
         return say (connection, 307, "Location", "file:///etc/passwd", "");
+    if (strcmp (fake_kind, "gone") == 0)
+        return say (connection, 404, NULL, NULL, "{\"errors\": [{\"code\": \"MANIFEST_UNKNOWN\", \"message\": \"gone\"}]}");
+    const char *asked_digest = strstr (url, "/manifests/sha256:");
+    if (asked_digest)
+        return say (connection, 200, "Docker-Content-Digest", asked_digest + strlen ("/manifests/"), "{}");
     if (strcmp (fake_kind, "base") == 0)
         return say (connection, 200, "Docker-Content-Digest", text_of ("sha256:%064d", 1), "{}");
     return say (connection, strcmp (method, "PUT") == 0 ? 201 : 200, "Content-Type", manifest_type, "{}");
@@ -1011,6 +1032,70 @@ static void strangers_leave_room_for_builders (void **state)
     door_close_pass (door, 7, 1);
 }
 
+static const char *digest_path (int number)
+{
+    return text_of ("/v2/team/app/manifests/sha256:%064d", number);
+}
+
+/* What it means was looked up before: the registry is not asked for the tag. */
+static void a_base_is_asked_for_by_its_digest (void **state)
+{
+    (void) state;
+    pins = json_pack ("[{s:s, s:s}]", "reference", text_of ("%s/team/app:1", fake_host), "digest", text_of ("sha256:%064d", 5));
+    be ("base", NULL);
+    static const char *const methods [] = { "HEAD", "GET" };
+    for (int i = 0; i < 2; i++) {
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = methods [i], .path = fake_at ("team/app/manifests/1") });
+        assert_int_equal (reply.status, 200);
+        assert_string_equal (reply.digest, text_of ("sha256:%064d", 5));
+        assert_string_equal (seen_path, digest_path (5));
+    }
+    err_t err = { 0 };
+    assert_int_equal (door_check_bases (door, 7, 1, &err), 0);
+    AUTO_JSON json_t *bases = door_bases (door, 7, 1);
+    assert_true (json_equal (bases, pins));
+    fake_kind = "gone";
+    AUTO_REPLY reply_t gone = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (gone.status, 404);
+    assert_int_equal (door_check_bases (door, 7, 1, &err), -1);
+    assert_int_equal (err.code, ERR_REGISTRY);
+    fake_kind = "base";
+    AUTO_REPLY reply_t back = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (back.status, 200);
+    assert_int_equal (door_check_bases (door, 7, 1, &err), 0);
+    door_close_pass (door, 7, 1);
+    json_decref (pins);
+    pins = NULL;
+}
+
+/* The coordinator is asked once, and its word counts, whatever the tag means. */
+static void what_a_tag_means_is_asked_of_the_coordinator (void **state)
+{
+    (void) state;
+    pinner = pin;
+    for (int number = 1; number <= 2; number++) {       /* the registry says 1 */
+        pinned = 0;
+        snprintf (pinned_digest, sizeof pinned_digest, "sha256:%064d", number);
+        be ("base", NULL);
+        for (int i = 0; i < 2; i++) {
+            AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+            assert_int_equal (reply.status, 200);
+            assert_string_equal (reply.digest, pinned_digest);
+        }
+        assert_int_equal (pinned, 1);
+        AUTO_JSON json_t *bases = door_bases (door, 7, 1);
+        assert_string_equal (json_string_value (json_object_get (json_array_get (bases, 0), "digest")), pinned_digest);
+        door_close_pass (door, 7, 1);
+    }
+    be ("base", NULL);
+    door_allow (door, 7, 1, fake_host, "team/other");
+    AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/other/manifests/1") });
+    assert_int_equal (reply.status, 502);
+    assert_null (door_bases (door, 7, 1));
+    door_close_pass (door, 7, 1);
+    pinner = NULL;
+}
+
 /* Set-up ------------------------------------------------------------------------------------------------------------ */
 
 static struct MHD_Daemon *start_fake (MHD_AccessHandlerCallback handler, char host [64])
@@ -1117,6 +1202,8 @@ int main (void)
         cmocka_unit_test (accept_goes_on),
         cmocka_unit_test (a_base_with_too_long_a_name_is_an_unknown_one),
         cmocka_unit_test (a_base_that_was_not_given_is_an_unknown_one),
+        cmocka_unit_test (a_base_is_asked_for_by_its_digest),
+        cmocka_unit_test (what_a_tag_means_is_asked_of_the_coordinator),
     };
     signal (SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests (tests, set_up, tear_down);

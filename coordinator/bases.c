@@ -1,0 +1,149 @@
+/* bases.c - see bases.h. */
+#include "coordinator/bases.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/reference.h"
+#include "coordinator/attempts.h"
+
+/* -- rows ------------------------------------------------------------------------------------------------------- */
+
+static int count (engine_t *self, int64_t build, int64_t *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT count (*) FROM bases WHERE build = :build");
+    query_int (&query, ":build", build);
+    *out = query_step (&query) ? query_get_int (&query, 0) : 0;
+    return query_end (&query, err);
+}
+
+static int insert (engine_t *self, int64_t build, const json_t *base, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT OR IGNORE INTO bases (build, reference, digest, is_last) VALUES (:build, :reference, :digest, :last)");
+    query_int (&query, ":build", build);
+    query_text (&query, ":reference", json_string_value (json_object_get (base, "reference")));
+    query_text (&query, ":digest", json_string_value (json_object_get (base, "digest")));
+    query_int (&query, ":last", json_is_true (json_object_get (base, "is_last")));
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+/* "" where the build has no such base. */
+static int find (engine_t *self, int64_t build, const char *reference, char digest [80], err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT digest FROM bases WHERE build = :build AND reference = :reference");
+    query_int (&query, ":build", build);
+    query_text (&query, ":reference", reference);
+    snprintf (digest, 80, "%s", query_step (&query) ? query_get_text (&query, 0) : "");
+    return query_end (&query, err);
+}
+
+/* 1, with why: the build has another one. Else it is counted where the build has none. */
+static int compare (engine_t *self, int64_t build, const json_t *base, int64_t *number, err_t *why, err_t *err)
+{
+    char digest [80];
+    const char *reference = json_string_value (json_object_get (base, "reference")), *given = json_string_value (json_object_get (base, "digest"));
+    if (find (self, build, reference, digest, err) < 0)
+        return -1;
+    *number += !*digest;
+    if (!*digest || strcmp (digest, given) == 0)
+        return 0;
+    err_set (why, ERR_STALE, "the base image %s is %s for this build, and not %s", reference, digest, given);
+    return 1;
+}
+
+int bases_put (engine_t *self, int64_t build, const json_t *bases, err_t *why, err_t *err)
+{
+    size_t i;
+    json_t *base;
+    int64_t number;
+    if (json_array_size (bases) == 0)
+        return 0;
+    int rc = count (self, build, &number, err);
+    json_array_foreach ((json_t *) bases, i, base)
+        if (rc == 0)
+            rc = compare (self, build, base, &number, why, err);
+    if (rc == 0 && number > BASES_MAX) {
+        err_set (why, ERR_FULL, "build %lld has more than %d base images", (long long) build, BASES_MAX);
+        rc = 1;
+    }
+    json_array_foreach ((json_t *) bases, i, base)
+        if (rc == 0)
+            rc = insert (self, build, base, err);
+    return rc;
+}
+
+int bases_copy (engine_t *self, int64_t build, int64_t from, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT INTO bases (build, reference, digest, is_last) SELECT :build, reference, digest, is_last FROM bases WHERE build = :from");
+    query_int (&query, ":build", build);
+    query_int (&query, ":from", from);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+json_t *bases_of (engine_t *self, int64_t build)
+{
+    json_t *all = json_array ();
+    query_t query = db_query (self->db, "SELECT reference, digest FROM bases WHERE build = :build ORDER BY reference");
+    query_int (&query, ":build", build);
+    while (query_step (&query))
+        json_array_append_new (all, json_pack ("{s:s, s:s}", "reference", query_get_text (&query, 0), "digest", query_get_text (&query, 1)));
+    query_end (&query, NULL);
+    return all;
+}
+
+bool bases_last (engine_t *self, int64_t build, last_base_t *out)
+{
+    int found = 0;
+    query_t query = db_query (self->db, "SELECT reference, digest FROM bases WHERE build = :build AND is_last");
+    query_int (&query, ":build", build);
+    for (; query_step (&query); found++) {
+        snprintf (out->reference, sizeof out->reference, "%s", query_get_text (&query, 0));
+        snprintf (out->digest, sizeof out->digest, "%s", query_get_text (&query, 1));
+    }
+    return query_end (&query, NULL) == 0 && found == 1;
+}
+
+int bases_forget (engine_t *self, int64_t build, err_t *err)
+{
+    query_t query = db_query (self->db, "DELETE FROM bases WHERE build = :build");
+    query_int (&query, ":build", build);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+/* -- a worker's ------------------------------------------------------------------------------------------------- */
+
+/* As the door writes it: whole, with its tag. */
+static int check_reference (const char *text, err_t *err)
+{
+    reference_t reference;
+    char whole [REFERENCE_MAX];
+    if (reference_parse (&reference, text, err) < 0)
+        return -1;
+    reference_format (&reference, whole);
+    return strcmp (whole, text) == 0 && *reference.tag && !*reference.digest ? 0 : err_set (err, ERR_PROTOCOL, "pin: %s is no whole name with a tag", text);
+}
+
+int bases_on_pin (engine_t *self, const event_t *event, err_t *err)
+{
+    char digest [80];
+    const char *reference = event_text (event, "reference");
+    int64_t job = event_int (event, "job"), attempt = event_int (event, "attempt");
+    const lease_t *lease = attempt_of_speaker (self, event->principal, job, attempt);
+    if (!lease)
+        return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: no base image is looked up for it", (long long) job, (long long) attempt);
+    if (check_reference (reference, err) < 0)
+        return -1;
+    err_t why = { 0 };
+    AUTO_JSON json_t *base = json_pack ("[{s:s, s:s}]", "reference", reference, "digest", event_text (event, "digest"));
+    int rc = bases_put (self, lease->build, base, &why, err);
+    if (rc > 0 && why.code == ERR_FULL)
+        *err = why;
+    if (rc < 0 || (rc > 0 && why.code == ERR_FULL))
+        return -1;
+    if (find (self, lease->build, reference, digest, err) < 0)
+        return -1;
+    engine_note_change (self, lease->build);
+    engine_answer (self, event, "pinned", json_pack ("{s:s}", "digest", digest));
+    return 0;
+}
