@@ -10,6 +10,7 @@
 #include "coordinator/firings.h"
 #include "coordinator/grants.h"
 #include "coordinator/invitations.h"
+#include "coordinator/lookups.h"
 #include "coordinator/news_outbox.h"
 #include "coordinator/orders.h"
 #include "coordinator/principals.h"
@@ -74,6 +75,7 @@ static const struct {
     { "published", true, published_on_published },
     { "looked", true, firings_on_looked },
     { "fetched", true, fetches_on_fetched },
+    { "resolved", true, lookups_on_resolved },
     { "metrics", true, view_on_metrics },
     { "probe", true, view_on_probe },
     { "delivered", true, news_outbox_on_delivered },

@@ -104,7 +104,7 @@ static void lose (engine_t *self, const err_t *why)
         self->lost = *why;
 }
 
-/* Actions that will not be done. An image that was to be verified, and a context that was to be fetched, are handed out anew later. */
+/* Actions that will not be done. What was to be verified, fetched or looked up is handed out anew later. */
 static void take_back (engine_t *self, size_t count)
 {
     for (size_t i = count; i < self->pending.count; i++) {
@@ -113,6 +113,8 @@ static void take_back (engine_t *self, size_t count)
             wait_again (self, WAIT_VERIFY, json_integer_value (json_object_get (action->header, "job")), AGAIN_MS);
         if (action->type == ACTION_FETCH)
             wait_again (self, WAIT_FETCH, json_integer_value (json_object_get (action->header, "fetch")), AGAIN_MS);
+        if (action->type == ACTION_RESOLVE)
+            wait_again (self, WAIT_LOOKUP, json_integer_value (json_object_get (action->header, "lookup")), AGAIN_MS);
         if (action->type == ACTION_NEWS)
             news_outbox_take_back (self, json_integer_value (json_object_get (action->header, "id")));
     }

@@ -9,7 +9,7 @@
  *
  * An event is a message of docs/protocol.md, checked against its schema, from a peer (the gateway's number for a
  * connection) that speaks for a principal; or one of the engine's own: `gone` (the peer's connection has ended), `ended` (the same, and
- * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `fetched`, `delivered` ({id, ok, final, text,
+ * as it seems so has its program), `lost`, `logs-gone` ([[job, attempt]] in `logs`), `verified`, `published`, `looked` ({schedule, scheduled_ms, ok, text}), `fetched`, `resolved`, `delivered` ({id, ok, final, text,
  * retry_after_s}), `tick` (below),
  * `metrics` (answered by `metrics`, {samples: [[name, value, label…] …]}) and `probe` (answered by `fine` once something is written). */
 #ifndef FARM_ENGINE_H
@@ -39,6 +39,7 @@ typedef struct {
     int64_t build_keep_ms;          /* 90 days: how long a build is remembered after its end; 0: for ever */
     int64_t builds_max;             /* 100,000: so many that have ended are remembered; 0: all */
     int64_t result_keep_ms;         /* 86,400,000: how long a result is used again; 0: never */
+    bool looks_up;                  /* base images, before a build begins; else when the first worker asks for them */
     int verify_least;               /* verify_level.h: what all images are given to be verified at */
     const json_t *sources;          /* source_rules.h: what may be fetched for whom; borrowed; NULL: nothing */
     const char *staging;            /* where workers push: in this folder of the registry, not under the tags' own names; borrowed; NULL: there */
@@ -66,6 +67,9 @@ typedef enum {
     ACTION_LOOK,        /* header: {schedule, scheduled_ms, repository, bases: [{reference, digest}]}: do these still hold? Answer with `looked` */
     ACTION_FETCH,       /* header: {fetch, principal, user, source, dockerfile}: fetch this context, which is to be the principal's; answer with event `fetched`:
                            {fetch, ok, context, dockerfile: {digest, size}, commit} or {fetch, ok, code, text} */
+    ACTION_RESOLVE,     /* header: {lookup, question: {dockerfile, platforms, repository, build_args, target}}, the last two where there are some: what do the
+                           base images mean that this Dockerfile names? Answer with `resolved`: {lookup, ok, bases: [{reference, digest, is_last}]}, is_last
+                           where all its platforms begin with it, or {lookup, ok, code, text} */
     ACTION_DROP_FETCH,  /* header: {fetch}: nobody waits for that any more */
     ACTION_CHANGED,     /* header: the build as `inspect` shows it; for those who watch it */
     ACTION_OPEN_LOG,    /* header: {job, attempt, principal, context, dockerfile}: this worker may write this log, and fetch these */

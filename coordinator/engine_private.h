@@ -106,11 +106,12 @@ typedef struct {
     char text [256];            /* why the last one that has it could not give it back */
 } restore_t;
 
-/* Something to do later: match a job again, give it to another than its home, verify it again, publish a build again, fetch a context again. */
-typedef enum { WAIT_MATCH, WAIT_HOME, WAIT_VERIFY, WAIT_PUBLISH, WAIT_FETCH, WAITS } wait_kind;
+/* Something to do later: match a job again, give it to another than its home, verify it again, publish a build again, fetch a context again, look base images
+ * up again. */
+typedef enum { WAIT_MATCH, WAIT_HOME, WAIT_VERIFY, WAIT_PUBLISH, WAIT_FETCH, WAIT_LOOKUP, WAITS } wait_kind;
 typedef struct {
     wait_kind kind;
-    int64_t id;                 /* of the job, the build or the fetch */
+    int64_t id;                 /* of the job, the build, the fetch or the lookup */
     int64_t due_at;             /* boot clock; INT64_MAX: under way */
     int tries;
 } wait_t;

@@ -9,9 +9,9 @@
 #include "coordinator/builds.h"
 #include "coordinator/firings.h"
 #include "coordinator/holds.h"
+#include "coordinator/lookups.h"
 #include "coordinator/principals.h"
 #include "coordinator/restores.h"
-#include "coordinator/results.h"
 #include "coordinator/source_rules.h"
 #include "coordinator/spec.h"
 
@@ -197,30 +197,15 @@ static int go_on (engine_t *self, const fetch_t *fetch, const event_t *event, er
     if (!spec || drop (self, fetch->id, err) < 0)
         return -1;
     fetches_complete (spec, event->header);
-    if (store_spec (self, fetch->build, spec, err) < 0 || note_context (self, spec, err) < 0 || holds_wake (self, fetch->build, err) < 0)
+    if (store_spec (self, fetch->build, spec, err) < 0 || note_context (self, spec, err) < 0)
         return -1;
     const char *commit = event_text (event, "commit");
     engine_tell (self, "build %lld: its context was fetched%s%s", (long long) fetch->build, commit ? ", commit " : "", commit ? commit : "");
     engine_note_change (self, fetch->build);
-    return results_try (self, fetch->build, spec, repository, err);
+    return lookups_begin (self, fetch->build, spec, repository, err) < 0 ? -1 : holds_wake (self, fetch->build, err);
 }
 
 /* -- it was not ------------------------------------------------------------------------------------------------- */
-
-/* One of its jobs speaks for all: the first that fails takes the others along, but where they go on without it. */
-static int fail_build (engine_t *self, const fetch_t *fetch, const fault_t *fault, err_t *err)
-{
-    AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
-    if (drop (self, fetch->id, err) < 0)
-        return -1;
-    int count = jobs_load_live (self, fetch->build, jobs, JOBS_OF_BUILD_MAX, err);
-    for (int i = 0; i < count; i++) {
-        job_t job;
-        if (job_load (self, jobs [i].id, &job, err) < 0 || (!job_state_is_over (job.state) && job_fail (self, &job, fault, err) < 0))
-            return -1;
-    }
-    return count < 0 ? -1 : 0;
-}
 
 static int note_try (engine_t *self, const fetch_t *fetch, const char *text, err_t *err)
 {
@@ -244,7 +229,7 @@ static int on_failure (engine_t *self, const fetch_t *fetch, const event_t *even
     if (err_is_farm_fault (fault.code) && fetch->tries + 1 < engine_registry_tries (self))
         return note_try (self, fetch, text, err);
     if (fetch->build)
-        return fail_build (self, fetch, &fault, err);
+        return drop (self, fetch->id, err) < 0 ? -1 : jobs_fail (self, fetch->build, &fault, err);
     if (drop (self, fetch->id, err) < 0)
         return -1;
     return firings_on_fetched (self, fetch->schedule, fetch->scheduled_ms, NULL, &fault, err);

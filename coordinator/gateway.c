@@ -343,6 +343,7 @@ void gateway_actor (zsock_t *pipe, void *gateway)
 static publishers_t *new_publishers (const gateway_parts_t *parts, err_t *err)
 {
     const publisher_settings_t limits = {
+        .depot = parts->objects,
         .unpacked_max = settings_number (parts->settings, "verify/unpacked-max"),
         .reading_ms = settings_number (parts->settings, "verify/timeout-ms"),
     };

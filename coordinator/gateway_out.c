@@ -124,6 +124,7 @@ void gateway_do_actions (gateway_t *self)
             case ACTION_DROP_LOG:  do_log (self, action); break;
             case ACTION_VERIFY:    publishers_add (self->publishers, "verify", action->header); break;
             case ACTION_PRINCIPAL: gateway_let (self, action->header); break;
+            case ACTION_RESOLVE:   publishers_add (self->publishers, "resolve", action->header); break;
             case ACTION_LOOK:      publishers_add (self->publishers, "look", action->header); break;
             case ACTION_NEWS:      gateway_send_news (self, action->header); break;
             case ACTION_FETCH:     fetchers_add (self->fetchers, action->header); break;

@@ -146,7 +146,7 @@ int holds_add (engine_t *self, int64_t build, int64_t principal, err_t *err)
 static int wake_jobs (engine_t *self, int64_t build, err_t *err)
 {
     query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0, queued_ms = :now WHERE build = :build AND state = 'queued' AND is_resting "
-                              "AND NOT " FETCHING_JOBS " RETURNING id");
+                              "AND NOT " UNREADY_JOBS " RETURNING id");
     query_int (&query, ":build", build);
     query_int (&query, ":now", self->wall_ms);
     return engine_each_id (self, query, queue_enter, err);

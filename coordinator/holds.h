@@ -6,6 +6,7 @@
 
 #include "coordinator/engine_private.h"
 #include "coordinator/fetches.h"
+#include "coordinator/lookups.h"
 
 /* A pattern is HOST/PATH, or PATH alone for every host; '*' stands for any characters, also '/'. ERR_USAGE for what is none. */
 int repository_check_pattern (const char *pattern, err_t *err);
@@ -26,14 +27,16 @@ int holds_end (engine_t *self, int64_t build, err_t *err);
 /* The user's limits have changed. */
 int holds_settle (engine_t *self, int64_t principal, err_t *err);
 
-/* Its jobs rest, until they are woken: which they are not as long as it is held, or its context is being fetched (fetches.h). */
+/* Its jobs rest, until they are woken: which they are not as long as it is held, its context is being fetched
+ * (fetches.h) or its base images are looked up (lookups.h). */
 int holds_rest (engine_t *self, int64_t build, err_t *err);
 int holds_wake (engine_t *self, int64_t build, err_t *err);
 
 /* Why a held build waits, to the caller; NULL for one that is not held. */
 char *holds_explain (engine_t *self, int64_t build);
 
-/* In SQL, of jobs: they rest because their build is held, or has no context yet. */
-#define HELD_JOBS "(build IN (SELECT id FROM builds WHERE held = 1 AND ended_ms IS NULL) OR " FETCHING_JOBS ")"
+/* In SQL, of jobs: they rest because their build is not whole yet; or because it is held. */
+#define UNREADY_JOBS "(" FETCHING_JOBS " OR " LOOKING_JOBS ")"
+#define HELD_JOBS "(build IN (SELECT id FROM builds WHERE held = 1 AND ended_ms IS NULL) OR " UNREADY_JOBS ")"
 
 #endif

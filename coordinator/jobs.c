@@ -145,6 +145,19 @@ static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_
     return job_move (self, job->build, job->id, job->attempt, job->state, JOB_CANCELLED, cause, err);
 }
 
+/* The first that fails takes the others along, but where they go on without it. */
+int jobs_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err)
+{
+    AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
+    int count = jobs_load_live (self, build, jobs, JOBS_OF_BUILD_MAX, err);
+    for (int i = 0; i < count; i++) {
+        job_t job;
+        if (job_load (self, jobs [i].id, &job, err) < 0 || (!job_state_is_over (job.state) && job_fail (self, &job, fault, err) < 0))
+            return -1;
+    }
+    return count < 0 ? -1 : 0;
+}
+
 int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err)
 {
     AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);

@@ -53,6 +53,9 @@ int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err
 typedef enum { RETRY_FREE, RETRY_AT_ONCE, RETRY_LATER } retry_t;
 int job_retry (engine_t *self, const job_t *job, const fault_t *fault, retry_t retry, err_t *err);
 
+/* All jobs of a build that are not over fail, for a reason that is none of theirs. */
+int jobs_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err);
+
 /* Cancel all jobs of a build that are not over; a worker that has one is told. */
 int jobs_cancel (engine_t *self, int64_t build, const char *cause, err_t *err);
 

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "coordinator/boards.h"
 #include "coordinator/fetches.h"
+#include "coordinator/lookups.h"
 #include "coordinator/principals.h"
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
@@ -235,10 +236,11 @@ static const char *state_of_wait (wait_kind kind)
 static int is_idle (engine_t *self, const wait_t *wait, bool *out, err_t *err)
 {
     query_t query = wait->kind == WAIT_FETCH ? db_query (self->db, "SELECT 1 FROM fetches WHERE id = :id")
+                  : wait->kind == WAIT_LOOKUP ? db_query (self->db, "SELECT 1 FROM lookups WHERE id = :id")
                   : wait->kind == WAIT_PUBLISH ? db_query (self->db, "SELECT 1 FROM builds WHERE id = :id AND state = :state")
                                                : db_query (self->db, "SELECT 1 FROM jobs WHERE id = :id AND state = :state");
     query_int (&query, ":id", wait->id);
-    if (wait->kind != WAIT_FETCH)
+    if (wait->kind != WAIT_FETCH && wait->kind != WAIT_LOOKUP)
         query_text (&query, ":state", state_of_wait (wait->kind));
     *out = !query_step (&query);
     return query_end (&query, err);
@@ -278,7 +280,7 @@ int live_load (engine_t *self, err_t *err)
     self->forgetting = (forgetting_t) { .at = self->patience_at };
     self->news_at = self->patience_at;
     if (find_schedules (self, err) < 0 || subscribers_look (self, err) < 0 || load_boards (self, err) < 0 || load_leases (self, err) < 0 || drop_idle_waits (self, err) < 0
-        || load_verifying (self, err) < 0 || fetches_load (self, err) < 0 || queue_load (self, err) < 0 || secrets_load (self, err) < 0)
+        || load_verifying (self, err) < 0 || fetches_load (self, err) < 0 || lookups_load (self, err) < 0 || queue_load (self, err) < 0 || secrets_load (self, err) < 0)
         return -1;
     return count_builds (self, err);
 }

@@ -58,6 +58,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .build_keep_ms = settings_number (settings, "retention/build-ms"),
         .builds_max = settings_number (settings, "retention/builds"),
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
+        .looks_up = settings_bool (settings, "bases/lookup"),
         .verify_least = (int) verify_level_of (settings_text (settings, "verify/least")),
         .staging = settings_text (settings, "registry/staging"),
         .news_gather_ms = settings_number (settings, "news/gather-ms"),

@@ -30,6 +30,7 @@ static const setting_def_t table [] = {
     { "registry/inside", SETTING_LIST, NULL, "hosts (host:port) inside that registries elsewhere may send us to" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },
+    { "bases/lookup", SETTING_BOOL, "yes", "look base images up before a build begins; no: when its first worker asks for them" },
     { "stop-ms", SETTING_NUMBER, "30000", "how long what is being published, verified or sent may go on after SIGTERM" },
     { "publishers", SETTING_NUMBER, "2", "how many builds are verified or published at a time" },
     { "verify/least", SETTING_TEXT, "quick", "how much of every image is looked at: quick, layers or deep" },

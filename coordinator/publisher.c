@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "coordinator/base64.h"
 #include "coordinator/publish.h"
+#include "coordinator/resolve.h"
 #include "coordinator/verify.h"
 
 /* A base image is only asked for to save a build. */
@@ -17,6 +18,7 @@ enum { BASES_MS = 5000 };
 typedef struct {
     const publisher_settings_t *settings;
     registry_t *registry, *bases;
+    resolver_t *resolver;           /* NULL until something is to be resolved */
 } publisher_t;
 
 static void add_error (json_t *event, const err_t *err)
@@ -233,6 +235,21 @@ static json_t *on_look (publisher_t *self, const json_t *tasks)
     return json_pack ("[o]", event);
 }
 
+/* -- resolve ---------------------------------------------------------------------------------------------------- */
+
+static json_t *on_resolve (publisher_t *self, const json_t *tasks)
+{
+    const json_t *task = json_array_get (tasks, 0);
+    err_t err = { 0 };
+    if (!self->resolver)
+        self->resolver = resolver_new (self->settings->registry, self->settings->depot);
+    json_t *bases = resolver_ask (self->resolver, json_object_get (task, "question"), &err);
+    json_t *event = json_pack ("{s:O, s:b, s:o*}", "lookup", json_object_get (task, "lookup"), "ok", bases != NULL, "bases", bases);
+    if (!bases)
+        add_error (event, &err);
+    return json_pack ("[o]", event);
+}
+
 /* -- the actor -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -243,7 +260,8 @@ typedef struct {
 
 static const kind_t *kind_of (const char *task)
 {
-    static const kind_t kinds [] = { { "verify", "verified", on_verify, false }, { "publish", "published", on_publish, false }, { "look", "looked", on_look, true } };
+    static const kind_t kinds [] = { { "verify", "verified", on_verify, false }, { "publish", "published", on_publish, false }, { "look", "looked", on_look, true },
+                                     { "resolve", "resolved", on_resolve, true } };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (streq (kinds [i].task, task))
             return &kinds [i];
@@ -277,7 +295,7 @@ static registry_t *new_for_bases (const registry_settings_t *settings)
 void publisher_actor (zsock_t *pipe, void *settings)
 {
     const publisher_settings_t *given = settings;
-    publisher_t self = { given, registry_new (given->registry), new_for_bases (given->registry) };
+    publisher_t self = { given, registry_new (given->registry), new_for_bases (given->registry), NULL };
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {
@@ -293,4 +311,5 @@ void publisher_actor (zsock_t *pipe, void *settings)
     }
     registry_destroy (&self.registry);
     registry_destroy (&self.bases);
+    resolver_destroy (&self.resolver);
 }

@@ -6,19 +6,23 @@
 #include "common/reference.h"
 
 /* Images of a task: so that what the registry says of all of them fits into a few megabytes */
-enum { PUBLISHERS_MAX = 16, READERS_MAX = 16, TOGETHER_MAX = 8, FOR_ELSEWHERE = 0 };
+enum { PUBLISHERS_MAX = 16, READERS_MAX = 16, RESOLVERS = 4, ACTORS_MAX = PUBLISHERS_MAX + READERS_MAX + RESOLVERS, TOGETHER_MAX = 8, FOR_ELSEWHERE = 0 };
+
+/* Whoever may wait for long has actors of his own. */
+typedef enum { GROUP_PUBLISHERS, GROUP_READERS, GROUP_RESOLVERS, GROUPS } group_t;
 
 typedef struct {
     char kind [16];
     json_t *headers;            /* a list */
     bool asks_elsewhere;        /* for base images: only of actor FOR_ELSEWHERE */
-    bool reads_layers;          /* only of the readers */
+    group_t group;
 } task_t;
 
 struct publishers {
-    zsock_t *actors [PUBLISHERS_MAX + READERS_MAX];
-    bool is_busy [PUBLISHERS_MAX + READERS_MAX];
-    int count, publishers;      /* the rest are readers */
+    zsock_t *actors [ACTORS_MAX];
+    bool is_busy [ACTORS_MAX];
+    group_t groups [ACTORS_MAX];
+    int count;
     publisher_settings_t settings;
     bool winds_down;
     zlistx_t *waiting;          /* of task_t */
@@ -39,14 +43,22 @@ static int at_least_one (int count, int most)
     return count < 1 ? 1 : count > most ? most : count;
 }
 
+static void add_group (publishers_t *self, group_t group, int count)
+{
+    for (int i = 0; i < count; i++)
+        self->groups [self->count++] = group;
+}
+
 publishers_t *publishers_new (int count, int readers, const registry_settings_t *registry, const publisher_settings_t *limits, err_t *err)
 {
     AUTO (publishers) publishers_t *self = mem_alloc (sizeof *self);
     self->settings.registry = registry;
+    self->settings.depot = limits->depot;
     self->settings.unpacked_max = limits->unpacked_max;
     self->settings.reading_ms = limits->reading_ms;
-    self->publishers = at_least_one (count, PUBLISHERS_MAX);
-    self->count = self->publishers + at_least_one (readers, READERS_MAX);
+    add_group (self, GROUP_PUBLISHERS, at_least_one (count, PUBLISHERS_MAX));
+    add_group (self, GROUP_READERS, at_least_one (readers, READERS_MAX));
+    add_group (self, GROUP_RESOLVERS, RESOLVERS);
     self->waiting = zlistx_new ();
     zlistx_set_destructor (self->waiting, task_free);
     for (int i = 0; i < self->count; i++)
@@ -77,8 +89,7 @@ void publishers_poll (publishers_t *self, zpoller_t *poller)
 
 static bool may_have (const publishers_t *self, const task_t *task, int actor)
 {
-    bool is_reader = actor >= self->publishers;
-    return task->reads_layers ? is_reader : !is_reader && (!task->asks_elsewhere || actor == FOR_ELSEWHERE);
+    return task->group == self->groups [actor] && (!task->asks_elsewhere || task->group != GROUP_PUBLISHERS || actor == FOR_ELSEWHERE);
 }
 
 /* The oldest that this actor may have; NULL none. */
@@ -138,15 +149,17 @@ static bool asks_elsewhere (const json_t *header)
     return false;
 }
 
-static bool reads_layers (const json_t *header)
+static group_t group_of (const char *kind, const json_t *header)
 {
-    return json_object_get (header, "verify") || json_object_get (header, "same_as");
+    if (streq (kind, "resolve"))
+        return GROUP_RESOLVERS;
+    return json_object_get (header, "verify") || json_object_get (header, "same_as") ? GROUP_READERS : GROUP_PUBLISHERS;
 }
 
 static bool belongs_to (const task_t *task, const char *kind, const json_t *header)
 {
     return task && streq (kind, "verify") && streq (task->kind, kind) && task->asks_elsewhere == asks_elsewhere (header)
-           && task->reads_layers == reads_layers (header)
+           && task->group == group_of (kind, header)
            && json_array_size (task->headers) < TOGETHER_MAX
            && json_equal (json_object_get (json_array_get (task->headers, 0), "build"), json_object_get (header, "build"));
 }
@@ -159,7 +172,7 @@ void publishers_add (publishers_t *self, const char *kind, const json_t *header)
         snprintf (task->kind, sizeof task->kind, "%s", kind);
         task->headers = json_array ();
         task->asks_elsewhere = asks_elsewhere (header);
-        task->reads_layers = reads_layers (header);
+        task->group = group_of (kind, header);
         zlistx_add_end (self->waiting, task);
     }
     json_array_append (task->headers, (json_t *) header);

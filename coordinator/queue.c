@@ -81,23 +81,20 @@ int queue_enter (engine_t *self, int64_t job, err_t *err)
     return query_end (&query, err);
 }
 
-static int set_resting (engine_t *self, int64_t job, bool is_resting, err_t *err)
+int queue_rest (engine_t *self, int64_t job, int64_t delay_ms, err_t *err)
 {
-    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = :resting WHERE id = :id AND state = 'queued'");
-    query_int (&query, ":resting", is_resting);
+    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 1 WHERE id = :id AND state = 'queued'");
     query_int (&query, ":id", job);
+    wait_set (self, WAIT_MATCH, job, delay_ms);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-int queue_rest (engine_t *self, int64_t job, int64_t delay_ms, err_t *err)
-{
-    wait_set (self, WAIT_MATCH, job, delay_ms);
-    return set_resting (self, job, true, err);
-}
-
+/* What its build waits for goes on. */
 int queue_wake (engine_t *self, int64_t job, err_t *err)
 {
-    return set_resting (self, job, false, err) < 0 ? -1 : queue_enter (self, job, err);
+    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0 WHERE id = :id AND state = 'queued' AND is_resting AND NOT " HELD_JOBS);
+    query_int (&query, ":id", job);
+    return query_run (&query, err) < 0 ? -1 : queue_enter (self, job, err);
 }
 
 /* -- the walk --------------------------------------------------------------------------------------------------- */

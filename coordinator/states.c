@@ -6,6 +6,7 @@
 #include "coordinator/fetches.h"
 #include "coordinator/firings.h"
 #include "coordinator/holds.h"
+#include "coordinator/lookups.h"
 #include "coordinator/news.h"
 #include "coordinator/queue.h"
 #include "coordinator/secrets.h"
@@ -158,7 +159,8 @@ int build_move (engine_t *engine, int64_t build, build_state from, build_state t
         engine->live_builds--;
     if (build_state_is_over (to))
         count_end (engine, build_names [to], created_ms);
-    if (build_state_is_over (to) && (secrets_forget (engine, build, err) < 0 || fetches_end (engine, build, err) < 0))
+    if (build_state_is_over (to) && (secrets_forget (engine, build, err) < 0 || fetches_end (engine, build, err) < 0
+                                      || lookups_end (engine, build, err) < 0))
         return -1;
     if (build_state_is_over (to))
         engine_tell (engine, "build %lld %s: %.300s", (long long) build, build_names [to], cause);

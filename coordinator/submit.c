@@ -10,6 +10,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/fetches.h"
 #include "coordinator/holds.h"
+#include "coordinator/lookups.h"
 #include "coordinator/principals.h"
 #include "coordinator/queue.h"
 #include "coordinator/restores.h"
@@ -267,7 +268,7 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
     if (holds_add (self, *id, event->principal, err) < 0)
         return -1;
     int64_t former = event_int (event, "reuse");
-    int rc = is_fetched ? fetches_add (self, *id, event->principal, spec, err) : former ? reuse (self, *id, former, err) : results_try (self, *id, spec, repository, err);
+    int rc = is_fetched ? fetches_add (self, *id, event->principal, spec, err) : former ? reuse (self, *id, former, err) : lookups_begin (self, *id, spec, repository, err);
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 

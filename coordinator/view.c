@@ -10,6 +10,7 @@
 #include "coordinator/cells.h"
 #include "coordinator/fetches.h"
 #include "coordinator/holds.h"
+#include "coordinator/lookups.h"
 #include "coordinator/principals.h"
 #include "coordinator/restores.h"
 #include "coordinator/rights.h"
@@ -66,6 +67,9 @@ static json_t *waiting_of (engine_t *self, const query_t *query, int64_t build)
     AUTO_FREE char *fetching = fetches_explain (self, build);
     if (fetching)
         return json_string (fetching);
+    AUTO_FREE char *looking = lookups_explain (self, build);
+    if (looking)
+        return json_string (looking);
     AUTO_FREE char *held = holds_explain (self, build);
     AUTO_FREE char *text = held ? take (&held) : waiting_explain (self, lane);
     return json_string (text);

@@ -11,11 +11,12 @@
 #include "coordinator/boards.h"
 #include "coordinator/fetches.h"
 #include "coordinator/firings.h"
+#include "coordinator/lookups.h"
 #include "coordinator/news.h"
 #include "coordinator/principals.h"
 #include "coordinator/queue.h"
-#include "coordinator/retention.h"
 #include "coordinator/restores.h"
+#include "coordinator/retention.h"
 #include "coordinator/secrets.h"
 #include "coordinator/waiting.h"
 
@@ -248,7 +249,8 @@ static int end_waits (engine_t *self, err_t *err)
         wait->due_at = INT64_MAX;               /* under way; its tries are kept until it is done */
         self->must_publish |= kind == WAIT_PUBLISH;
         self->must_match |= kind == WAIT_HOME;
-        if ((kind == WAIT_MATCH && queue_wake (self, id, err) < 0) || (kind == WAIT_FETCH && fetches_hand_out (self, id, err) < 0))
+        if ((kind == WAIT_MATCH && queue_wake (self, id, err) < 0) || (kind == WAIT_FETCH && fetches_hand_out (self, id, err) < 0)
+            || (kind == WAIT_LOOKUP && lookups_hand_out (self, id, err) < 0))
             return -1;
         if (kind == WAIT_VERIFY && attempt_hand_out (self, id, err) < 0) {
             wait_again (self, kind, id, self->settings.retry_ms);

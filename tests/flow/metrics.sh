@@ -143,9 +143,10 @@ check "a job at work, until it is cancelled" under_way
 # Anybody's words are a platform, but no label
 unserved ()
 {
-    local ids=() i
+    local ids=() i folder
+    folder=$(context unserved <<< 'FROM scratch')
     for i in 1 2; do
-        ids+=("$(farmctl submit -q --detach --queue-timeout 1h --platform "linux/riscv64,linux/mips$i" -t "$REGISTRY/metrics/other:$i" "$work/counted")")
+        ids+=("$(farmctl submit -q --detach --queue-timeout 1h --platform "linux/riscv64,linux/mips$i" -t "$REGISTRY/metrics/other:$i" "$folder")")
     done
     is_value farm_jobs 'platform="other",state="queued"' 4
     is_value farm_jobs_unserved 'platform="other"' 4

@@ -37,7 +37,7 @@ scene ()
     echo CANARY-in-a-file > "$folder/stamp"
     other_build=$(as ann submit -q --detach --platform "$native" --build-arg NOTE=CANARY-argument -t "$REGISTRY/team/ann:1" "$folder")
     wait_said "$other_build" "slow begins"
-    run 0 as mallory submit -q --platform "$foreign" --emulation allow -t "$REGISTRY/mallory:1" "$(context mallory <<< 'FROM %BASE%')"
+    run 0 as mallory submit -q --platform "$foreign" --emulation allow -t "$REGISTRY/mallory:1" "$(context mallory <<< $'FROM scratch\nCOPY Dockerfile /')"
     own_build=$(as mallory ls --json | jq '.builds[0].id')
     registry_tags > "$work/tags"
 }

@@ -105,7 +105,7 @@ check "a worker with too little disk takes nothing, and says why" unfit
 
 out_of_time ()
 {
-    run 4 farmctl submit --platform linux/riscv64 --queue-timeout 2 -t "$REGISTRY/workers:waiting" "$(slow_context waiting 0)"
+    run 4 farmctl submit --platform linux/riscv64 --queue-timeout 2 -t "$REGISTRY/workers:waiting" "$(context waiting <<< 'FROM scratch')"
     expect_text "$work/err" "it will wait for 2.0 s at most: no worker for linux/riscv64"
     expect_text "$work/err" "the workers run" "no worker took it within 2s (--queue-timeout)"
     [ "$(grep -c "linux/riscv64 *failed" "$work/err")" = 1 ]

@@ -1,7 +1,7 @@
 /* fuzz_engine.c - what peers say to the engine, one line each: a letter for who says it (a: an admin, s, t: submitters, v: a viewer, w, x: workers,
  * i: an invitation), a verb and a header with a space between. "+" and a number lets so many milliseconds pass, "-" and a letter ends that one's connection.
  *
- * Only what fits its schema gets there, as in the gateway. Verifying and publishing are done at once, and go well: a digest that ends in 0 is not found.
+ * Only what fits its schema gets there, as in the gateway. Verifying, publishing and looking up are done at once, and go well: a digest that ends in 0 is not found.
  *
  * covers: coordinator/engine.c coordinator/submit.c coordinator/workers.c coordinator/attempts.c coordinator/dispatch.c coordinator/outcome.c */
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void farm_begin (farm_t *self)
     engine_settings_t settings = {
         .heartbeat_ms = 5000, .lease_ms = 45000, .gone_grace_ms = 3000, .ended_grace_ms = 200, .retry_ms = 2000, .job_timeout_ms = 3600000,
         .job_timeout_max_ms = 86400000, .affinity_ms = 3000, .ageing_ms = 1800000, .quarantine_ms = 300000, .build_keep_ms = 7776000000, .result_keep_ms = 86400000,
-        .attempts_max = 3, .queue_max = 100,
+        .attempts_max = 3, .queue_max = 100, .looks_up = true,
     };
     self->now = 1000000;
     MUST (engine_open (&self->engine, ":memory:", &settings, self->now, &err) == 0);
@@ -97,6 +97,21 @@ static void look (farm_t *self, const json_t *task)
     give (self, "looked", 0, 0, header);
 }
 
+/* A Dockerfile is its digest here, and names what builds of it stand on. */
+static void resolve (farm_t *self, const json_t *task)
+{
+    const char *dockerfile = json_string_value (json_object_get (json_object_get (task, "question"), "dockerfile"));
+    MUST (dockerfile && *dockerfile);
+    bool is_there = dockerfile [strlen (dockerfile) - 1] != '0';
+    AUTO_FREE char *digest = mem_printf ("sha256:%s", dockerfile);
+    AUTO_JSON json_t *header = json_pack ("{s:O, s:b}", "lookup", json_object_get (task, "lookup"), "ok", is_there);
+    if (is_there)
+        json_object_set_new (header, "bases", json_pack ("[{s:s, s:s, s:b}]", "reference", "r.lan/base:1", "digest", digest, "is_last", 1));
+    else
+        json_object_update_new (header, json_pack ("{s:s, s:s}", "code", "build", "text", "it is not there"));
+    give (self, "resolved", 0, 0, header);
+}
+
 /* What comes of that is done as well. */
 static void do_tasks (farm_t *self)
 {
@@ -110,7 +125,9 @@ static void do_tasks (farm_t *self)
             publish (self, task);
         else if (type == ACTION_LOOK)
             look (self, task);
-        tasks += type == ACTION_VERIFY || type == ACTION_PUBLISH || type == ACTION_LOOK;
+        else if (type == ACTION_RESOLVE)
+            resolve (self, task);
+        tasks += type == ACTION_VERIFY || type == ACTION_PUBLISH || type == ACTION_LOOK || type == ACTION_RESOLVE;
         MUST (tasks < TASKS_MAX);
     }
     actions_clear (&self->actions);

@@ -1,0 +1,342 @@
+/* test_lookups.c - base images as the engine sees them: looked up before a build begins, one digest for all its jobs, whatever restarts, and what
+ * becomes of a build whose base images are not there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "coordinator/engine_private.h"
+#include "engines.h"
+
+#define ONE "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+#define TWO "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+#define BASE "r.lan/base:1"
+enum { SECOND = 1000, TRIES = 5 };
+
+static int setup (void **state)
+{
+    if (farm_setup (state) < 0)
+        return -1;
+    farm_t *farm = *state;
+    farm->settings.looks_up = true;
+    farm_reopen (farm);
+    return 0;
+}
+
+/* -- words ------------------------------------------------------------------------------------------------------ */
+
+static int64_t lookup_of (const farm_t *farm)
+{
+    return json_integer_value (json_object_get (farm_action (farm, ACTION_RESOLVE, 0), "lookup"));
+}
+
+static void resolved (farm_t *farm, int64_t lookup, const char *digest)
+{
+    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:[{s:s, s:s, s:b}]}", "lookup", (json_int_t) lookup, "ok", 1, "bases", "reference", BASE, "digest", digest,
+                                                 "is_last", 1));
+}
+
+static void not_resolved (farm_t *farm, int64_t lookup, const char *code)
+{
+    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:s, s:s}", "lookup", (json_int_t) lookup, "ok", 0, "code", code, "text", "as the registry has it"));
+}
+
+/* What the worker was last told that BASE means; "" where it was told nothing. */
+static const char *told (const farm_t *farm, const worker_t *worker)
+{
+    const json_t *base = json_array_get (json_object_get (farm_sent (farm, worker->peer, "assign"), "bases"), 0);
+    const char *digest = json_string_value (json_object_get (base, "digest"));
+    return digest ? digest : "";
+}
+
+/* A worker's question, and the answer. */
+static const char *pin (farm_t *farm, const worker_t *worker, task_t task, const char *reference, const char *digest)
+{
+    farm_say (farm, "pin", worker->peer + 5000, worker->principal, json_pack ("{s:I, s:I, s:s, s:s}", "job", (json_int_t) task.job, "attempt", (json_int_t) task.attempt,
+                                                                              "reference", reference, "digest", digest));
+    const char *answer = json_string_value (json_object_get (farm_sent (farm, worker->peer + 5000, "pinned"), "digest"));
+    return answer ? answer : farm_error (farm, worker->peer + 5000);
+}
+
+static json_t *bases_json (const char *digest)
+{
+    return json_pack ("{s:[{s:s, s:s}]}", "bases", "reference", BASE, "digest", digest);
+}
+
+/* -- looked up -------------------------------------------------------------------------------------------------- */
+
+static void a_build_begins_when_they_are_known (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd, arm;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    worker_join (farm, &arm, "arm", "linux/arm64", 1);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64,linux/arm64", "r.lan/app:1");
+    assert_true (build > 0);
+    const json_t *question = json_object_get (farm_action (farm, ACTION_RESOLVE, 0), "question");
+    assert_string_equal (json_string_value (json_object_get (question, "repository")), "r.lan/app");
+    assert_int_equal (json_array_size (json_object_get (question, "platforms")), 2);
+    int64_t lookup = lookup_of (farm);
+    assert_int_equal (worker_task (farm, &amd).job, 0);
+    assert_string_equal (farm_shows (farm, build, "state"), "queued");
+    assert_string_equal (farm_shows (farm, build, "jobs/0/waiting"), "its base images are being looked up");
+    resolved (farm, lookup, ONE);
+    assert_string_equal (told (farm, &amd), ONE);
+    assert_string_equal (told (farm, &arm), ONE);
+    assert_string_equal (farm_shows (farm, build, "bases/0/reference"), BASE);
+    assert_string_equal (farm_shows (farm, build, "bases/0/digest"), ONE);
+    resolved (farm, lookup, TWO);               /* said twice */
+    assert_string_equal (farm_shows (farm, build, "bases/0/digest"), ONE);
+}
+
+static void who_asks_the_same_shares_the_answer (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 9);
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t two = farm_submit (farm, farm->bob, "linux/amd64", "r.lan/app:2");
+    assert_null (farm_action (farm, ACTION_RESOLVE, 0));
+    farm_submit (farm, farm->ann, "linux/arm64", "r.lan/app:3");
+    assert_true (lookup_of (farm) > lookup);                        /* something else */
+    resolved (farm, lookup, ONE);
+    assert_string_equal (told (farm, &amd), ONE);
+    assert_string_equal (farm_shows (farm, one, "bases/0/digest"), ONE);
+    assert_string_equal (farm_shows (farm, two, "bases/0/digest"), ONE);
+    int64_t four = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:4");
+    assert_true (lookup_of (farm) > lookup);                        /* it may have moved since */
+    resolved (farm, lookup_of (farm), TWO);
+    assert_string_equal (farm_shows (farm, four, "bases/0/digest"), TWO);
+    assert_string_equal (farm_shows (farm, one, "bases/0/digest"), ONE);
+}
+
+static void a_registry_s_fault_is_tried_again (void **state)
+{
+    farm_t *farm = *state;
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    for (int i = 1; i < TRIES; i++) {
+        not_resolved (farm, lookup, "registry");
+        assert_string_equal (farm_shows (farm, build, "state"), "queued");
+        assert_non_null (strstr (farm_shows (farm, build, "jobs/0/waiting"), "as the registry has it"));
+        farm_pass (farm, (2 * SECOND << i) / 2);
+        assert_int_equal (lookup_of (farm), lookup);
+    }
+    not_resolved (farm, lookup, "registry");
+    assert_string_equal (farm_shows (farm, build, "state"), "failed");
+    assert_string_equal (farm_shows (farm, build, "code"), "registry");
+}
+
+static void an_image_that_is_not_there_fails_at_once (void **state)
+{
+    farm_t *farm = *state;
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64,linux/arm64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t two = farm_submit (farm, farm->bob, "linux/amd64,linux/arm64", "r.lan/app:2");
+    not_resolved (farm, lookup, "build");
+    assert_string_equal (farm_shows (farm, one, "state"), "failed");
+    assert_string_equal (farm_shows (farm, one, "code"), "build");
+    assert_non_null (strstr (farm_shows (farm, one, "reason"), "as the registry has it"));
+    assert_string_equal (farm_shows (farm, two, "state"), "failed");
+}
+
+static void it_goes_on_after_a_restart (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    farm_reopen (farm);
+    farm_pass (farm, SECOND);
+    assert_int_equal (lookup_of (farm), lookup);
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    assert_int_equal (worker_task (farm, &amd).job, 0);
+    resolved (farm, lookup, ONE);
+    assert_string_equal (told (farm, &amd), ONE);
+    farm_reopen (farm);
+    assert_string_equal (farm_shows (farm, build, "bases/0/digest"), ONE);
+}
+
+static void a_cancelled_build_waits_for_nothing (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 9);
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t two = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:2");
+    farm_cancel (farm, farm->ann, one);
+    resolved (farm, lookup, ONE);
+    assert_string_equal (farm_shows (farm, one, "state"), "cancelled");
+    assert_string_equal (farm_shows (farm, two, "bases/0/digest"), ONE);
+    farm_pass (farm, 10 * SECOND);
+    int64_t three = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:3");
+    lookup = lookup_of (farm);
+    farm_cancel (farm, farm->ann, three);
+    not_resolved (farm, lookup, "registry");
+    assert_false (engine_next_tick (farm->engine) < farm->now + SECOND);
+}
+
+static void a_held_build_waits_for_its_turn_too (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    farm_say (farm, "grant", peer_of (farm->admin), farm->admin, json_pack ("{s:s, s:{s:i}}", "name", "ann", "limits", "max_running", 1));
+    worker_join (farm, &amd, "amd", "linux/amd64", 9);
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t two = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:2");
+    resolved (farm, lookup, ONE);
+    assert_string_equal (farm_shows (farm, one, "jobs/0/state"), "assigned");
+    assert_string_equal (farm_shows (farm, two, "jobs/0/state"), "queued");
+    farm_cancel (farm, farm->ann, one);
+    assert_string_equal (farm_shows (farm, two, "jobs/0/state"), "assigned");
+    assert_string_equal (told (farm, &amd), ONE);
+}
+
+/* -- asked for by a worker -------------------------------------------------------------------------------------- */
+
+static void the_first_that_asks_says_what_it_means (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd, arm;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    worker_join (farm, &arm, "arm", "linux/arm64", 1);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64,linux/arm64", "r.lan/app:1");
+    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:[]}", "lookup", (json_int_t) lookup_of (farm), "ok", 1, "bases"));
+    task_t one = worker_task (farm, &amd), two = worker_task (farm, &arm);
+    assert_string_equal (pin (farm, &amd, one, BASE, ONE), ONE);
+    assert_string_equal (pin (farm, &arm, two, BASE, TWO), ONE);
+    assert_string_equal (pin (farm, &arm, two, "r.lan/other:1", TWO), TWO);
+    assert_string_equal (farm_shows (farm, build, "bases/0/digest"), ONE);
+    assert_string_equal (pin (farm, &arm, one, BASE, ONE), "stale");                /* not its attempt */
+    assert_string_equal (pin (farm, &arm, two, "r.lan/other", ONE), "protocol");
+    for (int i = 0; i < 30; i++) {
+        AUTO_FREE char *name = mem_printf ("r.lan/many:%d", i);
+        assert_string_equal (pin (farm, &arm, two, name, ONE), ONE);
+    }
+    assert_string_equal (pin (farm, &arm, two, "r.lan/toomany:1", ONE), "full");
+}
+
+static void another_attempt_is_told_the_same (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:[]}", "lookup", (json_int_t) lookup_of (farm), "ok", 1, "bases"));
+    task_t task = worker_task (farm, &amd);
+    assert_string_equal (told (farm, &amd), "");
+    pin (farm, &amd, task, BASE, ONE);
+    worker_fail (farm, &amd, task, "farm");
+    farm_pass (farm, 3 * SECOND);
+    assert_string_equal (told (farm, &amd), ONE);
+}
+
+static void an_image_on_another_base_is_refused (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), ONE);
+    task_t task = worker_task (farm, &amd);
+    json_t *extra = bases_json (TWO);
+    json_object_set_new (extra, "digest", json_string (digest_of_task (task)));
+    assert_true (worker_report (farm, &amd, task, "pushed", extra));
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    assert_string_equal (farm_shows (farm, build, "jobs/0/state"), "queued");
+    assert_non_null (strstr (farm_shows (farm, build, "jobs/0/attempts/0/reason"), "is " ONE " for this build"));
+}
+
+/* -- what is known ---------------------------------------------------------------------------------------------- */
+
+/* A build on that base, published. */
+static int64_t publish (farm_t *farm, worker_t *worker, const char *digest)
+{
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), digest);
+    task_t task = worker_task (farm, worker);
+    assert_true (task.job > 0);
+    json_t *extra = bases_json (digest);
+    json_object_set_new (extra, "digest", json_string (digest_of_task (task)));
+    worker_report (farm, worker, task, "pushed", extra);
+    farm_verify (farm, NULL);
+    const json_t *index = farm_action (farm, ACTION_PUBLISH, 0);
+    assert_non_null (index);
+    farm_publish (farm, NULL);
+    return build;
+}
+
+static void a_known_image_is_used_on_the_same_base_only (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    farm->settings.result_keep_ms = 24 * 3600 * SECOND;
+    farm_reopen (farm);
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    int64_t first = publish (farm, &amd, ONE);
+    farm_pass (farm, 10 * SECOND);
+    int64_t same = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), ONE);
+    const json_t *task = farm_action (farm, ACTION_VERIFY, 0);
+    assert_non_null (task);
+    assert_int_equal (json_array_size (json_object_get (task, "bases")), 0);        /* nobody need be asked once more */
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    assert_string_equal (farm_shows (farm, same, "state"), "published");
+    assert_int_equal (strtol (farm_shows (farm, same, "jobs/0/from_build"), NULL, 10), first);
+    farm_pass (farm, 10 * SECOND);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), TWO);
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    assert_string_equal (told (farm, &amd), TWO);
+}
+
+static void a_retry_of_what_failed_stands_on_the_same (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), ONE);
+    worker_fail (farm, &amd, worker_task (farm, &amd), "build");
+    farm_pass (farm, 10 * SECOND);
+    json_t *header = submit_of (farm, spec_of ("linux/amd64", "r.lan/app:1"));
+    json_object_set_new (header, "reuse", json_integer (1));
+    farm_say (farm, "submit", peer_of (farm->ann), farm->ann, header);
+    assert_null (farm_action (farm, ACTION_RESOLVE, 0));
+    assert_string_equal (told (farm, &amd), ONE);
+}
+
+static void without_lookups_a_build_begins_at_once (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    farm->settings.looks_up = false;
+    farm_reopen (farm);
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    assert_null (farm_action (farm, ACTION_RESOLVE, 0));
+    assert_true (worker_task (farm, &amd).job > 0);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests [] = {
+        cmocka_unit_test_setup_teardown (a_build_begins_when_they_are_known, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (who_asks_the_same_shares_the_answer, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_registry_s_fault_is_tried_again, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (an_image_that_is_not_there_fails_at_once, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (it_goes_on_after_a_restart, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_cancelled_build_waits_for_nothing, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_held_build_waits_for_its_turn_too, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (the_first_that_asks_says_what_it_means, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (another_attempt_is_told_the_same, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (an_image_on_another_base_is_refused, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_known_image_is_used_on_the_same_base_only, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_retry_of_what_failed_stands_on_the_same, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (without_lookups_a_build_begins_at_once, setup, farm_teardown),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
