@@ -41,6 +41,16 @@ static int worker_of_peer (const world_t *self, uint64_t peer)
     return -1;
 }
 
+void assigns_judge_base (world_t *self, int64_t id, int version)
+{
+    build_entry_t *build = ledger_build (self, id);
+    if (!build || version < 0)
+        return;
+    if (build->base && build->base != version + 1)
+        violation (self, "all jobs of a build are given the same base images", "build %lld: version %d, and %d before", (long long) id, version, build->base - 1);
+    build->base = version + 1;
+}
+
 void assigns_judge (world_t *self, const action_t *action)
 {
     int64_t id = number_of (action->header, "job"), attempt = number_of (action->header, "attempt");
@@ -55,6 +65,7 @@ void assigns_judge (world_t *self, const action_t *action)
         return;
     }
     patience_judge_start (self, job);
+    assigns_judge_base (self, job->build, base_of (json_array_get (json_object_get (action->header, "bases"), 0)));
     judge_worker (self, worker, job, json_is_true (json_object_get (action->header, "emulated")));
     seat_name (&self->seats [worker], id, attempt, self->now);
     if (self->seats [worker].named_count > worker_slots (self, worker))

@@ -168,13 +168,13 @@ static void do_action (world_t *self, const action_t *action)
     if (action->type == ACTION_COUNT)
         return;
     world_trace (self, "  ->", action->peer, action->type == ACTION_SEND ? action->verb : action->type == ACTION_VERIFY ? "VERIFY"
-                 : action->type == ACTION_PUBLISH ? "PUBLISH" : action->type == ACTION_TELL ? "TELL" : action->type == ACTION_OPEN_LOG
+                 : action->type == ACTION_PUBLISH ? "PUBLISH" : action->type == ACTION_TELL ? "TELL" : action->type == ACTION_RESOLVE ? "RESOLVE" : action->type == ACTION_OPEN_LOG
                  ? "OPEN_LOG" : action->type == ACTION_CLOSE_LOG ? "CLOSE_LOG" : "CHANGED", action->header);
     if (action->type == ACTION_SEND) {
         hold_against_schema (self, action->verb, action->header);
         network_send (self, action->peer, action->verb, action->header);
-    } else if (action->type == ACTION_VERIFY || action->type == ACTION_PUBLISH)
-        registry_begin (self, action->type == ACTION_PUBLISH, action->header);
+    } else if (action->type == ACTION_VERIFY || action->type == ACTION_PUBLISH || action->type == ACTION_RESOLVE)
+        registry_begin (self, action->type == ACTION_VERIFY ? "verify" : action->type == ACTION_PUBLISH ? "publish" : "resolve", action->header);
 }
 
 static void do_actions (world_t *self)

@@ -269,13 +269,15 @@ void ledger_read_queue (world_t *self)
     if (!ledger->queue)
         ledger->queue = mem_alloc (QUEUE_MAX * sizeof *ledger->queue);
     ledger->queue_count = 0;
-    query_t query = db_query (self->engine->db, "SELECT id, class, principal FROM jobs WHERE state = 'queued' AND NOT is_resting "
+    query_t query = db_query (self->engine->db, "SELECT id, class, principal, queued_ms FROM jobs WHERE state = 'queued' AND NOT is_resting "
                               "ORDER BY lane, class, principal, id");
-    while (ledger->queue_count < QUEUE_MAX && query_step (&query))
-        if (ledger_job (self, query_get_int (&query, 0)))
-            ledger->queue [ledger->queue_count++] = (queue_row_t) {
-                query_get_int (&query, 0), (int) query_get_int (&query, 1), user_of (query_get_int (&query, 2)),
-            };
+    while (ledger->queue_count < QUEUE_MAX && query_step (&query)) {
+        job_entry_t *job = ledger_job (self, query_get_int (&query, 0));
+        if (!job)
+            continue;
+        job->queued_ms = query_get_int (&query, 3);         /* no event says when its build was whole */
+        ledger->queue [ledger->queue_count++] = (queue_row_t) { job->id, (int) query_get_int (&query, 1), user_of (query_get_int (&query, 2)) };
+    }
     query_end (&query, NULL);
 }
 

@@ -32,6 +32,7 @@ typedef struct {
     int64_t ended_ms, first_job;                        /* wall clock; its jobs have one number after the other */
     int job_count;
     bool has_begun, is_new;     /* its first event was read; in this batch */
+    int base;                   /* version of the base image that its jobs are given, and one more; 0: none was */
     char index [80];            /* digest, once it was handed out */
 } build_entry_t;
 
@@ -88,6 +89,7 @@ void violation (world_t *self, const char *rule, const char *format, ...) __attr
 void referee_judge (world_t *self, const heard_event_t *events, size_t count, const actions_t *actions);
 void referee_judge_end (world_t *self);                 /* when the calm is over */
 void assigns_judge (world_t *self, const action_t *action);
+void assigns_judge_base (world_t *self, int64_t build, int version);
 void publishing_judge_verify (world_t *self, const json_t *task);
 void publishing_judge (world_t *self, const json_t *task);
 void fairness_judge (world_t *self, const actions_t *actions);          /* after ledger_read_queue */

@@ -84,6 +84,6 @@ void worker_lie (world_t *self, int who)
         claim.attempt = 1;
     if (claim.stage == STAGE_PUSHED)
         claim.image = chance (self, 2) && self->registry.image_count ? (int) draw (self, (uint64_t) self->registry.image_count)
-                                                                     : registry_push (self, claim.platform, -1, false);
+                                                                     : registry_push (self, claim.platform, -1, self->registry.base, false);
     worker_post_report (self, who, &claim, ++self->last_seq);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/label.h"
+#include "coordinator/lookups.h"
 
 enum { SLACK_MS = 2000, UNASKED_MS = 600000 };
 
@@ -72,11 +73,21 @@ static bool is_for_want_of_workers (world_t *self, int64_t job)
     return is;
 }
 
+/* Its build never began. */
+static bool has_no_base (world_t *self, const job_entry_t *job)
+{
+    query_t query = db_query (self->engine->db, "SELECT attempt = 0 AND reason LIKE 'a base image cannot be looked up%' FROM jobs WHERE id = :id");
+    query_int (&query, ":id", job->id);
+    bool has = query_step (&query) && query_get_int (&query, 0);
+    query_end (&query, NULL);
+    return has && self->settings.looks_up;
+}
+
 /* Or its context is lost. */
 void patience_judge_end (world_t *self, const job_entry_t *job)
 {
     if (!is_for_want_of_workers (self, job->id)) {
-        if (!self->depot.was_lost [self->submissions [job->submission].inputs])
+        if (!self->depot.was_lost [self->submissions [job->submission].inputs] && !has_no_base (self, job))
             violation (self, "a job fails in the queue when no worker takes it", "job %lld: it had another reason", (long long) job->id);
         return;
     }
@@ -146,7 +157,7 @@ static void judge_rest (world_t *self, job_entry_t *job, int64_t failures)
 
 static void judge_rests (world_t *self)
 {
-    query_t query = db_query (self->engine->db, "SELECT id, failures FROM jobs WHERE is_resting");
+    query_t query = db_query (self->engine->db, "SELECT id, failures FROM jobs WHERE is_resting AND NOT " LOOKING_JOBS);
     while (query_step (&query)) {
         job_entry_t *job = ledger_job (self, query_get_int (&query, 0));
         if (job)

@@ -104,6 +104,8 @@ static void judge_children (world_t *self, const build_entry_t *build, const jso
             violation (self, "no index with an image that is not verified", "build %lld, %s", (long long) build->id, text_of (child, "platform"));
         else
             have |= 1u << image->platform;
+        if (image)
+            assigns_judge_base (self, build->id, image->base);
     }
     if (have == 0 || (wish->required & ~have) || (have & ~wish->platforms))
         violation (self, "no index without a required platform", "build %lld has %x, required are %x of %x", (long long) build->id, have,

@@ -43,12 +43,21 @@ static void judge_error (world_t *self, const action_t *action)
             violation (self, "the engine does not fail by itself", "%s", text_of (action->header, "text"));
 }
 
+static void judge_pinned (world_t *self, const heard_event_t *event, const json_t *answer)
+{
+    const job_entry_t *job = event ? ledger_job (self, number_of (event->header, "job")) : NULL;
+    if (job)
+        assigns_judge_base (self, job->build, base_of (answer));
+}
+
 static void judge_sent (world_t *self, const heard_event_t *events, size_t count, const action_t *action)
 {
     if (strcmp (action->verb, "accepted") == 0)
         judge_accepted (self, event_of (events, count, action), number_of (action->header, "build"));
     else if (strcmp (action->verb, "assign") == 0)
         assigns_judge (self, action);
+    else if (strcmp (action->verb, "pinned") == 0)
+        judge_pinned (self, event_of (events, count, action), action->header);
     else if (strcmp (action->verb, "error") == 0)
         judge_error (self, action);
 }
@@ -157,7 +166,7 @@ void referee_judge_end (world_t *self)
         if (build->id && !build_state_is_over (build->state))
             violation (self, "an acknowledged build comes to its end", "build %lld is %s", (long long) i, build_state_name (build->state));
     }
-    if (engine->lease_count || engine->halt_count || self->ledger.open_logs || rows_count (self, "SELECT count (*) FROM outbox"))
+    if (engine->lease_count || engine->halt_count || self->ledger.open_logs || rows_count (self, "SELECT (SELECT count (*) FROM outbox) + (SELECT count (*) FROM lookups)"))
         violation (self, "nothing is left in the end", "%d leases, %d halts, %d open logs", (int) engine->lease_count,
                    (int) engine->halt_count, self->ledger.open_logs);
     if (engine->wait_count)

@@ -19,13 +19,13 @@ unsigned wish_bit (const submission_t *wish)
 }
 
 /* A bad one is of another platform than its job, or is not there at all. */
-int registry_push (world_t *self, int platform, int inputs, bool is_bad)
+int registry_push (world_t *self, int platform, int inputs, int base, bool is_bad)
 {
     registry_t *registry = &self->registry;
     if (registry->image_count % 256 == 0)
         registry->images = mem_resize (registry->images, (size_t) (registry->image_count + 256) * sizeof *registry->images);
     registry->images [registry->image_count] = (image_t) {
-        .platform = is_bad && chance (self, 2) ? (platform + 1) % PLATFORMS : platform, .base = registry->base,
+        .platform = is_bad && chance (self, 2) ? (platform + 1) % PLATFORMS : platform, .base = base,
         .content = inputs < 0 || is_bad ? -1 - registry->image_count : inputs,
         .is_there = !is_bad || chance (self, 2),
     };
@@ -43,11 +43,22 @@ int image_of (const world_t *self, const char *digest)
     return image < self->registry.image_count ? image : -1;
 }
 
-json_t *registry_bases (const world_t *self, int image)
+json_t *registry_base (int version)
 {
     char digest [80];
-    snprintf (digest, sizeof digest, "sha256:ba5e%060x", self->registry.images [image].base);
-    return json_pack ("[{s:s, s:s}]", "reference", "r.lan/base:1", "digest", digest);
+    snprintf (digest, sizeof digest, "sha256:ba5e%060x", version);
+    return json_pack ("{s:s, s:s}", "reference", "r.lan/base:1", "digest", digest);
+}
+
+int base_of (const json_t *base)
+{
+    const char *digest = text_of (base, "digest");
+    return strncmp (digest, "sha256:ba5e", 11) == 0 ? (int) strtol (digest + 11, NULL, 16) : -1;
+}
+
+json_t *registry_bases (const world_t *self, int image)
+{
+    return json_pack ("[o]", registry_base (self->registry.images [image].base));
 }
 
 /* -- verifying -------------------------------------------------------------------------------------------------------- */
@@ -60,10 +71,8 @@ static bool is_down (const world_t *self)
 /* Do the base images that a known one was made from still stand? */
 static bool bases_hold (const world_t *self, const json_t *task)
 {
-    char digest [80];
     const json_t *base = json_array_get (json_object_get (task, "bases"), 0);
-    snprintf (digest, sizeof digest, "sha256:ba5e%060x", self->registry.base);
-    return !base || strcmp (text_of (base, "digest"), digest) == 0;
+    return !base || base_of (base) == self->registry.base;
 }
 
 /* From now on it is a known image. Nobody can tell whether it was really made of these inputs: its worker says so. */
@@ -207,11 +216,23 @@ static void publish (world_t *self, chore_t *chore)
                                                         .header = json_incref (chore->header) });
 }
 
-void registry_begin (world_t *self, bool is_publish, const json_t *task)
+/* -- looking up ------------------------------------------------------------------------------------------------------- */
+
+/* Of some Dockerfiles only the builder can tell what they name. */
+static void resolve (world_t *self, const json_t *task)
 {
-    chore_t chore = { .kind = CHORE_PUBLISHER, .verb = "verify", .header = json_incref ((json_t *) task) };
-    if (is_publish)
-        strcpy (chore.verb, "publish");
+    const char *code = is_down (self) || mishap (self, 12) ? "registry" : mishap (self, 60) ? "build" : NULL;
+    json_t *header = json_pack ("{s:O}", "lookup", json_object_get (task, "lookup"));
+    add_outcome (header, code);
+    if (!code)
+        json_object_set_new (header, "bases", chance (self, 4) ? json_array () : json_pack ("[o]", registry_base (self->registry.base)));
+    coordinator_hear (self, "resolved", 0, 0, header);
+}
+
+void registry_begin (world_t *self, const char *verb, const json_t *task)
+{
+    chore_t chore = { .kind = CHORE_PUBLISHER, .header = json_incref ((json_t *) task) };
+    snprintf (chore.verb, sizeof chore.verb, "%s", verb);
     agenda_add (self, answer_ms (self), chore);
 }
 
@@ -219,6 +240,8 @@ void registry_on_chore (world_t *self, chore_t *chore)
 {
     if (strcmp (chore->verb, "publish") == 0)
         publish (self, chore);
+    else if (strcmp (chore->verb, "resolve") == 0)
+        resolve (self, chore->header);
     else
         verify (self, chore->header);
 }

@@ -120,6 +120,8 @@ typedef struct {
     const char *code;
     int64_t seq;                /* of the report that is not noted yet; 0: none */
     int image;                  /* what it pushed */
+    int base;                   /* the version that its base image is for the build; -1: it has to ask */
+    int64_t pin_seq;            /* of that question; 0: it has not asked */
     bool is_stuck, is_stopping;
 } held_t;
 
@@ -186,11 +188,13 @@ typedef struct {
 } registry_t;
 
 unsigned wish_bit (const submission_t *wish);
-int registry_push (world_t *self, int platform, int inputs, bool is_bad);           /* the image's number; inputs -1: of nobody's */
+int registry_push (world_t *self, int platform, int inputs, int base, bool is_bad);         /* the image's number; inputs -1: of nobody's */
 void image_digest (int image, char digest [80]);
 int image_of (const world_t *self, const char *digest);                 /* -1: none of ours */
 json_t *registry_bases (const world_t *self, int image);
-void registry_begin (world_t *self, bool is_publish, const json_t *task);
+json_t *registry_base (int version);                    /* the base image, as messages name it; to the caller */
+int base_of (const json_t *base);                       /* its version; -1: it is none */
+void registry_begin (world_t *self, const char *verb, const json_t *task);
 void registry_on_chore (world_t *self, chore_t *chore);
 extern const char *const tag_names [TAGS];
 

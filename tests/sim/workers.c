@@ -144,12 +144,27 @@ static void advance (world_t *self, held_t *held)
     else if (held->stage < STAGE_PUSHED && mishap (self, 300))
         held->is_stuck = true;
     if (held->stage == STAGE_PUSHED)
-        held->image = registry_push (self, held->platform, self->submissions [held->submission].inputs, mishap (self, 60));
+        held->image = registry_push (self, held->platform, self->submissions [held->submission].inputs,
+                                     mishap (self, 60) ? self->registry.base : held->base, mishap (self, 60));
+}
+
+/* It has seen what the tag means now. */
+static void ask_base (world_t *self, int who, held_t *held)
+{
+    json_t *header = registry_base (self->registry.base);
+    held->pin_seq = ++self->last_seq;
+    json_object_update_new (header, json_pack ("{s:I, s:I, s:I}", "seq", (json_int_t) held->pin_seq, "job", (json_int_t) held->job, "attempt", (json_int_t) held->attempt));
+    network_post (self, who, "pin", header);
+    plan (self, who, held, REPEAT_MS);
 }
 
 static void say (world_t *self, int who, held_t *held)
 {
     bool is_first = held->seq == 0;
+    if (held->stage == STAGE_PUSHED && held->base < 0) {
+        ask_base (self, who, held);
+        return;
+    }
     if (is_first && !held->is_stopping)
         advance (self, held);
     if (held->is_stuck)
@@ -184,7 +199,7 @@ static void on_assign (world_t *self, int who, const json_t *header)
         platform++;
     held_t *held = &worker->held [worker->held_count++];
     *held = (held_t) { .job = number_of (header, "job"), .attempt = number_of (header, "attempt"), .submission = build->submission,
-                       .platform = platform, .is_stopping = worker->is_stopping };
+                       .platform = platform, .base = base_of (json_array_get (json_object_get (header, "bases"), 0)), .is_stopping = worker->is_stopping };
     if (worker->is_stopping)
         worker_give_up (held, "interrupted");
     plan (self, who, held, draw_ms (self, 500));
@@ -222,6 +237,14 @@ static void on_noted (world_t *self, int who, const json_t *header)
     }
 }
 
+static void on_pinned (world_t *self, int who, const json_t *header)
+{
+    worker_t *worker = &self->workers [who];
+    for (int i = 0; i < worker->held_count; i++)
+        if (worker->held [i].pin_seq && worker->held [i].pin_seq == number_of (header, "re"))
+            worker->held [i].base = base_of (header);
+}
+
 void workers_on_message (world_t *self, int who, const char *verb, const json_t *header)
 {
     worker_t *worker = &self->workers [who];
@@ -233,6 +256,8 @@ void workers_on_message (world_t *self, int who, const char *verb, const json_t 
         on_abort (self, who, header);
     else if (strcmp (verb, "noted") == 0)
         on_noted (self, who, header);
+    else if (strcmp (verb, "pinned") == 0)
+        on_pinned (self, who, header);
     else if (strcmp (verb, "restore") == 0)
         depot_restore (self, who, header);
     else if (strcmp (verb, "welcome") == 0)

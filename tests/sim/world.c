@@ -66,7 +66,7 @@ static void draw_settings (world_t *self)
         .job_timeout_ms = ONE_OF (300000, 1200000), .job_timeout_max_ms = 3600000, .quarantine_ms = ONE_OF (0, 20000, 60000, 300000), .affinity_ms = ONE_OF (0, 3000, 10000),
         .ageing_ms = ONE_OF (60000, 300000, 1800000), .result_keep_ms = ONE_OF (0, 300000, 86400000), .attempts_max = (int) ONE_OF (2, 3, 3),
         .build_keep_ms = ONE_OF (0, 0, 600000), .builds_max = ONE_OF (0, 0, 0, 20),
-        .queue_max = (int) ONE_OF (20, 100000, 100000),
+        .queue_max = (int) ONE_OF (20, 100000, 100000), .looks_up = draw (self, 4) > 0,
     };
 }
 
