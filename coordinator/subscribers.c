@@ -13,7 +13,7 @@
 #include "coordinator/principals.h"
 #include "coordinator/schedule.h"
 
-enum { PAGE_MAX = 500 };
+enum { PAGE_MAX = 500, TOLD_MAX = 20 };
 
 /* -- found ------------------------------------------------------------------------------------------------------ */
 
@@ -112,6 +112,37 @@ static json_t *view_of (const query_t *row)
                       "user", cell_text (row, 2, 64), "scope", cell_text (row, 3, 16), "schedule", cell_text (row, 4, 64), "kind", cell_text (row, 5, 8),
                       "address", cell_text (row, 6, NEWS_ADDRESS_MAX), "events", events_of (query_get_text (row, 7)), "created_ms", cell_int (row, 8),
                       "silent", !query_get_int (row, 10), "waiting", cell_int (row, 11));
+}
+
+/* "https://chat.lan/hooks/key" -> "https://chat.lan/…" */
+static json_t *host_of (const char *url)
+{
+    const char *host = strstr (url, "://");
+    size_t size = host ? (size_t) (host + 3 - url) + strcspn (host + 3, "/?#") : 0;
+    return json_sprintf ("%.*s%s", (int) size, url, url [size] ? "/…" : "");
+}
+
+static json_t *told_of (const query_t *row)
+{
+    bool is_hook = strcmp (query_get_text (row, 1), "hook") == 0;
+    return json_pack ("{s:o, s:o, s:o, s:o}", "name", cell_text (row, 0, 64), "kind", cell_text (row, 1, 8), "address",
+                      is_hook ? host_of (query_get_text (row, 2)) : cell_text (row, 2, 320), "events", events_of (query_get_text (row, 3)));
+}
+
+json_t *subscribers_view (engine_t *self, int64_t asker, int64_t principal, int64_t schedule, err_t *err)
+{
+    AUTO_JSON json_t *all = json_array ();
+    bool has_more;
+    int64_t only = principal_sees (self, asker, err);
+    if (only < 0)
+        return NULL;
+    query_t query = db_query (self->db, "SELECT subscribers.name, kind, address, events FROM subscribers JOIN principals ON principals.id = subscribers.principal "
+                              "WHERE (scope = 'farm' OR (scope = 'user' AND subscribers.principal = :principal) OR schedule = :schedule) AND " SUBSCRIBER_MAY_BE_TOLD
+                              "AND (:only = 0 OR subscribers.principal = :only) ORDER BY subscribers.name");
+    query_int (&query, ":principal", principal);
+    query_int (&query, ":schedule", schedule);
+    query_int (&query, ":only", only);
+    return cells_page (query, told_of, TOLD_MAX, all, &has_more, err) < 0 ? NULL : take (&all);
 }
 
 /* With the salt, of which the gateway makes the secret. */

@@ -32,6 +32,10 @@ handler_fn subscribers_on_list;
  * address only the nearest: the schedule's, then the user's, then the farm's. *out is freed before it is filled. */
 int subscribers_match (engine_t *self, const char *event, int64_t principal, int64_t schedule, subscribers_t *out, err_t *err);
 
+/* For people: who is told of this schedule, as far as that principal may see them: [{name, kind, address, events}]. Of a hook only the host: what else stands
+ * in its address may be a secret. To the caller; NULL on error. */
+json_t *subscribers_view (engine_t *self, int64_t asker, int64_t principal, int64_t schedule, err_t *err);
+
 /* By number: 1, 0 where it is not there any more or may not be told any more, -1. */
 int subscriber_load (engine_t *self, int64_t id, subscriber_t *out, err_t *err);
 

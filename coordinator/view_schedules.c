@@ -9,6 +9,7 @@
 #include "coordinator/principals.h"
 #include "coordinator/schedule.h"
 #include "coordinator/schedules.h"
+#include "coordinator/subscribers.h"
 
 enum { FIRINGS_MAX = 20, NEXT_MAX = 100 };
 
@@ -126,22 +127,26 @@ json_t *schedules_view (engine_t *self, const char *name, int count, err_t *err)
 
 /* -- questions -------------------------------------------------------------------------------------------------- */
 
-static int check_reader (engine_t *self, const event_t *event, err_t *err)
+static int check_reader (engine_t *self, const event_t *event, schedule_t *schedule, err_t *err)
 {
-    AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
     int64_t only = principal_sees (self, event->principal, err);
-    if (only < 0 || schedule_find (self, event_text (event, "name"), &schedule, err) < 0)
+    if (only < 0 || schedule_find (self, event_text (event, "name"), schedule, err) < 0)
         return -1;
-    return only == 0 || only == schedule.principal ? 0 : err_set (err, ERR_DENIED, "schedule %s belongs to somebody else", schedule.name);
+    return only == 0 || only == schedule->principal ? 0 : err_set (err, ERR_DENIED, "schedule %s belongs to somebody else", schedule->name);
 }
 
 int schedules_on_ask (engine_t *self, const event_t *event, err_t *err)
 {
-    if (check_reader (self, event, err) < 0)
+    AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
+    if (check_reader (self, event, &schedule, err) < 0)
         return -1;
     json_t *view = schedules_end_orphans (self, err) < 0 ? NULL : schedules_view (self, event_text (event, "name"), (int) event_int (event, "count"), err);
-    if (!view)
+    json_t *told = view ? subscribers_view (self, event->principal, schedule.principal, schedule.id, err) : NULL;
+    if (!told) {
+        json_decref (view);
         return -1;
+    }
+    json_object_set_new (view, "news", told);
     engine_answer (self, event, "schedule-state", json_pack ("{s:o}", "schedule", view));
     return 0;
 }

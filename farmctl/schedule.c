@@ -87,6 +87,17 @@ static void print_hook (const json_t *schedule)
     line ("hook", json_is_object (hook) ? text : "");
 }
 
+/* Who is told, as far as the asker may see them */
+static void print_news (const json_t *schedule)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (json_object_get (schedule, "news"), i, item) {
+        AUTO_FREE char *text = mem_printf ("%s to %s", track_text (item, "name"), track_text (item, "address"));
+        line (i ? "" : "news", text);
+    }
+}
+
 static void print_times (const json_t *schedule)
 {
     size_t i;
@@ -116,6 +127,7 @@ int schedule_print (const json_t *schedule, err_t *err)
     line ("priority", track_text (schedule, "priority"));
     line ("context", track_text (schedule, "context"));
     print_hook (schedule);
+    print_news (schedule);
     print_times (schedule);
     return 0;
 }
