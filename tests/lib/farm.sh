@@ -194,14 +194,30 @@ wait_said ()
     wait_for "${3:-60}" has_said "$1" "$2"
 }
 
-# A query to the queue's database, which the coordinator must not have open
+# A statement for the queue's database, which the coordinator must not have open
 farm_sql ()
 {
     python3 - "$farm/coordinator/farm.db" "$1" <<'END'
 import sqlite3, sys
-for row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]):
-    print("|".join(str(value) for value in row))
+with sqlite3.connect(sys.argv[1]) as queue:
+    for row in queue.execute(sys.argv[2]):
+        print("|".join(str(value) for value in row))
 END
+}
+
+# schedule_set_due NAME: now, as if its time had come while the coordinator was started again, which it must not be yet
+schedule_set_due ()
+{
+    farm_sql "UPDATE schedules SET next_ms = CAST ((julianday ('now') - 2440587.5) * 86400000 AS INTEGER) WHERE name = '$1' RETURNING 1"
+}
+
+# schedule_is_due NAME: it fires, and nobody has to wait for a full minute
+schedule_is_due ()
+{
+    devfarm stop coordinator
+    expect "schedules" "$(schedule_set_due "$1")" 1
+    devfarm start coordinator
+    wait_for 20 farm_is_up
 }
 
 # expect_json NAME < document: as schema/output.json has it
