@@ -2,6 +2,7 @@
 # git.sh - contexts that the coordinator fetches: over file, git, smart http and ssh, from hosts that are well and from those that are not; what a
 # repository may hold that means ill; what a killed coordinator leaves; schedules that are built where a commit has changed.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/registries.sh"
 command -v git > /dev/null || skip_all "git is not installed"
 farm_up
 repos=$work/repos
@@ -40,7 +41,7 @@ END
 
 host_is_up ()
 {
-    read -r http git < "$work/host.log"
+    read -r http git https other < "$work/host.log"
 }
 
 # repo NAME: a clone in $work/away/NAME, whose origin is the bare one that is served
@@ -99,7 +100,9 @@ ssh_up ()
 }
 
 mkfifo "$work/hold"
-python3 "$top_srcdir/tests/lib/git_host.py" "$repos" < "$work/hold" > "$work/host.log" 2> "$work/host.err" &
+mkdir "$work/tls"
+"$top_srcdir/tests/lib/certificates.sh" "$work/tls" > /dev/null
+python3 "$top_srcdir/tests/lib/git_host.py" "$repos" "$work/tls/server.pem" "$work/tls/other.pem" < "$work/hold" > "$work/host.log" 2> "$work/host.err" &
 echo $! > "$work/pids/host"
 exec 9> "$work/hold"
 wait_for 10 host_is_up
@@ -159,11 +162,66 @@ credentials ()
     chmod 600 "$work/credentials"
     fetches "http://127.0.0.1:$http/private/app"
     refuses 2 'a user or a password in it' "http://ann:s3cret-word@127.0.0.1:$http/private/app"
+    run 2 farmctl schedule add leaky --cron @yearly --platform "$native" -t "$REGISTRY/git/app:1" "http://ann:s3cret-word@127.0.0.1:$http/private/app"
+    expect_text "$work/err" 'a user or a password in it'
     grep -rqs s3cret-word "$farm" && { echo "the password was kept"; return 1; }
     farmctl audit show | grep -q s3cret-word && { echo "the password is in the audit log"; return 1; }
     return 0
 }
 check "with the coordinator's credentials for a host, and with no user's" credentials
+
+restart ()
+{
+    coordinator_restart "$@"
+    wait_for 20 has_worker "worker-$native_name"
+}
+
+over_tls ()
+{
+    refuses 2 'an admin sets git/ca-file' "https://127.0.0.1:$https/app"
+    restart git/ca-file "$work/tls/ca.crt"
+    fetches "https://127.0.0.1:$https/app"
+    expect "commit" "$(field "$build" .source.commit)" "$(head_of app)"
+    refuses 2 'an admin sets git/ca-file' "https://127.0.0.1:$other/app"
+}
+check "over https, from a host whose certificate an authority of ours has signed, and from no other" over_tls
+
+# In a folder that stands where git looks for it, for the coordinator alone
+by_a_helper ()
+{
+    mkdir "$work/bin"
+    cat > "$work/bin/git-credential-ours" <<END
+#!/bin/sh
+[ "\$1" = get ] && grep -qx 'host=127.0.0.1:$https' && printf 'username=ann\npassword=s3\n'
+END
+    chmod 755 "$work" "$work/bin" "$work/bin/git-credential-ours"
+    devfarm stop coordinator
+    farm_set coordinator git/helpers "127.0.0.1=ours"
+    background coordinator unshare --mount --propagation private sh -c 'mount --bind "$1" /usr/local/bin && exec "$2" -c "$3"' sh "$work/bin" \
+        "$(command -v farm-coordinator)" "$farm/coordinator.conf"
+    wait_for 20 grep -q ' main: ready$' "$work/coordinator.log"
+    wait_for 20 has_worker "worker-$native_name"
+    fetches "https://127.0.0.1:$https/private/app"
+    refuses 2 'git/helpers' "http://127.0.0.1:$http/private/app"
+    background_end coordinator
+    restart git/helpers "127.0.0.1/private=$work/credentials"
+}
+check "with what a helper knows of a host, by its name" by_a_helper
+
+# Who looks up the name; here nobody knows it
+by_a_proxy ()
+{
+    mkdir "$work/proxy"
+    background proxy python3 -B "$top_srcdir/tests/lib/connect_proxy.py" "$work/proxy" other.example.com "$other"
+    wait_for 20 test -e "$work/proxy/port"
+    restart git/proxy "http://127.0.0.1:$(cat "$work/proxy/port")"
+    fetches "https://other.example.com/app"
+    expect "commit" "$(field "$build" .source.commit)" "$(head_of app)"
+    expect "asked for" "$(sort -u "$work/proxy/asked")" "CONNECT other.example.com:443"
+    refuses 1 'an address inside' "https://10.0.0.1/app"
+    restart git/proxy ""
+}
+check "by a proxy, which looks the names up" by_a_proxy
 
 hosts_in_trouble ()
 {
@@ -362,17 +420,18 @@ last ()
 
 nightly ()
 {
-    run 0 farmctl schedule add nightly --cron '* * * * *' --if-changed --platform "$native" -t "$REGISTRY/git/n:new" "http://127.0.0.1:$http/app#main"
-    wait_for 90 last built
+    run 0 farmctl schedule add nightly --cron @yearly --if-changed --platform "$native" -t "$REGISTRY/git/n:new" "http://127.0.0.1:$http/app#main"
+    schedule_is_due nightly
+    wait_for 60 last built
     expect "tags" "$(registry_tags | tr ' ' '\n' | grep -c '^git/n:new$')" 1
-    wait_for 90 last unchanged
+    schedule_is_due nightly
+    wait_for 60 last unchanged
     expect_text <(farmctl schedule ls) 'unchanged since'
     echo changed > "$work/away/app/word"
     commit app changed
-    run 0 farmctl schedule pause nightly
-    run 0 farmctl schedule add nightly --replace --cron '* * * * *' --if-changed --platform "$native" -t "$REGISTRY/git/n:{commit}" "http://127.0.0.1:$http/app#main"
-    run 0 farmctl schedule resume nightly
-    wait_for 90 last built
+    run 0 farmctl schedule add nightly --replace --cron @yearly --if-changed --platform "$native" -t "$REGISTRY/git/n:{commit}" "http://127.0.0.1:$http/app#main"
+    schedule_is_due nightly
+    wait_for 60 last built
     expect "tags" "$(registry_tags | tr ' ' '\n' | grep -c "^git/n:$(head_of app)$")" 1
 }
 check "a schedule builds where a commit has changed, and names it" nightly

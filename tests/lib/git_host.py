@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A host of git repositories, for tests: git's own http-backend and daemon, behind sockets of our own on free ports.
 
-    git_host.py FOLDER
+    git_host.py FOLDER [CERTIFICATE...]
 
-It serves the bare repositories below FOLDER and the files below FOLDER/files. It prints the ports for http and git on standard output, and ends when its
-standard input does. What it was asked for over http stands in FOLDER/asked.log. Over http these differ from the rest:
+It serves the bare repositories below FOLDER and the files below FOLDER/files. It prints the ports for http, git and, with each certificate (a file with its
+key), https on standard output, and ends when its standard input does. What it was asked for over http stands in FOLDER/asked.log. Over http these differ from the rest:
 
     /private/…      wants user ann, password s3
     /moved/…        sends to the same without /moved
@@ -13,6 +13,7 @@ standard input does. What it was asked for over http stands in FOLDER/asked.log.
 import base64
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -95,6 +96,20 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_GET
 
 
+class TlsServer(ThreadingHTTPServer):
+    def __init__(self, certificate):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate)
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def get_request(self):
+        connection, address = super().get_request()
+        return self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, request, client_address):
+        print("ended:", sys.exc_info()[1], file=sys.stderr)
+
+
 def serve_git(listener, folder):
     while True:
         connection, _ = listener.accept()
@@ -106,12 +121,14 @@ def serve_git(listener, folder):
 def main():
     folder = os.path.realpath(sys.argv[1])
     Handler.folder = folder
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler)] + [TlsServer(certificate) for certificate in sys.argv[2:]]
     listener = socket.create_server(("127.0.0.1", 0))
-    for work in (server.serve_forever, lambda: serve_git(listener, folder)):
-        threading.Thread(target=work, daemon=True).start()
-    print(server.server_port, listener.getsockname()[1], flush=True)
+    for server in servers:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=serve_git, args=(listener, folder), daemon=True).start()
+    ports = [server.server_port for server in servers]
+    print(ports[0], listener.getsockname()[1], *ports[1:], flush=True)
     sys.stdin.read()
     os._exit(0)
 
