@@ -3,31 +3,15 @@
 # that a coordinator that is killed at any moment tells it all the same.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/registries.sh"
+. "$top_srcdir/tests/lib/mails.sh"
 farm_up
-mkdir "$work/tls" "$work/mail" "$work/hooks"
-"$top_srcdir/tests/lib/certificates.sh" "$work/tls" > /dev/null
-(umask 077; echo "s3cret word" > "$work/mail/password"; cp "$work/mail/password" "$work/password")
-background mail python3 -B "$top_srcdir/tests/lib/mail_server.py" "$work/mail" "$work/tls/server.pem"
+mkdir "$work/hooks"
+mails_start
 background hooks python3 -B "$top_srcdir/tests/lib/hook_receiver.py" "$work/hooks" "$work/tls/server.pem"
-wait_for 20 test -e "$work/mail/port"
 wait_for 20 test -e "$work/hooks/port"
 hooks=https://127.0.0.1:$(cat "$work/hooks/port")
 
-# news_restart SETTING VALUE…: the coordinator with other settings
-news_restart ()
-{
-    devfarm stop coordinator
-    while [ $# -gt 0 ]; do
-        farm_set coordinator "$1" "$2"
-        shift 2
-    done
-    devfarm start coordinator
-    wait_for 30 farm_is_up
-}
-
-news_restart mail/server "smtp://127.0.0.1:$(cat "$work/mail/port")" mail/from farm@example.com mail/user farm mail/password-file "$work/password" \
-    mail/ca-file "$work/tls/ca.crt" mail/timeout-ms 3000 hook/ca-file "$work/tls/ca.crt" hook/inside "127.0.0.1:$(cat "$work/hooks/port")" \
-    hook/timeout-ms 2000 news/gather-ms 300 news/retry-ms 200
+coordinator_restart "${mail_settings[@]}" hook/ca-file "$work/tls/ca.crt" hook/inside "127.0.0.1:$(cat "$work/hooks/port")" hook/timeout-ms 2000
 
 good=$(context good <<END
 FROM %BASE%
@@ -41,16 +25,6 @@ RUN echo "grün ✓ about to fail" >&2; echo "make: *** [Makefile:3: test] Error
 END
 )
 
-mails ()
-{
-    find "$work/mail" -name 'mail-*' ! -name '*.*' | wc -l
-}
-
-has_mails ()
-{
-    [ "$(mails)" -ge "$1" ]
-}
-
 calls ()
 {
     find "$work/hooks" -name 'call-*' ! -name '*.*' | wc -l
@@ -59,20 +33,6 @@ calls ()
 has_calls ()
 {
     [ "$(calls)" -ge "$1" ]
-}
-
-# mail N HEADER|body|raw: of the N-th mail, as a mail program reads it
-mail ()
-{
-    python3 - "$work/mail/mail-$1" "$2" <<'END'
-import email
-import email.policy
-import sys
-with open(sys.argv[1], "rb") as file:
-    mail = email.message_from_binary_file(file, policy=email.policy.default)
-assert not mail.defects, mail.defects
-print(mail.get_body(("plain",)).get_content() if sys.argv[2] == "body" else mail[sys.argv[2]])
-END
 }
 
 outbox ()
@@ -255,17 +215,17 @@ mail_goes_over_smtps_too ()
     local before
     before=$(mails)
     echo smtps > "$work/mail/mode"
-    news_restart mail/server "smtps://127.0.0.1:$(cat "$work/mail/port")"
+    coordinator_restart mail/server "smtps://127.0.0.1:$(cat "$work/mail/port")"
     run 0 farmctl news test mine
     expect "the envelope" "$(jq -c '[.tls, .user]' "$work/mail/mail-$((before + 1)).json")" '[true,"farm"]'
-    news_restart mail/ca-file /etc/ssl/certs/ca-certificates.crt
+    coordinator_restart mail/ca-file /etc/ssl/certs/ca-certificates.crt
     run 1 farmctl news test mine                # an authority that nobody knows
     expect_text "$work/err" "certificate"
     rm "$work/mail/mode"
-    news_restart mail/server "smtp://127.0.0.1:$(cat "$work/mail/port")"
+    coordinator_restart mail/server "smtp://127.0.0.1:$(cat "$work/mail/port")"
     run 1 farmctl news test mine
     expect_text "$work/err" "certificate"
-    news_restart mail/ca-file "$work/tls/ca.crt"
+    coordinator_restart mail/ca-file "$work/tls/ca.crt"
     expect "mails" "$(mails)" $((before + 1))
 }
 
@@ -407,13 +367,13 @@ later_is_sent ()
 a_killed_coordinator_tells_it_all_the_same ()
 {
     local before
-    news_restart news/gather-ms 8000
+    coordinator_restart news/gather-ms 8000
     before=$(mails)
     submit_bad killed
     expect "waiting" "$(outbox '.news[0].state')" waiting
     farm_kill coordinator
     expect "mails" "$(mails)" "$before"
-    news_restart news/gather-ms 300
+    coordinator_restart news/gather-ms 300
     wait_for 30 has_mails $((before + 1))
     submit_good killed
     wait_for 20 is_idle
@@ -429,7 +389,7 @@ what_is_sent_twice_can_be_told ()
     wait_for 20 has_mails $((before + 1))
     farm_kill coordinator
     rm "$work/mail/mode"
-    news_restart
+    coordinator_restart
     wait_for 30 has_mails $((before + 2))
     wait_for 20 is_idle
     expect "the id" "$(mail $((before + 2)) message-id)" "$(mail $((before + 1)) message-id)"
@@ -458,7 +418,7 @@ a_schedule_brings_its_news ()
 a_board_that_is_down_is_one_mail ()
 {
     local before
-    news_restart news/lost-ms 3000
+    coordinator_restart news/lost-ms 3000
     wait_for 30 has_worker "worker-$native_name"
     [ ! -e "$farm/worker-$foreign_name.pid" ] || wait_for 30 has_worker "worker-$foreign_name"
     run 0 farmctl news add ops --farm --mail ops@example.com --on lost,failed,fixed

@@ -24,6 +24,18 @@ with open(path, "w", encoding="utf-8") as file:
 END
 }
 
+# coordinator_restart [SETTING VALUE]…: with other settings
+coordinator_restart ()
+{
+    devfarm stop coordinator
+    while [ $# -gt 0 ]; do
+        farm_set coordinator "$1" "$2"
+        shift 2
+    done
+    devfarm start coordinator
+    wait_for 30 farm_is_up
+}
+
 # farm_trust HOST...: coordinator and workers speak to these and the farm's own without TLS; they are started again
 farm_trust ()
 {
