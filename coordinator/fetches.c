@@ -73,9 +73,7 @@ static int insert (engine_t *self, int64_t build, int64_t schedule, int64_t sche
 
 int fetches_add (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
 {
-    if (insert (self, build, 0, 0, principal, spec, err) < 0)
-        return -1;
-    return holds_rest (self, build, err);
+    return insert (self, build, 0, 0, principal, spec, err);
 }
 
 int fetches_add_firing (engine_t *self, int64_t schedule, int64_t scheduled_ms, int64_t principal, const json_t *spec, err_t *err)

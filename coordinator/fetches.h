@@ -40,6 +40,6 @@ json_t *fetches_view (engine_t *self, int64_t build);
 char *fetches_explain (engine_t *self, int64_t build);
 
 /* In SQL, of jobs and of builds. */
-#define FETCHING_JOBS "build IN (SELECT build FROM fetches WHERE build IS NOT NULL)"
+#define FETCHING_JOBS "EXISTS (SELECT 1 FROM fetches WHERE fetches.build = jobs.build)"
 
 #endif

@@ -121,7 +121,7 @@ static int mark (engine_t *self, int64_t build, int held, err_t *err)
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-int holds_rest (engine_t *self, int64_t build, err_t *err)
+static int rest (engine_t *self, int64_t build, err_t *err)
 {
     query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 1 WHERE build = :build AND state = 'queued'");
     query_int (&query, ":build", build);
@@ -139,17 +139,23 @@ int holds_add (engine_t *self, int64_t build, int64_t principal, err_t *err)
     if (count (self, principal, 0, &running, err) < 0)
         return -1;
     bool is_held = who.max_running > 0 && running >= who.max_running;
-    return mark (self, build, is_held, err) < 0 ? -1 : is_held ? holds_rest (self, build, err) : 0;
+    return mark (self, build, is_held, err) < 0 ? -1 : is_held ? rest (self, build, err) : 0;
 }
 
 /* Its time in the queue begins now. */
+static int wake_job (engine_t *self, int64_t id, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0, queued_ms = :now WHERE id = :id");
+    query_int (&query, ":id", id);
+    query_int (&query, ":now", self->wall_ms);
+    return query_run (&query, err) < 0 ? -1 : queue_enter (self, id, err);
+}
+
 static int wake_jobs (engine_t *self, int64_t build, err_t *err)
 {
-    query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 0, queued_ms = :now WHERE build = :build AND state = 'queued' AND is_resting "
-                              "AND NOT " UNREADY_JOBS " RETURNING id");
+    query_t query = db_query (self->db, "SELECT id FROM jobs WHERE build = :build AND state = 'queued' AND is_resting AND NOT " UNREADY_JOBS);
     query_int (&query, ":build", build);
-    query_int (&query, ":now", self->wall_ms);
-    return engine_each_id (self, query, queue_enter, err);
+    return engine_each_id (self, query, wake_job, err);
 }
 
 int holds_wake (engine_t *self, int64_t build, err_t *err)

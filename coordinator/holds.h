@@ -27,9 +27,7 @@ int holds_end (engine_t *self, int64_t build, err_t *err);
 /* The user's limits have changed. */
 int holds_settle (engine_t *self, int64_t principal, err_t *err);
 
-/* Its jobs rest, until they are woken: which they are not as long as it is held, its context is being fetched
- * (fetches.h) or its base images are looked up (lookups.h). */
-int holds_rest (engine_t *self, int64_t build, err_t *err);
+/* Wake its jobs, unless it is held, its context is being fetched (fetches.h) or its base images are looked up (lookups.h). */
 int holds_wake (engine_t *self, int64_t build, err_t *err);
 
 /* Why a held build waits, to the caller; NULL for one that is not held. */

@@ -70,8 +70,8 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     snprintf (wish.platform, sizeof wish.platform, "%s", plan->platform);
     if (lane_of (self, &wish, &lane, err) < 0)
         return -1;
-    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required, limit_ms, is_cross_checked) "
-                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required, :limit, :crossed)");
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required, limit_ms, is_cross_checked, is_resting) "
+                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required, :limit, :crossed, :resting)");
     query_int (&query, ":build", build);
     query_int (&query, ":position", plan->position);
     query_text (&query, ":platform", plan->platform);
@@ -85,7 +85,10 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     query_int (&query, ":required", plan->is_required);
     query_int (&query, ":limit", plan->limit_ms);
     query_int (&query, ":crossed", plan->is_cross_checked);
-    return query_run (&query, err) < 0 ? -1 : queue_enter (self, db_last_id (self->db), err);
+    query_int (&query, ":resting", plan->is_resting);
+    if (query_run (&query, err) < 0)
+        return -1;
+    return plan->is_resting ? 0 : queue_enter (self, db_last_id (self->db), err);
 }
 
 static int note_fault (engine_t *self, const job_t *job, const fault_t *fault, int failures, err_t *err)

@@ -35,6 +35,7 @@ typedef struct {
     int position;                   /* in the order asked for */
     const char *platform;           /* normalised */
     bool may_emulate, is_required, is_cross_checked;
+    bool is_resting;                /* its build is not whole yet (holds.h) */
     int class;                      /* queue.h */
     int64_t principal;
     int64_t timeout_ms;             /* how long it waits when no worker takes such jobs */

@@ -138,7 +138,7 @@ int lookups_begin (engine_t *self, int64_t build, const json_t *spec, const char
     AUTO_FREE char *question = question_of (spec, repository);
     if (find_question (self, question, &id, err) < 0 || (id == 0 && add (self, question, &id, err) < 0))
         return -1;
-    return set_lookup (self, build, id, err) < 0 ? -1 : holds_rest (self, build, err);
+    return set_lookup (self, build, id, err);
 }
 
 typedef struct {

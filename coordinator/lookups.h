@@ -11,7 +11,7 @@
 #include "coordinator/engine_private.h"
 
 /* A build has its context and Dockerfile: know its base images, and then images that are known already (results.h). Its jobs rest
- * where that takes a while, and are woken then. */
+ * since its submit, and are woken then. */
 int lookups_begin (engine_t *self, int64_t build, const json_t *spec, const char *repository, err_t *err);
 
 /* A publisher's word. */

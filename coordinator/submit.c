@@ -80,14 +80,20 @@ static int64_t number_of (const json_t *asked, const char *field)
     return json_integer_value (json_object_get (asked, field));
 }
 
-static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
+/* Else its jobs rest until it is (holds.h). */
+static bool is_whole (const engine_t *self, const json_t *spec, int64_t former)
+{
+    return !fetches_needs (spec) && (former || !self->settings.looks_up);
+}
+
+static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, bool is_whole, err_t *err)
 {
     size_t i;
     json_t *item;
     job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = json_object_get (spec, "require"),
                         .memory_bytes = number_of (spec, "memory_bytes"), .cpu_percent = number_of (spec, "cpu_percent"),
                         .limit_ms = number_of (spec, "timeout_ms"), .is_cross_checked = json_is_true (json_object_get (spec, "cross_check")),
-                        .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec) };
+                        .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec), .is_resting = !is_whole };
     json_array_foreach (json_object_get (spec, "platforms"), i, item) {
         plan.position = (int) i;
         plan.platform = json_string_value (item);
@@ -191,7 +197,7 @@ static int supersede (engine_t *self, int64_t build, int64_t principal, const js
     return 0;
 }
 
-/* The context was sent, or was there: whatever else waits for it goes on. */
+/* The context was sent, or was there: whatever waits for it goes on, before there are jobs that rest for another reason. */
 static int note_context (engine_t *self, const json_t *spec, err_t *err)
 {
     const json_t *dockerfile = json_object_get (json_object_get (spec, "dockerfile"), "digest");
@@ -260,14 +266,15 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
     self->live_builds++;
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
     bool is_fetched = fetches_needs (spec);
-    if (note_submit (self, event, schedule, *id, err) < 0 || insert_parts (self, *id, event->principal, spec, err) < 0 || (!is_fetched && note_context (self, spec, err) < 0)
+    int64_t former = event_int (event, "reuse");
+    if (note_submit (self, event, schedule, *id, err) < 0 || (!is_fetched && note_context (self, spec, err) < 0)
+        || insert_parts (self, *id, event->principal, spec, is_whole (self, spec, former), err) < 0
         || secrets_bind (self, *id, event->principal, event_text (event, "request"), spec, err) < 0)
         return -1;
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
         return -1;
     if (holds_add (self, *id, event->principal, err) < 0)
         return -1;
-    int64_t former = event_int (event, "reuse");
     int rc = is_fetched ? fetches_add (self, *id, event->principal, spec, err) : former ? reuse (self, *id, former, err) : lookups_begin (self, *id, spec, repository, err);
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }

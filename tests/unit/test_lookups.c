@@ -94,6 +94,21 @@ static void a_build_begins_when_they_are_known (void **state)
     assert_string_equal (farm_shows (farm, build, "bases/0/digest"), ONE);
 }
 
+/* Its submit brings the context back that others wait for. */
+static void a_context_that_is_back_begins_nothing (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    farm_say (farm, "lost", 0, 0, json_pack ("{s:s}", "root", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"));
+    assert_non_null (farm_sent (farm, amd.peer, "restore"));
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    int64_t lookup = lookup_of (farm);
+    assert_int_equal (worker_task (farm, &amd).job, 0);
+    resolved (farm, lookup, ONE);
+    assert_string_equal (told (farm, &amd), ONE);
+}
+
 static void who_asks_the_same_shares_the_answer (void **state)
 {
     farm_t *farm = *state;
@@ -325,6 +340,7 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (a_build_begins_when_they_are_known, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_context_that_is_back_begins_nothing, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (who_asks_the_same_shares_the_answer, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_registry_s_fault_is_tried_again, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (an_image_that_is_not_there_fails_at_once, setup, farm_teardown),
