@@ -69,12 +69,14 @@ a_viewer_sees_all_and_changes_nothing ()
 
 limits_are_kept ()
 {
+    local folder
+    folder=$(context waits <<< 'FROM scratch')
     user_add eve --repository 'team/*' --max-queued 1 || return
     run 1 as eve submit -t "$REGISTRY/other/app:1" "$work/seen" && grep -q 'only to \["team/\*"\]' "$work/err" || return
-    as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$work/seen" > "$work/id" || return
-    run 1 as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$work/seen" && grep -q 'are queued' "$work/err" || return
+    as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$folder" > "$work/id" || return
+    run 1 as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$folder" && grep -q 'are queued' "$work/err" || return
     farmctl user limit eve --max-queued none || return
-    as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$work/seen" > /dev/null || return
+    as eve submit -q --detach -t "$REGISTRY/team/eve:1" --platform linux/s390x "$folder" > /dev/null || return
     farmctl user ls --json | expect_json users
 }
 
