@@ -36,6 +36,12 @@ int64_t file_free_bytes (const char *path)
     return statvfs (path, &info) == 0 ? (int64_t) info.f_bavail * (int64_t) info.f_frsize : -1;
 }
 
+int64_t file_free_inodes (const char *path)
+{
+    struct statvfs info;
+    return statvfs (path, &info) == 0 && info.f_files > 0 ? (int64_t) info.f_favail : -1;
+}
+
 bool file_is_nearly_full (const char *path)
 {
     static const int64_t floor_bytes = 5LL << 30;

@@ -50,6 +50,8 @@ int file_write_all (int fd, const void *data, size_t size, err_t *err);
 
 /* Free bytes for us on the file system of path; -1 when that cannot be known. */
 int64_t file_free_bytes (const char *path);
+/* So many files can still be made there; -1: not known, or no limit, as on btrfs. */
+int64_t file_free_inodes (const char *path);
 
 /* Less than 5 GiB and less than 10 % of it are free: what is only kept to save time has to go. */
 bool file_is_nearly_full (const char *path);

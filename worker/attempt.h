@@ -29,6 +29,7 @@ typedef struct {
     builder_t *builder;
     door_t *door;
     const allowance_t *allowance;
+    int64_t context_entries_max;    /* files and folders of one context; 0: no limit */
     int push_wait_ms;               /* before the second try of a push; doubles. 0: 1 s */
 } attempt_parts_t;
 

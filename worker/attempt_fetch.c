@@ -47,7 +47,7 @@ static int check_out (bring_t *self, err_t *err)
     checkout_settings_t settings = {
         .supply = self->supply, .root = &self->root, .folder = attempt->context, .before = borrowed->before,
         .before_fd = borrowed->before_fd, .record = borrowed->record, .repository = repository,
-        .is_cancelled = attempt->is_stopped
+        .entries_max = attempt->parts->context_entries_max, .is_cancelled = attempt->is_stopped
     };
     int rc = checkout_run (&settings, &attempt->checked_out, err);
     if (rc < 0 && may_help_anew (attempt, settings.before && settings.before_fd < 0, err)) {
@@ -155,14 +155,14 @@ static int bring_from (attempt_t *self, depot_t *depot, err_t *err)
     return bring (&bringing, err);
 }
 
-/* What the coordinator lacks or denies us is no fault of the user's: another attempt may have more luck. */
+/* What the coordinator lacks or denies us is no fault of the user's: another attempt may have more luck. A context that comes to too much is. */
 int attempt_fetch (attempt_t *self, err_t *err)
 {
     int rc = bring_from (self, cache_enter (self->parts->cache), err);
     cache_leave (self->parts->cache);
     if (rc == 0)
         say_fetched (self);
-    else if (err->code != ERR_CANCELLED && !err_is_farm_fault (err->code))
+    else if (err->code != ERR_CANCELLED && err->code != ERR_USAGE && !err_is_farm_fault (err->code))
         err->code = ERR_FARM;
     return rc;
 }

@@ -36,16 +36,27 @@ static int read_root (const checkout_settings_t *settings, item_t *item, err_t *
     return 0;
 }
 
-static int64_t free_bytes_above (const char *folder)
+static char *folder_above (const char *folder)
 {
     AUTO_FREE char *parent = mem_strdup (folder);
     for (size_t size = strlen (parent); size > 1 && parent [size - 1] == '/';)
         parent [--size] = 0;
     char *slash = strrchr (parent, '/');
     if (!slash)
-        return file_free_bytes (".");
+        return mem_strdup (".");
     slash [slash == parent] = 0;
-    return file_free_bytes (parent);
+    return take (&parent);
+}
+
+/* How much may be written: what the disk takes, and of entries no more than the settings say. */
+static void measure_room (checkout_t *self)
+{
+    AUTO_FREE char *above = folder_above (self->settings->folder);
+    int64_t inodes = file_free_inodes (above), most = self->settings->entries_max ? self->settings->entries_max : INT64_MAX;
+    self->bytes_free = file_free_bytes (above);
+    self->bytes_left = self->bytes_free < 0 ? INT64_MAX : self->bytes_free;
+    self->entries_most = !self->is_change && inodes >= 0 && inodes < most ? inodes : most;
+    self->entries_left = self->entries_most;
 }
 
 static int begin (checkout_t *self, err_t *err)
@@ -115,10 +126,8 @@ static int run (checkout_t *self, err_t *err)
 
 int checkout_run (const checkout_settings_t *settings, checkout_stats_t *stats, err_t *err)
 {
-    int64_t free_bytes = free_bytes_above (settings->folder);
     checkout_t self = { .settings = settings, .is_change = settings->before && settings->before_fd < 0, .can_clone = true };
-    self.bytes_free = free_bytes;
-    self.bytes_left = free_bytes < 0 ? INT64_MAX : free_bytes;
+    measure_room (&self);
     pthread_mutex_init (&self.lock, NULL);
     pthread_cond_init (&self.changed, NULL);
     int rc = run (&self, err);

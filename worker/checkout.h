@@ -20,6 +20,7 @@ typedef struct {
     int before_fd;                  /* its folder, from which files may be cloned; -1: it is `folder`, to be changed */
     const char *record;             /* where to leave a record of what was written, or NULL */
     const char *repository;         /* for the record */
+    int64_t entries_max;            /* files, folders and links; 0: as many as the disk takes */
     atomic_int *is_cancelled;       /* may be NULL */
 } checkout_settings_t;
 

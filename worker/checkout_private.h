@@ -17,6 +17,8 @@ typedef struct {
     atomic_bool can_clone;
     atomic_llong bytes_left;        /* that may still be written: what the disk has free */
     int64_t bytes_free;
+    atomic_llong entries_left;      /* that there may still be: settings->entries_max, or what the disk takes */
+    int64_t entries_most;
     dev_t device;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -83,6 +85,8 @@ typedef struct {
 /* checkout_work.c: what each thread does, until all is done or something failed; argument: the checkout. */
 void checkout_work (void *argument);
 int checkout_check_cancelled (const checkout_t *self, err_t *err);
+/* One entry more. A tree that names a folder many times is small on the way, and large here. */
+int checkout_count_entry (checkout_t *self, err_t *err);
 
 /* checkout_content.c: what an object and those it lists hold, into a file or (a listing) memory. */
 int content_pour (hand_t *hand, const content_t *content, int fd, buffer_t *memory, err_t *err);

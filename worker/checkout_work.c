@@ -10,6 +10,7 @@
  * and nowhere else.
  *
  * For a change the record of the earlier checkout is read side by side with the tree. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,17 @@ int checkout_check_cancelled (const checkout_t *self, err_t *err)
     if (self->settings->is_cancelled && atomic_load (self->settings->is_cancelled))
         return err_set (err, ERR_CANCELLED, "cancelled while the context was being written");
     return 0;
+}
+
+int checkout_count_entry (checkout_t *self, err_t *err)
+{
+    if (atomic_fetch_sub (&self->entries_left, 1) > 0)
+        return 0;
+    if (self->entries_most == self->settings->entries_max)
+        return err_set (err, ERR_USAGE, "the context has more than %" PRId64 " files and folders (context/entries of the worker): leave out by .dockerignore"
+                        " what the build does not read", self->entries_most);
+    return err_set (err, ERR_FULL, "the context does not fit: there is room for %" PRId64 " more files on the disk of %s. Remove some there, or move"
+                    " the worker's state to another disk", self->entries_most, self->settings->folder);
 }
 
 /* -- work ------------------------------------------------------------------------------------------------------- */
@@ -96,7 +108,7 @@ static int do_item (hand_t *hand, slice_t *slice, size_t index, err_t *err)
     checkout_t *all = hand->all;
     item_t *item = &slice->items [index];
     char name [TREE_NAME_MAX + 1] = { 0 };
-    if (checkout_check_cancelled (all, err) < 0 || check_name (&item->entry, err) < 0)
+    if (checkout_check_cancelled (all, err) < 0 || check_name (&item->entry, err) < 0 || checkout_count_entry (all, err) < 0)
         return -1;
     memcpy (name, item->entry.name, item->entry.name_size);
     if (item->entry.kind != TREE_FOLDER)

@@ -296,6 +296,7 @@ static int open_link (worker_t *self, err_t *err)
             .objects = text_of (self, "coordinator/objects"),
             .own = &self->own, .server_key = self->server_key, .cache = self->cache, .shelf = self->shelf,
             .builder = self->builder, .door = self->door, .allowance = self->allowance,
+            .context_entries_max = settings_number (self->options.settings, "context/entries"),
         },
     };
     return link_new (&self->link, &settings, err);

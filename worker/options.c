@@ -41,6 +41,7 @@ static const setting_def_t table [] = {
     { "limit/pids", SETTING_NUMBER, "4096", "processes and threads that one job may have" },
     { "door/port", SETTING_NUMBER, "0", "of the door to registries, on loopback; 0: choose one, and keep it" },
     { "door/quota", SETTING_BYTES, "256G", "bytes that one attempt may pull and push; 0: no limit" },
+    { "context/entries", SETTING_NUMBER, "1000000", "files and folders of one context, each as often as it stands in it; 0: as many as the disk takes" },
     { "depot/limit", SETTING_BYTES, "10G", "disk space for contexts; what was not used for long goes first" },
     { "checkouts/keep", SETTING_NUMBER, "32", "how many checkouts wait for the next build of their repository; 0: none" },
     { "checkouts/limit", SETTING_BYTES, "10G", "disk space for them; what was not used for long goes first" },

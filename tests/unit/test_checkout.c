@@ -13,6 +13,7 @@
 
 #include "common/file.h"
 #include "trees.h"
+#include "worker/checkout.h"
 
 typedef struct {
     char *top, *context, *depot_folder, *out;
@@ -212,6 +213,42 @@ static void a_context_larger_than_the_disk_says_how_much_is_free (void **state)
     assert_non_null (strstr (err.text, "MB free"));
 }
 
+/* Fourteen listings of two entries each, that come to 32,766. */
+static digest_t put_doubling (place_t *place)
+{
+    digest_t below = put (place, OBJECT_CONTENT, "x", 1);
+    size_t size = 1;
+    for (int level = 0; level < 14; level++) {
+        AUTO_BUFFER buffer_t listing = { 0 };
+        put_raw (&listing, level ? 'd' : 'f', "a", 1, NULL, &below, size);
+        put_raw (&listing, level ? 'd' : 'f', "b", 1, NULL, &below, size);
+        below = put (place, OBJECT_FOLDER, listing.data, listing.size);
+        size = listing.size;
+    }
+    AUTO_BUFFER buffer_t root = { 0 };
+    put_raw (&root, 'd', ".", 1, NULL, &below, size);
+    return put (place, OBJECT_FOLDER, root.data, root.size);
+}
+
+static void a_folder_that_is_named_many_times_is_written_up_to_the_limit (void **state)
+{
+    place_t *place = *state;
+    err_t err = { 0 };
+    checkout_stats_t stats = { 0 };
+    digest_t root = put_doubling (place);
+    AUTO (supply) supply_t *supply = supply_new (place->depot);
+    checkout_settings_t settings = { .supply = supply, .root = &root, .folder = place->out, .before_fd = -1, .entries_max = 1000 };
+    assert_int_equal (checkout_run (&settings, &stats, &err), -1);
+    assert_int_equal (err.code, ERR_USAGE);
+    assert_non_null (strstr (err.text, "more than 1000 files and folders (context/entries of the worker)"));
+    assert_in_range (stats.files, 1, 1000);
+    tree_remove (place->out);
+    settings.entries_max = 32766;
+    if (checkout_run (&settings, &stats, &err) < 0)
+        fail_msg ("%s", err.text);
+    assert_int_equal (stats.files, 16384);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
 
 int main (void)
@@ -226,6 +263,7 @@ int main (void)
         TEST (a_link_and_then_a_folder_of_its_name_is_refused),
         TEST (content_of_another_size_is_refused),
         TEST (a_context_larger_than_the_disk_says_how_much_is_free),
+        TEST (a_folder_that_is_named_many_times_is_written_up_to_the_limit),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
