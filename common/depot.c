@@ -51,6 +51,8 @@ int depot_open (depot_t **out, const char *folder, err_t *err)
     if (open_store (self, err) < 0)
         return -1;
     depot_drop_cut_off (self);
+    if (extents_catch_up (self, err) < 0)
+        return -1;
     *out = take (&self);
     return 0;
 }
@@ -230,6 +232,9 @@ int depot_find (depot_t *self, const digest_t *digest, object_row_t *row, err_t 
     row->place = (place_t) { sqlite3_column_int64 (find, 6), sqlite3_column_int64 (find, 7), sqlite3_column_int64 (find, 8) };
     row->is_zstd = sqlite3_column_int (find, 9) != 0;
     row->used = sqlite3_column_int64 (find, 10);
+    row->extent.entries = (uint64_t) sqlite3_column_int64 (find, 11);
+    row->extent.bytes = (uint64_t) sqlite3_column_int64 (find, 12);
+    row->extent.depth = (uint64_t) sqlite3_column_int64 (find, 13);
     sqlite3_reset (find);
     return 1;
 }

@@ -44,6 +44,16 @@ int depot_own (depot_t *self, const digest_t *digest, int64_t owner, err_t *err)
 /* As depot_has, of what this owner has sent; 0: of what anybody has. */
 bool depot_has_of (depot_t *self, const digest_t *digest, int64_t owner);
 
+/* What a folder or a context comes to when it is written out: an object that many name counts as often as it is named, so a few hundred
+ * objects may come to more than any disk has. Each number ends at INT64_MAX. */
+typedef struct {
+    uint64_t entries;               /* files, folders and links */
+    uint64_t bytes;                 /* of the files */
+    uint64_t depth;                 /* folders one in another; a context's own counts */
+} depot_extent_t;
+/* False when it is not there. Content alone comes to nothing. */
+bool depot_extent (depot_t *self, const digest_t *digest, depot_extent_t *out);
+
 /* The row of an object, as long as it stays; 0: it is not there. And of what it names, appended to ids (int64_t). */
 int64_t depot_row (depot_t *self, const digest_t *digest);
 void depot_rows_below (depot_t *self, int64_t row, buffer_t *ids);

@@ -27,13 +27,16 @@ static int check_entry (depot_t *self, const tree_entry_t *entry, nature_t *natu
 {
     object_row_t row;
     char hex [DIGEST_HEX_SIZE + 1];
-    if (entry->kind == TREE_LINK)
+    if (entry->kind == TREE_LINK) {
+        extent_add (&nature->extent, entry, NULL);
         return 1;
+    }
     int found = depot_find (self, &entry->content.digest, &row, err);
     if (found < 0)
         return -1;
     if (found && fits (&row, entry)) {
         add_child (nature, row.id);
+        extent_add (&nature->extent, entry, &row.extent);
         return 1;
     }
     digest_to_hex (&entry->content.digest, hex);

@@ -55,6 +55,7 @@ typedef struct {
     int level;                  /* of a list */
     uint64_t raw_bytes;
     uint64_t content_bytes;     /* of content below a list; raw_bytes for others */
+    depot_extent_t extent;      /* of a folder */
     place_t place;
     bool is_zstd;
     int64_t used;
@@ -145,10 +146,16 @@ typedef struct {
     bool is_open;
     int level;
     uint64_t content_bytes;
+    depot_extent_t extent;
     buffer_t children;          /* int64_t ids */
     err_t missing;              /* why it is not more than it is; for put's refusal */
 } nature_t;
 int depot_examine (depot_t *self, const void *data, size_t size, nature_t *nature, err_t *err);
+
+/* depot_extent.c: one entry more in a folder; below is the extent of the folder that it names. */
+void extent_add (depot_extent_t *self, const tree_entry_t *entry, const depot_extent_t *below);
+/* Of the folders in a depot of a version that did not know them. */
+int extents_catch_up (depot_t *self, err_t *err);
 
 /* depot.c */
 int depot_find (depot_t *self, const digest_t *digest, object_row_t *row, err_t *err);      /* 1 there, 0 not, -1 */

@@ -17,6 +17,9 @@ static void bind_nature (depot_t *self, sqlite3_stmt *statement, const nature_t 
     sql_bind_int (statement, ":is_open", nature->is_open);
     sql_bind_int (statement, ":level", nature->level);
     sql_bind_int (statement, ":content_bytes", (int64_t) nature->content_bytes);
+    sql_bind_int (statement, ":entries", (int64_t) nature->extent.entries);
+    sql_bind_int (statement, ":tree_bytes", (int64_t) nature->extent.bytes);
+    sql_bind_int (statement, ":depth", (int64_t) nature->extent.depth);
     sql_bind_int (statement, ":used", self->now);
 }
 

@@ -15,13 +15,13 @@ static const char *const texts [SQL_STATEMENTS] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_FIND] = "SELECT id, kinds, is_open, level, raw_bytes, content_bytes, segment, offset, stored_bytes, is_zstd, used"
-                 " FROM object WHERE key = :key AND digest = :digest",
+    [SQL_FIND] = "SELECT id, kinds, is_open, level, raw_bytes, content_bytes, segment, offset, stored_bytes, is_zstd, used, entries,"
+                 " tree_bytes, depth FROM object WHERE key = :key AND digest = :digest",
     [SQL_ADD] = "INSERT INTO object (key, digest, kinds, is_open, level, raw_bytes, content_bytes, segment, offset, stored_bytes,"
-                " is_zstd, used) VALUES (:key, :digest, :kinds, :is_open, :level, :raw_bytes, :content_bytes, :segment, :offset,"
-                " :stored_bytes, :is_zstd, :used)",
+                " is_zstd, used, entries, tree_bytes, depth) VALUES (:key, :digest, :kinds, :is_open, :level, :raw_bytes, :content_bytes,"
+                " :segment, :offset, :stored_bytes, :is_zstd, :used, :entries, :tree_bytes, :depth)",
     [SQL_CHANGE] = "UPDATE object SET kinds = :kinds, is_open = :is_open, level = :level, content_bytes = :content_bytes,"
-                   " used = :used WHERE id = :id",
+                   " used = :used, entries = :entries, tree_bytes = :tree_bytes, depth = :depth WHERE id = :id",
     [SQL_ADD_EDGE] = "INSERT OR IGNORE INTO edge (parent, child) VALUES (:parent, :child)",
     [SQL_TOUCH] = "UPDATE object SET used = :used WHERE id = :id",
     [SQL_COUNT] = "SELECT count (*), coalesce (sum (stored_bytes) FILTER (WHERE stored_bytes BETWEEN 0 AND :most), 0),"

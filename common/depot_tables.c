@@ -1,9 +1,9 @@
-/* depot_tables.c - the tables of a depot's database: made in a new file, brought up to date in one of the version before. */
+/* depot_tables.c - the tables of a depot's database: made in a new file, brought up to date in one of the versions before. */
 #include <string.h>
 
 #include "common/depot_private.h"
 
-enum { APPLICATION_ID = 0x46446570, DEPOT_VERSION = 2 };      /* "FDep" */
+enum { APPLICATION_ID = 0x46446570, DEPOT_VERSION = 3 };      /* "FDep" */
 
 static const char lock_sql [] = "PRAGMA locking_mode = EXCLUSIVE;";
 
@@ -19,7 +19,8 @@ static const char make_object_sql [] =
     "CREATE TABLE object (id INTEGER PRIMARY KEY, key INTEGER NOT NULL, digest BLOB NOT NULL CHECK (length (digest) = 32),"
     " kinds INTEGER NOT NULL, is_open INTEGER NOT NULL, level INTEGER NOT NULL, raw_bytes INTEGER NOT NULL,"
     " content_bytes INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, stored_bytes INTEGER NOT NULL,"
-    " is_zstd INTEGER NOT NULL, used INTEGER NOT NULL) STRICT;"
+    " is_zstd INTEGER NOT NULL, used INTEGER NOT NULL, entries INTEGER NOT NULL DEFAULT 0, tree_bytes INTEGER NOT NULL DEFAULT 0,"
+    " depth INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE INDEX object_key ON object (key);"
     "CREATE INDEX object_place ON object (segment, offset, stored_bytes);"
     "CREATE TABLE freed (segment INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (segment, offset))"
@@ -28,7 +29,16 @@ static const char make_object_sql [] =
 static const char make_edge_sql [] =
     "CREATE TABLE edge (parent INTEGER NOT NULL, child INTEGER NOT NULL, PRIMARY KEY (parent, child)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX edge_child ON edge (child, parent);"
-    "PRAGMA application_id = 1178887536; PRAGMA user_version = 2;";
+    "PRAGMA application_id = 1178887536; PRAGMA user_version = 3;";
+
+static const char add_extents_sql [] =
+    "ALTER TABLE object ADD COLUMN entries INTEGER NOT NULL DEFAULT 0; ALTER TABLE object ADD COLUMN tree_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE object ADD COLUMN depth INTEGER NOT NULL DEFAULT 0;";
+
+/* The folders whose extents are to be found once the depot is open (depot_extent.c): 28 is IS_FOLDER, IS_ROOT, IS_LONG_FOLDER. */
+static const char note_unmeasured_sql [] =
+    "CREATE TABLE unmeasured (id INTEGER PRIMARY KEY) STRICT; INSERT INTO unmeasured SELECT id FROM object WHERE kinds & 28;"
+    "PRAGMA user_version = 3;";
 
 static int read_number (depot_t *self, const char *text, int64_t *value, err_t *err)
 {
@@ -89,15 +99,24 @@ static int move_rows (depot_t *self, err_t *err)
 }
 
 /* In one transaction: a kill leaves the old version, and segments that are written over. */
-static int bring_up_to_date (depot_t *self, err_t *err)
+static int move_bytes_out (depot_t *self, err_t *err)
 {
     const place_t start = { .segment = 1 };
     if (bodies_open (self, &start, err) == 0
     &&  sql_execute (self, "BEGIN IMMEDIATE; ALTER TABLE object RENAME TO old", err) == 0
     &&  sql_execute (self, make_object_sql, err) == 0 && move_rows (self, err) == 0 && bodies_sync (self, err) == 0
-    &&  sql_execute (self, "DROP TABLE body; DROP TABLE old; PRAGMA user_version = 2; COMMIT; PRAGMA incremental_vacuum", err) == 0)
+    &&  sql_execute (self, "DROP TABLE body; DROP TABLE old", err) == 0 && sql_execute (self, note_unmeasured_sql, err) == 0
+    &&  sql_execute (self, "COMMIT; PRAGMA incremental_vacuum", err) == 0)
         return 0;
     return err_wrap (err, "bring the depot %s to version %d, for which it needs as much space again", self->folder, DEPOT_VERSION);
+}
+
+/* -- from version 2, which knew no extents ----------------------------------------------------------------------- */
+
+static int add_extents (depot_t *self, err_t *err)
+{
+    return sql_execute (self, "BEGIN IMMEDIATE", err) < 0 || sql_execute (self, add_extents_sql, err) < 0
+        || sql_execute (self, note_unmeasured_sql, err) < 0 || sql_execute (self, "COMMIT", err) < 0 ? -1 : 0;
 }
 
 /* -- any --------------------------------------------------------------------------------------------------------- */
@@ -116,7 +135,9 @@ int tables_open (depot_t *self, err_t *err)
     if (application != APPLICATION_ID)
         return err_set (err, ERR_FARM, "%s is a database, but no depot: give another folder", self->path);
     if (version == 1)
-        return bring_up_to_date (self, err);
+        return move_bytes_out (self, err);
+    if (version == 2)
+        return add_extents (self, err);
     if (version != DEPOT_VERSION)
         return err_set (err, ERR_FARM, "the depot %s has version %lld and this program knows %d: install the newer program, or"
                         " move its folder away", self->path, (long long) version, DEPOT_VERSION);

@@ -150,8 +150,8 @@ static void a_file_of_somebody_else_is_left_alone (void **state)
     depots_t *self = *state;
     AUTO_FREE char *path = file_join (self->folder, "objects.db");
     depot_destroy (&self->depot);
-    static const char *const sql [] = { "PRAGMA application_id = 7", "PRAGMA application_id = 1178887536; PRAGMA user_version = 3" };
-    static const char *const says [] = { "no depot", "version 3" };
+    static const char *const sql [] = { "PRAGMA application_id = 7", "PRAGMA application_id = 1178887536; PRAGMA user_version = 4" };
+    static const char *const says [] = { "no depot", "version 4" };
     for (int i = 0; i < 2; i++) {
         sqlite3 *db = NULL;
         err_t err = { 0 };
