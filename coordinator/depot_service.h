@@ -4,7 +4,8 @@
  *   ["PRINCIPAL", key hex, id, role]            this key may speak, as that role (again at a change)
  *   ["OPEN"]                                    all who may speak are told: look at messages from now on
  *   ["REVOKE", key hex]                         it may not any more
- *   ["HAS", token, id, digest hex …]            has this principal (0: anybody) sent them? Answered by ["HAS", token, first missing digest or ""]
+ *   ["HAS", token, id, digest hex …]            has this principal (0: anybody) sent them? Answered by ["HAS", token, first missing digest or "", why
+ *                                               the first one comes to more than a context may, or ""]
  *   ["OPEN-LOG", job, attempt, principal id, context hex, Dockerfile hex]
  *                                               this worker may write this log, and fetch these and what they name
  *   ["OWNER", job, id]                          the answer to the same question: whose build the job is of; 0: there is none
@@ -42,6 +43,7 @@ typedef struct {
     int64_t log_total_bytes;        /* of all logs; 0: no limit */
     int64_t context_total_bytes;    /* of the depot; 0: no limit */
     int64_t collect_grace_ms;       /* what was used within this time is not collected */
+    int64_t context_entries_max, context_bytes_max;     /* of one context, written out; 0: no limit */
     int64_t free_floor_bytes;       /* a put that would leave less than this free is refused with ERR_FULL and the figure */
 } depot_service_settings_t;
 

@@ -1,4 +1,4 @@
-/* gateway_depot.c - what the depot service says: the objects of a submit are there, logs were removed, a collection is over, something
+/* gateway_depot.c - what the depot service says: the objects of a submit are there and not too many, logs were removed, a collection is over, something
  * was damaged. */
 #include <stdlib.h>
 #include <string.h>
@@ -7,17 +7,20 @@
 #include "common/mem.h"
 #include "coordinator/gateway_private.h"
 
-static void on_has (gateway_t *self, const char *token, const char *missing)
+static void on_has (gateway_t *self, const char *token, const char *missing, const char *excess)
 {
     submission_t submission;
-    if (!submissions_take (self->submissions, token, missing, &submission))
+    if (!submissions_take (self->submissions, token, &submission))
         return;
     peer_t *peer = peers_find (self->peers, submission.peer);
-    if (submission.is_complete)
+    if (!*missing && !*excess)
         gateway_give_engine (self, submission.verb, submission.peer, submission.principal, submission.header);
     else if (peer) {
         err_t err;
-        err_set (&err, ERR_NOT_FOUND, "object %s of the context is not in the depot: send the context again", missing);
+        if (*missing)
+            err_set (&err, ERR_NOT_FOUND, "object %s of the context is not in the depot: send the context again", missing);
+        else
+            err_set (&err, ERR_USAGE, "%s", excess);
         gateway_send_error (self, peer, json_integer_value (json_object_get (submission.header, "seq")), &err);
     }
     json_decref (submission.header);
@@ -88,8 +91,8 @@ void gateway_take_depot (gateway_t *self)
     while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
         char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
         int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
-        if (count >= 3 && streq (verb, "HAS"))
-            on_has (self, first, second);
+        if (count == 4 && streq (verb, "HAS"))
+            on_has (self, first, second, third);
         else if (count >= 1 && streq (verb, "RESTS"))
             self->is_depot_quiet = true;
         else if (count == 4 && streq (verb, "DENIED"))

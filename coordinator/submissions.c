@@ -49,14 +49,12 @@ void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, const 
     zstr_sendx (depot, "HAS", token, owner, context, dockerfile, NULL);
 }
 
-bool submissions_take (submissions_t *self, const char *token, const char *missing, submission_t *out)
+bool submissions_take (submissions_t *self, const char *token, submission_t *out)
 {
     submission_t *found = zhashx_lookup (self->waiting, token);
     if (!found)
         return false;
     *out = *found;
-    out->is_complete = *missing == 0;
-    snprintf (out->missing, sizeof out->missing, "%s", missing);
     found->header = NULL;
     zhashx_delete (self->waiting, token);
     return true;

@@ -14,8 +14,6 @@ typedef struct {
     int64_t principal;
     char verb [16];             /* `submit`, or `add-schedule` */
     json_t *header;             /* ownership to the caller */
-    bool is_complete;           /* all is there */
-    char missing [65];          /* else the digest of what is not */
 } submission_t;
 
 submissions_t *submissions_new (void);
@@ -26,7 +24,7 @@ void submissions_destroy (submissions_t **self);
 void submissions_add (submissions_t *self, zsock_t *depot, uint64_t peer, const principal_t *principal, const char *verb,
                       const json_t *header);
 
-/* The one that the depot service has answered for, missing "" or a digest: false when it is none of ours. */
-bool submissions_take (submissions_t *self, const char *token, const char *missing, submission_t *out);
+/* The one that the depot service has answered for: false when it is none of ours. */
+bool submissions_take (submissions_t *self, const char *token, submission_t *out);
 
 #endif

@@ -2,6 +2,7 @@
 # context.sh - what of a context is sent, and that it arrives as it was.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/images.sh"
+. "$top_srcdir/tests/lib/registries.sh"
 farm_up
 
 counter ()
@@ -206,5 +207,35 @@ kept ()
     expect "what a build wrote to" "$(store_file all/a)" one
 }
 check "what a build wrote into its context is not in the next" kept
+
+# -- a context that comes to too much -------------------------------------------------------------------------------------
+
+# limited PROGRAM ENTRIES: with another limit
+limited ()
+{
+    devfarm stop "$1"
+    farm_set "$1" context/entries "$2"
+    devfarm start "$1"
+    wait_for 20 has_worker "worker-$native_name"
+}
+
+too_many ()
+{
+    local folder
+    folder=$(context many <<< $'FROM %BASE%\nCOPY . /all')
+    touch "$folder"/{a,b,c,d,e}
+    limited coordinator 6
+    run 2 farmctl submit --platform "$native" -t "$REGISTRY/many:1" "$folder"
+    expect_text "$work/err" "7 files and folders" "may have 6 (context/entries of the coordinator)" ".dockerignore"
+    limited coordinator 1000000
+    limited "worker-$native_name" 5
+    run 2 farmctl submit --platform "$native" -t "$REGISTRY/many:1" "$folder"
+    expect_text "$work/err" "more than 5 files and folders (context/entries of the worker)"
+    expect_no_tag many 1
+    limited "worker-$native_name" 6
+    run 0 farmctl submit --platform "$native" -t "$REGISTRY/many:1" "$folder"
+    expect "files in the image" "$(files_of many:1)" "./Dockerfile ./a ./b ./c ./d ./e "
+}
+check "a context of more files than the coordinator or a worker allows is refused, with the setting's name" too_many
 
 farm_end

@@ -48,12 +48,13 @@ coordinator=$(farm_pid coordinator)
 told ()
 {
     need_both
+    # shellcheck disable=SC2046  # words of the form NAME=HEX
     "$top_builddir/tests/hostile/hostile" "$(setting control)" "$(setting objects)" "$(setting key)" "$FAKE_REGISTRY" CANARY \
         "$work/mallory/farmctl.key" "$work/viktor/farmctl.key" "$work/mallet/worker.key" \
         "$top_srcdir/tests/hostile/messages.txt" "$top_srcdir/tests/hostile/images.txt" \
         BUILD="$own_build" CONTEXT="$(as mallory inspect "$own_build" --json | jq -r .context)" DOCKERFILE="$(object_of "$work/mallory/Dockerfile")" \
         OTHERBUILD="$other_build" OTHERJOB="$(field "$other_build" '.jobs[0].id')" OTHERCONTEXT="$(field "$other_build" .context)" \
-        OTHEROBJECT="$(object_of "$work/ann/Dockerfile")" OTHER=ann OTHERWORKER="worker-$native_name" REGISTRY="$FAKE_REGISTRY" ZEROS="$(printf '%064d' 0)" \
+        OTHEROBJECT="$(object_of "$work/ann/Dockerfile")" OTHER=ann OTHERWORKER="worker-$native_name" REGISTRY="$FAKE_REGISTRY" ZEROS="$(printf '%064d' 0)" $(python3 "$top_srcdir/tests/hostile/trees.py") \
         > "$work/told" || { cat "$work/told"; return 1; }
     cat "$work/told"
 }

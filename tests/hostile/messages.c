@@ -60,7 +60,7 @@ static void add_body (zmsg_t *frames, const char *text)
     const char *star = strchr (text, '*');
     size_t count = star ? (size_t) atol (text) : 1, size = 0;
     const char *hex = star ? star + 1 : streq (text, "-") ? "" : text;
-    unsigned char piece [4096];
+    unsigned char piece [32768];
     if (sodium_hex2bin (piece, sizeof piece, hex, strlen (hex), NULL, &size, NULL) != 0)
         give_up ("a body that is no hex: %.40s", text);
     for (; count > 0 && size > 0; count--)

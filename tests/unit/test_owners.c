@@ -137,13 +137,44 @@ static void has_answers_for_the_one_who_submits (void **state)
     digest_t root = send_file (self, self->client, "secret");
     digest_to_hex (&root, hex);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *verb = NULL, *token = NULL, *missing = NULL;
+        char *verb = NULL, *token = NULL, *missing = NULL, *excess = NULL;
         zstr_sendx (self->service_actor, "HAS", "7", rows [i].who, hex, NULL);
-        assert_int_equal (zstr_recvx (self->service_actor, &verb, &token, &missing, NULL), 3);
+        assert_int_equal (zstr_recvx (self->service_actor, &verb, &token, &missing, &excess, NULL), 4);
         assert_string_equal (missing, rows [i].has ? "" : hex);
         zstr_free (&verb);
         zstr_free (&token);
         zstr_free (&missing);
+        zstr_free (&excess);
+    }
+}
+
+static char *excess_of (farm_t *self, const digest_t *root)
+{
+    char hex [DIGEST_HEX_SIZE + 1], *verb = NULL, *token = NULL, *missing = NULL, *excess = NULL;
+    digest_to_hex (root, hex);
+    zstr_sendx (self->service_actor, "HAS", "8", "1", hex, hex, NULL);
+    assert_int_equal (zstr_recvx (self->service_actor, &verb, &token, &missing, &excess, NULL), 4);
+    assert_string_equal (missing, "");
+    zstr_free (&verb);
+    zstr_free (&token);
+    zstr_free (&missing);
+    return excess;
+}
+
+/* transfers.c has the limits: three entries, of which one is the context's folder, and 100,000 bytes. */
+static void a_context_that_comes_to_too_much_is_told (void **state)
+{
+    farm_t *self = *state;
+    static const struct { const char *path; size_t size; const char *says; } rows [] = {
+        { "a", 60000, "" }, { "b", 40000, "" }, { "b", 40001, "MiB of files" }, { "c", 1, "the context has 4 files and folders" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tree_file (self->context, rows [i].path, rows [i].size, (unsigned) i, 0644);
+        digest_t root = send_again (self, self->client);
+        char *excess = excess_of (self, &root);
+        if (rows [i].says [0] ? !strstr (excess, rows [i].says) : excess [0] != 0)
+            fail_msg ("row %zu: \"%s\"", i, excess);
+        zstr_free (&excess);
     }
 }
 
@@ -201,6 +232,7 @@ int main (void)
         TEST (a_folder_cannot_be_made_of_digests_that_were_only_heard_of),
         TEST (content_that_becomes_a_folder_later_is_nobody_s_before),
         TEST (has_answers_for_the_one_who_submits),
+        TEST (a_context_that_comes_to_too_much_is_told),
         TEST (a_worker_has_what_its_attempts_are_built_from),
         TEST (an_attempt_that_ended_gives_nothing_any_more),
     };
