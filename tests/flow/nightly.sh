@@ -125,10 +125,13 @@ goes_away ()
 is_missed () { [ "$(farmctl schedule inspect lonely --json | jq -r '[.firings[].outcome] | join (" ")')" = "$1" ]; }
 check "a repository that is gone is told once, and when it is back" goes_away
 
-# A push, as Gitea signs it: the commit is there already, and its credentials are not
+# By hand, when the commit is to be known before there is a build; and a push, as Gitea signs it: the commit is there already, and its credentials are not
 by_hook ()
 {
     local secret body='{"ref": "refs/heads/main", "after": "1"}' before
+    run 0 farmctl schedule run lonely
+    expect_text "$work/err" "its commit is being looked up"
+    run 0 farmctl wait "$(cat "$work/out")"
     secret=$(farmctl schedule hook lonely --branch main)
     commit "pushed" <<< 'echo pushed'
     call "$secret" "$body" > "$work/answer"
@@ -155,6 +158,6 @@ call ()
         --data-binary "$2" "$FARM_HTTP/hooks/lonely" > "$work/status"
     cat "$work/body"
 }
-check "a push has a repository built, and one without credentials is told" by_hook
+check "one by hand and a push have a repository built, and one without credentials is told" by_hook
 exec 9>&-
 farm_end
