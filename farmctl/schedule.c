@@ -102,7 +102,8 @@ static void print_times (const json_t *schedule)
 {
     size_t i;
     json_t *item;
-    json_array_foreach (json_object_get (schedule, "next_times"), i, item)
+    bool fires = json_is_object (json_object_get (schedule, "next"));       /* paused or ended, it does not */
+    json_array_foreach (fires ? json_object_get (schedule, "next_times") : NULL, i, item)
         line (i ? "" : "next", track_text (item, "text"));
     json_array_foreach (json_object_get (schedule, "firings"), i, item)
         print_firing (item, i == 0);

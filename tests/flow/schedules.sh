@@ -68,6 +68,8 @@ by_hand ()
     expect_text "$work/out" 'Europe/Berlin'
     run 0 farmctl schedule pause yearly
     expect "state" "$(schedule yearly .state)" paused
+    run 0 farmctl schedule inspect yearly
+    expect_no_text "$work/out" "next  "
     run 0 farmctl schedule resume yearly
     run 0 farmctl schedule rm yearly
     run 2 farmctl schedule run yearly
