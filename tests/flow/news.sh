@@ -406,6 +406,9 @@ a_schedule_brings_its_news ()
     expect "schedules" "$(farmctl schedule ls --json | jq '.schedules | length')" 0
     run 0 farmctl schedule add nightly --cron '30 2 * * *' --mail night@example.com --hook "$hooks/ok" --platform "$native" -t "$REGISTRY/news/nightly:1" "$bad"
     expect_text "$work/err" "news nightly-mail" "whsec_"
+    run 0 farmctl schedule inspect nightly
+    expect_text "$work/out" "nightly-mail to night@example.com" "nightly-hook to ${hooks%/}/…" "mine to ann@example.com"
+    farmctl schedule inspect nightly --json | expect_json schedule
     run 3 farmctl wait "$(farmctl schedule run nightly)"
     wait_for 20 has_mails $((before + 2))       # ann@example.com's too: they are the user's builds
     expect "who" "$(jq -r '.to[0]' "$work/mail/mail-$((before + 1)).json" "$work/mail/mail-$((before + 2)).json" | sort | tr '\n' ' ')" \
