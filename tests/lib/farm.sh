@@ -205,10 +205,10 @@ with sqlite3.connect(sys.argv[1]) as queue:
 END
 }
 
-# schedule_set_due NAME: now, as if its time had come while the coordinator was started again, which it must not be yet
+# schedule_set_due NAME [CONDITION]: now, as if its time had come while the coordinator was started again, which it must not be yet. Prints a line if it was done.
 schedule_set_due ()
 {
-    farm_sql "UPDATE schedules SET next_ms = CAST ((julianday ('now') - 2440587.5) * 86400000 AS INTEGER) WHERE name = '$1' RETURNING 1"
+    farm_sql "UPDATE schedules SET next_ms = CAST ((julianday ('now') - 2440587.5) * 86400000 AS INTEGER) WHERE name = '$1' AND ${2:-true} RETURNING 1"
 }
 
 # schedule_is_due NAME: it fires, and nobody has to wait for a full minute
