@@ -61,9 +61,9 @@ static bool is_greeting (engine_t *self, const event_t *event)
 }
 
 /* A peer asks again by itself or is answered; only publishers say a thing once. */
-static void remember (engine_t *self, const event_t *event, int tries)
+static void remember (engine_t *self, const event_t *event, bool is_new, int tries)
 {
-    heard_t heard = { .peer = event->peer, .is_greeting = is_greeting (self, event), .seq = event_int (event, "seq"), .tries = tries };
+    heard_t heard = { .peer = event->peer, .is_greeting = is_new, .seq = event_int (event, "seq"), .tries = tries };
     if (event->principal == 0 && event->header) {
         snprintf (heard.verb, sizeof heard.verb, "%s", event->verb);
         heard.header = json_incref ((json_t *) event->header);
@@ -175,7 +175,7 @@ static void handle (engine_t *self, const event_t *event, int tries)
 {
     err_t err = { 0 };
     bool is_new = is_greeting (self, event);
-    remember (self, event, tries);
+    remember (self, event, is_new, tries);
     if (self->lost.code != ERR_NONE)
         return;
     size_t pending = self->pending.count;
@@ -324,12 +324,13 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
             take_up_again (self, heard, &self->lost);
     }
     engine_hand_over (self, actions);
-    if (live_load (self, err) < 0)
-        return -1;
+    bool is_loaded = live_load (self, err) == 0;
     for (size_t i = 0; i < self->heard.count; i++)
         if (self->heard.items [i].is_greeting)
             workers_undo_hello (self, self->heard.items [i].peer);
     end_batch (self);
+    if (!is_loaded)
+        return -1;
     if (self->fatal.code == ERR_NONE)
         return 0;
     *err = self->fatal;
