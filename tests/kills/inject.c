@@ -15,8 +15,9 @@
  *     arm new ERRNO NAME,… FILE    armed                       the 1st, 2nd, 3rd, 5th, 8th, 13th … call of its kind, when that is not yet a
  *                                                              line of FILE, which it is added to
  *     disarm                       disarmed
- * and when it happens: fired N NAME CALL THREAD WHAT, the N-th of these names since it was armed; ended STATUS (as waitpid says) with the last count before it; gone: none of its
- * processes lives any more, its builders included. Then inject ends. When its input ends, the program is killed.
+ * and when it happens: fired N NAME CALL THREAD WHAT, the N-th of these names since it was armed; ended STATUS (as waitpid says) with
+ * the last count before it; gone: none of its processes lives any more, its builders included. Then inject ends. When its input ends,
+ * the program is killed.
  *
  * A seccomp filter has the kernel ask us before each such call (SECCOMP_RET_USER_NOTIF); all others run at full speed. */
 #include <errno.h>
@@ -43,7 +44,7 @@
 
 #include "calls.h"
 
-enum { NAMES_MAX = 32, CODE_MAX = 128, LINE_SIZE = 512, KINDS_MAX = 4096, TAIL = 6 };
+enum { NAMES_MAX = 32, CODE_MAX = 128, LINE_SIZE = 512, KINDS_MAX = 4096, TAIL = 6, THREAD_SIZE = 32 };
 
 typedef struct {
     const char *name;
@@ -164,7 +165,7 @@ static void start (void)
 
 /* -- a call ------------------------------------------------------------------------------------------------------ */
 
-static void name_thread (char thread [32], pid_t task)
+static void name_thread (char thread [THREAD_SIZE], pid_t task)
 {
     char path [64];
     strcpy (thread, "?");
@@ -241,11 +242,12 @@ static bool is_new_line (const char *wanted)
     return true;
 }
 
-static int is_its_turn (const char *call, const char *thread, const char *what)
+static int is_its_turn (const char *call, pid_t task, const char *what)
 {
-    char kind [LINE_SIZE], line [LINE_SIZE + 16];
+    char kind [LINE_SIZE], line [LINE_SIZE + 16], thread [THREAD_SIZE];
     if (!self.done)
         return --self.left == 0;
+    name_thread (thread, task);
     write_kind (kind, call, thread, what);
     unsigned count = count_kind (kind);
     snprintf (line, sizeof line, "%u %s\n", count, kind);
@@ -258,7 +260,7 @@ static int is_its_turn (const char *call, const char *thread, const char *what)
 /* Counts it; is it the one? */
 static int is_the_one (const struct seccomp_notif *asked)
 {
-    char program [TEXT_SIZE], what [TEXT_SIZE], thread [32];
+    char program [TEXT_SIZE], what [TEXT_SIZE], thread [THREAD_SIZE];
     const call_t *call = call_numbered (asked->data.nr);
     if (!call || !call_program (program, (pid_t) asked->pid) || strcmp (program, self.program) != 0)
         return 0;
@@ -272,9 +274,9 @@ static int is_the_one (const struct seccomp_notif *asked)
     if (self.left == 0 || !group->is_armed)
         return 0;
     self.passed++;
-    name_thread (thread, (pid_t) asked->pid);
-    if (!is_its_turn (call->call, thread, what))
+    if (!is_its_turn (call->call, (pid_t) asked->pid, what))
         return 0;
+    name_thread (thread, (pid_t) asked->pid);
     report ("fired %llu %s %s %s %s\n", (unsigned long long) self.passed, group->name, call->call, thread, *what ? what : "-");
     return 1;
 }
