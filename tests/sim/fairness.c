@@ -88,7 +88,7 @@ static int home_of (world_t *self, const job_entry_t *job)
                               "JOIN workers ON workers.id = worker WHERE builds.id = :build AND homes.platform = :platform");
     query_int (&query, ":build", job->build);
     query_text (&query, ":platform", platform_names [job->platform]);
-    int home = query_step (&query) ? query_get_text (&query, 0) [0] - 'a' : -1;
+    int home = query_step (&query) ? worker_named (query_get_text (&query, 0)) : -1;
     query_end (&query, NULL);
     return home;
 }

@@ -111,7 +111,7 @@ static void read_attempt (world_t *self, job_entry_t *job)
                               "WHERE job = :job AND number = :number");
     query_int (&query, ":job", job->id);
     query_int (&query, ":number", job->attempt);
-    job->worker = query_step (&query) ? query_get_text (&query, 0) [0] - 'a' : -1;
+    job->worker = query_step (&query) ? worker_named (query_get_text (&query, 0)) : -1;
     job->told_count = 0;
     query_end (&query, NULL);
 }

@@ -83,11 +83,16 @@ static bool has_no_base (world_t *self, const job_entry_t *job)
     return has && self->settings.looks_up;
 }
 
+static bool was_context_lost (const world_t *self, const job_entry_t *job)
+{
+    return self->depot.was_lost [self->submissions [job->submission].inputs];
+}
+
 /* Or its context is lost. */
 void patience_judge_end (world_t *self, const job_entry_t *job)
 {
     if (!is_for_want_of_workers (self, job->id)) {
-        if (!self->depot.was_lost [self->submissions [job->submission].inputs] && !has_no_base (self, job))
+        if (!was_context_lost (self, job) && !has_no_base (self, job))
             violation (self, "a job fails in the queue when no worker takes it", "job %lld: it had another reason", (long long) job->id);
         return;
     }
@@ -143,15 +148,14 @@ static void judge_idle (world_t *self, job_entry_t *job)
 /* One that waits for its context is looked at in the end. */
 static void judge_rest (world_t *self, job_entry_t *job, int64_t failures)
 {
-    bool was_lost = self->depot.was_lost [self->submissions [job->submission].inputs];
     int64_t longest = self->settings.retry_ms << (failures ? failures - 1 : self->settings.attempts_max - 1);
-    if (failures && !was_lost)
+    if (failures && !was_context_lost (self, job))
         job->rests_until = job->queued_ms + longest;
     if (job->rests_since == 0 || job->rests_attempt != job->attempt)
         job->rests_since = self->now;
     job->rests_attempt = job->attempt;
     int64_t from = job->rests_since > self->ledger.paused_until ? job->rests_since : self->ledger.paused_until;
-    if (self->now - from > longest + SLACK_MS && !was_lost)
+    if (self->now - from > longest + SLACK_MS && !was_context_lost (self, job))
         violation (self, "a job rests no longer than its delay", "job %lld rests for %lld ms", (long long) job->id, (long long) (self->now - job->rests_since));
 }
 
@@ -169,8 +173,7 @@ static void judge_rests (world_t *self)
 /* A restart is rest enough, and so is a context that comes back. */
 void patience_judge_start (world_t *self, const job_entry_t *job)
 {
-    bool was_lost = self->depot.was_lost [self->submissions [job->submission].inputs];
-    if (job->rests_until > wall_ms (self) && self->patience.restarted_ms < job->queued_ms && !was_lost)
+    if (job->rests_until > wall_ms (self) && self->patience.restarted_ms < job->queued_ms && !was_context_lost (self, job))
         violation (self, "a job rests as long as its delay", "job %lld begins %lld ms too early", (long long) job->id,
                    (long long) (job->rests_until - wall_ms (self)));
 }

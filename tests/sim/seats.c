@@ -11,16 +11,11 @@
 
 enum { FAULTS_MAX = 3, DAY_MS = 86400000 };
 
-static int index_of_name (const char *name)
-{
-    return name [0] - 'a';
-}
-
 const board_t *board_of_worker (const world_t *self, int worker)
 {
     const engine_t *engine = self->engine;
     for (size_t i = 0; i < engine->board_count; i++)
-        if (index_of_name (engine->boards [i].name) == worker)
+        if (worker_named (engine->boards [i].name) == worker)
             return &engine->boards [i];
     return NULL;
 }
@@ -203,7 +198,7 @@ static void on_report (world_t *self, const heard_event_t *event, const actions_
 
 static void on_order (world_t *self, const heard_event_t *event)
 {
-    int worker = index_of_name (text_of (event->header, "name"));
+    int worker = worker_named (text_of (event->header, "name"));
     seat_t *seat = &self->seats [worker];
     json_t *labels = json_object_get (event->header, "labels");
     if (json_object_get (event->header, "mode"))
@@ -296,7 +291,7 @@ void seats_read (world_t *self)
 {
     query_t query = db_query (self->engine->db, "SELECT name, quarantined_until_ms, faults FROM workers");
     while (query_step (&query)) {
-        int worker = index_of_name (query_get_text (&query, 0));
+        int worker = worker_named (query_get_text (&query, 0));
         int64_t until_ms = query_get_int (&query, 1);
         if (until_ms > wall_ms (self) && until_ms != self->seats [worker].quarantined_until_ms)
             judge_quarantine (self, worker, until_ms - wall_ms (self), query_get_int (&query, 2));
@@ -329,7 +324,7 @@ void seats_restart (world_t *self, bool is_doubtful)
     query_t query = db_query (self->engine->db, "SELECT name, mode, labels, instance FROM workers");
     while (query_step (&query)) {
         AUTO_JSON json_t *given = json_loads (query_get_text (&query, 2), 0, NULL);
-        int worker = index_of_name (query_get_text (&query, 0));
+        int worker = worker_named (query_get_text (&query, 0));
         compare (self, worker, board_mode_of (query_get_text (&query, 1)), given, is_doubtful);
         snprintf (self->seats [worker].instance, sizeof self->seats [worker].instance, "%s", query_get_text (&query, 3));
     }

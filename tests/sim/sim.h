@@ -144,6 +144,7 @@ void worker_come_back (world_t *self, int who);         /* on a new connection; 
 void worker_drop (worker_t *self, held_t *held);
 void worker_give_up (held_t *self, const char *code);   /* it will report that it failed */
 const char *worker_name (int index);
+int worker_named (const char *name);                     /* its index */
 int worker_slots (const world_t *self, int index);
 runs_t worker_runs (const world_t *self, int index, int platform, bool may_emulate);    /* its CPU; labels aside */
 bool worker_gives (const world_t *self, int index, int memory);                          /* so much to one job */

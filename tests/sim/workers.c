@@ -24,6 +24,12 @@ const char *worker_name (int index)
     return names [index];
 }
 
+/* Their names begin with a, b, c and so on. */
+int worker_named (const char *name)
+{
+    return name [0] - 'a';
+}
+
 int worker_slots (const world_t *self, int index)
 {
     return traits [self->workers [index].trait].slots;
