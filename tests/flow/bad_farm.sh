@@ -20,6 +20,8 @@ registry_down ()
 {
     devfarm stop registry
     run 5 timeout 120 farmctl submit -t "$REGISTRY/down:1" "$plain"
+    expect_text "$work/err" "a base image cannot be looked up" "$REGISTRY" "nothing was published"
+    run 5 timeout 120 farmctl submit -t "$REGISTRY/down:1" "$(context bare <<< $'FROM scratch\nCOPY Dockerfile /')"
     expect_text "$work/err" "$REGISTRY" "nothing was published"
     run 5 farmctl imagetools inspect "$REGISTRY/base"
     expect_text "$work/err" "$REGISTRY"
