@@ -70,8 +70,8 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     snprintf (wish.platform, sizeof wish.platform, "%s", plan->platform);
     if (lane_of (self, &wish, &lane, err) < 0)
         return -1;
-    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, is_required, limit_ms, is_cross_checked, is_resting) "
-                              "VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required, :limit, :crossed, :resting)");
+    query_t query = db_query (self->db, "INSERT INTO jobs (build, position, platform, may_emulate, state, lane, class, principal, queued_ms, rises_ms, timeout_ms, "
+                              "is_required, limit_ms, is_cross_checked, is_resting) VALUES (:build, :position, :platform, :emulate, 'queued', :lane, :class, :principal, :now, :now + :ageing, :timeout, :required, :limit, :crossed, :resting)");
     query_int (&query, ":build", build);
     query_int (&query, ":position", plan->position);
     query_text (&query, ":platform", plan->platform);

@@ -53,8 +53,8 @@ static int stand_on_result (engine_t *self, const job_t *job, const char *key, e
                               "(found.build, found.is_emulated, found.digest, found.bases) FROM (SELECT build, is_emulated, digest, bases "
                               "FROM results WHERE key = :key AND made_ms > :since AND (:emulate OR NOT is_emulated) AND EXISTS "
                               "(SELECT 1 FROM workers, json_each (workers.platforms) AS each WHERE workers.builder = results.builder "
-                              "AND workers.mode <> 'forgotten' AND json_extract (each.value, '$.platform') = :platform) AND " BASES_AGREE ("results.bases", ":build") " ORDER BY is_emulated, made_ms DESC LIMIT 1) "
-                              "AS found WHERE jobs.id = :id");
+                              "AND workers.mode <> 'forgotten' AND json_extract (each.value, '$.platform') = :platform) "
+                              "AND " BASES_AGREE ("results.bases", ":build") " ORDER BY is_emulated, made_ms DESC LIMIT 1) AS found WHERE jobs.id = :id");
     query_text (&query, ":key", key);
     query_int (&query, ":build", job->build);
     query_int (&query, ":since", self->wall_ms - self->settings.result_keep_ms);

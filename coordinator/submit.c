@@ -80,20 +80,20 @@ static int64_t number_of (const json_t *asked, const char *field)
     return json_integer_value (json_object_get (asked, field));
 }
 
-/* Else its jobs rest until it is (holds.h). */
-static bool is_whole (const engine_t *self, const json_t *spec, int64_t former)
+/* Is something to be fetched or looked up before it can begin? Then its jobs rest (holds.h). */
+static bool rests_first (const engine_t *self, const json_t *spec, int64_t former)
 {
-    return !fetches_needs (spec) && (former || !self->settings.looks_up);
+    return fetches_needs (spec) || (!former && self->settings.looks_up);
 }
 
-static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, bool is_whole, err_t *err)
+static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, bool is_resting, err_t *err)
 {
     size_t i;
     json_t *item;
     job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = json_object_get (spec, "require"),
                         .memory_bytes = number_of (spec, "memory_bytes"), .cpu_percent = number_of (spec, "cpu_percent"),
                         .limit_ms = number_of (spec, "timeout_ms"), .is_cross_checked = json_is_true (json_object_get (spec, "cross_check")),
-                        .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec), .is_resting = !is_whole };
+                        .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec), .is_resting = is_resting };
     json_array_foreach (json_object_get (spec, "platforms"), i, item) {
         plan.position = (int) i;
         plan.platform = json_string_value (item);
@@ -268,7 +268,7 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
     bool is_fetched = fetches_needs (spec);
     int64_t former = event_int (event, "reuse");
     if (note_submit (self, event, schedule, *id, err) < 0 || (!is_fetched && note_context (self, spec, err) < 0)
-        || insert_parts (self, *id, event->principal, spec, is_whole (self, spec, former), err) < 0
+        || insert_parts (self, *id, event->principal, spec, rests_first (self, spec, former), err) < 0
         || secrets_bind (self, *id, event->principal, event_text (event, "request"), spec, err) < 0)
         return -1;
     if (json_is_true (json_object_get (spec, "supersede")) && supersede (self, *id, event->principal, spec, err) < 0)
