@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/depot.h"
 #include "common/msg.h"
@@ -110,12 +111,54 @@ static void a_depot_keeps_what_came_as_it_came (void **state)
     tree_remove (folder);
 }
 
+/* A frame of zstd (RFC 8878, 3.1.1) of 8 KB that comes to 256 MiB of zeros: blocks that repeat a byte 128 KiB, in four bytes, are 32,768 to 1. */
+static void make_bomb (buffer_t *out)
+{
+    static const uint8_t head [] = { 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38 }, block [] = { 0x02, 0x00, 0x10, 0x00 }, last [] = { 0x03, 0x00, 0x10, 0x00 };
+    buffer_append (out, head, sizeof head);
+    for (int i = 1; i < 2048; i++)
+        buffer_append (out, block, sizeof block);
+    buffer_append (out, last, sizeof last);
+}
+
+static long most_memory_kib (void)
+{
+    struct rusage usage;
+    assert_int_equal (getrusage (RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+static void a_bomb_is_stopped_at_the_size_that_it_names (void **state)
+{
+    (void) state;
+    AUTO_BUFFER buffer_t bomb = { 0 };
+    make_bomb (&bomb);
+    long before = most_memory_kib ();
+    for (size_t named = 1; named <= OBJECT_MAX; named *= 2) {
+        AUTO_BUFFER buffer_t body = { 0 };
+        zip_t zip = { .data = bomb.data, .size = bomb.size, .is_zstd = true };
+        digest_t digest = digest_of ("x", 1);
+        pack_reader_t reader;
+        object_kind kind;
+        const uint8_t *data;
+        size_t size;
+        err_t err = { 0 };
+        assert_true (pack_add_zip (&body, OBJECT_CONTENT, &digest, named, &zip));
+        pack_reader_init (&reader, body.data, body.size);
+        assert_int_equal (pack_read (&reader, &kind, &digest, &data, &size, &err), -1);
+        assert_int_equal (err.code, ERR_PROTOCOL);
+        pack_reader_free (&reader);
+    }
+    assert_in_range (most_memory_kib () - before, 0, 16 * 1024);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (what_helps_is_compressed),
         cmocka_unit_test (a_pack_gives_back_what_was_put_in),
         cmocka_unit_test (a_depot_keeps_what_came_as_it_came),
+        cmocka_unit_test (a_bomb_is_stopped_at_the_size_that_it_names),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -113,6 +113,8 @@ void tree_nasty (const char *folder)
     tree_file (folder, "-rf", 5, 11, 0644);
     tree_file (folder, "...", 5, 12, 0644);
     tree_file (folder, "a", 3, 1, 0644);
+    tree_file (folder, "A", 4, 30, 0644);
+    tree_file (folder, "con.txt", 4, 31, 0644);
     tree_folder (folder, "a.b", 0755);
     tree_folder (folder, "a-b", 01777);
     tree_file (folder, "a-b/x", 3, 1, 0644);
