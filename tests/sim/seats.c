@@ -258,8 +258,8 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count)
     }
     for (size_t i = 0; i < count; i++) {
         const heard_event_t *event = &events [i];
-        if (!event->peer || event->who >= PEOPLE)
-            continue;
+        if (!event->peer || event->who >= PEOPLE || event->is_refused)
+            continue;                           /* refused by itself, before the batch was lost: it never counted */
         if (strcmp (event->verb, "hello") == 0) {
             bool was_greeted = self->seats [event->who].peer == event->peer;
             greet (self, event);
