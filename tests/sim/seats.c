@@ -230,20 +230,35 @@ void seats_hear (world_t *self, const heard_event_t *events, size_t count, const
     }
 }
 
+static bool is_last_report (const heard_event_t *event)
+{
+    const char *state = text_of (event->header, "state");
+    return strcmp (event->verb, "report") == 0 && !event->is_refused && (strcmp (state, "pushed") == 0 || strcmp (state, "failed") == 0);
+}
+
+/* It had ended this attempt before, in the same batch: what it says of it after that is stale. */
+static bool has_ended_it (const heard_event_t *events, const heard_event_t *event)
+{
+    for (const heard_event_t *former = events; former < event; former++)
+        if (former->who == event->who && is_last_report (former) && number_of (former->header, "job") == number_of (event->header, "job")
+            && number_of (former->header, "attempt") == number_of (event->header, "attempt"))
+            return true;
+    return false;
+}
+
 /* It is being stopped, and has said so of an attempt that it has. */
-static bool says_good_bye (world_t *self, const heard_event_t *event)
+static bool says_good_bye (world_t *self, const heard_event_t *events, const heard_event_t *event)
 {
     const job_entry_t *job = ledger_job (self, number_of (event->header, "job"));
-    return strcmp (text_of (event->header, "code"), "interrupted") == 0 && strcmp (text_of (event->header, "state"), "failed") == 0
+    return !has_ended_it (events, event) && strcmp (text_of (event->header, "code"), "interrupted") == 0 && strcmp (text_of (event->header, "state"), "failed") == 0
            && job && job->worker == event->who && job->attempt == number_of (event->header, "attempt") && job_state_is_held (job->state);
 }
 
-static void glimpse_report (world_t *self, const heard_event_t *event)
+static void glimpse_report (world_t *self, const heard_event_t *events, const heard_event_t *event)
 {
-    const char *state = text_of (event->header, "state");
-    if (says_good_bye (self, event))
+    if (says_good_bye (self, events, event))
         self->seats [event->who].is_stopping = true;
-    if (strcmp (state, "pushed") == 0 || strcmp (state, "failed") == 0)
+    if (is_last_report (event))
         forget (&self->seats [event->who], number_of (event->header, "job"), number_of (event->header, "attempt"));
 }
 
@@ -271,7 +286,7 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count)
         else if (is_end (event) && self->seats [event->who].peer == event->peer)
             self->seats [event->who].peer = 0;
         else if (strcmp (event->verb, "report") == 0)
-            glimpse_report (self, event);
+            glimpse_report (self, events, event);
     }
 }
 
