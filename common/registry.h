@@ -39,6 +39,10 @@ typedef struct registry registry_t;
 registry_t *registry_new (const registry_settings_t *settings);
 void registry_destroy (registry_t **self);
 
+/* What is asked from now on has to be done by then (clock_boot_ms), whatever it takes: redirects, index after index; 0: no such end. Not while something is
+ * being asked. */
+void registry_set_deadline (registry_t *self, int64_t until_ms);
+
 /* Use this Authorization value ("Basic …") for the registry of a host, before anything in auth_file; NULL takes it back. */
 void registry_set_credential (registry_t *self, const char *host, const char *authorization);
 

@@ -4,12 +4,14 @@
  *       └ follow: send -> 401: meet the challenge, once -> send -> 307: to where it says, without credentials elsewhere */
 #include "common/registry_call.h"
 
+#include <limits.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/docker_config.h"
 #include "common/url.h"
 
@@ -100,6 +102,21 @@ static int target_set (target_t *self, const registry_t *registry, const char *h
     return 0;
 }
 
+void registry_set_deadline (registry_t *self, int64_t until_ms)
+{
+    self->until_ms = until_ms;
+}
+
+/* For one request; 0: no limit. */
+static int total_ms_of (const registry_t *self, bool is_long)
+{
+    int most = is_long ? 0 : (self->settings.is_brief ? 1 : TOTAL_FACTOR) * self->settings.timeout_ms;
+    if (!self->until_ms)
+        return most;
+    int64_t left = self->until_ms - clock_boot_ms ();
+    return left < 1 ? 1 : most && left > most ? most : left > INT_MAX ? INT_MAX : (int) left;
+}
+
 static call_progress send_call (registry_t *self, http_t *http, const call_t *call, const target_t *target, http_answer_t *answer)
 {
     const char *headers [HEADERS_MAX + 2];
@@ -116,7 +133,7 @@ static call_progress send_call (registry_t *self, http_t *http, const call_t *ca
         .method = call->method, .url = target->url, .headers = headers, .body = call->body, .body_size = call->body_size,
         .read = call->read, .read_argument = call->read_argument, .body_bytes = call->body_bytes, .certs = &target->certs,
         .is_guarded = target->is_guarded, .may_reach = target->from,
-        .timeout_ms = self->settings.timeout_ms, .total_ms = is_long ? 0 : (self->settings.is_brief ? 1 : TOTAL_FACTOR) * self->settings.timeout_ms,
+        .timeout_ms = self->settings.timeout_ms, .total_ms = total_ms_of (self, is_long),
     };
     http_begin (http, &request, answer);
     return authorization ? CALL_BEGUN_WITH_TOKEN : CALL_BEGUN;

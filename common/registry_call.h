@@ -17,6 +17,7 @@ struct registry {
     http_t *source;                     /* for a blob that is read while another request is on its way */
     tokens_t *tokens;
     resting_t resting;                  /* is_brief: hosts that have failed */
+    int64_t until_ms;                   /* when all has to be done; 0: no such end */
 };
 
 typedef struct {

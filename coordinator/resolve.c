@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base_names.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/manifest.h"
 #include "common/mem.h"
@@ -23,6 +24,7 @@ typedef struct {
 struct resolver {
     depot_t *depot;
     registry_t *own, *others;           /* of the build's own host, and of the rest */
+    int most_ms;                        /* for all that one Dockerfile names */
     offer_t offers [INDEXES_MAX];       /* a ring */
     unsigned next_offer;
 };
@@ -51,6 +53,7 @@ resolver_t *resolver_new (const registry_settings_t *settings, depot_t *depot)
     if (brief.timeout_ms <= 0 || brief.timeout_ms > TIMEOUT_MS)
         brief.timeout_ms = TIMEOUT_MS;
     self->depot = depot;
+    self->most_ms = 2 * brief.timeout_ms;
     self->own = registry_new (&brief);
     brief.guards_homes = true;
     self->others = registry_new (&brief);
@@ -294,5 +297,7 @@ json_t *resolver_ask (resolver_t *self, const json_t *question, err_t *err)
         return json_array ();
     AUTO_FREE list_t *list = mem_alloc (sizeof *list);
     find_names (&dockerfile, question, list);
+    registry_set_deadline (self->own, clock_boot_ms () + self->most_ms);
+    registry_set_deadline (self->others, clock_boot_ms () + self->most_ms);
     return look_up (self, list, &repository, err) < 0 ? NULL : write_answer (list, json_array_size (json_object_get (question, "platforms")));
 }

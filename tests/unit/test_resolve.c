@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/manifest.h"
@@ -254,6 +255,23 @@ static int teardown (void **state)
     return depots_teardown (&depots);
 }
 
+/* Each answer is in time, and all of them are not: others wait for the same few who ask. */
+static void all_that_a_dockerfile_names_has_one_time (void **state)
+{
+    world_t *self = *state;
+    AUTO_BUFFER buffer_t dockerfile = { 0 };
+    begin ("{\"rules\": [{\"method\": \"HEAD\", \"path\": \"manifests\", \"status\": 405}, {\"method\": \"GET\", \"path\": \"manifests\", \"status\": 200, \"drip_ms\": 300,"
+           " \"headers\": {\"Content-Type\": \"application/vnd.oci.image.manifest.v1+json\", \"A\": \"1\"}, \"body\": \"{}\"}]}");
+    set_resolver (self, &(registry_settings_t) { .plain_http_hosts = server.plain, .timeout_ms = 1500 });
+    for (int i = 0; i < 16; i++)
+        buffer_printf (&dockerfile, "%sCOPY --from=%s/many/%d:1 /a /b\n", i ? "" : "FROM scratch\n", server.host, i);
+    int64_t began = clock_boot_ms ();
+    AUTO_JSON json_t *found = ask (self, (const char *) dockerfile.data, ELSEWHERE);
+    assert_null (found);
+    assert_int_equal (self->err.code, ERR_REGISTRY);
+    assert_in_range (clock_boot_ms () - began, 2500, 5500);
+}
+
 static int begin_all (void **state)
 {
     (void) state;
@@ -277,7 +295,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (a_tag_is_asked_for_each_time_and_an_index_once), TEST (an_image_is_for_all_platforms), TEST (a_digest_is_looked_for_too), TEST (the_last_is_that_of_all_platforms),
         TEST (nothing_is_asked_where_nothing_is_named), TEST (a_credential_is_shown), TEST (what_is_not_there_is_the_user_s_fault),
-        TEST (a_registry_in_trouble_is_asked_once_and_left_alone), TEST (one_that_contradicts_itself_is_in_trouble), TEST (nobody_is_asked_inside),
+        TEST (a_registry_in_trouble_is_asked_once_and_left_alone), TEST (one_that_contradicts_itself_is_in_trouble), TEST (nobody_is_asked_inside), TEST (all_that_a_dockerfile_names_has_one_time),
     };
     return cmocka_run_group_tests (tests, begin_all, end_all);
 }
