@@ -251,7 +251,8 @@ static void count_context (engine_t *self, const event_t *event, const job_t *jo
 static int check_bases (engine_t *self, const event_t *event, const job_t *job, err_t *err)
 {
     err_t why = { 0 };
-    int rc = bases_put (self, job->build, json_object_get (event->header, "bases"), &why, err);
+    const json_t *bases = json_object_get (event->header, "bases");
+    int rc = bases_check (bases, &why) < 0 ? 1 : bases_put (self, job->build, bases, &why, err);
     if (rc <= 0)
         return rc;
     fault_t fault = { .code = ERR_FARM, .reason = why.text, .exit_status = -1 };

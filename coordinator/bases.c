@@ -8,13 +8,21 @@
 #include "common/reference.h"
 #include "coordinator/attempts.h"
 
+enum { NAMES_BYTES_MAX = 8 * 1024 };    /* beside a spec (SPEC_TEXT_MAX) there is room for them in a header (MSG_HEADER_MAX) */
+
 /* -- rows ------------------------------------------------------------------------------------------------------- */
 
-static int count (engine_t *self, int64_t build, int64_t *out, err_t *err)
+/* How many a build has, and how much their names come to: all of them travel in the header of an assignment. */
+typedef struct {
+    int64_t number, bytes;
+} sum_t;
+
+static int count (engine_t *self, int64_t build, sum_t *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT count (*) FROM bases WHERE build = :build");
+    query_t query = db_query (self->db, "SELECT count (*), coalesce (sum (length (reference)), 0) FROM bases WHERE build = :build");
     query_int (&query, ":build", build);
-    *out = query_step (&query) ? query_get_int (&query, 0) : 0;
+    if (query_step (&query))
+        *out = (sum_t) { query_get_int (&query, 0), query_get_int (&query, 1) };
     return query_end (&query, err);
 }
 
@@ -39,16 +47,19 @@ static int find (engine_t *self, int64_t build, const char *reference, char dige
 }
 
 /* 1, with why: the build has another one. Else it is counted where the build has none. */
-static int compare (engine_t *self, int64_t build, const json_t *base, int64_t *number, err_t *why, err_t *err)
+static int compare (engine_t *self, int64_t build, const json_t *base, sum_t *sum, err_t *why, err_t *err)
 {
     char digest [80];
     const char *reference = json_string_value (json_object_get (base, "reference")), *given = json_string_value (json_object_get (base, "digest"));
     if (find (self, build, reference, digest, err) < 0)
         return -1;
-    *number += !*digest;
+    if (!*digest) {
+        sum->number++;
+        sum->bytes += (int64_t) strlen (reference);
+    }
     if (!*digest || strcmp (digest, given) == 0)
         return 0;
-    err_set (why, ERR_STALE, "the base image %s is %s for this build, and not %s", reference, digest, given);
+    err_set (why, ERR_STALE, "the base image %s is %s for this build, and not %s: that image is made again", reference, digest, given);
     return 1;
 }
 
@@ -56,15 +67,16 @@ int bases_put (engine_t *self, int64_t build, const json_t *bases, err_t *why, e
 {
     size_t i;
     json_t *base;
-    int64_t number;
+    sum_t sum = { 0 };
     if (json_array_size (bases) == 0)
         return 0;
-    int rc = count (self, build, &number, err);
+    int rc = count (self, build, &sum, err);
     json_array_foreach ((json_t *) bases, i, base)
         if (rc == 0)
-            rc = compare (self, build, base, &number, why, err);
-    if (rc == 0 && number > BASES_MAX) {
-        err_set (why, ERR_FULL, "build %lld has more than %d base images", (long long) build, BASES_MAX);
+            rc = compare (self, build, base, &sum, why, err);
+    if (rc == 0 && (sum.number > BASES_MAX || sum.bytes > NAMES_BYTES_MAX)) {
+        err_set (why, ERR_FULL, "build %lld has more than %d base images, or their names come to more than %d bytes: name fewer in the Dockerfile, or make two"
+                 " builds of it", (long long) build, BASES_MAX, NAMES_BYTES_MAX);
         rc = 1;
     }
     json_array_foreach ((json_t *) bases, i, base)
@@ -121,7 +133,17 @@ static int check_reference (const char *text, err_t *err)
     if (reference_parse (&reference, text, err) < 0)
         return -1;
     reference_format (&reference, whole);
-    return strcmp (whole, text) == 0 && *reference.tag && !*reference.digest ? 0 : err_set (err, ERR_PROTOCOL, "pin: %s is no whole name with a tag", text);
+    return strcmp (whole, text) == 0 && *reference.tag && !*reference.digest ? 0 : err_set (err, ERR_PROTOCOL, "a base image: %s is no whole name with a tag", text);
+}
+
+int bases_check (const json_t *bases, err_t *err)
+{
+    size_t i;
+    json_t *base;
+    json_array_foreach ((json_t *) bases, i, base)
+        if (check_reference (json_string_value (json_object_get (base, "reference")), err) < 0)
+            return -1;
+    return 0;
 }
 
 int bases_on_pin (engine_t *self, const event_t *event, err_t *err)

@@ -26,6 +26,9 @@ json_t *bases_of (engine_t *self, int64_t build);
 typedef struct { char reference [513], digest [80]; } last_base_t;
 bool bases_last (engine_t *self, int64_t build, last_base_t *out);
 
+/* What a worker says to have built on: whole names with a tag, as the door writes them? ERR_PROTOCOL. */
+int bases_check (const json_t *bases, err_t *err);
+
 /* `pin`: a worker has asked a registry for a name that is not there yet. Answered with what it means. */
 handler_fn bases_on_pin;
 

@@ -283,6 +283,41 @@ static int64_t publish (farm_t *farm, worker_t *worker, const char *digest)
     return build;
 }
 
+/* All of them are told with each assignment, in one header. */
+static void their_names_come_to_so_much_and_no_more (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    char name [513];
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), ONE);
+    task_t task = worker_task (farm, &amd);
+    for (int i = 0; i < 22; i++) {
+        snprintf (name, sizeof name, "r.lan/%0240d:%0120d", i, i);
+        assert_string_equal (pin (farm, &amd, task, name, ONE), ONE);
+    }
+    snprintf (name, sizeof name, "r.lan/%0240d:%0120d", 99, 99);
+    assert_string_equal (pin (farm, &amd, task, name, ONE), "full");
+    assert_string_equal (pin (farm, &amd, task, BASE, TWO), ONE);
+}
+
+/* A report's names are held to the same as a question's. */
+static void a_base_that_is_no_name_is_refused (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), ONE);
+    task_t task = worker_task (farm, &amd);
+    assert_true (worker_report (farm, &amd, task, "pushed", json_pack ("{s:s, s:[{s:s, s:s}]}", "digest", digest_of_task (task), "bases", "reference", "\x01 no name",
+                                                                       "digest", TWO)));
+    assert_null (farm_action (farm, ACTION_VERIFY, 0));
+    assert_string_equal (farm_shows (farm, build, "jobs/0/state"), "queued");
+    assert_string_equal (farm_shows (farm, build, "bases/0/reference"), BASE);
+}
+
 static void a_known_image_is_used_on_the_same_base_only (void **state)
 {
     farm_t *farm = *state;
@@ -350,6 +385,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (the_first_that_asks_says_what_it_means, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (another_attempt_is_told_the_same, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (an_image_on_another_base_is_refused, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (their_names_come_to_so_much_and_no_more, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_base_that_is_no_name_is_refused, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_known_image_is_used_on_the_same_base_only, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_retry_of_what_failed_stands_on_the_same, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (without_lookups_a_build_begins_at_once, setup, farm_teardown),
