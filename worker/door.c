@@ -138,8 +138,8 @@ static int check_base (const pass_base_t *base, err_t *err)
 {
     if (!base->is_refused)
         return 0;
-    return err_set (err, ERR_REGISTRY, "its registry did not give %s (%s for this build), and the builder may have used a copy of its own: check that the registry is healthy",
-                    base->reference, base->digest);
+    return err_set (err, ERR_REGISTRY, "its registry did not give %s%s%s%s, and the builder may have used a copy of its own: check that the registry is healthy",
+                    base->reference, *base->digest ? " (" : "", base->digest, *base->digest ? " for this build)" : "");
 }
 
 int door_check_bases (door_t *self, int64_t job, int attempt, err_t *err)
@@ -151,6 +151,9 @@ int door_check_bases (door_t *self, int64_t job, int attempt, err_t *err)
     pthread_mutex_lock (&pass->lock);
     for (int i = 0; i < pass->base_count && rc == 0; i++)
         rc = check_base (&pass->bases [i], err);
+    if (rc == 0 && pass->has_refused_bases)
+        rc = err_set (err, ERR_REGISTRY, "a registry did not give a base image beyond the %d that a build may have: name fewer in the Dockerfile, or make two builds of it",
+                      PASS_BASES_MAX);
     pthread_mutex_unlock (&pass->lock);
     passes_leave (self->calls.passes, &pass);
     return rc;

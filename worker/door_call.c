@@ -174,7 +174,7 @@ static int ask_base (call_t *self, const char *method, answer_t *answer, err_t *
     int rc = ask_read (self, method, is_known ? digest : self->route.name, answer, err);
     if (rc == 0 && !is_known && answer->status / 100 == 2 && strncmp (answer->digest, "sha256:", 7) == 0 && reference_is_digest (answer->digest))
         rc = ask_pinned (self, method, digest, answer, err);
-    pass_note_base (self->pass, repository, self->route.name, rc == 0 && answer->status / 100 == 2 ? digest : "");
+    pass_note_base (self->pass, repository, self->route.name, digest, rc == 0 && answer->status / 100 == 2);
     return rc;
 }
 

@@ -239,23 +239,33 @@ static void name_base (char reference [REFERENCE_MAX], const reference_t *reposi
     reference_format (&image, reference);
 }
 
-void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest)
+/* Under the lock. NULL: there is no room for its name. */
+static pass_base_t *want_base (pass_t *self, const char *reference, const char *digest)
+{
+    pass_base_t *base = find_base (self, reference);
+    if (!base && self->base_count < PASS_BASES_MAX && strlen (reference) <= PASS_BASE_MAX) {
+        add_base (self, reference, digest);
+        base = &self->bases [self->base_count - 1];
+    }
+    if (base && !*base->digest)
+        snprintf (base->digest, sizeof base->digest, "%s", digest);
+    return base;
+}
+
+void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest, bool is_given)
 {
     char reference [REFERENCE_MAX];
     name_base (reference, repository, tag);
     pthread_mutex_lock (&self->lock);
-    pass_base_t *base = find_base (self, reference);
-    bool is_known = strncmp (digest, "sha256:", 7) == 0 && reference_is_digest (digest);
-    if (!is_known || strlen (reference) > PASS_BASE_MAX || (base && strcmp (base->digest, digest) != 0) || (!base && self->base_count == PASS_BASES_MAX))
+    bool is_known = is_given && strncmp (digest, "sha256:", 7) == 0 && reference_is_digest (digest);
+    pass_base_t *base = is_known || !is_given ? want_base (self, reference, is_known ? digest : "") : find_base (self, reference);
+    if (!is_known || !base || strcmp (base->digest, digest) != 0)
         self->has_unknown_bases = true;
-    else if (!base) {
-        add_base (self, reference, digest);
-        base = &self->bases [self->base_count - 1];
-    }
     if (base) {
         base->is_read = true;
-        base->is_refused = !is_known;
-    }
+        base->is_refused = !is_given;
+    } else if (!is_given)
+        self->has_refused_bases = true;
     pthread_mutex_unlock (&self->lock);
 }
 
@@ -265,10 +275,11 @@ bool pass_find_base (pass_t *self, const reference_t *repository, const char *ta
     name_base (reference, repository, tag);
     pthread_mutex_lock (&self->lock);
     const pass_base_t *base = find_base (self, reference);
-    if (base)
+    bool is_known = base && *base->digest;
+    if (is_known)
         strcpy (digest, base->digest);
     pthread_mutex_unlock (&self->lock);
-    return base != NULL;
+    return is_known;
 }
 
 int pass_pin (pass_t *self, const reference_t *repository, const char *tag, const char *digest, char pinned [OCI_DIGEST_SIZE], err_t *err)

@@ -27,7 +27,7 @@ typedef struct {
 /* An image that is named by its tag, and what the tag means. */
 typedef struct {
     char reference [PASS_BASE_MAX + 1];
-    char digest [OCI_DIGEST_SIZE];
+    char digest [OCI_DIGEST_SIZE];              /* "": it was never given */
     bool is_read, is_refused;                   /* it was asked for; and not given, the last time */
 } pass_base_t;
 
@@ -62,6 +62,7 @@ typedef struct pass {
     int64_t size_bytes;
     pass_base_t bases [PASS_BASES_MAX];
     int base_count;
+    bool has_refused_bases;                     /* beside those: there was no room for their names */
     bool has_unknown_bases;                     /* too many or too long, without a digest, not given, or a tag that changed meanwhile */
     upload_t uploads [PASS_UPLOADS_MAX];        /* a ring: the oldest goes */
     unsigned next_upload;
@@ -88,9 +89,9 @@ void passes_leave (passes_t *self, pass_t **pass);
 void pass_note_error (pass_t *self, const err_t *error);
 void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes);
 
-/* An image was read by its tag; digest is what that means, "" where it gave none or did not give the image:
- * the builder may go on with a copy of its own. */
-void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest);
+/* An image was read by its tag; digest is what that means, "" where the registry did not say. One that was not given, the last time, is refused: the builder
+ * may go on with a copy of its own. */
+void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest, bool is_given);
 
 /* What the tag means, where that is known: false where not. And have it told, when the registry says digest: known then. */
 bool pass_find_base (pass_t *self, const reference_t *repository, const char *tag, char digest [OCI_DIGEST_SIZE]);

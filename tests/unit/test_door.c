@@ -966,6 +966,9 @@ static void a_base_that_was_not_given_is_an_unknown_one (void **state)
         const char *path = is_down ? "/v2/127.0.0.1__1/team/app/manifests/1" : fake_at ("team/app/manifests/1");
         AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = path });
         AUTO_JSON json_t *bases = door_bases (door, 7, 1);
+        err_t err = { 0 };
+        assert_int_equal (door_check_bases (door, 7, 1, &err), i == 0 ? 0 : -1);
+        assert_int_equal (err.code, i == 0 ? ERR_NONE : ERR_REGISTRY);
         assert_int_equal (reply.status == 200, i == 0);
         assert_int_equal (json_array_size (bases), i == 0);
         assert_int_equal (bases != NULL, i == 0);
@@ -1121,13 +1124,37 @@ static void a_base_with_too_long_a_name_is_an_unknown_one (void **state)
     memset (image.path, 'a', 250);
     passes_open (passes, &given, password);
     pass_t *pass = passes_find (passes, 1, 1);
-    pass_note_base (pass, &image, "1", digest);
+    pass_note_base (pass, &image, "1", digest, true);
     assert_int_equal (pass->base_count, 1);
     assert_false (pass->has_unknown_bases);
     memset (image.host, 'b', 255);
-    pass_note_base (pass, &image, "a-tag-too-much", digest);
+    pass_note_base (pass, &image, "a-tag-too-much", digest, true);
     assert_int_equal (pass->base_count, 1);
     assert_true (pass->has_unknown_bases);
+    passes_leave (passes, &pass);
+    passes_close_all (passes);
+    passes_destroy (&passes);
+}
+
+/* That it was not there the first time is forgotten when it is. */
+static void a_base_that_comes_at_last_is_a_known_one (void **state)
+{
+    (void) state;
+    static const char digest [] = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    char password [33], found [OCI_DIGEST_SIZE] = "";
+    passes_t *passes = passes_new (NULL);
+    door_pass_t given = { .job = 1, .attempt = 1 };
+    reference_t image = { .host = "registry.lan", .path = "base" };
+    passes_open (passes, &given, password);
+    pass_t *pass = passes_find (passes, 1, 1);
+    pass_note_base (pass, &image, "1", "", false);
+    assert_true (pass->bases [0].is_refused);
+    assert_false (pass_find_base (pass, &image, "1", found));
+    pass_note_base (pass, &image, "1", digest, true);
+    assert_int_equal (pass->base_count, 1);
+    assert_false (pass->bases [0].is_refused);
+    assert_true (pass_find_base (pass, &image, "1", found));
+    assert_string_equal (found, digest);
     passes_leave (passes, &pass);
     passes_close_all (passes);
     passes_destroy (&passes);
@@ -1202,6 +1229,7 @@ int main (void)
         cmocka_unit_test (accept_goes_on),
         cmocka_unit_test (a_base_with_too_long_a_name_is_an_unknown_one),
         cmocka_unit_test (a_base_that_was_not_given_is_an_unknown_one),
+        cmocka_unit_test (a_base_that_comes_at_last_is_a_known_one),
         cmocka_unit_test (a_base_is_asked_for_by_its_digest),
         cmocka_unit_test (what_a_tag_means_is_asked_of_the_coordinator),
     };
