@@ -329,14 +329,14 @@ static void count_loss (void)
     losses++;
 }
 
-/* It is a child of ours, the youngest: found by its parent in /proc. */
+/* It is a child of ours, the youngest: /proc has them in the order of their birth, also where the numbers have begun anew. */
 static pid_t youngest_child (void)
 {
     pid_t found = 0;
     FILE *children = fopen ("/proc/thread-self/children", "r");
     assert_non_null (children);
     for (int pid; fscanf (children, "%d", &pid) == 1;)
-        found = pid > found ? pid : found;
+        found = pid;
     fclose (children);
     assert_true (found > 0);
     return found;
