@@ -63,9 +63,21 @@ static const char *pin (farm_t *farm, const worker_t *worker, task_t task, const
     return answer ? answer : farm_error (farm, worker->peer + 5000);
 }
 
-static json_t *bases_json (const char *digest)
+/* It says to have built on that. */
+static bool pushes_on (farm_t *farm, worker_t *worker, task_t task, const char *reference, const char *digest)
 {
-    return json_pack ("{s:[{s:s, s:s}]}", "bases", "reference", BASE, "digest", digest);
+    return worker_report (farm, worker, task, "pushed", json_pack ("{s:s, s:[{s:s, s:s}]}", "digest", digest_of_task (task), "bases", "reference", reference,
+                                                                   "digest", digest));
+}
+
+/* A worker, and a build that it has begun, on ONE. */
+static int64_t begin_one (farm_t *farm, worker_t *worker, task_t *task)
+{
+    worker_join (farm, worker, "amd", "linux/amd64", 1);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), ONE);
+    *task = worker_task (farm, worker);
+    return build;
 }
 
 /* -- looked up -------------------------------------------------------------------------------------------------- */
@@ -252,35 +264,12 @@ static void an_image_on_another_base_is_refused (void **state)
 {
     farm_t *farm = *state;
     worker_t amd;
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), ONE);
-    task_t task = worker_task (farm, &amd);
-    json_t *extra = bases_json (TWO);
-    json_object_set_new (extra, "digest", json_string (digest_of_task (task)));
-    assert_true (worker_report (farm, &amd, task, "pushed", extra));
+    task_t task;
+    int64_t build = begin_one (farm, &amd, &task);
+    assert_true (pushes_on (farm, &amd, task, BASE, TWO));
     assert_null (farm_action (farm, ACTION_VERIFY, 0));
     assert_string_equal (farm_shows (farm, build, "jobs/0/state"), "queued");
     assert_non_null (strstr (farm_shows (farm, build, "jobs/0/attempts/0/reason"), "is " ONE " for this build"));
-}
-
-/* -- what is known ---------------------------------------------------------------------------------------------- */
-
-/* A build on that base, published. */
-static int64_t publish (farm_t *farm, worker_t *worker, const char *digest)
-{
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), digest);
-    task_t task = worker_task (farm, worker);
-    assert_true (task.job > 0);
-    json_t *extra = bases_json (digest);
-    json_object_set_new (extra, "digest", json_string (digest_of_task (task)));
-    worker_report (farm, worker, task, "pushed", extra);
-    farm_verify (farm, NULL);
-    const json_t *index = farm_action (farm, ACTION_PUBLISH, 0);
-    assert_non_null (index);
-    farm_publish (farm, NULL);
-    return build;
 }
 
 /* All of them are told with each assignment, in one header. */
@@ -288,11 +277,9 @@ static void their_names_come_to_so_much_and_no_more (void **state)
 {
     farm_t *farm = *state;
     worker_t amd;
+    task_t task;
     char name [513];
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), ONE);
-    task_t task = worker_task (farm, &amd);
+    begin_one (farm, &amd, &task);
     for (int i = 0; i < 22; i++) {
         snprintf (name, sizeof name, "r.lan/%0240d:%0120d", i, i);
         assert_string_equal (pin (farm, &amd, task, name, ONE), ONE);
@@ -307,15 +294,29 @@ static void a_base_that_is_no_name_is_refused (void **state)
 {
     farm_t *farm = *state;
     worker_t amd;
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), ONE);
-    task_t task = worker_task (farm, &amd);
-    assert_true (worker_report (farm, &amd, task, "pushed", json_pack ("{s:s, s:[{s:s, s:s}]}", "digest", digest_of_task (task), "bases", "reference", "\x01 no name",
-                                                                       "digest", TWO)));
+    task_t task;
+    int64_t build = begin_one (farm, &amd, &task);
+    assert_true (pushes_on (farm, &amd, task, "\x01 no name", TWO));
     assert_null (farm_action (farm, ACTION_VERIFY, 0));
     assert_string_equal (farm_shows (farm, build, "jobs/0/state"), "queued");
     assert_string_equal (farm_shows (farm, build, "bases/0/reference"), BASE);
+}
+
+/* -- what is known ---------------------------------------------------------------------------------------------- */
+
+/* A build on that base, published. */
+static int64_t publish (farm_t *farm, worker_t *worker, const char *digest)
+{
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
+    resolved (farm, lookup_of (farm), digest);
+    task_t task = worker_task (farm, worker);
+    assert_true (task.job > 0);
+    pushes_on (farm, worker, task, BASE, digest);
+    farm_verify (farm, NULL);
+    const json_t *index = farm_action (farm, ACTION_PUBLISH, 0);
+    assert_non_null (index);
+    farm_publish (farm, NULL);
+    return build;
 }
 
 static void a_known_image_is_used_on_the_same_base_only (void **state)
