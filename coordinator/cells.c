@@ -35,6 +35,17 @@ json_t *cell_int (const query_t *query, int column)
     return query_is_null (query, column) ? json_null () : json_integer (query_get_int (query, column));
 }
 
+char *cells_tries (query_t query, const char *what)
+{
+    char *text = NULL;
+    if (query_step (&query)) {
+        long long tries = query_get_int (&query, 0);
+        text = tries ? mem_printf ("%s, try %lld: %s", what, tries + 1, query_get_text (&query, 1)) : mem_strdup (what);
+    }
+    query_end (&query, NULL);
+    return text;
+}
+
 int cell_size (const json_t *value)
 {
     AUTO_FREE char *text = json_dumps (value, JSON_COMPACT);

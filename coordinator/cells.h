@@ -12,6 +12,9 @@ enum { LIST_MAX = 48 * 1024 };          /* bytes of a list in one message; whoev
 json_t *cell_text (const query_t *query, int column, size_t max);
 json_t *cell_int (const query_t *query, int column);
 
+/* What a job waits for, from a row of tries and the last one's words: "what" or "what, try 2: words"; to the caller. NULL: there is no row. */
+char *cells_tries (query_t query, const char *what);
+
 /* Bytes as compact JSON. */
 int cell_size (const json_t *value);
 

@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "common/source.h"
 #include "coordinator/builds.h"
+#include "coordinator/cells.h"
 #include "coordinator/firings.h"
 #include "coordinator/holds.h"
 #include "coordinator/lookups.h"
@@ -263,13 +264,7 @@ json_t *fetches_view (engine_t *self, int64_t build)
 
 char *fetches_explain (engine_t *self, int64_t build)
 {
-    char *text = NULL;
     query_t query = db_query (self->db, "SELECT tries, text FROM fetches WHERE build = :build");
     query_int (&query, ":build", build);
-    if (query_step (&query)) {
-        long long tries = query_get_int (&query, 0);
-        text = tries ? mem_printf ("its context is being fetched, try %lld: %s", tries + 1, query_get_text (&query, 1)) : mem_strdup ("its context is being fetched");
-    }
-    query_end (&query, NULL);
-    return text;
+    return cells_tries (query, "its context is being fetched");
 }

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "coordinator/bases.h"
 #include "coordinator/builds.h"
+#include "coordinator/cells.h"
 #include "coordinator/holds.h"
 #include "coordinator/results.h"
 
@@ -237,13 +238,7 @@ int lookups_on_resolved (engine_t *self, const event_t *event, err_t *err)
 
 char *lookups_explain (engine_t *self, int64_t build)
 {
-    char *text = NULL;
     query_t query = db_query (self->db, "SELECT tries, text FROM builds JOIN lookups ON lookups.id = builds.lookup WHERE builds.id = :build");
     query_int (&query, ":build", build);
-    if (query_step (&query)) {
-        long long tries = query_get_int (&query, 0);
-        text = tries ? mem_printf ("its base images are being looked up, try %lld: %s", tries + 1, query_get_text (&query, 1)) : mem_strdup ("its base images are being looked up");
-    }
-    query_end (&query, NULL);
-    return text;
+    return cells_tries (query, "its base images are being looked up");
 }
