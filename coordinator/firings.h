@@ -1,4 +1,4 @@
-/* firings.h - what becomes of the times of schedules:
+/* firings.h - what becomes of the times of schedules, once due.c has found them:
  *
  *     due --> waiting --> looking --> running --> built
  *      |  \      |           |\________ unchanged
@@ -14,10 +14,12 @@
 #define FARM_FIRINGS_H
 
 #include "coordinator/jobs.h"
-#include "coordinator/schedule.h"
+#include "coordinator/firing.h"
 
-/* What is due, and what waits and need not any more; sets engine->schedules_at. */
-int firings_tick (engine_t *self, err_t *err);
+/* One time, which has to do with those before it: begun, skipped, or left waiting. text: what is to be said of it. */
+int firings_fire (engine_t *self, const schedule_t *schedule, const firing_t *firing, const char *text, err_t *err);
+/* One that need not wait (any more). */
+int firings_begin (engine_t *self, const schedule_t *schedule, const firing_t *firing, err_t *err);
 
 /* What was fetched for a time, as event `fetched` has it; NULL: it could not be, and whose fault that is. */
 int firings_on_fetched (engine_t *self, int64_t schedule, int64_t scheduled_ms, const json_t *fetched, const fault_t *fault, err_t *err);
