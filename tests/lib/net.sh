@@ -20,7 +20,9 @@ net_enter ()
     fi
     unset NET_ENTERED
     ip link set lo up
-    ip link add switch type bridge
+    # An address of its own: else it is the lowest of its ports', and changes when that one is unplugged. All hosts would send to the old one
+    # until they ask again, which takes them 5 s.
+    ip link add switch address 02:00:0a:09:00:01 type bridge
     ip address add 10.9.0.1/24 dev switch
     ip link set switch up
 }
