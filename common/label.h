@@ -11,6 +11,10 @@
 
 enum { LABEL_PART_MAX = 63, LABEL_TEXT_MAX = 2 * LABEL_PART_MAX + 2, LABELS_MAX = 64 };
 
+/* What a worker says of itself: that it gives RUN steps the host's network, or none. A build that asks for such a network requires it. */
+#define LABEL_NETWORK_HOST "network-host"
+#define LABEL_NETWORK_NONE "network-none"
+
 /* Are these a label's name and value? ERR_USAGE. */
 int label_check (const char *name, const char *value, err_t *err);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/label.h"
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "coordinator/bases.h"
@@ -86,11 +87,25 @@ static bool rests_first (const engine_t *self, const json_t *spec, int64_t forme
     return fetches_needs (spec) || (!former && self->settings.looks_up);
 }
 
+/* What is required of a worker: what was asked for, and that it gives such a network. Were that found out by the worker, each try would count
+ * against it. The caller frees. */
+static json_t *requirements_of (const json_t *spec)
+{
+    const char *network = json_string_value (json_object_get (spec, "network"));
+    json_t *asked = json_object_get (spec, "require"), *all = asked ? json_copy (asked) : json_array ();
+    if (network && strcmp (network, "host") == 0)
+        json_array_append_new (all, json_string (LABEL_NETWORK_HOST));
+    if (network && strcmp (network, "none") == 0)
+        json_array_append_new (all, json_string (LABEL_NETWORK_NONE));
+    return all;
+}
+
 static int insert_parts (engine_t *self, int64_t build, int64_t principal, const json_t *spec, bool is_resting, err_t *err)
 {
     size_t i;
     json_t *item;
-    job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = json_object_get (spec, "require"),
+    AUTO_JSON json_t *requires = requirements_of (spec);
+    job_plan_t plan = { .principal = principal, .may_emulate = may_emulate (spec), .requires = requires,
                         .memory_bytes = number_of (spec, "memory_bytes"), .cpu_percent = number_of (spec, "cpu_percent"),
                         .limit_ms = number_of (spec, "timeout_ms"), .is_cross_checked = json_is_true (json_object_get (spec, "cross_check")),
                         .class = class_of (json_string_value (json_object_get (spec, "priority"))), .timeout_ms = timeout_of (spec), .is_resting = is_resting };
@@ -112,10 +127,9 @@ static char *why_waiting (const engine_t *self, const json_t *asked)
 {
     size_t i;
     json_t *item;
+    AUTO_JSON json_t *requires = requirements_of (asked);
     json_array_foreach (json_object_get (asked, "platforms"), i, item) {
-        AUTO_JSON json_t *none = json_array ();
-        json_t *requires = json_object_get (asked, "require");
-        lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires ? requires : none,
+        lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires,
                         .memory_bytes = number_of (asked, "memory_bytes"), .cpu_percent = number_of (asked, "cpu_percent") };
         snprintf (lane.platform, sizeof lane.platform, "%s", json_string_value (item));
         if (!waiting_may_be_served (self, &lane))

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/label.h"
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "coordinator/boards.h"
@@ -77,6 +78,25 @@ static void explain_most (const lane_t *most, buffer_t *text)
                        quantity_bytes (most->memory_bytes, memory), quantity_cpus (most->cpu_percent, cpus));
 }
 
+static bool is_required (const lane_t *lane, const char *label)
+{
+    size_t i;
+    json_t *requirement;
+    json_array_foreach (lane->requires, i, requirement)
+        if (strcmp (json_string_value (requirement), label) == 0)
+            return true;
+    return false;
+}
+
+static void explain_labels (const lane_t *lane, buffer_t *text)
+{
+    buffer_printf (text, ": those for %s have other labels (farmctl worker inspect)", lane->platform);
+    if (is_required (lane, LABEL_NETWORK_HOST))
+        buffer_printf (text, "; for --network host a worker's settings need builder/allow = network-host");
+    if (is_required (lane, LABEL_NETWORK_NONE))
+        buffer_printf (text, "; for --network none a worker needs the isolation oci");
+}
+
 /* No worker is registered that could be given these jobs: which there are, and what would help. */
 static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *text)
 {
@@ -100,7 +120,7 @@ static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *te
     else if (find_most (self, lane, &most))
         explain_most (&most, text);
     else if (runs > 0)
-        buffer_printf (text, ": those for %s have other labels (farmctl worker inspect)", lane->platform);
+        explain_labels (lane, text);
     else if (emulators.size)
         buffer_printf (text, "; the workers run %s; with --emulation allow it could be emulated by %s",
                        native.size ? (const char *) native.data : "nothing natively", (const char *) emulators.data);

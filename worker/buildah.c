@@ -153,16 +153,21 @@ static const char *network_of (const builder_t *self, const builder_task_t *task
     return wanted && strcmp (wanted, "default") != 0 ? wanted : self->network;
 }
 
-/* Another worker may be able to. */
+bool builder_has_network (const builder_t *self, const char *network)
+{
+    return strcmp (network, "none") == 0 ? self->runtime != NULL : strcmp (network, "host") != 0 || self->may_use_host_network;
+}
+
+/* The coordinator gives such a job to none but who has the label, which an admin can give to any worker. */
 static int check_network (const builder_t *self, const builder_task_t *task, err_t *err)
 {
-    const char *network = network_of (self, task), *wanted = json_string_value (json_object_get (task->spec, "network"));
-    if (wanted && strcmp (wanted, "host") == 0 && !self->may_use_host_network)
+    const char *wanted = json_string_value (json_object_get (task->spec, "network"));
+    if (!wanted || builder_has_network (self, wanted))
+        return 0;
+    if (strcmp (wanted, "host") == 0)
         return err_set (err, ERR_FARM, "--network host: this worker does not give builds its network; its setting builder/allow = network-host would");
-    if (strcmp (network, "none") == 0 && !self->runtime)
-        return err_set (err, ERR_FARM, "--network none: this worker's isolation is chroot, which cannot keep a RUN step from the network; with runc or "
-                        "crun it could");
-    return 0;
+    return err_set (err, ERR_FARM, "--network none: this worker's isolation is chroot, which cannot keep a RUN step from the network; with runc or "
+                    "crun it could");
 }
 
 static void add_isolation (const builder_t *self, const builder_task_t *task, words_t *words)

@@ -36,6 +36,9 @@ const char *builder_version (const builder_t *self);        /* "buildah 1.28.2" 
 const char *builder_isolation (const builder_t *self);      /* "oci" or "chroot" */
 const char *builder_isolation_reason (const builder_t *self);   /* "runc works here"; "oci does not work here: …" */
 
+/* Does it give RUN steps such a network: "default", "none" (oci alone can), "host" (may_use_host_network)? */
+bool builder_has_network (const builder_t *self, const char *network);
+
 const char *builder_storage (const builder_t *self);        /* "overlay" or "vfs" */
 const char *builder_user (const builder_t *self);           /* "own" or "worker" */
 const char *builder_user_reason (const builder_t *self);    /* "ids 1879048192 to 1879113727, …"; why it has none */

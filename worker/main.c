@@ -134,6 +134,19 @@ static int choose_platforms (worker_t *self, err_t *err)
 }
 
 /* `labels` as an object. */
+/* Where a build can go that asks for more than the ordinary network. No word of the owner's can stand in for that. */
+static int add_networks (const worker_t *self, json_t *labels, err_t *err)
+{
+    static const struct { const char *network, *label; } networks [] = { { "none", LABEL_NETWORK_NONE }, { "host", LABEL_NETWORK_HOST } };
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
+        if (!builder_has_network (self->builder, networks [i].network))
+            json_object_del (labels, networks [i].label);
+        else if (label_set (labels, networks [i].label, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* NULL: they are none. The caller frees. */
 static json_t *read_labels (const worker_t *self, err_t *err)
 {
     AUTO_JSON json_t *labels = json_object ();
@@ -142,6 +155,10 @@ static json_t *read_labels (const worker_t *self, err_t *err)
             err_wrap (err, "labels");
             return NULL;
         }
+    if (add_networks (self, labels, err) < 0) {
+        err_wrap (err, "labels");
+        return NULL;
+    }
     return take (&labels);
 }
 

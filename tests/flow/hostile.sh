@@ -186,16 +186,17 @@ END
     )
     run 0 farmctl submit --no-cache --network none --platform "$native" --require isolation=oci -t "$REGISTRY/hostile:quiet" "$folder"
     expect "what it saw" "$(farmctl logs "$(farmctl ls --json | jq '.builds[0].id')" | grep -cx -e '.*its loopback alone')" 1
-    run 1 farmctl submit --no-cache --network none --platform "$native" --require isolation=chroot -t "$REGISTRY/hostile:quiet" "$folder"
-    expect_text "$work/err" "isolation is chroot, which cannot keep a RUN step from the network"
+    run 4 farmctl submit --no-cache --network none --platform "$native" --queue-timeout 0 --require isolation=chroot -t "$REGISTRY/hostile:quiet" "$folder"
+    expect_text "$work/err" "no worker for $native with isolation=chroot, network-none" "for --network none a worker needs the isolation oci"
 }
 
 asks_for_the_hosts_network ()
 {
     local folder
     folder=$(context loud <<< $'FROM %BASE%\nRUN [ "$(grep -c : /proc/net/dev)" -gt 1 ]')
-    run 1 farmctl submit --no-cache --network host --platform "$native" --require isolation=oci -t "$REGISTRY/hostile:loud" "$folder"
-    expect_text "$work/err" "this worker does not give builds its network" "builder/allow = network-host"
+    run 4 farmctl submit --no-cache --network host --platform "$native" --queue-timeout 0 --require isolation=oci -t "$REGISTRY/hostile:loud" "$folder"
+    expect_text "$work/err" "no worker for $native with isolation=oci, network-host" "a worker's settings need builder/allow = network-host"
+    expect "faults of workers" "$(farmctl worker ls --json | jq '[.workers[].faults] | add')" 0
     worker_add allowing "$work/worker-allowing" --builder-allow=network-host --labels=isolation=allowing
     run 0 farmctl submit --no-cache --network host --platform "$native" --require isolation=allowing -t "$REGISTRY/hostile:loud" "$folder"
     run 2 farm-worker doctor --builder-allow=privileged
