@@ -30,7 +30,7 @@ given_labels ()
     expect_text "$work/out" "ssd=yes"
     expect "comment" "$(worker_field attic .comment)" "new disk"
     run 0 farmctl worker label attic fast-
-    expect "labels" "$(worker_field attic '.labels | keys | join (" ")')" "name room ssd"
+    expect "labels" "$(worker_field attic '.labels | keys - ["network-none"] | join (" ")')" "name room ssd"
     run 2 farmctl worker label attic "a b=c"
     run 2 farmctl worker label nobody a=b
     expect_text "$work/err" "there is no worker nobody"
