@@ -121,11 +121,12 @@ static int check_platforms (submission_t *self, err_t *err)
     const json_t *spec = self->options.spec;
     if (client_open_objects (self->client, err) < 0)
         return -1;
-    json_t *question = json_pack ("{s:O, s:O, s:O, s:O*, s:O*, s:O*, s:O*, s:O*}", "platforms", json_object_get (spec, "platforms"),
+    json_t *question = json_pack ("{s:O, s:O, s:O, s:O*, s:O*, s:O*, s:O*, s:O*, s:O*}", "platforms", json_object_get (spec, "platforms"),
                                   "emulation", json_object_get (spec, "emulation"), "queue_timeout_ms",
                                   json_object_get (spec, "queue_timeout_ms"), "require", json_object_get (spec, "require"),
                                   "memory_bytes", json_object_get (spec, "memory_bytes"), "cpu_percent", json_object_get (spec, "cpu_percent"),
-                                  "timeout_ms", json_object_get (spec, "timeout_ms"), "cross_check", json_object_get (spec, "cross_check"));
+                                  "timeout_ms", json_object_get (spec, "timeout_ms"), "cross_check", json_object_get (spec, "cross_check"),
+                                  "network", json_object_get (spec, "network"));
     AUTO (msg) msg_t *answer = client_ask (self->client, "check", question, "fine", 0, err);
     if (answer && msg_text (answer, "waiting"))
         output_note ("it will wait for %s at most: %s", output_duration (track_int (spec, "queue_timeout_ms")), msg_text (answer, "waiting"));
@@ -197,7 +198,7 @@ static void complete_spec (submission_t *self)
                                     name ? name : json_string ("Dockerfile")));
 }
 
-/* What the coordinator's depot has lost meanwhile is sent again. */
+/* What the coordinator's depot has lost meanwhile, and a new Dockerfile beside a context that was sent. */
 static int send_again (void *argument, err_t *err)
 {
     submission_t *self = argument;
@@ -206,7 +207,7 @@ static int send_again (void *argument, err_t *err)
     if (upload (self, err) < 0)
         return -1;
     uint64_t objects = self->stats.sent_objects - before.sent_objects;
-    output_note ("the coordinator no longer had all of the context: sent %s object%s again, %s in %s", output_count (objects),
+    output_note ("the coordinator did not have all of it: sent %s object%s, %s in %s", output_count (objects),
                  objects == 1 ? "" : "s", output_bytes (self->stats.sent_bytes - before.sent_bytes),
                  output_duration (clock_boot_ms () - start_ms));
     return 0;
