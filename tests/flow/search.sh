@@ -68,6 +68,10 @@ each_form ()
             { printf %s "$before"; cat "$work/secrets/$name"; printf behind; } | base64 -w 20 | plant $name base64
             { printf %s "$before"; cat "$work/secrets/$name"; } | basenc --base64url | tr -d = | plant $name base64
         done
+        for before in '' x xy; do
+            { printf %s "$before"; xxd -p -c 256 "$work/secrets/$name"; } | base64 -w 0 | plant $name "base64 of another form"
+            { printf %s "$before"; base64 -w 0 "$work/secrets/$name"; } | base64 -w 40 | plant $name "base64 of another form"
+        done
         xxd -p "$work/secrets/$name" | plant $name hex
         xxd -p -c 256 -u "$work/secrets/$name" | plant $name hex
         od -An -v -tx1 "$work/secrets/$name" | plant $name hex
@@ -77,6 +81,7 @@ each_form ()
     python3 -c 'import sys, urllib.parse; print (urllib.parse.quote (sys.argv [1]))' "$text" | plant text percent-encoded
     python3 -c 'import sys, urllib.parse; print (urllib.parse.urlencode ({"a": sys.argv [1]}))' "$text" | plant text percent-encoded
     jq -Rsc '{a: .}' "$work/secrets/text" | plant text JSON-escaped
+    jq -Rsc '{a: .}' "$work/secrets/text" | base64 | plant text "base64 of another form"
     python3 -c 'import sys; print ("".join (f"\\u{ord (c):04X}" for c in sys.argv [1]))' "$text" | plant text JSON-escaped
     base64 -w 10 "$work/secrets/key" | jq -Rsc . | plant key "JSON-escaped, base64"
     python3 -c 'import quopri, sys; sys.stdout.buffer.write (quopri.encodestring (b"it is " + b"so " * 20 + sys.argv [1].encode ()))' "$text" | plant text quoted-printable
@@ -227,6 +232,25 @@ memory_is_bounded ()
     expect_text "$work/out" "key in $work/place/large.zst (zstd, as it is)" "text in $work/place/large (as it is)"
 }
 
+# What was searched is not searched again for the same secrets; for another one it is, and so is what has changed or had something.
+what_is_known ()
+{
+    anew
+    cp "$work/clean/bytes" "$work/place/one"
+    run_hunt 0 --known "$work/known" "$work/place"
+    cp "$work/secrets/key" "$work/place/two"
+    cp "$work/place/one" "$work/place/three"
+    for _ in 1 2; do
+        run_hunt 1 --known "$work/known" "$work/place"
+        expect "leaks" "$(grep -c "^key in $work/place/two" "$work/out")" 1
+        [ "$(sed -n 's/.*, \([0-9]*\) KiB.*/\1/p' "$work/out")" -lt 100 ]
+    done
+    head -c 20 "$work/place/one" > "$work/secrets/another"
+    run_hunt 1 --known "$work/known" "$work/place"
+    rm "$work/secrets/another"
+    expect_text "$work/out" "another in $work/place/one" "another in $work/place/three"
+}
+
 check "where nothing is, nothing is found" nothing_where_nothing_is
 check "each form is found, wherever it begins" each_form
 check "so it is in what is packed, and packed in there" packed
@@ -235,5 +259,6 @@ check "rows of a database that is open, larger than its pages" rows_of_databases
 check "names of files, and what links lead to" names_and_links
 check "environments, command lines, and what is open but has no name" processes
 check "what is allowed is no leak, with its mode; what must be there is missed" what_is_allowed
+check "what had nothing is not searched again for the same secrets" what_is_known
 check "large files are read by pieces" memory_is_bounded
 tap_end

@@ -3,13 +3,14 @@
     Needles (canaries)              of a dictionary, name to bytes
     Search (needles, found)         feed (data)…, end (); found (name, form) is called for each, once or more often
 
-A secret is searched as it is, as base64 (both alphabets, at each of the three places in a group, lines broken or not), hex (either case, bytes apart or not),
+A secret is searched as it is, as base64 (both alphabets, at each of the three places in a group, lines broken or not, also of its hex, JSON or base64), hex (either case, bytes apart or not),
 Z85 (where its size allows that), percent-encoded, escaped as in JSON and quoted as in mail. What is packed with gzip, zlib (as git packs) or zstd is unpacked wherever it begins,
 and what is packed in there too: a layer in a registry, an object in a segment of a depot, a tar in either."""
 import base64
 import binascii
 import ctypes
 import ctypes.util
+import json
 import re
 import zlib
 
@@ -21,6 +22,9 @@ AT_ONCE = 64                        # streams that are unpacked beside each othe
 
 Z85 = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 WORDS = re.compile(rb"[\t\n\r\x20-\x7e]{%d,}" % SIZE_MIN)
+LINE_END = re.compile(rb"[\t\n\r]+ *")
+BASE64 = re.compile(rb"[A-Za-z0-9+/]{15,}")        # as long as the shortest form
+HEX = re.compile(rb"[0-9a-f]{%d,}" % (2 * SIZE_MIN))
 ONE_ALPHABET = bytes.maketrans(b"-_", b"+/")
 ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 SHORT = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
@@ -51,17 +55,24 @@ def z85_form(data):
     return bytes(text)
 
 
+def written(data):
+    """As it stands in a text that is then put into base64 as a whole: a join string, an account in docker's config.json, a token"""
+    return {data.hex().encode(), json.dumps(data.decode("latin-1"))[1:-1].encode()} - {data} | base64_forms(data)
+
+
 class Needles:
     def __init__(self, canaries):
         for name, data in canaries.items():
             if not SIZE_MIN <= len(data) <= SIZE_MAX:
                 raise ValueError(f"the secret {name} has {len(data)} bytes: {SIZE_MIN} to {SIZE_MAX} can be searched")
         self.plain = list(canaries.items())
+        self.raw = [(name, data) for name, data in self.plain if not WORDS.fullmatch(data)]     # the others stand in words alone
         self.base64 = [(name, form) for name, data in self.plain for form in base64_forms(data)]
+        self.twice = [(name, form) for name, data in self.plain for once in written(data) for form in base64_forms(once)]
         self.hex = [(name, data.hex().encode()) for name, data in self.plain]
         self.z85 = [(name, z85_form(data)) for name, data in self.plain if len(data) % 4 == 0]
-        # The longest form has six characters for a byte, and some between them
-        self.overlap = 8 * max((len(data) for _, data in self.plain), default=0) + 64
+        # The longest forms have six characters for a byte, and some between them
+        self.overlap = 10 * max((len(data) for _, data in self.plain), default=0) + 64
 
 
 # -- ways in which a text is written ---------------------------------------------------------------------------------------
@@ -100,13 +111,15 @@ def search_chunk(needles, data, found):
             if (name, form) not in told and needle in where:
                 told.add((name, form))
                 found(name, ", ".join(filter(None, (reading, form))) or "as it is")
-    look("", "", data, needles.plain)
+    look("", "", data, needles.raw)
     words = b"\0".join(WORDS.findall(data))
     for reading, text in readings(words):
-        joined = text.translate(ONE_ALPHABET, b"\r\n\t ,:")
         look(reading, "", text, needles.plain)
-        look(reading, "base64", joined, needles.base64)
-        look(reading, "hex", joined.lower().replace(b"\\x", b"").replace(b"0x", b""), needles.hex)
+        runs = b"\0".join(BASE64.findall(LINE_END.sub(b"", text).translate(ONE_ALPHABET)))
+        look(reading, "base64", runs, needles.base64)
+        look(reading, "base64 of another form", runs, needles.twice)
+        digits = text.translate(None, b"\r\n\t ,:").lower().replace(b"\\x", b"").replace(b"0x", b"")
+        look(reading, "hex", b"\0".join(HEX.findall(digits)), needles.hex)
         look(reading, "Z85", text, needles.z85)
 
 
