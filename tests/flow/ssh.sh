@@ -2,24 +2,12 @@
 # ssh.sh - a RUN step asks the ssh agent of whoever submitted its build, through the farm, and nothing else of it than its keys' list and signatures.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/images.sh"
-for program in ssh-agent ssh-add ssh-keygen; do
-    command -v $program > /dev/null || skip_all "$program is not installed (openssh-client)"
-done
+. "$top_srcdir/tests/lib/agents.sh"
 farm_up
-ssh-keygen -q -t ed25519 -N '' -C 'of the laptop' -f "$work/key"
-background agent ssh-agent -D -a "$work/agent.sock"
-wait_for 10 test -S "$work/agent.sock"
-export SSH_AUTH_SOCK=$work/agent.sock
-ssh-add -q "$work/key"
+agent_start
 fingerprint=$(ssh-keygen -lf "$work/key.pub" | cut -d ' ' -f 2)
 
-# The context has the programs with their libraries: the base image has none of them.
-tools=$work/tools
-mkdir -p "$tools"
-for program in ssh-add ssh-keygen; do
-    cp "$(command -v $program)" "$tools/"
-    ldd "$(command -v $program)" | grep -o '/[^ ]*' | while read -r library; do cp --parents -L "$library" "$tools/root" 2> /dev/null || { mkdir -p "$tools/root"; cp --parents -L "$library" "$tools/root"; }; done
-done
+agent_tools "$work/tools"
 
 # ssh_context NAME COMMAND…
 ssh_context ()
@@ -27,15 +15,11 @@ ssh_context ()
     local folder
     folder=$(context "$1" <<END
 FROM %BASE%
-COPY root/ /
-COPY ssh-add ssh-keygen key.pub passwd /tools/
-RUN mkdir -p /etc && cp /tools/passwd /etc/passwd && echo hello > /tools/text
+$(agent_steps)
 RUN --mount=type=ssh ${*:2}
 END
     )
-    cp -r "$tools"/* "$folder/"
-    cp "$work/key.pub" "$folder/"
-    echo 'root:x:0:0:root:/root:/bin/sh' > "$folder/passwd"
+    cp -r "$work/tools"/* "$folder/"
     echo "$folder"
 }
 

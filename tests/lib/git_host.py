@@ -6,7 +6,7 @@
 It serves the bare repositories below FOLDER and the files below FOLDER/files. It prints the ports for http, git and, with each certificate (a file with its
 key), https on standard output, and ends when its standard input does. What it was asked for over http stands in FOLDER/asked.log. Over http these differ from the rest:
 
-    /private/…      wants user ann, password s3
+    /private/…      wants user ann, with the password in FOLDER/password, s3 without that file
     /moved/…        sends to the same without /moved
     /broken/…       answers 503 as long as FOLDER/broken is there
     /slow/…         gives no answer at all"""
@@ -20,7 +20,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-ANN = "Basic " + base64.b64encode(b"ann:s3").decode()
+
+def ann(folder):
+    """What she sends"""
+    password = b"s3"
+    if os.path.exists(os.path.join(folder, "password")):
+        with open(os.path.join(folder, "password"), "rb") as file:
+            password = file.read()
+    return "Basic " + base64.b64encode(b"ann:" + password).decode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -78,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         path = split.path
         with open(os.path.join(self.folder, "asked.log"), "a", encoding="utf-8") as log:
             log.write(f"{self.command} {self.path}\n")
-        if path.startswith("/private/") and self.headers.get("Authorization") != ANN:
+        if path.startswith("/private/") and self.headers.get("Authorization") != ann(self.folder):
             return self.say(401, [("WWW-Authenticate", 'Basic realm="git"')])
         if path.startswith("/moved/"):
             return self.say(301, [("Location", self.path[len("/moved"):])])

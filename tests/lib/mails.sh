@@ -1,6 +1,6 @@
 # mails.sh - a mail server, and what has come to it. Needs farm.sh and registries.sh.
 #
-# mails_start: it speaks TLS under an authority of our own ($work/tls/ca.crt), and its password is in $work/mail/password; mail_settings are
+# mails_start: it speaks TLS under an authority of our own ($work/tls/ca.crt), and its password, MAIL_PASSWORD if that is set, is in $work/mail/password; mail_settings are
 # the coordinator's for it, for farm_set. Mails are numbered, from 1.
 # shellcheck shell=bash
 
@@ -8,7 +8,7 @@ mails_start ()
 {
     mkdir -p "$work/tls" "$work/mail"
     [ -e "$work/tls/server.pem" ] || "$top_srcdir/tests/lib/certificates.sh" "$work/tls" > /dev/null
-    (umask 077; echo "s3cret word" > "$work/mail/password"; cp "$work/mail/password" "$work/password")
+    (umask 077; echo "${MAIL_PASSWORD:-s3cret word}" > "$work/mail/password"; cp "$work/mail/password" "$work/password")
     background mail python3 -B "$top_srcdir/tests/lib/mail_server.py" "$work/mail" "$work/tls/server.pem"
     wait_for 20 test -e "$work/mail/port"
     mail_settings=(mail/server "smtp://127.0.0.1:$(cat "$work/mail/port")" mail/from farm@example.com mail/user farm mail/password-file "$work/password"

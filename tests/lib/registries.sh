@@ -49,11 +49,11 @@ farm_trust ()
     done
 }
 
-# registry_with_login_start: LOGIN_REGISTRY wants ann with the password in LOGIN_PASSWORD
+# registry_with_login_start: LOGIN_REGISTRY wants ann with the password in LOGIN_PASSWORD, which the test may have chosen
 registry_with_login_start ()
 {
-    LOGIN_PASSWORD='s3cret:with colon'
-    printf '%s\n' 'ann:$2y$05$abcdefghijklmnopqrstuuOb/B27OpVc3Bt3QXIepIr2DUn/DCZNi' > "$work/htpasswd"
+    LOGIN_PASSWORD=${LOGIN_PASSWORD:-s3cret:with colon}
+    printf %s "$LOGIN_PASSWORD" | perl -e 'print "ann:", crypt (<STDIN>, "\$2y\$05\$abcdefghijklmnopqrstuu"), "\n"' > "$work/htpasswd"
     cat > "$work/login.yml" <<END
 version: 0.1
 log: {accesslog: {disabled: true}}
@@ -67,12 +67,15 @@ END
 }
 
 # registry_with_tokens_start: TOKEN_REGISTRY speaks TLS under an authority of our own ($work/tls/ca.crt), and wants tokens of a service that does too; ann with
-# the password s3 may do everything. $work/certs.d is what clients need. What tokens are asked for stands in $work/tls/token.log.
+# the password s3, or TOKEN_PASSWORD, may do everything. $work/certs.d is what clients need. What tokens are asked for stands in $work/tls/token.log;
+# TOKEN_ID is in each of them.
 registry_with_tokens_start ()
 {
     local service host
     mkdir "$work/tls"
     sh "$top_srcdir/tests/lib/certificates.sh" "$work/tls" > "$work/certificates.log" 2>&1
+    printf %s "${TOKEN_PASSWORD:-s3}" > "$work/tls/password"
+    printf %s "${TOKEN_ID:-1}" > "$work/tls/id"
     mkfifo "$work/token-input"
     background token-service bash -c 'exec "$@" <> "$0"' "$work/token-input" python3 "$top_srcdir/tests/lib/token_service.py" "$work/tls" "$work/tls/server.pem"
     wait_for 20 test -s "$work/token-service.log"

@@ -5,9 +5,11 @@
 
 It writes FOLDER/token.crt, which the registry is to trust (rootcertbundle; issuer "tester", service "farm-test"), prints its port on
 standard output, and ends when its standard input does. What it was asked for stands in FOLDER/token.log, a scope to a line. With
-SERVER.PEM it speaks TLS. ann (password s3) may do everything, bob (password b0) only pull."""
+SERVER.PEM it speaks TLS. ann may do everything, with the password in FOLDER/password (or s3), bob (password b0) only pull. What is in
+FOLDER/id is in each token (jti)."""
 import base64
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -16,7 +18,14 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-USERS = {"ann:s3": {"pull", "push"}, "bob:b0": {"pull"}}
+USERS = {"bob:b0": {"pull"}}
+
+
+def text_of(path, otherwise):
+    if not os.path.exists(path):
+        return otherwise
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def encode(data):
@@ -30,7 +39,7 @@ def openssl(*arguments, data=b""):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder = ""
-    certificate = ""
+    certificate = id = ""
 
     def log_message(self, *_):
         pass
@@ -63,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             access.append({"type": kind, "name": name, "actions": sorted(rights & set(actions.split(",")))})
         now = int(time.time())
         claims = {"iss": "tester", "sub": "someone", "aud": query["service"][0], "exp": now + 300, "nbf": now - 10, "iat": now,
-                  "jti": "1", "access": access}
+                  "jti": self.id, "access": access}
         self.answer(200, {"token": self.sign(claims), "expires_in": 300})
 
 
@@ -72,6 +81,8 @@ def main():
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=token service",
             "-keyout", f"{folder}/token.key", "-out", f"{folder}/token.crt")
     Handler.folder = folder
+    Handler.id = text_of(f"{folder}/id", "1")
+    USERS["ann:" + text_of(f"{folder}/password", "s3")] = {"pull", "push"}
     Handler.certificate = base64.b64encode(openssl("x509", "-in", f"{folder}/token.crt", "-outform", "DER")).decode()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
