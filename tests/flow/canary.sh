@@ -27,7 +27,7 @@ word ()
 # bytes NAME < hex digits
 bytes ()
 {
-    xxd -r -p > "$secrets/$1"
+    python3 -c 'import sys; sys.stdout.buffer.write (bytes.fromhex (sys.stdin.read ()))' > "$secrets/$1"
     expect "bytes of $1" "$(stat -c %s "$secrets/$1")" 32
 }
 
