@@ -1,7 +1,7 @@
-/* buildah.c - the driver for buildah: start, build, push, clean. One process of buildah to each step of an attempt's way:
+/* buildah.c - the driver for buildah and podman: start, build, push, clean. One process of it to each step of an attempt's way:
  * build, push; a third only to clear away after a kill.
  *
- * A built image has no name in the store: buildah writes its id into a file, and it is pushed by that. So two attempts never
+ * A built image has no name in the store: the program writes its id into a file, and it is pushed by that. So two attempts never
  * meet under a name, nothing has to be untagged, and the image stays in the cache of layers. */
 #include <errno.h>
 #include <jansson.h>
@@ -21,15 +21,16 @@ enum { IMAGE_ID_MAX = 128 };
 
 /* Start -------------------------------------------------------------------------------------------------------------- */
 
-static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
+static builder_t *make (const builder_settings_t *settings, const buildah_kind_t *kind, spawner_t *spawner)
 {
     builder_t *self = mem_alloc (sizeof *self);
     const char *folder = settings->state_folder;
     pthread_condattr_t monotonic;
     self->spawner = spawner;
+    self->kind = kind;
     self->may_use_host_network = settings->may_use_host_network;
     self->free_floor_bytes = settings->free_floor_bytes;
-    self->program = mem_strdup (settings->program && *settings->program ? settings->program : "buildah");
+    self->program = mem_strdup (settings->program && *settings->program ? settings->program : self->kind->name);
     self->state_folder = mem_strdup (folder);
     self->run_folder = file_join (folder, "run");
     self->runtime_folder = file_join (folder, "runtime");
@@ -48,6 +49,8 @@ static builder_t *make (const builder_settings_t *settings, spawner_t *spawner)
 static int try_set_up (builder_t *self, const char *isolation, err_t *err)
 {
     buildah_unmount_all (self);
+    if (self->kind->check && self->kind->check (self, err) < 0)
+        return -1;
     if (file_make_folders (self->state_folder, 0700, err) < 0 || buildah_take_over (self, err) < 0)
         return -1;
     file_sweep (self->state_folder);
@@ -76,7 +79,10 @@ static int set_up (builder_t *self, const builder_settings_t *settings, err_t *e
 
 int builder_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err)
 {
-    builder_t *self = make (settings, spawner);
+    const buildah_kind_t *kind = buildah_find_kind (settings->driver);
+    if (!kind)
+        return err_set (err, ERR_USAGE, "builder/driver is \"%.50s\": there are buildah and podman", settings->driver);
+    builder_t *self = make (settings, kind, spawner);
     if (set_up (self, settings, err) < 0) {
         builder_destroy (&self);
         return err_wrap (err, "builder");
@@ -175,7 +181,7 @@ static void add_isolation (const builder_t *self, const builder_task_t *task, wo
     AUTO_FREE char *root = buildah_runtime_root (self, task);
     words_add (words, "--isolation=%s", self->isolation);
     words_add (words, "--network=%s", network_of (self, task));
-    if (self->runtime)
+    if (self->runtime && self->kind->takes_runtime)
         words_add (words, "--runtime=%s", self->room.ids ? RUNTIME_GUARD_PATH : self->runtime);
     if (self->runtime)
         words_add (words, "--runtime-flag=root=%s", root);
@@ -342,7 +348,8 @@ int builder_push (builder_t *self, const builder_task_t *task, err_t *err)
     words_add (&words, "--authfile=%s", authfile);
     words_add (&words, "--signature-policy=%s", self->push_policy_file);
     words_add (&words, "--tls-verify=false");
-    words_add (&words, "--retry=0");
+    if (self->kind->push_option)
+        words_add (&words, "%s", self->kind->push_option);
     words_add (&words, "%s", id);
     words_add (&words, "%s", destination);
     run_of_task (task, heard, &how);

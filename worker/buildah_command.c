@@ -1,4 +1,4 @@
-/* buildah_command.c - runs buildah: command line, environment, output by lines, deadline and cancelling. */
+/* buildah_command.c - runs buildah, or podman: command line, environment, output by lines, deadline and cancelling. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -85,30 +85,9 @@ static int read_output (splitter_t *self, int output)
 
 /* The process -------------------------------------------------------------------------------------------------------- */
 
-static bool is_in_room_of_attempt (const builder_t *self, const buildah_run_t *how)
+bool buildah_is_in_room_of_attempt (const builder_t *self, const buildah_run_t *how)
 {
     return self->room.ids && how->task;
-}
-
-static void add_globals (const builder_t *self, const buildah_run_t *how, words_t *out)
-{
-    words_add (out, "%s", self->program);
-    if (self->storage_folder) {
-        words_add (out, "--root");
-        words_add (out, "%s", self->storage_folder);
-        words_add (out, "--runroot");
-        if (is_in_room_of_attempt (self, how))
-            words_add (out, "%s/run", how->scratch_folder);         /* mounts are seen in its room alone, and so is the note of them */
-        else
-            words_add (out, "%s", self->run_folder);
-        words_add (out, "--storage-driver");
-        words_add (out, "%s", self->driver);
-    }
-    AUTO_FREE char *short_names = file_join (how->scratch_folder, "short-names.conf");
-    if (file_exists (short_names)) {
-        words_add (out, "--short-name-alias-conf");
-        words_add (out, "%s", short_names);
-    }
 }
 
 /* Nothing of the worker's own environment but PATH. */
@@ -124,9 +103,9 @@ static void add_environment (const builder_t *self, const buildah_run_t *how, wo
     words_add (out, "XDG_RUNTIME_DIR=%s/tmp", how->scratch_folder);
     /* Rootless, buildah keeps its memory of which blobs are where below this; as root in /var/lib/containers/cache. */
     words_add (out, "XDG_DATA_HOME=%s/data", self->state_folder);
-    words_add (out, "CONTAINERS_STORAGE_CONF=%s", self->storage_file);
+    self->kind->add_environment (self, how, out);
     words_add (out, "CONTAINERS_REGISTRIES_CONF=%s/registries.conf", how->scratch_folder);
-    if (!is_in_room_of_attempt (self, how)) {
+    if (!buildah_is_in_room_of_attempt (self, how)) {
         words_add (out, "REGISTRY_AUTH_FILE=%s/auth.json", how->scratch_folder);
         words_add (out, RUNTIME_GUARD_VARIABLE "=%s:::%s:", self->runtime ? self->runtime : "", self->state_folder);
         return;
@@ -198,7 +177,7 @@ static int await_end (builder_t *self, int64_t child, const buildah_run_t *how, 
 static int64_t start (builder_t *self, const words_t *argv, const words_t *environment, const buildah_run_t *how, int *output, err_t *err)
 {
     AUTO_WORDS words_t places = { 0 };
-    AUTO_FREE char *secret = is_in_room_of_attempt (self, how) ? buildah_auth_text (how->task) : NULL;
+    AUTO_FREE char *secret = buildah_is_in_room_of_attempt (self, how) ? buildah_auth_text (how->task) : NULL;
     spawner_rules_t rules = how->rules ? *how->rules : (spawner_rules_t) { 0 };
     if (self->room.ids) {
         buildah_room_places (self, how->task, &places);
@@ -218,7 +197,10 @@ int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how
     AUTO_FREE char *tmp = file_join (how->scratch_folder, "tmp");
     if (file_make_folders (tmp, 0700, err) < 0 || (!how->task && buildah_own (self, tmp, err) < 0))
         return -1;
-    add_globals (self, how, &argv);
+    if (self->kind->write_settings && self->kind->write_settings (self, how, err) < 0)
+        return -1;
+    words_add (&argv, "%s", self->program);
+    self->kind->add_globals (self, how, &argv);
     for (size_t i = 0; i < words->count; i++)
         words_add (&argv, "%s", words->items [i]);
     add_environment (self, how, &environment);

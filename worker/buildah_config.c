@@ -1,4 +1,4 @@
-/* buildah_config.c - the files that tell buildah to go through the door, and with which password.
+/* buildah_config.c - the files that tell buildah or podman to go through the door, and with which password.
  *
  * Every registry that the Dockerfile names gets a [[registry]] whose location *is* the door: not a mirror, after which
  * buildah would try the registry itself. The host is the first part of the door's path; since a reference cannot have a
@@ -101,14 +101,15 @@ static int write_registries (const builder_task_t *task, const hosts_t *hosts, e
 }
 
 /* Distributions ship aliases that send "fedora" to another registry than Docker does, around the door: ours come first. */
-static int write_short_names (const builder_task_t *task, const hosts_t *hosts, err_t *err)
+static int write_short_names (const builder_t *self, const builder_task_t *task, const hosts_t *hosts, err_t *err)
 {
+    AUTO_FREE char *path = file_join (task->scratch_folder, self->kind->short_names_file), *folder = mem_strndup (path, (size_t) (strrchr (path, '/') - path));
     AUTO_BUFFER buffer_t text = { 0 };
     buffer_text (&text, "[aliases]\n");
     for (int i = 0; i < hosts->short_name_count; i++)
         buffer_printf (&text, "\"%s\" = \"docker.io/%s%s\"\n", hosts->short_names [i],
                        strchr (hosts->short_names [i], '/') ? "" : "library/", hosts->short_names [i]);
-    return write_text (task->scratch_folder, "short-names.conf", (const char *) text.data, 0600, err);
+    return file_make_folders (folder, 0700, err) < 0 ? -1 : file_write_scratch (path, text.data, text.size, 0600, err);
 }
 
 /* In a room it is no file. */
@@ -134,7 +135,7 @@ int buildah_write_attempt (const builder_t *self, const builder_task_t *task, bo
         door_allow (task->door, task->job, task->attempt, hosts->images [i].host, hosts->images [i].path);
     hosts_add (hosts, "docker.io");
     hosts_add (hosts, task->repository.host);
-    if (write_registries (task, hosts, err) < 0 || write_short_names (task, hosts, err) < 0 || write_password (self, task, err) < 0)
+    if (write_registries (task, hosts, err) < 0 || write_short_names (self, task, hosts, err) < 0 || write_password (self, task, err) < 0)
         return err_wrap (err, "prepare the builder's settings");
     return 0;
 }

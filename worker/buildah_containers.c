@@ -132,6 +132,9 @@ static int remove_once (builder_t *self, const builder_task_t *task, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     words_add (&words, "rm");
+    if (self->kind->rm_option)
+        words_add (&words, "%s", self->kind->rm_option);
+    size_t options = words.count;
     pthread_mutex_lock (&self->lock);
     int rc = choose_containers (self, task, &words, err);
     pthread_mutex_unlock (&self->lock);
@@ -139,8 +142,8 @@ static int remove_once (builder_t *self, const builder_task_t *task, err_t *err)
         err_wrap (err, "what builders left in %s", self->storage_folder);
     /* Those that were chosen before something went wrong go all the same. */
     err_t why;
-    if (words.count > 1 && buildah_run_store (self, &words, CLEAN_MS, NULL, &why) < 0)
-        rc = err_set (err, why.code, "remove %zu working containers: %s", words.count - 1, why.text);
+    if (words.count > options && buildah_run_store (self, &words, CLEAN_MS, NULL, &why) < 0)
+        rc = err_set (err, why.code, "remove %zu working containers: %s", words.count - options, why.text);
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* buildah_private.h - the parts of the driver for buildah, in the order of a build: command, configuration, words, store. */
+/* buildah_private.h - the parts of the driver for buildah and podman, in the order of a build: command, configuration, words, store. */
 #ifndef FARM_BUILDAH_PRIVATE_H
 #define FARM_BUILDAH_PRIVATE_H
 
@@ -27,10 +27,13 @@ void words_add (words_t *self, const char *format, ...) __attribute__ ((format (
 void words_free (words_t *self);
 #define AUTO_WORDS __attribute__ ((cleanup (words_free)))
 
+typedef struct buildah_kind buildah_kind_t;
+
 struct builder {
     spawner_t *spawner;
+    const buildah_kind_t *kind;
     char *program;
-    char *state_folder;             /* holds storage-<driver>, run, data, tmp and the files below */
+    char *state_folder;             /* holds storage-<driver>, run, data, tmp and the files below; podman's libpod-<driver> */
     char *storage_folder, *run_folder;
     char *runtime_folder;           /* a folder for each attempt: what its runtime knows of the RUN steps that go on */
     char *policy_file, *push_policy_file, *storage_file, *empty_file;
@@ -72,6 +75,31 @@ typedef struct {
 /* Run the program with its global options, then `words`; hand its output on line by line. *status as spawner_wait's.
  * ERR_TIMEOUT and ERR_CANCELLED after its whole descent was killed; one that is hopeless is killed too, and ended with a status. */
 int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err);
+
+/* An attempt's command, with only its own files around it? */
+bool buildah_is_in_room_of_attempt (const builder_t *self, const buildah_run_t *how);
+
+/* Kind --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct buildah_candidate buildah_candidate_t;
+
+/* What one program of buildah's library does otherwise than another. NULL is always: nothing. */
+struct buildah_kind {
+    const char *name;               /* of the driver, of the program, and the first word of what it says to --version */
+    const char *packages;           /* that Debian has it in */
+    const char *short_names_file;   /* below HOME, or named in its global options */
+    const char *push_option, *rm_option;
+    const char *prune [2] [5];      /* commands: first of what was built, then of everything unused */
+    bool takes_runtime;             /* as an option of build, where the other has it as a global one */
+    int (*check) (const builder_t *self, err_t *err);       /* whether it can be used here at all */
+    int (*write_settings) (const builder_t *self, const buildah_run_t *how, err_t *err);    /* into the scratch folder */
+    void (*add_globals) (const builder_t *self, const buildah_run_t *how, words_t *out);
+    void (*add_environment) (const builder_t *self, const buildah_run_t *how, words_t *out);
+    int (*try_candidate) (builder_t *self, const buildah_candidate_t *candidate, err_t *err);
+};
+
+/* NULL or "": buildah. NULL comes back where there is none of that name. */
+const buildah_kind_t *buildah_find_kind (const char *name);
 
 /* Room --------------------------------------------------------------------------------------------------------------- */
 

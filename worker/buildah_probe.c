@@ -1,4 +1,4 @@
-/* buildah_probe.c - finds out what of buildah works here: a container made from nothing, with the host's own programs bound
+/* buildah_probe.c - finds out what of buildah or podman works here: a container made from nothing, with the host's own programs bound
  * into it read-only, has to run /bin/true. What the kernel, the file system, cgroups, the runtime and the network allow is
  * then known, and needs no guess. */
 #include "worker/buildah_probe.h"
@@ -77,14 +77,14 @@ int buildah_probe_version (builder_t *self, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     heard_t heard;
-    char number [64];
+    char name [64], number [64];
     settle_program (self);
     words_add (&words, "--version");
     if (run (self, &words, &heard, err) < 0)
-        return err_wrap (err, "the builder cannot be started; install buildah, or set builder/program");
-    if (sscanf (heard.last, "buildah version %63s", number) != 1)
-        return err_set (err, ERR_FARM, "%s is no buildah: it says \"%.100s\" to --version", self->program, heard.last);
-    self->version = mem_printf ("buildah %s", number);
+        return err_wrap (err, "the builder cannot be started; install %s, or set builder/program", self->kind->packages);
+    if (sscanf (heard.last, "%63s version %63s", name, number) != 2 || strcmp (name, self->kind->name) != 0)
+        return err_set (err, ERR_FARM, "%s is no %s: it says \"%.100s\" to --version", self->program, self->kind->name, heard.last);
+    self->version = mem_printf ("%s %s", name, number);
     return 0;
 }
 
@@ -99,11 +99,9 @@ static void add_host_folders (words_t *words)
         }
 }
 
-typedef struct {
-    const char *isolation, *runtime, *network;
-} candidate_t;
+/* buildah ------------------------------------------------------------------------------------------------------------ */
 
-static int try_run (builder_t *self, const char *container, const candidate_t *candidate, err_t *err)
+static int try_run (builder_t *self, const char *container, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE char *root = file_join (self->runtime_folder, "probe");
@@ -124,7 +122,7 @@ static int try_run (builder_t *self, const char *container, const candidate_t *c
 }
 
 /* A container from nothing, a run in it, and its end. */
-static int try_candidate (builder_t *self, const candidate_t *candidate, err_t *err)
+int buildah_try_container (builder_t *self, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t from = { 0 }, rm = { 0 };
     heard_t heard;
@@ -142,7 +140,66 @@ static int try_candidate (builder_t *self, const candidate_t *candidate, err_t *
     return rc;
 }
 
-static void accept (builder_t *self, const candidate_t *candidate, const char *wanted, const char *refused)
+/* podman ------------------------------------------------------------------------------------------------------------- */
+
+/* What such a build needs, in a folder of the builder's. */
+static int write_probe (const builder_t *self, const char *folder, const char *dockerfile, err_t *err)
+{
+    static const char text [] = "FROM scratch\nRUN [\"/bin/true\"]\n";
+    if (file_make_folders (folder, 0700, err) < 0 || file_write_scratch (dockerfile, text, sizeof text - 1, 0600, err) < 0)
+        return -1;
+    return buildah_own (self, folder, err) < 0 ? -1 : buildah_own (self, dockerfile, err);
+}
+
+static void add_probe (const builder_t *self, const buildah_candidate_t *candidate, const char *folder, const char *root, words_t *words)
+{
+    words_add (words, "build");
+    words_add (words, "--isolation=%s", candidate->isolation);
+    words_add (words, "--network=%s", candidate->network);
+    words_add (words, "--signature-policy=%s", self->policy_file);
+    if (candidate->runtime)
+        words_add (words, "--runtime-flag=root=%s", root);
+    words_add (words, "--no-cache");
+    words_add (words, "--force-rm");
+    words_add (words, "--squash-all");
+    words_add (words, "--iidfile=%s/image-id", folder);
+    add_host_folders (words);
+    words_add (words, "--file=%s/Dockerfile", folder);
+    words_add (words, "%s", folder);
+}
+
+static void remove_probe (builder_t *self, const char *folder)
+{
+    AUTO_WORDS words_t words = { 0 };
+    AUTO_FREE char *path = file_join (folder, "image-id"), *id = file_text (path);
+    heard_t heard;
+    id [strcspn (id, "\n")] = 0;
+    words_add (&words, "rmi");
+    words_add (&words, "%s", id);
+    if (*id)
+        run (self, &words, &heard, NULL);       /* what stays is pruned with the rest later */
+    file_remove_tree (folder, NULL);
+}
+
+/* The runtime is one of its global options. */
+int buildah_try_build (builder_t *self, const buildah_candidate_t *candidate, err_t *err)
+{
+    AUTO_WORDS words_t words = { 0 };
+    AUTO_FREE char *folder = file_join (self->state_folder, "probe"), *dockerfile = file_join (folder, "Dockerfile");
+    AUTO_FREE char *root = file_join (self->runtime_folder, "probe");
+    heard_t heard;
+    add_probe (self, candidate, folder, root, &words);
+    self->runtime = candidate->runtime;
+    int rc = write_probe (self, folder, dockerfile, err) < 0 ? -1 : run (self, &words, &heard, err);
+    remove_probe (self, folder);
+    buildah_end_steps_in (self, candidate->runtime, root);
+    self->runtime = NULL;
+    return rc;
+}
+
+/* All ways ----------------------------------------------------------------------------------------------------------- */
+
+static void accept (builder_t *self, const buildah_candidate_t *candidate, const char *wanted, const char *refused)
 {
     self->isolation = candidate->isolation;
     self->runtime = candidate->runtime;
@@ -167,7 +224,7 @@ static void set_driver (builder_t *self, const char *driver)
 /* Isolation with the first driver that works: a runtime with a network of its own, on the host's, then chroot. */
 static int try_all (builder_t *self, const char *wanted, err_t *err)
 {
-    static const candidate_t candidates [] = {
+    static const buildah_candidate_t candidates [] = {
         { "oci", "crun", "private" }, { "oci", "runc", "private" }, { "oci", "crun", "host" }, { "oci", "runc", "host" },
         { "chroot", NULL, "host" },
     };
@@ -175,11 +232,11 @@ static int try_all (builder_t *self, const char *wanted, err_t *err)
     err_t last;
     err_set (&last, ERR_FARM, "neither crun nor runc is installed");
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
-        const candidate_t *candidate = &candidates [i];
+        const buildah_candidate_t *candidate = &candidates [i];
         if ((strcmp (wanted, "auto") != 0 && strcmp (wanted, candidate->isolation) != 0)
             || (candidate->runtime && !is_installed (candidate->runtime)))
             continue;
-        if (try_candidate (self, candidate, &last) == 0) {
+        if (self->kind->try_candidate (self, candidate, &last) == 0) {
             accept (self, candidate, wanted, refused);
             return 0;
         }

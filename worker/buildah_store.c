@@ -109,13 +109,13 @@ static bool is_too_large (const builder_t *self)
 
 static void prune (builder_t *self)
 {
-    static const char *const options [] = { "--prune", "--all" };
     for (size_t i = 0; i < 2 && !atomic_load (&self->prunes_no_more) && is_too_large (self); i++) {
         AUTO_WORDS words_t words = { 0 };
         err_t err;
-        words_add (&words, "rmi");
-        words_add (&words, "%s", options [i]);
-        log_info ("builder", "the store %s is large or its disk nearly full: buildah rmi %s", self->storage_folder, options [i]);
+        for (const char *const *word = self->kind->prune [i]; *word; word++)
+            words_add (&words, "%s", *word);
+        log_info ("builder", "the store %s is large or its disk nearly full: what was built%s is pruned", self->storage_folder,
+                  i == 0 ? "" : " and the base images");
         if (buildah_run_store (self, &words, PRUNE_MS, &self->prunes_no_more, &err) < 0 && err.code != ERR_CANCELLED)
             log_warn ("builder", "prune %s: %s", self->storage_folder, err.text);
     }

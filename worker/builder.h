@@ -1,4 +1,4 @@
-/* builder.h - what the worker needs of a builder, and the driver for buildah. */
+/* builder.h - what the worker needs of a builder. One driver is behind it (builder/driver): buildah, or podman, which is made of buildah's library. */
 #ifndef FARM_BUILDER_H
 #define FARM_BUILDER_H
 
@@ -20,7 +20,8 @@ typedef struct builder builder_t;
 typedef struct {
     const char *state_folder;           /* images, layers and scratch files of the builder live below it */
     const char *isolation;              /* "auto", "oci", "chroot" */
-    const char *program;                /* "buildah" */
+    const char *driver;                 /* "buildah", "podman"; NULL: buildah */
+    const char *program;                /* NULL: as the driver is called */
     const char *user;                   /* "auto", "own", "worker": whether it has ids and namespaces of its own; NULL: worker */
     const char *ids;                    /* "FIRST:COUNT", its own; NULL: BUILDER_IDS */
     bool may_use_host_network;          /* builds may, if they ask for it */
@@ -28,11 +29,15 @@ typedef struct {
     int64_t free_floor_bytes;           /* with less free disk space what it keeps is pruned */
 } builder_settings_t;
 
+/* Is there a driver of that name? And what Debian has its program in ("podman runc"). NULL, "": the default one. */
+bool builder_has_driver (const char *name);
+const char *builder_packages (const char *name);
+
 /* Finds the program, its version, the storage driver and the isolation that work here, by trying them. */
 int builder_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err);
 void builder_destroy (builder_t **self);
 
-const char *builder_version (const builder_t *self);        /* "buildah 1.28.2" */
+const char *builder_version (const builder_t *self);        /* "buildah 1.28.2", "podman 4.3.1" */
 const char *builder_isolation (const builder_t *self);      /* "oci" or "chroot" */
 const char *builder_isolation_reason (const builder_t *self);   /* "runc works here"; "oci does not work here: …" */
 

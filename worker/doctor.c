@@ -168,17 +168,18 @@ static void check_builder (doctor_t *self)
     err_t err = { 0 };
     builder_t *builder = NULL;
     AUTO_FREE char *folder = file_join (text_of (self, "state"), "doctor.XXXXXX");
+    AUTO_FREE char *advice = mem_printf ("apt-get install %s; or see what the settings builder/… say", builder_packages (text_of (self, "builder/driver")));
     const char *const hidden [] = { text_of (self, "state"), NULL };
     if (!mkdtemp (folder)) {
         say (self, "builder", BAD, "make the state folder writable for this user", "no folder can be made in %s: %s", text_of (self, "state"), strerror (errno));
         return;
     }
     builder_settings_t settings = {
-        .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .program = text_of (self, "builder/program"),
+        .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .driver = text_of (self, "builder/driver"), .program = text_of (self, "builder/program"),
         .user = text_of (self, "builder/user"), .ids = text_of (self, "builder/ids"), .hidden = hidden,
     };
     if (builder_new (&builder, &settings, self->spawner, &err) < 0)
-        say (self, "builder", BAD, "apt-get install buildah runc; or see what the settings builder/… say", "%s", err.text);
+        say (self, "builder", BAD, advice, "%s", err.text);
     else
         judge_builder (self, builder);
     builder_destroy (&builder);

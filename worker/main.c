@@ -216,7 +216,7 @@ static int open_builder (worker_t *self, err_t *err)
     const char *const *allowed = settings_list (self->options.settings, "builder/allow");       /* one word there is */
     builder_settings_t settings = {
         .may_use_host_network = allowed [0] != NULL,
-        .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .program = text_of (self, "builder/program"),
+        .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .driver = text_of (self, "builder/driver"), .program = text_of (self, "builder/program"),
         .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"), .user = text_of (self, "builder/user"),
         .ids = text_of (self, "builder/ids"), .hidden = hidden,
     };

@@ -31,7 +31,8 @@ static const setting_def_t table [] = {
     { "stop-ms", SETTING_NUMBER, "60000", "how long they may go on after SIGTERM" },
     { "labels", SETTING_LIST, NULL, "words about this worker (ssd=yes,room=attic) that builds may require" },
     { "platforms", SETTING_LIST, NULL, "take jobs for these only (linux/amd64,…); default: all that run here" },
-    { "builder/program", SETTING_TEXT, "buildah", "the builder, a name in PATH or a path" },
+    { "builder/driver", SETTING_TEXT, "buildah", "what builds: buildah or podman" },
+    { "builder/program", SETTING_TEXT, NULL, "the builder, a name in PATH or a path; default: as builder/driver says" },
     { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },
     { "builder/user", SETTING_TEXT, "auto", "whose ids and files it has: own (namespaces), worker (this process's), or auto: own where the host can" },
     { "builder/allow", SETTING_LIST, NULL, "what builds may ask of this worker beyond the ordinary: network-host" },
@@ -160,6 +161,14 @@ static int check_limits (const options_t *self, err_t *err)
     return 0;
 }
 
+static int check_driver (const options_t *self, err_t *err)
+{
+    const char *driver = settings_text (self->settings, "builder/driver");
+    if (strcmp (driver, "docker") == 0 || strcmp (driver, "buildkit") == 0)
+        return err_set (err, ERR_USAGE, "builder/driver is %s: this worker has no driver for it; it can be buildah or podman", driver);
+    return builder_has_driver (driver) ? 0 : err_set (err, ERR_USAGE, "builder/driver is %.60s: it can be buildah or podman", driver);
+}
+
 static int check_allowed (const options_t *self, err_t *err)
 {
     for (const char *const *word = settings_list (self->settings, "builder/allow"); *word; word++)
@@ -196,7 +205,7 @@ int options_read (options_t *self, int argc, char **argv, err_t *err)
         return -1;
     if (settings_take_options (self->settings, &argc, argv, err) < 0)
         return -1;
-    return make_paths_absolute (self, err) < 0 || check_limits (self, err) < 0 || check_allowed (self, err) < 0 ? -1 : check_numbers (self, err);
+    return make_paths_absolute (self, err) < 0 || check_limits (self, err) < 0 || check_driver (self, err) < 0 || check_allowed (self, err) < 0 ? -1 : check_numbers (self, err);
 }
 
 void options_free (options_t *self)
