@@ -8,160 +8,9 @@
 . "$top_srcdir/tests/lib/registries.sh"
 . "$top_srcdir/tests/lib/mails.sh"
 . "$top_srcdir/tests/lib/agents.sh"
-sshd=${SSHD:-/usr/sbin/sshd}
-for program in git ssh-keygen perl openssl setpriv "$sshd"; do
-    command -v "$program" > /dev/null || skip_all "$program is not installed"
-done
-secrets=$work/secrets repos=$work/repos state=$farm/coordinator laptop=$work/laptop
-mkdir -p "$secrets" "$repos/files" "$work/bin" "$work/here" "$work/home" "$work/tmp" "$laptop"
-
-# -- the canaries ------------------------------------------------------------------------------------------------------
-
-# word NAME: one that does not look the same percent-encoded, in JSON and in a shell
-word ()
-{
-    printf '%s:"%s"/&+' "$1" "$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')" > "$secrets/$1"
-    cat "$secrets/$1"
-}
-
-# bytes NAME < hex digits
-bytes ()
-{
-    python3 -c 'import sys; sys.stdout.buffer.write (bytes.fromhex (sys.stdin.read ()))' > "$secrets/$1"
-    expect "bytes of $1" "$(stat -c %s "$secrets/$1")" 32
-}
-
-# key_of NAME FILE: the secret half of a key file of the farm
-key_of ()
-{
-    grep -oE '\b[0-9a-f]{64}$' "$2" | tail -n 1 | bytes "$1"
-}
-
-# ssh_key_of NAME FILE: the seed of an ed25519 key, which stands behind its public half
-ssh_key_of ()
-{
-    python3 -c '
-import base64, sys
-lines = open (sys.argv [1]).read ().split ("\n")
-data = base64.b64decode ("".join (line for line in lines if not line.startswith ("-")))
-public = base64.b64decode (open (sys.argv [1] + ".pub").read ().split () [1]) [-32:]
-at = data.rindex (public)
-print (data [at - 32 : at].hex ())' "$2" | bytes "$1"
-}
-
-# -- the farm ----------------------------------------------------------------------------------------------------------
-
-# What a helper of docker's knows
-credential_helper ()
-{
-    (umask 077; printf '#!/bin/sh\ncat > /dev/null\ncat <<"END"\n%s\nEND\n' \
-        "$(jq -nc --arg secret "$LOGIN_PASSWORD" '{ServerURL: "x", Username: "ann", Secret: $secret}')" > "$work/bin/docker-credential-canary")
-    chmod 700 "$work/bin/docker-credential-canary"
-}
-
-docker_config ()
-{
-    (umask 077; jq -n --arg tokens "$TOKEN_REGISTRY" --arg login "$LOGIN_REGISTRY" --arg auth "$(printf 'ann:%s' "$TOKEN_PASSWORD" | base64 -w 0)" \
-        '{auths: {($tokens): {auth: $auth}}, credHelpers: {($login): "canary"}}' > "$work/config.json")
-}
-
-git_up ()
-{
-    local port
-    export GIT_CONFIG_GLOBAL=$work/gitconfig GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t
-    git config --global init.defaultBranch main
-    word git-password > "$repos/password"
-    mkfifo "$work/hold"
-    background host bash -c 'exec "$@" <> "$0"' "$work/hold" python3 -B "$top_srcdir/tests/lib/git_host.py" "$repos" "$work/tls/server.pem"
-    wait_for 10 grep -q . "$work/host.log"
-    read -r http _ https < "$work/host.log"
-    (umask 077; python3 -c 'import sys, urllib.parse; print ("https://ann:" + urllib.parse.quote (open (sys.argv [1]).read (), safe = "") + "@127.0.0.1%3a" + sys.argv [2])' \
-        "$repos/password" "$https" > "$work/git-credentials")
-    ssh-keygen -q -t ed25519 -N '' -f "$work/git-key"
-    ssh-keygen -q -t ed25519 -N '' -f "$work/hostkey"
-    ssh_key_of git-key "$work/git-key"
-    mkdir -p /run/sshd
-    port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    background sshd "$sshd" -D -e -p "$port" -h "$work/hostkey" -o ListenAddress=127.0.0.1 -o AuthorizedKeysFile="$work/git-key.pub" -o StrictModes=no -o UsePAM=no \
-        -o PidFile=none -o PermitRootLogin=yes -f /dev/null
-    ssh_port=$port
-    sed "s/^/127.0.0.1 /" "$work/hostkey.pub" > "$work/known"
-    wait_for 10 grep -q 'Server listening' "$work/sshd.log"
-}
-
-# What the farm writes beside its folders goes into these; and it may leave core files, as far as it lets itself.
-cd "$work/here"
-ulimit -c unlimited 2> /dev/null
-export HOME=$work/home TMPDIR=$work/tmp
-LOGIN_PASSWORD=$(word login-password) TOKEN_PASSWORD=$(word registry-password) TOKEN_ID=$(word bearer-token) MAIL_PASSWORD=$(word mail-password)
-export PATH=$work/bin:$PATH
-farm_up
-registry_with_tokens_start
-registry_with_login_start
-credential_helper
-docker_config
-mails_start
-git_up
-agent_start
-ssh_key_of agent-key "$work/key"
-mkdir "$work/hooks"
-background hooks python3 -B "$top_srcdir/tests/lib/hook_receiver.py" "$work/hooks" "$work/tls/server.pem"
-wait_for 20 test -e "$work/hooks/port"
-hook=127.0.0.1:$(cat "$work/hooks/port")
-for name in "worker-$native_name" "worker-$foreign_name"; do
-    [ -e "$farm/$name.pid" ] || continue
-    devfarm stop "$name"
-    farm_set "$name" registry/certs "$work/certs.d"
-    farm_set "$name" registry/plain-http "$REGISTRY,$LOGIN_REGISTRY"
-    farm_set "$name" registry/inside "$TOKEN_REGISTRY"
-    farm_set "$name" log/level debug
-    [ "$name" != "worker-$native_name" ] || devfarm start "$name"
-done
-coordinator_restart "${mail_settings[@]}" hook/ca-file "$work/tls/ca.crt" hook/inside "$hook" registry/auth-file "$work/config.json" registry/certs "$work/certs.d" \
-    registry/plain-http "$REGISTRY,$LOGIN_REGISTRY" registry/inside "$TOKEN_REGISTRY" git/transports https,ssh git/inside 127.0.0.1 git/ca-file "$work/tls/ca.crt" git/keys "127.0.0.1=$work/git-key" \
-    git/known-hosts "$work/known" git/helpers "127.0.0.1/private=$work/git-credentials" retry/delay-ms 200 log/level debug
-wait_for 60 has_worker "worker-$native_name"
-
-# ann's laptop has folders of its own, and one of her secrets is a variable.
-cat > "$work/bin/ann" <<END
-#!/bin/bash
-export HOME=$laptop XDG_CONFIG_HOME=$laptop/config XDG_CACHE_HOME=$laptop/cache XDG_RUNTIME_DIR=$laptop/run FARM_CONFIG=$laptop/farmctl.conf
-if [ "\$1" = submit ]; then ENV_SECRET=\$(cat "$secrets/env-secret"); export ENV_SECRET; fi
-exec farmctl "\$@"
-END
-chmod 755 "$work/bin/ann"
-
-invitation_of ()
-{
-    python3 -c 'import base64, json, sys; print (json.loads (base64.urlsafe_b64decode (sys.stdin.read ().strip ().split (".") [1] + "==")) ["invitation"])'
-}
-
-enrol ()
-{
-    local string
-    string=$(farmctl user add ann 2> "$work/added")
-    invitation_of <<< "$string" | bytes invitation
-    ann join "$string" 2> "$work/joined"
-    invitation_of < "$state/join" | bytes standing-invitation
-    key_of ann-key "$laptop/farmctl.key"
-    key_of worker-key "$farm/worker-$native_name/worker.key"
-    key_of admin-key "$state/admin.key"
-    key_of coordinator-key "$state/coordinator.key"
-    key_of seal-key "$state/secrets.key"
-    key_of news-key "$state/news.key"
-    word env-secret > /dev/null
-    (umask 077; { word file-secret; echo; } > "$laptop/npmrc")
-    head -c 32 /dev/urandom > "$secrets/hook-secret"
-    (umask 077; echo "whsec_$(base64 -w 0 "$secrets/hook-secret")" > "$laptop/hook-secret")
-    skopeo --insecure-policy copy -q --src-tls-verify=false --dest-cert-dir "$work/certs.d/$TOKEN_REGISTRY" --dest-authfile "$work/config.json" "docker://$base" \
-        "docker://$TOKEN_REGISTRY/private/base:1"
-    sed -n "s|.*realm: '\([^']*\)'.*|url = \"\1?service=farm-test\"|p" "$work/tokens.yml" | { cat; printf 'user = "ann:%s"\n' "$(sed 's/"/\\"/g' "$work/tls/password")"; } \
-        | curl -sSf --cacert "$work/tls/ca.crt" -K - | jq -er .token > "$work/token"
-}
-
-# In memory, under a name made of its state folder
-vault=/dev/shm/archfarm-$(python3 -c 'import hashlib, os, sys; print (hashlib.blake2b (os.path.realpath (sys.argv [1]).encode (), digest_size=16).hexdigest () [:16])' \
-    "$farm/worker-$native_name")
+. "$top_srcdir/tests/lib/sshd.sh"
+. "$top_srcdir/tests/lib/canaries.sh"
+canaries_start
 
 cat > "$work/rules" <<END
 # What people have written, or servers that are no part of the farm keep
@@ -216,8 +65,15 @@ everywhere ()
 
 # -- builds ------------------------------------------------------------------------------------------------------------
 
+# A sanitizer wants to look into its own process at the end, and reports what is a crash to it
+is_sanitized ()
+{
+    grep -qa __asan_init "$(command -v farm-worker)"
+}
+
 # Without these rights root is to processes of root what other users are to their own
 without_rights=(setpriv --bounding-set -sys_ptrace,-sys_admin,-perfmon --inh-caps -sys_ptrace,-sys_admin,-perfmon --)
+is_sanitized && without_rights=(env)
 as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 # By ann, with all that she has
 submit=(ann submit --secret "id=file,src=$laptop/npmrc" --secret id=env,env=ENV_SECRET --ssh default --platform "$native")
@@ -236,8 +92,6 @@ END
     cp -r "$work/tools"/* "$folder/"
     echo "$folder"
 }
-
-enrol > "$work/enrol.log" 2>&1 || { echo "Bail out! the canaries cannot be made"; tap_diagnose "$work/enrol.log"; exit 1; }
 
 a_build_that_is_well ()
 {
@@ -377,7 +231,7 @@ nobody_looks ()
         expect "others, of $name" "$(looks "${as_nobody[@]}" "$(farm_pid "$name")")" ""
     done
     expect "others, of farmctl" "$(looks "${as_nobody[@]}" "$(background_pid held)")" ""
-    expect "its own user, of farmctl" "$(looks "${without_rights[@]}" "$(background_pid held)")" ""
+    is_sanitized || expect "its own user, of farmctl" "$(looks "${without_rights[@]}" "$(background_pid held)")" ""
     for pid in $(pgrep farm-keeper); do
         expect "others, of the room" "$(looks "${as_nobody[@]}" "$pid")" ""
     done
@@ -423,7 +277,7 @@ check "a coordinator that is killed, or aborts, leaves them nowhere else" coordi
 a_worker_dies ()
 {
     local leaks=0
-    crash "worker-$native_name" SEGV
+    if is_sanitized; then crash "worker-$native_name" KILL; else crash "worker-$native_name" SEGV; fi
     no_trace_of_the_dead || leaks=1
     devfarm start "worker-$native_name" > "$work/start.log"
     wait_for 60 holds 2
@@ -521,8 +375,30 @@ check "a schedule is started by its hook, fails, and tells so by mail and hook" 
 
 # -- all of it ---------------------------------------------------------------------------------------------------------
 
+# What people can have the farm tell them
+shown ()
+{
+    local id
+    farmctl ls --json
+    farmctl audit show
+    farmctl user ls
+    farmctl worker ls --json
+    farmctl worker inspect "worker-$native_name" --json
+    farmctl schedule inspect nightly --json
+    farmctl news ls --json
+    farmctl news outbox --json
+    curl -sSf "$FARM_HTTP/metrics"
+    for id in $(farmctl ls --json | jq '.builds[].id'); do
+        farmctl inspect "$id"
+        farmctl inspect "$id" --json
+        farmctl logs "$id"
+    done
+}
+
 afterwards ()
 {
+    shown > "$work/shown"
+    expect_text "$work/shown" "about to fail" "it holds"
     everywhere "$work/rules"
     expect_no_core
     devfarm stop coordinator
@@ -536,6 +412,7 @@ check "afterwards each is where it belongs, and nowhere else" afterwards
 daemons_guard_themselves ()
 {
     local name
+    ! is_sanitized || skip "sanitizers want the right to look into their own process"
     for name in "worker-$native_name" coordinator; do
         devfarm stop "$name"
         background "$name" "${without_rights[@]}" "farm-${name%-"$native_name"}" -c "$farm/$name.conf"

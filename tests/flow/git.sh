@@ -3,6 +3,7 @@
 # repository may hold that means ill; what a killed coordinator leaves; schedules that are built where a commit has changed.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/registries.sh"
+. "$top_srcdir/tests/lib/sshd.sh"
 command -v git > /dev/null || skip_all "git is not installed"
 farm_up
 repos=$work/repos
@@ -10,7 +11,6 @@ mkdir -p "$repos/files" "$work/away"
 export GIT_CONFIG_GLOBAL=$work/gitconfig GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t
 git config --global init.defaultBranch main
 git config --global protocol.file.allow always
-sshd=${SSHD:-/usr/sbin/sshd}
 
 settle ()
 {
@@ -84,21 +84,6 @@ refuses ()
     expect_text "$work/err" "$words"
 }
 
-ssh_up ()
-{
-    local port
-    ssh-keygen -q -t ed25519 -N '' -f "$work/key"
-    ssh-keygen -q -t ed25519 -N '' -f "$work/hostkey"
-    cp "$work/key.pub" "$work/authorized"
-    port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    mkdir -p /run/sshd
-    background sshd "$sshd" -D -e -p "$port" -h "$work/hostkey" -o ListenAddress=127.0.0.1 -o AuthorizedKeysFile="$work/authorized" -o StrictModes=no -o UsePAM=no \
-        -o PidFile=none -o PermitRootLogin=yes -f /dev/null
-    ssh_port=$port
-    sed "s/^/127.0.0.1 /" "$work/hostkey.pub" > "$work/known"
-    wait_for 10 grep -q 'Server listening' "$work/sshd.log"
-}
-
 mkfifo "$work/hold"
 mkdir "$work/tls"
 "$top_srcdir/tests/lib/certificates.sh" "$work/tls" > /dev/null
@@ -106,7 +91,7 @@ python3 "$top_srcdir/tests/lib/git_host.py" "$repos" "$work/tls/server.pem" "$wo
 echo $! > "$work/pids/host"
 exec 9> "$work/hold"
 wait_for 10 host_is_up
-[ -x "$sshd" ] && ssh_up
+[ -x "$sshd" ] && sshd_start "$work/key"
 settle
 repo app
 mkdir "$work/away/app/sub"
