@@ -5,7 +5,7 @@
 build_packages=(autoconf automake make gcc libc6-dev pkg-config libzmq3-dev libczmq-dev libsqlite3-dev libcurl4-openssl-dev
     libjansson-dev libsodium-dev libssl-dev libzstd-dev zlib1g-dev libarchive-dev libmicrohttpd-dev libglib2.0-dev tzdata libcmocka-dev)
 farm_packages=(buildah runc docker-registry skopeo qemu-user-static jq)
-check_packages=(clang shellcheck python3 patch podman containerd docker.io curl rsync git git-lfs openssh-server openssl strace util-linux xxd xz-utils xfsprogs iproute2 nftables prometheus)
+check_packages=(clang shellcheck python3 patch podman containerd docker.io curl rsync git git-lfs openssh-server openssl strace util-linux xxd xz-utils zstd xfsprogs iproute2 nftables prometheus)
 
 package_is_there ()
 {
