@@ -262,8 +262,8 @@ static int end_one (engine_t *self, const overdue_t *overdue, const char *why, e
 static int end_overdue (engine_t *self, const lane_t *lane, err_t *err)
 {
     overdue_t jobs [END_BATCH];
-    AUTO_FREE char *why = waiting_explain (self, lane);
     int count = find_overdue (self, lane, jobs, err);
+    AUTO_FREE char *why = count > 0 ? waiting_explain (self, lane) : NULL;
     for (int i = 0; i < count; i++)
         if (end_one (self, &jobs [i], why, err) < 0)
             return -1;
@@ -277,15 +277,16 @@ void waiting_expect (engine_t *self, int64_t due_ms)
         self->patience_at = self->boot_ms + (wait > 0 ? wait : 0);
 }
 
-/* When the next job's time is over costs a look at the whole lane: once a second, however close they follow each other. */
+/* When the next job's time is over costs a look at the whole lane: once a second, however close they follow each other. Mostly nobody's is
+ * yet, and then that is all. */
 static int end_lane (engine_t *self, const lane_t *lane, err_t *err)
 {
-    int count = end_overdue (self, lane, err);
-    if (count < 0 || count == END_BATCH) {
-        waiting_expect (self, self->wall_ms);
-        return count < 0 ? -1 : 0;
-    }
     int64_t due = next_overdue (self, lane, err), soon = self->wall_ms + LOOK_MS;
+    if (due >= 0 && due <= self->wall_ms) {
+        int count = end_overdue (self, lane, err);
+        due = count < 0 ? -1 : count == END_BATCH ? self->wall_ms : next_overdue (self, lane, err);
+        soon = count < 0 || count == END_BATCH ? self->wall_ms : soon;
+    }
     waiting_expect (self, due < soon ? soon : due);
     return due < 0 ? -1 : 0;
 }
