@@ -12,15 +12,30 @@ enum { SLACK_MS = 2000, UNASKED_MS = 600000 };
 
 /* -- lanes that nobody serves --------------------------------------------------------------------------------------------- */
 
-static bool is_served (const world_t *self, int lane, const bool open [WORKERS])
+/* Workers as bits, for each thing that a lane may ask. */
+typedef struct { unsigned runs [PLATFORMS] [2], meets [REQUIRES + 1], gives [MEMORIES]; } servers_t;
+
+static void find_servers (const world_t *self, const bool open [WORKERS], servers_t *out)
 {
-    int first = lane % (WORKERS + 1), kind = lane / (WORKERS + 1) / MEMORIES, platform = kind / (REQUIRES + 1) / 2;
-    submission_t wish = { .may_emulate = kind / (REQUIRES + 1) % 2, .requires = kind % (REQUIRES + 1) - 1, .memory = lane / (WORKERS + 1) % MEMORIES };
-    for (int i = 0; i < WORKERS; i++)
-        if (open [i] && i + 1 != first && worker_runs (self, i, platform, wish.may_emulate) != RUNS_NOT && worker_gives (self, i, wish.memory)
-            && (wish.requires < 0 || requirement_holds (requirement (wish.requires), self->seats [i].labels)))
-            return true;
-    return false;
+    *out = (servers_t) { .meets = { 0 } };
+    for (int i = 0; i < WORKERS; i++) {
+        unsigned bit = open [i] ? 1u << i : 0;
+        for (int platform = 0; platform < PLATFORMS; platform++)
+            for (int emulates = 0; emulates < 2; emulates++)
+                out->runs [platform] [emulates] |= worker_runs (self, i, platform, emulates) != RUNS_NOT ? bit : 0;
+        for (int requires = -1; bit && requires < REQUIRES; requires++)
+            out->meets [requires + 1] |= requires < 0 || requirement_holds (requirement (requires), self->seats [i].labels) ? bit : 0;
+        for (int memory = 0; memory < MEMORIES; memory++)
+            out->gives [memory] |= worker_gives (self, i, memory) ? bit : 0;
+    }
+}
+
+static bool is_served (const servers_t *servers, int lane)
+{
+    int first = lane % (WORKERS + 1), kind = lane / (WORKERS + 1) / MEMORIES;
+    unsigned others = first ? ~(1u << (first - 1)) : ~0u;
+    return servers->runs [kind / (REQUIRES + 1) / 2] [kind / (REQUIRES + 1) % 2] & servers->meets [kind % (REQUIRES + 1)]
+           & servers->gives [lane / (WORKERS + 1) % MEMORIES] & others;
 }
 
 /* After a start workers have the time of a lease to come back. */
@@ -42,8 +57,10 @@ void patience_look (world_t *self, bool has_run)
     if (seen == patience->seen)
         return;
     patience->seen = has_run ? seen : 0;
+    servers_t servers;
+    find_servers (self, open, &servers);
     for (int lane = 0; lane < LANES_MAX; lane++)
-        if (is_served (self, lane, open))
+        if (is_served (&servers, lane))
             patience->since_ms [lane] = patience->since_start_ms [lane] = 0;
         else {
             patience->since_ms [lane] += patience->since_ms [lane] ? 0 : wall_ms (self);
