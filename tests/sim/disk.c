@@ -129,7 +129,8 @@ static int on_write (sqlite3_file *base, const void *from, int size, sqlite3_int
         return rc;
     if (end > bytes->size) {
         buffer_reserve (bytes, end);
-        memset (bytes->data + bytes->size, 0, end - bytes->size);
+        if (at > bytes->size)
+            memset (bytes->data + bytes->size, 0, at - bytes->size);
         bytes->size = end;
     }
     memcpy (bytes->data + at, from, (size_t) size);
