@@ -121,8 +121,15 @@ static void take_back (engine_t *self, size_t count)
     actions_cut (&self->pending, count);
 }
 
+/* An event is undone to its savepoint: as long as nothing was written before it, to the beginning of the transaction. For a savepoint
+ * SQLite keeps a copy of each page that is written behind it. */
+static bool needs_savepoint (const engine_t *self)
+{
+    return db_changes (self->db) != self->changes_at_begin;
+}
+
 /* Take back what a failed event did. */
-static void undo (engine_t *self, size_t pending, int64_t changes, const err_t *why)
+static void undo (engine_t *self, size_t pending, int64_t changes, bool has_savepoint, const err_t *why)
 {
     err_t err = { 0 };
     take_back (self, pending);
@@ -131,9 +138,14 @@ static void undo (engine_t *self, size_t pending, int64_t changes, const err_t *
         return;
     }
     bool is_changed = db_changes (self->db) != changes;
-    if (db_exec (self->db, "ROLLBACK TO event; RELEASE event", &err) < 0
-        || (is_changed && live_load (self, &err) < 0))
+    if (has_savepoint && db_exec (self->db, "ROLLBACK TO event; RELEASE event", &err) < 0)
         lose (self, &err);
+    else if (!has_savepoint && is_changed && db_exec (self->db, "ROLLBACK; BEGIN IMMEDIATE", &err) < 0)
+        lose (self, &err);
+    else if (is_changed && live_load (self, &err) < 0)
+        lose (self, &err);
+    if (!has_savepoint)
+        self->changes_at_begin = db_changes (self->db);
 }
 
 int engine_each_id (engine_t *self, query_t query, int (*act) (engine_t *self, int64_t id, err_t *err), err_t *err)
@@ -180,18 +192,19 @@ static void handle (engine_t *self, const event_t *event, int tries)
         return;
     size_t pending = self->pending.count;
     int64_t changes = db_changes (self->db);
-    if (db_do (self->db, "SAVEPOINT event", &err) < 0) {
+    bool has_savepoint = needs_savepoint (self);
+    if (has_savepoint && db_do (self->db, "SAVEPOINT event", &err) < 0) {
         lose (self, &err);
         return;
     }
     bool is_tick = event->principal == 0 && strcmp (event->verb, "tick") == 0;
     if (engine_dispatch (self, event, &err) == 0) {
         self->has_ticked |= is_tick;
-        if (db_do (self->db, "RELEASE event", &err) < 0)
+        if (has_savepoint && db_do (self->db, "RELEASE event", &err) < 0)
             lose (self, &err);
         return;
     }
-    undo (self, pending, changes, &err);
+    undo (self, pending, changes, has_savepoint, &err);
     if (self->lost.code != ERR_NONE)
         return;
     engine_refuse (self, event->peer, event_int (event, "seq"), &err);
@@ -274,6 +287,7 @@ int engine_begin (engine_t *self, int64_t boot_ms, int64_t wall_ms, err_t *err)
         lose (self, &why);
     }
     self->has_begun = true;
+    self->changes_at_begin = db_changes (self->db);
     if (self->boot_ms >= self->again_at)
         handle_again (self);
     return 0;

@@ -174,6 +174,7 @@ struct engine {
     engine_settings_t settings;
     int64_t boot_ms, wall_ms;
     bool has_begun;             /* the transaction */
+    int64_t changes_at_begin;   /* of it (db_changes): nothing is written yet */
     bool winds_down;            /* nothing new is begun */
     bool must_match;            /* something changed that lets a job be assigned */
     bool must_look;             /* which lanes are served may have changed */
