@@ -92,17 +92,6 @@ build_entry_t *ledger_build (world_t *self, int64_t build)
     return found || build < 1 ? found : add_build (self, build);
 }
 
-/* All logs are closed, all leases begin anew, and what is due is done with the first tick. */
-void ledger_restart (world_t *self)
-{
-    self->ledger.open_logs = 0;
-    for (int64_t i = 1; i <= self->ledger.job_max; i++) {
-        self->ledger.jobs [i].is_open = false;
-        self->ledger.jobs [i].renewed_at = self->now;
-        self->ledger.jobs [i].class_since = 0;
-    }
-}
-
 /* -- changes ---------------------------------------------------------------------------------------------------------- */
 
 static void read_attempt (world_t *self, job_entry_t *job)
@@ -255,30 +244,16 @@ void ledger_read (world_t *self)
         judge_all_jobs (self, before);
 }
 
-static int user_of (int64_t principal)
+/* All logs are closed, all leases begin anew, and what is due is done with the first tick. */
+void ledger_restart (world_t *self)
 {
-    int user = 0;
-    while (user < USERS - 1 && coordinator_users [user] != principal)
-        user++;
-    return user;
-}
-
-void ledger_read_queue (world_t *self)
-{
-    ledger_t *ledger = &self->ledger;
-    if (!ledger->queue)
-        ledger->queue = mem_alloc (QUEUE_MAX * sizeof *ledger->queue);
-    ledger->queue_count = 0;
-    query_t query = db_query (self->engine->db, "SELECT id, class, principal, queued_ms FROM jobs WHERE state = 'queued' AND NOT is_resting "
-                              "ORDER BY lane, class, principal, id");
-    while (ledger->queue_count < QUEUE_MAX && query_step (&query)) {
-        job_entry_t *job = ledger_job (self, query_get_int (&query, 0));
-        if (!job)
-            continue;
-        job->queued_ms = query_get_int (&query, 3);         /* no event says when its build was whole */
-        ledger->queue [ledger->queue_count++] = (queue_row_t) { job->id, (int) query_get_int (&query, 1), user_of (query_get_int (&query, 2)) };
+    ledger_watch_queue (self);
+    self->ledger.open_logs = 0;
+    for (int64_t i = 1; i <= self->ledger.job_max; i++) {
+        self->ledger.jobs [i].is_open = false;
+        self->ledger.jobs [i].renewed_at = self->now;
+        self->ledger.jobs [i].class_since = 0;
     }
-    query_end (&query, NULL);
 }
 
 void ledger_free (world_t *self)

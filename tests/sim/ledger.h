@@ -5,7 +5,7 @@
 
 /* -- ledger.c, seats.c: what was committed, kept beside the engine ------------------------------------------------- */
 
-enum { TOLD_MAX = 4, NAMED_MAX = 64, QUEUE_MAX = 2048 };
+enum { TOLD_MAX = 4, NAMED_MAX = 64, QUEUE_MAX = 2048, TOUCHED_MAX = 256 };
 
 typedef struct {
     int64_t id, build, attempt, queued_ms;
@@ -37,7 +37,7 @@ typedef struct {
 } build_entry_t;
 
 /* A queued job that is awake. */
-typedef struct { int64_t job; int class, user; } queue_row_t;
+typedef struct { int64_t job, lane; int class, user; } queue_row_t;
 
 typedef struct {
     job_entry_t *jobs;          /* by number */
@@ -46,12 +46,16 @@ typedef struct {
     size_t job_capacity, build_capacity;
     int held, open_logs;        /* jobs that a worker has */
     bool has_read;              /* something has changed in the last batch */
-    queue_row_t *queue;         /* as of the last ledger_read_queue */
+    bool has_new_workers;       /* their rows were written since seats_read */
+    queue_row_t *queue;         /* as of the last ledger_read_queue: by lane, class, user and number */
     int queue_count;
+    int64_t touched [TOUCHED_MAX];              /* jobs whose rows were written since then */
+    int touched_count;          /* above TOUCHED_MAX: too many to tell, or all are new */
 } ledger_t;
 
 void ledger_restart (world_t *self);
 void ledger_read (world_t *self);                       /* what has changed in the database */
+void ledger_watch_queue (world_t *self);                /* the database was opened */
 void ledger_read_queue (world_t *self);
 void ledger_free (world_t *self);
 job_entry_t *ledger_job (world_t *self, int64_t job);   /* NULL where there is none */

@@ -135,19 +135,29 @@ static void judge_overdue (world_t *self, const job_entry_t *job)
 
 /* -- free slots ------------------------------------------------------------------------------------------------------------ */
 
-static int find_free (const world_t *self, const job_entry_t *job)
+typedef struct { bool is_free [WORKERS]; } free_slots_t;
+
+static free_slots_t find_slots (const world_t *self)
 {
+    free_slots_t slots = { { false } };
     for (int i = 0; i < WORKERS; i++) {
         const board_t *board = seat_is_open (self, i) ? board_of_worker (self, i) : NULL;
-        if (board && board->busy < board->slots && seat_serves (self, i, job))
-            return i;
+        slots.is_free [i] = board && board->busy < board->slots;
     }
+    return slots;
+}
+
+static int find_free (const world_t *self, const free_slots_t *slots, const job_entry_t *job)
+{
+    for (int i = 0; i < WORKERS; i++)
+        if (slots->is_free [i] && seat_serves (self, i, job))
+            return i;
     return -1;
 }
 
-static void judge_idle (world_t *self, job_entry_t *job)
+static void judge_idle (world_t *self, const free_slots_t *slots, job_entry_t *job)
 {
-    int worker = find_free (self, job);
+    int worker = find_free (self, slots, job);
     if (worker < 0 || self->winds_down_until || self->now <= self->ledger.paused_until) {
         job->free_since = 0;
         return;
@@ -229,10 +239,11 @@ void patience_judge (world_t *self)
 {
     self->patience.is_pending = false;
     self->patience.looks++;
+    free_slots_t slots = find_slots (self);
     for (int i = 0; i < self->ledger.queue_count; i++) {
         job_entry_t *job = ledger_job (self, self->ledger.queue [i].job);
         note_entry (self, job);
-        judge_idle (self, job);
+        judge_idle (self, &slots, job);
         judge_overdue (self, job);
         judge_age (self, job, self->ledger.queue [i].class);
     }

@@ -128,19 +128,10 @@ static bool judge_actions (world_t *self, const heard_event_t *events, size_t co
     return has_assigned;
 }
 
-/* It changes a worker, and writes no row of what has happened. */
-static bool has_order (const heard_event_t *events, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp (events [i].verb, "order") == 0)
-            return true;
-    return false;
-}
-
 void referee_judge (world_t *self, const heard_event_t *events, size_t count, const actions_t *actions)
 {
     ledger_read (self);
-    if (self->ledger.has_read || has_order (events, count))
+    if (self->ledger.has_new_workers)
         seats_read (self);
     seats_hear (self, events, count, actions);
     bool has_assigned = judge_actions (self, events, count, actions);

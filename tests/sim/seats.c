@@ -304,6 +304,7 @@ static void judge_quarantine (world_t *self, int worker, int64_t ms, int64_t fau
 
 void seats_read (world_t *self)
 {
+    self->ledger.has_new_workers = false;
     query_t query = db_query (self->engine->db, "SELECT name, quarantined_until_ms, faults FROM workers");
     while (query_step (&query)) {
         int worker = worker_named (query_get_text (&query, 0));
