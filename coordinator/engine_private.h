@@ -24,6 +24,7 @@ typedef struct {
     int64_t memory_bytes, cpu_percent;      /* that a job is to have; 0: none in particular */
     int64_t not_worker;         /* whom it is not for (second.h); 0: nobody */
     int64_t unserved_since_ms;  /* wall clock: no worker takes such jobs; 0: one does, or nobody has looked yet */
+    int64_t overdue_ms;         /* wall clock: while it is unserved no job's time is over before; 0: it is to be looked at; INT64_MAX: it has none */
 } lane_t;
 
 /* This part of the queue may have jobs. */

@@ -70,10 +70,10 @@ int queue_enter (engine_t *self, int64_t job, err_t *err)
     if (query_step (&query)) {
         add_hint (self, query_get_int (&query, 0), (int) query_get_int (&query, 1), query_get_int (&query, 2));
         self->must_match = true;
-        const lane_t *lane = lane_find (self, query_get_int (&query, 0));
+        lane_t *lane = lane_find (self, query_get_int (&query, 0));
         if (lane && lane->unserved_since_ms) {
             int64_t queued = query_get_int (&query, 3), since = lane->unserved_since_ms;
-            waiting_expect (self, (queued > since ? queued : since) + query_get_int (&query, 4));
+            waiting_expect (self, lane, (queued > since ? queued : since) + query_get_int (&query, 4));
         }
         if (query_get_int (&query, 1) > CLASS_HIGH && self->age_at == INT64_MAX)
             self->age_at = self->boot_ms + self->settings.ageing_ms;

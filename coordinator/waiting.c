@@ -212,6 +212,7 @@ void waiting_look (engine_t *self)
             lane->unserved_since_ms = 0;
         else if (lane->unserved_since_ms == 0) {
             lane->unserved_since_ms = unserved_from (self, lane);
+            lane->overdue_ms = 0;
             self->patience_at = self->boot_ms;
         }
     }
@@ -270,24 +271,32 @@ static int end_overdue (engine_t *self, const lane_t *lane, err_t *err)
     return count;
 }
 
-void waiting_expect (engine_t *self, int64_t due_ms)
+static void expect (engine_t *self, int64_t due_ms)
 {
     int64_t wait = due_ms - self->wall_ms;
     if (due_ms != INT64_MAX && self->boot_ms + (wait > 0 ? wait : 0) < self->patience_at)
         self->patience_at = self->boot_ms + (wait > 0 ? wait : 0);
 }
 
-/* When the next job's time is over costs a look at the whole lane: once a second, however close they follow each other. Mostly nobody's is
- * yet, and then that is all. */
-static int end_lane (engine_t *self, const lane_t *lane, err_t *err)
+void waiting_expect (engine_t *self, lane_t *lane, int64_t due_ms)
 {
-    int64_t due = next_overdue (self, lane, err), soon = self->wall_ms + LOOK_MS;
+    if (due_ms < lane->overdue_ms)
+        lane->overdue_ms = due_ms;
+    expect (self, due_ms);
+}
+
+/* When the next job's time is over costs a look at the whole lane: once a second, however close they follow each other. Mostly it is known,
+ * and nobody's is yet. */
+static int end_lane (engine_t *self, lane_t *lane, err_t *err)
+{
+    int64_t due = lane->overdue_ms > self->wall_ms ? lane->overdue_ms : next_overdue (self, lane, err), soon = self->wall_ms + LOOK_MS;
+    lane->overdue_ms = due > self->wall_ms ? due : 0;
     if (due >= 0 && due <= self->wall_ms) {
         int count = end_overdue (self, lane, err);
         due = count < 0 ? -1 : count == END_BATCH ? self->wall_ms : next_overdue (self, lane, err);
         soon = count < 0 || count == END_BATCH ? self->wall_ms : soon;
     }
-    waiting_expect (self, due < soon ? soon : due);
+    expect (self, due < soon ? soon : due);
     return due < 0 ? -1 : 0;
 }
 

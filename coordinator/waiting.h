@@ -15,8 +15,8 @@ bool waiting_may_be_served (const engine_t *self, const lane_t *lane);
 /* Something changed at the workers: which lanes are served by none of them, and since when? */
 void waiting_look (engine_t *self);
 
-/* A job's time is over then (wall clock), if nobody takes it. */
-void waiting_expect (engine_t *self, int64_t due_ms);
+/* The time of a job of this lane is over then (wall clock), if nobody takes it: it has just come there. */
+void waiting_expect (engine_t *self, lane_t *lane, int64_t due_ms);
 
 /* Fail the jobs of such lanes that have waited for their time, some of them up to a second longer; when the next is due stands in engine->patience_at. */
 int waiting_end (engine_t *self, err_t *err);
