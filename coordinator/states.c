@@ -108,17 +108,27 @@ int build_submitted (engine_t *engine, int64_t build, const char *how, err_t *er
     return add_event (engine, build, 0, 0, "", build_names [BUILD_QUEUED], how, err);
 }
 
-/* What comes back to the queue rests there when its build is held (holds.h), as it did before. */
+/* What comes back to the queue rests there when its build is held (holds.h), as it did before. Nobody rests anywhere else: most moves change
+ * the state alone, and indexes of what waits are left in peace. */
+static query_t query_of_move (engine_t *engine, job_state from, job_state to)
+{
+    if (from != JOB_QUEUED && to != JOB_QUEUED)
+        return db_query (engine->db, "UPDATE jobs SET state = :to WHERE id = :id AND state = :from");
+    if (to != JOB_QUEUED)
+        return db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0 WHERE id = :id AND state = :from");
+    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = EXISTS (SELECT 1 FROM builds WHERE builds.id = jobs.build "
+                              "AND held = 1 AND ended_ms IS NULL), queued_ms = :now WHERE id = :id AND state = :from");
+    query_int (&query, ":now", engine->wall_ms);
+    return query;
+}
+
 int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
               const char *cause, err_t *err)
 {
     if (!job_may_move (from, to))
         return err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
-    query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = :queued AND EXISTS (SELECT 1 FROM builds WHERE builds.id = jobs.build "
-                              "AND held = 1 AND ended_ms IS NULL), queued_ms = CASE WHEN :queued THEN :now ELSE queued_ms END WHERE id = :id AND state = :from");
+    query_t query = query_of_move (engine, from, to);
     query_int (&query, ":id", job);
-    query_int (&query, ":queued", to == JOB_QUEUED);
-    query_int (&query, ":now", engine->wall_ms);
     query_text (&query, ":from", job_names [from]);
     query_text (&query, ":to", job_names [to]);
     int changed = query_run (&query, err);
