@@ -46,6 +46,15 @@ static bool may_use (const engine_t *self, const json_t *spec)
 
 /* -- using ------------------------------------------------------------------------------------------------------ */
 
+/* Mostly nothing is known, and that is soon seen. */
+static int has_result (engine_t *self, const char *key, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT 1 FROM results WHERE key = :key LIMIT 1");
+    query_text (&query, ":key", key);
+    int found = query_step (&query);
+    return query_end (&query, err) < 0 ? -1 : found;
+}
+
 /* Results of builders that are still there, native ones before emulated ones, the youngest first. 1 when there is one. */
 static int stand_on_result (engine_t *self, const job_t *job, const char *key, err_t *err)
 {
@@ -121,7 +130,8 @@ static int try_result (engine_t *self, const job_t *job, const void *argument, e
     const inputs_t *inputs = argument;
     char key [OCI_DIGEST_SIZE];
     key_of (inputs->spec, job->platform, inputs->repository, key);
-    return stand_on_result (self, job, key, err);
+    int found = has_result (self, key, err);
+    return found > 0 ? stand_on_result (self, job, key, err) : found;
 }
 
 int results_try (engine_t *self, int64_t build, const json_t *spec, const char *repository, err_t *err)
