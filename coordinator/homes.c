@@ -52,19 +52,39 @@ static bool is_usable (engine_t *self, const lane_t *lane, int64_t worker)
     return board && lane && board_is_open (self, board) && lane_runs_on (lane, board) != RUNS_NOT;
 }
 
-int homes_note (engine_t *self, const job_t *job, err_t *err)
+/* Who has built it (0: nobody knows), and is that where it is at home already? */
+static int find_author (engine_t *self, const job_t *job, int64_t *worker, bool *is_home, err_t *err)
 {
-    int64_t worker = 0;
-    query_t query = db_query (self->db, "INSERT OR REPLACE INTO homes (repository, platform, worker) SELECT builds.repository, "
-                              ":platform, attempts.worker FROM builds JOIN attempts ON attempts.job = :job AND attempts.number = :number "
-                              "WHERE builds.id = :build RETURNING worker");
+    query_t query = db_query (self->db, "SELECT attempts.worker, homes.worker IS attempts.worker FROM builds "
+                              "JOIN attempts ON attempts.job = :job AND attempts.number = :number LEFT JOIN homes "
+                              "ON homes.repository = builds.repository AND homes.platform = :platform WHERE builds.id = :build");
     query_text (&query, ":platform", job->platform);
     query_int (&query, ":job", job->id);
     query_int (&query, ":number", job->attempt);
     query_int (&query, ":build", job->build);
-    while (query_step (&query))
-        worker = query_get_int (&query, 0);
-    return query_end (&query, err) < 0 ? -1 : note_holder (self, job->build, worker, err);
+    bool is_found = query_step (&query);
+    *worker = is_found ? query_get_int (&query, 0) : 0;
+    *is_home = is_found && query_get_int (&query, 1);
+    return query_end (&query, err);
+}
+
+static int move_home (engine_t *self, const job_t *job, int64_t worker, err_t *err)
+{
+    query_t query = db_query (self->db, "INSERT OR REPLACE INTO homes (repository, platform, worker) SELECT repository, :platform, :worker "
+                              "FROM builds WHERE id = :build");
+    query_text (&query, ":platform", job->platform);
+    query_int (&query, ":worker", worker);
+    query_int (&query, ":build", job->build);
+    return query_run (&query, err) < 0 ? -1 : 0;
+}
+
+int homes_note (engine_t *self, const job_t *job, err_t *err)
+{
+    int64_t worker;
+    bool is_home;
+    if (find_author (self, job, &worker, &is_home, err) < 0 || (worker && !is_home && move_home (self, job, worker, err) < 0))
+        return -1;
+    return note_holder (self, job->build, worker, err);
 }
 
 /* That of this platform before those of others. */
