@@ -1,6 +1,7 @@
 /* cells.c - see cells.h. */
 #include "coordinator/cells.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -46,10 +47,48 @@ char *cells_tries (query_t query, const char *what)
     return text;
 }
 
+/* As JSON: with quotes, and what stands behind a backslash. */
+static size_t size_of_text (const char *text, size_t length)
+{
+    size_t size = 2 + length;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char) text [i];
+        if (c == '"' || c == '\\')
+            size += 1;
+        else if (c < ' ')
+            size += strchr ("\b\f\n\r\t", c) && c ? 1 : 5;
+    }
+    return size;
+}
+
+static size_t size_of_number (const json_t *value)
+{
+    char text [64];
+    if (json_is_integer (value))
+        return (size_t) snprintf (text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value (value));
+    return json_dumpb (value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+static size_t size_of (const json_t *value)
+{
+    size_t i, size = 1;
+    const char *name;
+    json_t *item;
+    if (json_is_string (value))
+        return size_of_text (json_string_value (value), json_string_length (value));
+    if (!json_is_object (value) && !json_is_array (value))
+        return size_of_number (value);
+    json_array_foreach (value, i, item)
+        size += size_of (item) + 1;
+    json_object_foreach ((json_t *) value, name, item)
+        size += size_of_text (name, strlen (name)) + 1 + size_of (item) + 1;
+    return size > 1 ? size : 2;                 /* the last one's comma is the closing bracket */
+}
+
+/* Of all that is listed, to know where a page ends: it is counted without being written. */
 int cell_size (const json_t *value)
 {
-    AUTO_FREE char *text = json_dumps (value, JSON_COMPACT);
-    return text ? (int) strlen (text) : 0;
+    return value ? (int) size_of (value) : 0;
 }
 
 int cells_page (query_t query, json_t *(*view) (const query_t *row), size_t max, json_t *out, bool *has_more, err_t *err)

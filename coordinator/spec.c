@@ -8,6 +8,7 @@
 #include "common/label.h"
 #include "common/mem.h"
 #include "common/platform.h"
+#include "coordinator/cells.h"
 
 enum { TAG_TEXT_MAX = 512 };        /* schema/messages.json, to which an assignment has to fit too */
 
@@ -134,8 +135,7 @@ int spec_normalise (const json_t *spec, json_t **out, char repository [REFERENCE
     AUTO_JSON json_t *self = json_deep_copy (spec);
     if (spec_normalise_wishes (self, err) < 0 || normalise_required (self, err) < 0 || normalise_tags (self, repository, err) < 0)
         return -1;
-    AUTO_FREE char *text = json_dumps (self, JSON_COMPACT);
-    if (!text || strlen (text) > SPEC_TEXT_MAX)
+    if (cell_size (self) > SPEC_TEXT_MAX)
         return err_set (err, ERR_USAGE, "build arguments, labels and tags have more than %d KiB together", SPEC_TEXT_MAX / 1024);
     *out = take (&self);
     return 0;
