@@ -36,16 +36,21 @@ static int read_head (engine_t *self, int64_t *id, char hash [CHAIN_HEX_SIZE + 1
     return query_end (&query, err);
 }
 
+static const char *field (const json_t *row, const char *name)
+{
+    return json_string_value (json_object_get (row, name));
+}
+
 static int insert (engine_t *self, const json_t *row, const char *hash, err_t *err)
 {
-    static const char *const texts [] = { "who", "key", "act", "subject", "outcome", "detail" };
     query_t query = db_query (self->db, "INSERT INTO audit (id, at_ms, who, key, act, subject, outcome, detail, times, hash) "
                               "VALUES (:id, :at_ms, :who, :key, :act, :subject, :outcome, :detail, :times, :hash)");
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        char name [16];
-        snprintf (name, sizeof name, ":%s", texts [i]);
-        query_text (&query, name, json_string_value (json_object_get (row, texts [i])));
-    }
+    query_text (&query, ":who", field (row, "who"));
+    query_text (&query, ":key", field (row, "key"));
+    query_text (&query, ":act", field (row, "act"));
+    query_text (&query, ":subject", field (row, "subject"));
+    query_text (&query, ":outcome", field (row, "outcome"));
+    query_text (&query, ":detail", field (row, "detail"));
     query_int (&query, ":id", json_integer_value (json_object_get (row, "id")));
     query_int (&query, ":at_ms", json_integer_value (json_object_get (row, "at_ms")));
     query_int (&query, ":times", json_integer_value (json_object_get (row, "times")));

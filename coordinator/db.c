@@ -11,10 +11,18 @@
 
 enum { APPLICATION_ID = 0x4641524d, STATEMENTS_MAX = 1000, PLACES = 2048 };       /* "FARM" */
 
+/* A statement that is kept. Its parameters are known by the addresses of their names, as they were bound last. */
+struct kept {
+    const char *sql;            /* NULL: the place is free */
+    sqlite3_stmt *statement;
+    const char **names;         /* owned */
+    int name_count;
+};
+
 struct db {
     sqlite3 *handle;
     size_t count;
-    struct { const char *sql; sqlite3_stmt *statement; } statements [PLACES];    /* by a hash of the address; NULL: free */
+    struct kept statements [PLACES];            /* by a hash of the address of their SQL */
 };
 
 static int failed (const db_t *self, const char *what, err_t *err)
@@ -50,31 +58,42 @@ static sqlite3_stmt *prepare (const db_t *self, const char *sql)
     return statement;
 }
 
+static void keep (db_t *self, struct kept *kept, const char *sql)
+{
+    assert (self->count < STATEMENTS_MAX);
+    kept->statement = prepare (self, sql);
+    kept->sql = sql;
+    kept->name_count = sqlite3_bind_parameter_count (kept->statement);
+    kept->names = mem_alloc (((size_t) kept->name_count + 1) * sizeof *kept->names);
+    self->count++;
+}
+
 query_t db_query (db_t *self, const char *sql)
 {
-    size_t place = place_of (self, sql);
-    if (!self->statements [place].sql) {
-        assert (self->count < STATEMENTS_MAX);
-        self->statements [place].statement = prepare (self, sql);
-        self->statements [place].sql = sql;
-        self->count++;
-    }
-    return (query_t) { .db = self, .statement = self->statements [place].statement };
+    struct kept *kept = &self->statements [place_of (self, sql)];
+    if (!kept->sql)
+        keep (self, kept, sql);
+    return (query_t) { .db = self, .statement = kept->statement, .kept = kept };
 }
 
 static int parameter (const query_t *self, const char *name)
 {
+    struct kept *kept = self->kept;
+    for (int i = 0; i < kept->name_count; i++)
+        if (kept->names [i] == name)
+            return i + 1;
     int index = sqlite3_bind_parameter_index (self->statement, name);
     assert (index > 0);
+    kept->names [index - 1] = name;
     return index;
 }
 
-void query_int (query_t *self, const char *name, int64_t value)
+void query_bind_int (query_t *self, const char *name, int64_t value)
 {
     sqlite3_bind_int64 (self->statement, parameter (self, name), value);
 }
 
-void query_text (query_t *self, const char *name, const char *value)
+void query_bind_text (query_t *self, const char *name, const char *value)
 {
     if (value)
         sqlite3_bind_text (self->statement, parameter (self, name), value, -1, SQLITE_STATIC);
@@ -82,7 +101,7 @@ void query_text (query_t *self, const char *name, const char *value)
         sqlite3_bind_null (self->statement, parameter (self, name));
 }
 
-void query_blob (query_t *self, const char *name, const void *value, size_t size)
+void query_bind_blob (query_t *self, const char *name, const void *value, size_t size)
 {
     sqlite3_bind_blob64 (self->statement, parameter (self, name), value, size, SQLITE_STATIC);
 }
@@ -257,8 +276,10 @@ void db_destroy (db_t **self_p)
     db_t *self = *self_p;
     if (!self)
         return;
-    for (size_t i = 0; i < PLACES; i++)
+    for (size_t i = 0; i < PLACES; i++) {
         sqlite3_finalize (self->statements [i].statement);
+        free (self->statements [i].names);
+    }
     sqlite3_close (self->handle);
     free (self);
     *self_p = NULL;

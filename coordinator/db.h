@@ -32,14 +32,19 @@ int db_commit (db_t *self, bool *is_unknown, err_t *err);
 typedef struct {
     db_t *db;
     sqlite3_stmt *statement;
+    struct kept *kept;
     int rc;
 } query_t;
 
 /* sql is a string literal: the statement is kept for its address. */
 query_t db_query (db_t *self, const char *sql);
-void query_int (query_t *self, const char *name, int64_t value);
-void query_text (query_t *self, const char *name, const char *value);       /* NULL binds NULL; borrowed until query_end */
-void query_blob (query_t *self, const char *name, const void *value, size_t size);
+/* A name is a literal too: nothing else can be joined to "". */
+#define query_int(self, name, value) query_bind_int (self, "" name, value)
+#define query_text(self, name, value) query_bind_text (self, "" name, value)            /* NULL binds NULL; borrowed until query_end */
+#define query_blob(self, name, value, size) query_bind_blob (self, "" name, value, size)
+void query_bind_int (query_t *self, const char *name, int64_t value);
+void query_bind_text (query_t *self, const char *name, const char *value);
+void query_bind_blob (query_t *self, const char *name, const void *value, size_t size);
 bool query_step (query_t *self);                                            /* true: a row */
 int64_t query_get_int (const query_t *self, int column);
 bool query_is_null (const query_t *self, int column);
