@@ -220,6 +220,12 @@ static int note_context (engine_t *self, const json_t *spec, err_t *err)
     return restores_end (self, json_string_value (dockerfile), err);
 }
 
+/* Where nothing can be known of its images yet that is seen before anything is written. */
+static int check_early (const engine_t *self, const json_t *spec, int64_t former, err_t *err)
+{
+    return rests_first (self, spec, former) ? check_workers (self, spec, err) : 0;
+}
+
 /* Those of its jobs that no known image answers. */
 static int check_queued (engine_t *self, int64_t build, err_t *err)
 {
@@ -274,7 +280,8 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
     if (self->settings.staging && spec_stage (repository, self->settings.staging, err) < 0)
         return -1;
     second_prepare (spec, self->wall_ms);
-    if (check_context (self, event->principal, spec, err) < 0 || check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0 || insert_build (self, event, spec, repository, err) < 0)
+    if (check_context (self, event->principal, spec, err) < 0 || check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0
+        || check_early (self, spec, event_int (event, "reuse"), err) < 0 || insert_build (self, event, spec, repository, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;
