@@ -168,7 +168,7 @@ os.remove(sys.argv[1])
 print("ready", flush=True)
 time.sleep(600)
 END_OF_HOLDER
-    background holder bash -c 'python3 "$@"; :' "$work/holder.py" "$work/holder.py" "$work/gone"
+    background holder bash -c 'trap "kill \$!; exit" TERM; python3 "$@" & wait' "$work/holder.py" "$work/holder.py" "$work/gone"
     background environment env "TOKEN=$text" bash -c 'echo ready; exec -c sleep 600; :'
     background command env "TOKEN=$text" sleep 600
     wait_for 10 grep -q ready "$work/holder.log"
@@ -184,10 +184,10 @@ END_OF_HOLDER
     background command sleep 600 "$(basenc --base64url -w 0 "$work/secrets/key")"
     run_hunt 0 --processes
     background_end command
-    background command bash -c 'sleep 600; :' "$(basenc --base64url -w 0 "$work/secrets/key")"
+    background command python3 -c 'import time; time.sleep (600)' "$(basenc --base64url -w 0 "$work/secrets/key")"
     pid=$(background_pid command)
     run_hunt 1 --processes
-    expect_text "$work/out" "key in bash:/proc/$pid/cmdline (base64)"
+    expect_text "$work/out" "key in python3:/proc/$pid/cmdline (base64)"
 }
 
 what_is_allowed ()
