@@ -28,6 +28,8 @@ static builder_t *make (const builder_settings_t *settings, const buildah_kind_t
     pthread_condattr_t monotonic;
     self->spawner = spawner;
     self->kind = kind;
+    for (const char *const *pattern = settings->bases; pattern && *pattern; pattern++)
+        words_add (&self->bases, "%s", *pattern);
     self->may_use_host_network = settings->may_use_host_network;
     self->free_floor_bytes = settings->free_floor_bytes;
     self->program = mem_strdup (settings->program && *settings->program ? settings->program : self->kind->name);
@@ -106,6 +108,7 @@ void builder_destroy (builder_t **self_p)
                              self->room_reason };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
+    words_free (&self->bases);
     words_free (&self->hidden);
     pthread_cond_destroy (&self->changed);
     pthread_mutex_destroy (&self->lock);
@@ -220,7 +223,7 @@ static void add_build (const builder_t *self, const builder_task_t *task, const 
     words_add (words, "--force-rm");
     words_add (words, "--retry=0");                                 /* the door tries again */
     words_add (words, "--authfile=%s", authfile);
-    words_add (words, "--signature-policy=%s", self->policy_file);
+    words_add (words, "--signature-policy=%s/policy.json", task->scratch_folder);
     words_add (words, "--secret=%ssrc=%s", mark, self->empty_file);
     buildah_secrets_add (secrets, words);
     for (size_t i = 0; i < task->agent_count; i++)

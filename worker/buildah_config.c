@@ -100,6 +100,30 @@ static int write_registries (const builder_task_t *task, const hosts_t *hosts, e
     return write_text (task->scratch_folder, "registries.conf", (const char *) text.data, 0600, err);
 }
 
+/* Only images of those registries that are reached by the door: one that a base image's trigger names, or a variable that is not known here,
+ * would come from its registry itself. */
+static int write_policy (const builder_task_t *task, const hosts_t *hosts, err_t *err)
+{
+    AUTO_JSON json_t *docker = json_object ();
+    for (int i = 0; i < hosts->count; i++)
+        if (can_be_masked (hosts->names [i]))
+            json_object_set_new (docker, hosts->names [i], json_pack ("[{s:s}]", "type", "insecureAcceptAnything"));
+    AUTO_JSON json_t *document = json_pack ("{s:[{s:s}], s:{s:O}}", "default", "type", "reject", "transports", "docker", docker);
+    AUTO_FREE char *text = json_dumps (document, JSON_COMPACT);
+    return write_text (task->scratch_folder, "policy.json", text, 0600, err);
+}
+
+/* The registries of images that the worker's settings let through beside those that are named. */
+static void add_bases (const builder_t *self, hosts_t *hosts)
+{
+    for (size_t i = 0; i < self->bases.count; i++) {
+        const char *pattern = self->bases.items [i], *slash = strchr (pattern, '/');
+        AUTO_FREE char *host = mem_strndup (pattern, slash ? (size_t) (slash - pattern) : 0);
+        if (*host && can_be_masked (host))
+            hosts_add (hosts, host);
+    }
+}
+
 /* Distributions ship aliases that send "fedora" to another registry than Docker does, around the door: ours come first. */
 static int write_short_names (const builder_t *self, const builder_task_t *task, const hosts_t *hosts, err_t *err)
 {
@@ -135,7 +159,8 @@ int buildah_write_attempt (const builder_t *self, const builder_task_t *task, bo
         door_allow (task->door, task->job, task->attempt, hosts->images [i].host, hosts->images [i].path);
     hosts_add (hosts, "docker.io");
     hosts_add (hosts, task->repository.host);
-    if (write_registries (task, hosts, err) < 0 || write_short_names (self, task, hosts, err) < 0 || write_password (self, task, err) < 0)
+    add_bases (self, hosts);
+    if (write_registries (task, hosts, err) < 0 || write_policy (task, hosts, err) < 0 || write_short_names (self, task, hosts, err) < 0 || write_password (self, task, err) < 0)
         return err_wrap (err, "prepare the builder's settings");
     return 0;
 }

@@ -48,6 +48,7 @@ struct builder {
     char *room_reason;
     bool may_use_host_network;
     bool must_have_room;
+    words_t bases;                  /* "registry.lan/tools": patterns, as in builder_settings_t */
     words_t hidden;                 /* paths that it does not see in a room */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -135,7 +136,7 @@ void buildah_end_all_steps (builder_t *self);
 /* Files that all attempts share. */
 int buildah_write_shared (builder_t *self, err_t *err);
 
-/* registries.conf, short-names.conf and auth.json of an attempt into its scratch folder. */
+/* registries.conf, policy.json, short-names.conf and auth.json of an attempt into its scratch folder. */
 int buildah_write_attempt (const builder_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err);
 
 /* "docker://127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */

@@ -198,7 +198,11 @@ int buildah_judge_build (const builder_t *self, const buildah_words_t *words, in
     }
     strcpy (outcome->failed_step, words->step);
     if (strstr (text, "is rejected by policy"))
-        return err_set (err, ERR_BUILD, "%s A base image comes from a registry: push it to one, and name it there", text);
+        return err_set (err, ERR_BUILD, "%s A base image comes from a registry that the Dockerfile names: push it to one, and name it there; or have its registry added to "
+                        "registry/bases of this worker", text);
+    if (strstr (text, "no stage or image found with that name"))
+        return err_set (err, ERR_BUILD, "%s; it is no stage, and images of registries that the Dockerfile does not name come in only where registry/bases of the worker lists them",
+                        text);
     if (!text [0] && words->lacks_memory)
         return err_set (err, ERR_BUILD, "%s itself does not get by with the memory that the job may have: raise --memory, or limit/memory of the worker", self->program);
     if (!text [0])

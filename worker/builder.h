@@ -25,6 +25,7 @@ typedef struct {
     const char *user;                   /* "auto", "own", "worker": whether it has ids and namespaces of its own; NULL: worker */
     const char *ids;                    /* "FIRST:COUNT", its own; NULL: BUILDER_IDS */
     bool may_use_host_network;          /* builds may, if they ask for it */
+    const char *const *bases;           /* patterns of images that builds may pull beside those they name, NULL-ended or NULL: registry/bases */
     const char *const *hidden;          /* paths, NULL-ended or NULL, that it is not to see where it has */
     int64_t free_floor_bytes;           /* with less free disk space what it keeps is pruned */
 } builder_settings_t;

@@ -218,7 +218,7 @@ static int open_builder (worker_t *self, err_t *err)
         .may_use_host_network = allowed [0] != NULL,
         .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .driver = text_of (self, "builder/driver"), .program = text_of (self, "builder/program"),
         .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"), .user = text_of (self, "builder/user"),
-        .ids = text_of (self, "builder/ids"), .hidden = hidden,
+        .ids = text_of (self, "builder/ids"), .hidden = hidden, .bases = settings_list (self->options.settings, "registry/bases"),
     };
     if (builder_new (&self->builder, &settings, self->spawner, err) < 0)
         return -1;

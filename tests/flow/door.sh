@@ -56,13 +56,32 @@ unnamed ()
 }
 check "an image that the Dockerfile does not name is not pulled" unnamed
 
+# That one wants an image of a registry that the Dockerfile does not name: it would come from there, around the door.
+of_another_registry ()
+{
+    store_pull "$native" "$base"
+    store config --onbuild "COPY --from=$TALKING/far:1 /bin/sh /tool" probe
+    store commit -q --format docker --tls-verify=false probe "docker://$REGISTRY/wants-elsewhere:1" > /dev/null
+    skopeo copy -q --src-tls-verify=false --dest-tls-verify=false "docker://$base" "docker://$TALKING/far:1"
+    mark
+    run 3 farmctl submit -q --platform "$native" -t "$REGISTRY/elsewhere:1" "$(context elsewhere <<< "FROM $REGISTRY/wants-elsewhere:1")"
+    expect_text "$work/err" "images of registries that the Dockerfile does not name" "registry/bases"
+    expect "what it was asked" "$(requests GET '')" 0
+    expect_no_tag elsewhere 1
+}
+check "nor one of a registry that it does not name" of_another_registry
+
 allowed ()
 {
     devfarm stop "worker-$native_name"
-    farm_set "worker-$native_name" registry/bases "$REGISTRY/too*"
+    farm_set "worker-$native_name" registry/bases "$REGISTRY/too*,$TALKING/far"
     devfarm start "worker-$native_name"
     run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/unnamed:1" "$work/unnamed"
     has_tag unnamed 1
+    mark
+    run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/elsewhere:1" "$work/elsewhere"
+    has_tag elsewhere 1
+    [ "$(requests GET far/manifests)" -ge 1 ] || { echo "the other registry was not asked"; return 1; }
 }
 check "but where the worker's settings allow it" allowed
 
