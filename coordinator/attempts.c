@@ -111,8 +111,6 @@ static void release (engine_t *self, const job_t *job)
 }
 
 /* Of what the metrics count of one that has ended. */
-#define TIMES "assigned_ms, fetching_ms, building_ms, pushing_ms, verifying_ms, ended_ms, fetched_bytes"
-
 /* What each of its phases took, as far as it came: from its beginning to that of the next one that it came to. */
 static void count_phases (engine_t *self, const job_t *job, const query_t *row)
 {
@@ -127,13 +125,19 @@ static void count_phases (engine_t *self, const job_t *job, const query_t *row)
     }
 }
 
-/* row: its TIMES. */
-static void count_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, const query_t *row)
+static int count_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err)
 {
-    engine_count (self, "farm_attempts_total", 1, job->platform, state, fault ? err_name (fault->code) : "none");
-    if (!fault)
-        count_phases (self, job, row);
-    engine_count (self, "farm_attempt_fetched_bytes_total", (double) query_get_int (row, 6), job->platform, NULL, NULL);
+    query_t query = db_query (self->db, "SELECT assigned_ms, fetching_ms, building_ms, pushing_ms, verifying_ms, ended_ms, fetched_bytes "
+                              "FROM attempts WHERE job = :job AND number = :number");
+    query_int (&query, ":job", job->id);
+    query_int (&query, ":number", job->attempt);
+    if (query_step (&query)) {
+        engine_count (self, "farm_attempts_total", 1, job->platform, state, fault ? err_name (fault->code) : "none");
+        if (!fault)
+            count_phases (self, job, &query);
+        engine_count (self, "farm_attempt_fetched_bytes_total", (double) query_get_int (&query, 6), job->platform, NULL, NULL);
+    }
+    return query_end (&query, err);
 }
 
 int attempt_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err)
@@ -141,7 +145,7 @@ int attempt_end (engine_t *self, const job_t *job, const char *state, const faul
     release (self, job);
     query_t query = db_query (self->db, "UPDATE attempts SET state = :state, code = :code, reason = :reason, step = :step, "
                               "exit_status = nullif (:status, -1), ended_ms = :now "
-                              "WHERE job = :job AND number = :number AND ended_ms IS NULL RETURNING " TIMES);
+                              "WHERE job = :job AND number = :number AND ended_ms IS NULL");
     query_text (&query, ":state", state);
     query_text (&query, ":code", fault ? err_name (fault->code) : NULL);
     query_text (&query, ":reason", fault ? fault->reason : NULL);
@@ -150,9 +154,8 @@ int attempt_end (engine_t *self, const job_t *job, const char *state, const faul
     query_int (&query, ":now", self->wall_ms);
     query_int (&query, ":job", job->id);
     query_int (&query, ":number", job->attempt);
-    if (query_step (&query))
-        count_end (self, job, state, fault, &query);
-    return query_end (&query, err);
+    int changed = query_run (&query, err);
+    return changed > 0 ? count_end (self, job, state, fault, err) : changed;
 }
 
 void attempt_abort (engine_t *self, const job_t *job, const char *reason)

@@ -140,10 +140,14 @@ int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job
     return add_event (engine, build, job, attempt, job_names [from], job_names [to], cause, err);
 }
 
-static void count_end (engine_t *engine, const char *outcome, int64_t created_ms)
+static int count_end (engine_t *engine, int64_t build, const char *outcome, err_t *err)
 {
+    query_t query = db_query (engine->db, "SELECT created_ms FROM builds WHERE id = :id");
+    query_int (&query, ":id", build);
+    int64_t created_ms = query_step (&query) ? query_get_int (&query, 0) : engine->wall_ms;
     engine_count (engine, "farm_builds_total", 1, outcome, NULL, NULL);
     engine_count (engine, "farm_build_duration_seconds", (double) (engine->wall_ms - created_ms) / 1000, outcome, NULL, NULL);
+    return query_end (&query, err);
 }
 
 int build_move (engine_t *engine, int64_t build, build_state from, build_state to, const char *cause, err_t *err)
@@ -152,23 +156,20 @@ int build_move (engine_t *engine, int64_t build, build_state from, build_state t
         return err_set (err, ERR_FARM, "build %lld may not go from %s to %s", (long long) build, build_names [from],
                         build_names [to]);
     query_t query = db_query (engine->db, "UPDATE builds SET state = :to, ended_ms = CASE WHEN :over THEN :now END "
-                              "WHERE id = :id AND state = :from RETURNING created_ms");
+                              "WHERE id = :id AND state = :from");
     query_int (&query, ":id", build);
     query_int (&query, ":over", build_state_is_over (to));
     query_int (&query, ":now", engine->wall_ms);
     query_text (&query, ":from", build_names [from]);
     query_text (&query, ":to", build_names [to]);
-    bool is_moved = query_step (&query);
-    int64_t created_ms = is_moved ? query_get_int (&query, 0) : 0;
-    if (query_end (&query, err) < 0)
-        return -1;
-    if (!is_moved)
-        return err_set (err, ERR_FARM, "build %lld is not %s", (long long) build, build_names [from]);
+    int changed = query_run (&query, err);
+    if (changed != 1)
+        return changed < 0 ? -1 : err_set (err, ERR_FARM, "build %lld is not %s", (long long) build, build_names [from]);
     engine_note_change (engine, build);
     if (build_state_is_over (to) && engine->live_builds > 0)
         engine->live_builds--;
-    if (build_state_is_over (to))
-        count_end (engine, build_names [to], created_ms);
+    if (build_state_is_over (to) && count_end (engine, build, build_names [to], err) < 0)
+        return -1;
     if (build_state_is_over (to) && (secrets_forget (engine, build, err) < 0 || fetches_end (engine, build, err) < 0
                                       || lookups_end (engine, build, err) < 0))
         return -1;
