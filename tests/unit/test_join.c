@@ -254,7 +254,7 @@ static void a_join_makes_a_key_and_the_settings (void **state)
     assert_string_equal (settings_text (options.settings, "name"), "pi4");
     assert_int_equal (settings_number (options.settings, "slots"), 2);
     assert_string_equal (settings_list (options.settings, "registry/plain-http") [1], "b:2");
-    assert_string_equal (settings_text (options.settings, "builder/program"), "buildah");
+    assert_null (settings_text (options.settings, "builder/program"));          /* as the driver says */
     options_free (&options);
 }
 
