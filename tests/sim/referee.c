@@ -43,6 +43,19 @@ static void judge_error (world_t *self, const action_t *action)
             violation (self, "the engine does not fail by itself", "%s", text_of (action->header, "text"));
 }
 
+/* After all answers of the batch: what was sent twice may have been refused first and accepted then. */
+static void judge_refused (world_t *self, const heard_event_t *event)
+{
+    int64_t index = event && strcmp (event->verb, "submit") == 0 ? number_of (event->header, "seq") - 1000000 : -1;
+    if (index < 0 || index >= self->submission_count || self->submissions [index].build)
+        return;
+    query_t query = db_query (self->engine->db, "SELECT id FROM builds WHERE request = :request");
+    query_text (&query, ":request", text_of (event->header, "request"));
+    if (query_step (&query))
+        violation (self, "a refused submit leaves no build behind", "build %lld", (long long) query_get_int (&query, 0));
+    query_end (&query, NULL);
+}
+
 static void judge_pinned (world_t *self, const heard_event_t *event, const json_t *answer)
 {
     const job_entry_t *job = event ? ledger_job (self, number_of (event->header, "job")) : NULL;
@@ -125,6 +138,9 @@ static bool judge_actions (world_t *self, const heard_event_t *events, size_t co
             judge_log (self, action, action->type == ACTION_OPEN_LOG);
         has_assigned |= action->type == ACTION_SEND && strcmp (action->verb, "assign") == 0;
     }
+    for (size_t i = 0; i < actions->count; i++)
+        if (actions->items [i].type == ACTION_SEND && strcmp (actions->items [i].verb, "error") == 0)
+            judge_refused (self, event_of (events, count, &actions->items [i]));
     return has_assigned;
 }
 
