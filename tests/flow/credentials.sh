@@ -4,11 +4,7 @@
 . "$top_srcdir/tests/lib/registries.sh"
 farm_up
 registry_with_login_start
-login=$(printf 'ann:%s' "$LOGIN_PASSWORD" | base64)
-printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$LOGIN_REGISTRY" "$login" > "$work/config.json"
-chmod 600 "$work/config.json"
-printf '%s\n' "$LOGIN_PASSWORD" "$login" > "$work/secrets"
-farm_set coordinator registry/auth-file "$work/config.json"
+coordinator_has_login
 farm_set coordinator log/level debug
 farm_set "worker-$native_name" log/level debug
 farm_trust "$LOGIN_REGISTRY"
@@ -58,7 +54,7 @@ not_in_a_step ()
     farmctl logs "$(cat "$work/id")" > "$work/step.log"
     expect_text "$work/step.log" "curious begins"
     expect_no_text "$work/step.log" "$LOGIN_PASSWORD"
-    expect_no_text "$work/step.log" "$login"
+    expect_no_text "$work/step.log" "$LOGIN_BASE64"
     expect_no_text "$work/step.log" "/auth.json"
 }
 check "nor does a RUN step see it" not_in_a_step
@@ -75,7 +71,7 @@ check "a wrong password: exit code 5, at once" wrong_password
 imagetools_logs_in ()
 {
     run 5 farmctl imagetools inspect "$LOGIN_REGISTRY/team/app:1"
-    printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$LOGIN_REGISTRY" "$login" > "$work/mine.json"
+    printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$LOGIN_REGISTRY" "$LOGIN_BASE64" > "$work/mine.json"
     run 0 farmctl imagetools inspect "$LOGIN_REGISTRY/team/app:1" "--registry-auth-file=$work/mine.json" "--registry-plain-http=$LOGIN_REGISTRY"
     expect_text "$work/out" "$native"
 }

@@ -5,15 +5,7 @@
 . "$top_srcdir/tests/lib/images.sh"
 farm_up
 
-cat > "$work/talking.yml" <<END
-version: 0.1
-log: {level: info}
-storage: {filesystem: {rootdirectory: '$work/talking'}}
-http: {addr: '127.0.0.1:0'}
-END
-background talking docker-registry serve "$work/talking.yml"
-wait_for 20 grep -q 'listening on 127' "$work/talking.log"
-TALKING=$(sed -n 's/.*listening on \(127[0-9.:]*\).*/\1/p' "$work/talking.log")
+registry_talking_start
 farm_trust "$TALKING"
 
 # requests METHOD PATTERN: how many of them the registry has been asked since `mark`

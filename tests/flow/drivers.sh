@@ -5,21 +5,9 @@
 . "$top_srcdir/tests/lib/images.sh"
 farm_up
 registry_with_login_start
-login=$(printf 'ann:%s' "$LOGIN_PASSWORD" | base64)
-printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$LOGIN_REGISTRY" "$login" > "$work/config.json"
-chmod 600 "$work/config.json"
-printf '%s\n' "$LOGIN_PASSWORD" "$login" > "$work/secrets"
-farm_set coordinator registry/auth-file "$work/config.json"
+coordinator_has_login
 
-cat > "$work/talking.yml" <<END
-version: 0.1
-log: {level: info}
-storage: {filesystem: {rootdirectory: '$work/talking'}}
-http: {addr: '127.0.0.1:0'}
-END
-background talking docker-registry serve "$work/talking.yml"
-wait_for 20 grep -q 'listening on 127' "$work/talking.log"
-TALKING=$(sed -n 's/.*listening on \(127[0-9.:]*\).*/\1/p' "$work/talking.log")
+registry_talking_start
 farm_trust "$LOGIN_REGISTRY" "$TALKING"
 skopeo copy -q --src-tls-verify=false --dest-tls-verify=false "docker://$base" "docker://$REGISTRY/tools:1"
 

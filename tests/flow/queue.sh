@@ -1,22 +1,12 @@
 #!/bin/bash
 # queue.sh - what the people at a queue see of it: turns among users, workers that have built the same before, and workers that are not well.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/registries.sh"
+. "$top_srcdir/tests/lib/users.sh"
 farm_up
 crowd=${QUEUE_BUILDS:-60}                       # builds of the user who has many
 
-set_up ()
-{
-    devfarm stop coordinator
-    cat >> "$farm/coordinator.conf" <<END
-worker
-    quarantine-ms = 3000
-lease
-    heartbeat-ms = 500
-END
-    devfarm start coordinator
-    wait_for 20 farm_is_up
-}
-set_up > "$work/set-up.log" 2>&1
+coordinator_restart worker/quarantine-ms 3000 lease/heartbeat-ms 500 > "$work/set-up.log" 2>&1
 
 worker_field ()
 {
@@ -35,17 +25,6 @@ once ()
 }
 
 # -- users -------------------------------------------------------------------------------------------------------------
-
-as ()
-{
-    FARM_CONFIG=$work/$1/farmctl.conf farmctl "${@:2}"
-}
-
-user_add ()
-{
-    mkdir "$work/$1"
-    as "$1" join "$(farmctl user add "$1")"
-}
 
 submit_many ()
 {

@@ -3,18 +3,8 @@
 # what others have is shown to them, no tag moves, and then an honest build passes. tests/hostile has the tables.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/registries.sh"
+. "$top_srcdir/tests/lib/users.sh"
 farm_up
-
-as () { FARM_CONFIG=$work/$1/farmctl.conf farmctl "${@:2}"; }
-
-# user_add NAME [OPTION…]
-user_add ()
-{
-    local string
-    string=$(farmctl user add "$@" 2> "$work/$1-invite")
-    mkdir -p "$work/$1"
-    as "$1" join "$string" 2> "$work/$1-join"
-}
 
 # Of the section coordinator, which comes first
 setting () { sed -n "s/^ *$1 = \"\([^\"]*\)\"$/\1/p" "$FARM_CONFIG" | head -n 1; }

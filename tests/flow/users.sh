@@ -1,21 +1,8 @@
 #!/bin/bash
 # Who comes to the farm, what they may do there, and how they leave it: with the real programs and their keys.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/users.sh"
 farm_up
-
-as ()
-{
-    FARM_CONFIG=$work/$1/farmctl.conf farmctl "${@:2}"
-}
-
-# user_add NAME [OPTION…]: invited by the admin, and joined
-user_add ()
-{
-    local string
-    string=$(farmctl user add "$@" 2> "$work/$1-invite") || return
-    mkdir -p "$work/$1"
-    as "$1" join "$string"
-}
 
 a_user_joins_with_a_string_that_works_once ()
 {

@@ -49,6 +49,20 @@ farm_trust ()
     done
 }
 
+# registry_talking_start: TALKING keeps a log of what it is asked, $work/talking.log
+registry_talking_start ()
+{
+    cat > "$work/talking.yml" <<END
+version: 0.1
+log: {level: info}
+storage: {filesystem: {rootdirectory: '$work/talking'}}
+http: {addr: '127.0.0.1:0'}
+END
+    background talking docker-registry serve "$work/talking.yml"
+    wait_for 20 grep -q 'listening on 127' "$work/talking.log"
+    TALKING=$(sed -n 's/.*listening on \(127[0-9.:]*\).*/\1/p' "$work/talking.log")
+}
+
 # registry_with_login_start: LOGIN_REGISTRY wants ann with the password in LOGIN_PASSWORD, which the test may have chosen
 registry_with_login_start ()
 {
@@ -64,6 +78,16 @@ END
     background login-registry docker-registry serve "$work/login.yml"
     wait_for 20 grep -q 'listening on 127' "$work/login-registry.log"
     LOGIN_REGISTRY=$(sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' "$work/login-registry.log")
+}
+
+# coordinator_has_login: the coordinator knows that password from $work/config.json once it is started again; its forms, one a line: $work/secrets; encoded: LOGIN_BASE64
+coordinator_has_login ()
+{
+    LOGIN_BASE64=$(printf 'ann:%s' "$LOGIN_PASSWORD" | base64)
+    printf '{"auths": {"%s": {"auth": "%s"}}}\n' "$LOGIN_REGISTRY" "$LOGIN_BASE64" > "$work/config.json"
+    chmod 600 "$work/config.json"
+    printf '%s\n' "$LOGIN_PASSWORD" "$LOGIN_BASE64" > "$work/secrets"
+    farm_set coordinator registry/auth-file "$work/config.json"
 }
 
 # registry_with_tokens_start: TOKEN_REGISTRY speaks TLS under an authority of our own ($work/tls/ca.crt), and wants tokens of a service that does too; ann with
