@@ -8,10 +8,6 @@ farm_up
 registry_talking_start
 farm_trust "$TALKING"
 
-# requests METHOD PATTERN: how many of them the registry has been asked since `mark`
-mark () { mark=$(($(wc -l < "$work/talking.log") + 1)); }
-requests () { tail -n +"$mark" "$work/talking.log" | grep '"[A-Z]* /v2/' | grep -c "\"$1 [^ ]*$2" || true; }
-
 layers ()
 {
     local app

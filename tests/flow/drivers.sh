@@ -73,10 +73,6 @@ END
 }
 
 # The first of its builds: where a worker has a base image from, it mounts its layers from.
-# requests METHOD PATTERN: how many of them the registry has been asked since `mark`
-mark () { mark=$(($(wc -l < "$work/talking.log") + 1)); }
-requests () { tail -n +"$mark" "$work/talking.log" | grep '"[A-Z]* /v2/' | grep -c "\"$1 [^ ]*$2" || true; }
-
 layers ()
 {
     local app

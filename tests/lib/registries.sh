@@ -63,6 +63,10 @@ END
     TALKING=$(sed -n 's/.*listening on \(127[0-9.:]*\).*/\1/p' "$work/talking.log")
 }
 
+# requests METHOD PATTERN: how many of them TALKING has been asked since `mark`
+mark () { mark=$(($(wc -l < "$work/talking.log") + 1)); }
+requests () { tail -n +"$mark" "$work/talking.log" | grep '"[A-Z]* /v2/' | grep -c "\"$1 [^ ]*$2" || true; }
+
 # registry_with_login_start: LOGIN_REGISTRY wants ann with the password in LOGIN_PASSWORD, which the test may have chosen
 registry_with_login_start ()
 {
