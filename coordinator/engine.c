@@ -138,11 +138,8 @@ static void undo (engine_t *self, size_t pending, int64_t changes, bool has_save
         return;
     }
     bool is_changed = db_changes (self->db) != changes;
-    if (has_savepoint && db_exec (self->db, "ROLLBACK TO event; RELEASE event", &err) < 0)
-        lose (self, &err);
-    else if (!has_savepoint && is_changed && db_exec (self->db, "ROLLBACK; BEGIN IMMEDIATE", &err) < 0)
-        lose (self, &err);
-    else if (is_changed && live_load (self, &err) < 0)
+    const char *back = has_savepoint ? "ROLLBACK TO event; RELEASE event" : "ROLLBACK; BEGIN IMMEDIATE";
+    if (((has_savepoint || is_changed) && db_exec (self->db, back, &err) < 0) || (is_changed && live_load (self, &err) < 0))
         lose (self, &err);
     if (!has_savepoint)
         self->changes_at_begin = db_changes (self->db);
