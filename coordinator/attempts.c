@@ -110,7 +110,6 @@ static void release (engine_t *self, const job_t *job)
     close_log (self, job->id, job->attempt);
 }
 
-/* Of what the metrics count of one that has ended. */
 /* What each of its phases took, as far as it came: from its beginning to that of the next one that it came to. */
 static void count_phases (engine_t *self, const job_t *job, const query_t *row)
 {
@@ -125,6 +124,7 @@ static void count_phases (engine_t *self, const job_t *job, const query_t *row)
     }
 }
 
+/* What the metrics count of one that has ended. */
 static int count_end (engine_t *self, const job_t *job, const char *state, const fault_t *fault, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT assigned_ms, fetching_ms, building_ms, pushing_ms, verifying_ms, ended_ms, fetched_bytes "

@@ -133,7 +133,6 @@ static int choose_platforms (worker_t *self, err_t *err)
     return 0;
 }
 
-/* `labels` as an object. */
 /* Where a build can go that asks for more than the ordinary network. No word of the owner's can stand in for that. */
 static int add_networks (const worker_t *self, json_t *labels, err_t *err)
 {
@@ -146,20 +145,17 @@ static int add_networks (const worker_t *self, json_t *labels, err_t *err)
     return 0;
 }
 
-/* NULL: they are none. The caller frees. */
+/* `labels` as an object, and those of the networks. NULL: they are none. The caller frees. */
 static json_t *read_labels (const worker_t *self, err_t *err)
 {
     AUTO_JSON json_t *labels = json_object ();
-    for (const char *const *text = settings_list (self->options.settings, "labels"); *text; text++)
-        if (label_set (labels, *text, err) < 0) {
-            err_wrap (err, "labels");
-            return NULL;
-        }
-    if (add_networks (self, labels, err) < 0) {
-        err_wrap (err, "labels");
-        return NULL;
-    }
-    return take (&labels);
+    int rc = 0;
+    for (const char *const *text = settings_list (self->options.settings, "labels"); rc == 0 && *text; text++)
+        rc = label_set (labels, *text, err);
+    if (rc == 0 && add_networks (self, labels, err) == 0)
+        return take (&labels);
+    err_wrap (err, "labels");
+    return NULL;
 }
 
 /* -- the door --------------------------------------------------------------------------------------------------- */
