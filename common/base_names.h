@@ -34,7 +34,4 @@ typedef struct {
 /* build_args: an object of strings; NULL none. target: a stage's name or number; NULL: the last. platform: the job's, normalised. */
 void base_names_find (const char *text, size_t size, const json_t *build_args, const char *target, const char *platform, base_names_t *out);
 
-/* Does a builder look for an image of this name somewhere else than in a registry: "oci:…", or an id of its own store? */
-bool base_name_is_elsewhere (const char *name);
-
 #endif

@@ -15,15 +15,18 @@
 #include "common/log.h"
 #include "worker/buildah_private.h"
 #include "worker/buildah_probe.h"
+#include "worker/builder_judge.h"
+#include "worker/builder_spec.h"
 #include "worker/runtime_guard.h"
 
 enum { IMAGE_ID_MAX = 128 };
 
 /* Start -------------------------------------------------------------------------------------------------------------- */
 
-static builder_t *make (const builder_settings_t *settings, const buildah_kind_t *kind, spawner_t *spawner)
+static buildah_t *make (const builder_settings_t *settings, const buildah_kind_t *kind, spawner_t *spawner)
 {
-    builder_t *self = mem_alloc (sizeof *self);
+    buildah_t *self = mem_alloc (sizeof *self);
+    self->base.driver = kind->driver;
     const char *folder = settings->state_folder;
     pthread_condattr_t monotonic;
     self->spawner = spawner;
@@ -48,7 +51,7 @@ static builder_t *make (const builder_settings_t *settings, const buildah_kind_t
     return self;
 }
 
-static int try_set_up (builder_t *self, const char *isolation, err_t *err)
+static int try_set_up (buildah_t *self, const char *isolation, err_t *err)
 {
     buildah_unmount_all (self);
     if (self->kind->check && self->kind->check (self, err) < 0)
@@ -63,12 +66,12 @@ static int try_set_up (builder_t *self, const char *isolation, err_t *err)
 }
 
 /* In a room of its own, else as the worker's user where that is allowed. */
-static int set_up (builder_t *self, const builder_settings_t *settings, err_t *err)
+static int set_up (buildah_t *self, const builder_settings_t *settings, err_t *err)
 {
     if (buildah_room_choose (self, settings, err) < 0)
         return -1;
     if (self->room.ids && try_set_up (self, settings->isolation, err) == 0) {
-        self->room_reason = mem_printf ("ids %lld to %lld, its own files, processes and IPC", (long long) self->room.first_id,
+        self->base.user_reason = mem_printf ("ids %lld to %lld, its own files, processes and IPC", (long long) self->room.first_id,
                                         (long long) (self->room.first_id + self->room.ids - 1));
         return 0;
     }
@@ -79,33 +82,27 @@ static int set_up (builder_t *self, const builder_settings_t *settings, err_t *e
     return try_set_up (self, settings->isolation, err);
 }
 
-int builder_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err)
+/* builder_new has seen that there is a kind of that name. */
+static int buildah_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err)
 {
-    const buildah_kind_t *kind = buildah_find_kind (settings->driver);
-    if (!kind)
-        return err_set (err, ERR_USAGE, "builder/driver is \"%.50s\": there are buildah and podman", settings->driver);
-    builder_t *self = make (settings, kind, spawner);
-    if (set_up (self, settings, err) < 0) {
-        builder_destroy (&self);
-        return err_wrap (err, "builder");
-    }
-    *out = self;
-    return 0;
+    buildah_t *self = make (settings, buildah_find_kind (settings->driver), spawner);
+    *out = &self->base;
+    if (set_up (self, settings, err) == 0)
+        return 0;
+    builder_destroy (out);
+    return -1;
 }
 
-void builder_destroy (builder_t **self_p)
+static void buildah_destroy (builder_t *base)
 {
-    builder_t *self = *self_p;
-    if (!self)
-        return;
+    buildah_t *self = (buildah_t *) base;
     while (self->active) {
         active_t *gone = self->active;
         self->active = gone->next;
         free (gone);
     }
     char *const texts [] = { self->program, self->state_folder, self->storage_folder, self->run_folder, self->runtime_folder, self->policy_file,
-                             self->push_policy_file, self->storage_file, self->empty_file, self->version, self->reason,
-                             self->room_reason };
+                             self->push_policy_file, self->storage_file, self->empty_file };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
     words_free (&self->bases);
@@ -113,65 +110,27 @@ void builder_destroy (builder_t **self_p)
     pthread_cond_destroy (&self->changed);
     pthread_mutex_destroy (&self->lock);
     free (self);
-    *self_p = NULL;
-}
-
-const char *builder_version (const builder_t *self)
-{
-    return self->version;
-}
-
-const char *builder_isolation (const builder_t *self)
-{
-    return self->isolation;
-}
-
-const char *builder_isolation_reason (const builder_t *self)
-{
-    return self->reason;
-}
-
-const char *builder_storage (const builder_t *self)
-{
-    return self->driver;
-}
-
-const char *builder_user (const builder_t *self)
-{
-    return self->room.ids ? "own" : "worker";
-}
-
-const char *builder_user_reason (const builder_t *self)
-{
-    return self->room_reason;
 }
 
 /* Build -------------------------------------------------------------------------------------------------------------- */
 
-static void add_map (words_t *words, const char *option, const json_t *map)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach ((json_t *) map, key, value)
-        words_add (words, "%s=%s=%s", option, key, json_string_value (value) ? json_string_value (value) : "");
-}
-
-static const char *network_of (const builder_t *self, const builder_task_t *task)
+static const char *network_of (const buildah_t *self, const builder_task_t *task)
 {
     const char *wanted = json_string_value (json_object_get (task->spec, "network"));
     return wanted && strcmp (wanted, "default") != 0 ? wanted : self->network;
 }
 
-bool builder_has_network (const builder_t *self, const char *network)
+static bool buildah_has_network (const builder_t *base, const char *network)
 {
+    const buildah_t *self = (const buildah_t *) base;
     return strcmp (network, "none") == 0 ? self->runtime != NULL : strcmp (network, "host") != 0 || self->may_use_host_network;
 }
 
 /* The coordinator gives such a job to none but who has the label, which an admin can give to any worker. */
-static int check_network (const builder_t *self, const builder_task_t *task, err_t *err)
+static int check_network (const buildah_t *self, const builder_task_t *task, err_t *err)
 {
     const char *wanted = json_string_value (json_object_get (task->spec, "network"));
-    if (!wanted || builder_has_network (self, wanted))
+    if (!wanted || buildah_has_network (&self->base, wanted))
         return 0;
     if (strcmp (wanted, "host") == 0)
         return err_set (err, ERR_FARM, "--network host: this worker does not give builds its network; its setting builder/allow = network-host would");
@@ -179,10 +138,10 @@ static int check_network (const builder_t *self, const builder_task_t *task, err
                     "crun it could");
 }
 
-static void add_isolation (const builder_t *self, const builder_task_t *task, words_t *words)
+static void add_isolation (const buildah_t *self, const builder_task_t *task, words_t *words)
 {
     AUTO_FREE char *root = buildah_runtime_root (self, task);
-    words_add (words, "--isolation=%s", self->isolation);
+    words_add (words, "--isolation=%s", self->base.isolation);
     words_add (words, "--network=%s", network_of (self, task));
     if (self->runtime && self->kind->takes_runtime)
         words_add (words, "--runtime=%s", self->room.ids ? RUNTIME_GUARD_PATH : self->runtime);
@@ -194,23 +153,17 @@ static void add_isolation (const builder_t *self, const builder_task_t *task, wo
         words_add (words, "--cgroup-parent=%s", task->run_group);
 }
 
-/* What the user asked for. Without --pull, `true` asks the registry whether the tag has moved: one small request. */
+/* Without --pull, `true` asks the registry whether the tag has moved: one small request. */
 static void add_spec (const json_t *spec, words_t *words)
 {
-    const char *target = json_string_value (json_object_get (spec, "target"));
-    add_map (words, "--build-arg", json_object_get (spec, "build_args"));
-    add_map (words, "--label", json_object_get (spec, "labels"));
-    if (target && *target)
-        words_add (words, "--target=%s", target);
-    if (json_is_true (json_object_get (spec, "no_cache")))
-        words_add (words, "--no-cache");
+    builder_add_spec (spec, words);
     const json_t *timestamp = json_object_get (spec, "timestamp");
     if (timestamp)                                                  /* of the image, its history and all files: the same wherever it is built */
         words_add (words, "--timestamp=%lld", (long long) json_integer_value (timestamp));
     words_add (words, "--pull=%s", json_is_true (json_object_get (spec, "pull")) ? "always" : "true");
 }
 
-static void add_build (const builder_t *self, const builder_task_t *task, const buildah_secrets_t *secrets, words_t *words)
+static void add_build (const buildah_t *self, const builder_task_t *task, const buildah_secrets_t *secrets, words_t *words)
 {
     char platform [PLATFORM_MAX], mark [64];
     AUTO_FREE char *authfile = buildah_authfile (self, task);
@@ -253,25 +206,13 @@ static void warn_of_old_base (const builder_task_t *task, builder_outcome_t *out
 static void run_of_task (const builder_task_t *task, buildah_words_t *heard, buildah_run_t *how)
 {
     heard->task = task;
-    *how = (buildah_run_t) { .task = task, .scratch_folder = task->scratch_folder, .rules = task->rules, .deadline_ms = task->deadline_ms,
-                             .is_cancelled = task->is_cancelled, .on_line = buildah_on_line, .argument = heard };
-}
-
-/* What of the context is here; NULL in *out: everything. */
-static int find_reach (const builder_task_t *task, reach_t **out, err_t *err)
-{
-    AUTO_BUFFER buffer_t text = { 0 };
-    if (!json_is_true (json_object_get (task->spec, "pruned")))
-        return 0;
-    if (file_read (task->dockerfile, DOCKERFILE_MAX, &text, err) < 0)
-        return -1;
-    *out = reach_new (text.data ? (const char *) text.data : "", text.size, json_object_get (task->spec, "build_args"));
-    return *out ? 0 : err_set (err, ERR_PRUNED, "farmctl left out of the context what no instruction reads, but this worker cannot tell what that is: "
-                               "let both have one version, or submit again with --whole-context");
+    *how = (buildah_run_t) { .task = task, .scratch_folder = task->scratch_folder, .rules = task->rules,
+                             .watch = { .deadline_ms = task->deadline_ms, .is_cancelled = task->is_cancelled, .on_line = buildah_on_line,
+                                        .argument = heard } };
 }
 
 /* What a build needs that may ask agents: their sockets are the builder's. buildah makes a socket in its TMPDIR for each RUN step that asks an agent, and a socket's path has 107 bytes at most. */
-static int make_short_tmp (const builder_t *self, const builder_task_t *task, char **out, err_t *err)
+static int make_short_tmp (const buildah_t *self, const builder_task_t *task, char **out, err_t *err)
 {
     AUTO_FREE char *folder = file_join (task->scratch_folder, "tmp"), *link = file_join (task->vault, "t");
     if (file_make_folders (folder, 0700, err) < 0)
@@ -287,16 +228,16 @@ static int make_short_tmp (const builder_t *self, const builder_task_t *task, ch
     return 0;
 }
 
-int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)
+static int buildah_build (builder_t *base, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)
 {
+    buildah_t *self = (buildah_t *) base;
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
     AUTO (reach) reach_t *reach = NULL;
     buildah_run_t how;
     int status = 0;
-    memset (outcome, 0, sizeof *outcome);
     if (check_network (self, task, err) < 0 || buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, &outcome->is_repeatable, err) < 0
-        || find_reach (task, &reach, err) < 0)
+        || builder_find_reach (task, &reach, err) < 0)
         return -1;
     AUTO (buildah_secrets) buildah_secrets_t *secrets = buildah_secrets_new (self, task, err);
     if (!secrets)
@@ -307,10 +248,10 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
     if (task->agent_count && make_short_tmp (self, task, &tmp, err) < 0)
         return -1;
     how.tmp = tmp;
-    how.secrets = task->secrets;
-    how.has_trouble = buildah_secrets_trouble (secrets);
+    how.watch.secrets = task->secrets;
+    how.watch.has_trouble = buildah_secrets_trouble (secrets);
     heard->reach = reach;
-    how.is_hopeless = &heard->reads_more;
+    how.watch.is_hopeless = &heard->reads_more;
     door_clear_error (task->door, task->job, task->attempt);
     int rc = buildah_run (self, &words, &how, &status, err);
     if (buildah_secrets_check (secrets, err) < 0 || rc < 0)
@@ -337,8 +278,9 @@ static int read_image_id (const builder_task_t *task, char id [IMAGE_ID_MAX], er
     return 0;
 }
 
-int builder_push (builder_t *self, const builder_task_t *task, err_t *err)
+static int buildah_push (builder_t *base, const builder_task_t *task, err_t *err)
 {
+    buildah_t *self = (buildah_t *) base;
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
     AUTO_FREE char *destination = buildah_destination (task), *authfile = buildah_authfile (self, task);
@@ -361,21 +303,32 @@ int builder_push (builder_t *self, const builder_task_t *task, err_t *err)
         return -1;
     if (status == 0)
         return 0;
-    buildah_judge_push (heard, err);
+    builder_judge_push (task, heard->error, err);
     return err_wrap (err, "push %s/%s", task->repository.host, task->repository.path);
 }
 
 /* Clean -------------------------------------------------------------------------------------------------------------- */
 
-void builder_clean (builder_t *self, const builder_task_t *task)
+static void buildah_clean (builder_t *base, const builder_task_t *task)
 {
+    buildah_t *self = (buildah_t *) base;
     buildah_end_steps (self, task);
     buildah_remove_containers (self, task);
     buildah_leave (self, task);
 }
 
-void builder_clean_all (builder_t *self)
+static void buildah_clean_all (builder_t *base)
 {
+    buildah_t *self = (buildah_t *) base;
     buildah_end_all_steps (self);
     buildah_remove_containers (self, NULL);
 }
+
+/* The drivers -------------------------------------------------------------------------------------------------------- */
+
+#define FUNCTIONS .new = buildah_new, .destroy = buildah_destroy, .has_network = buildah_has_network, .build = buildah_build, .push = buildah_push, \
+                  .clean = buildah_clean, .make_room = buildah_make_room, .prune_no_more = buildah_prune_no_more, .clean_all = buildah_clean_all, \
+                  .sets_times = true, .holds_limits = true
+
+const builder_driver_t buildah_driver = { .name = "buildah", .packages = "buildah runc", FUNCTIONS };
+const builder_driver_t podman_driver = { .name = "podman", .packages = "podman runc", FUNCTIONS };

@@ -3,13 +3,13 @@
  * Every registry that the Dockerfile names gets a [[registry]] whose location *is* the door: not a mirror, after which
  * buildah would try the registry itself. The host is the first part of the door's path; since a reference cannot have a
  * ':' there, "registry.lan:5000" is written "registry.lan__5000". */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/file.h"
 #include "worker/buildah_private.h"
+#include "worker/builder_spec.h"
 
 static int write_text (const char *folder, const char *name, const char *text, mode_t mode, err_t *err)
 {
@@ -23,14 +23,14 @@ static const char policy [] = "{\"default\": [{\"type\": \"reject\"}],\n"
                               " \"transports\": {\"docker\": {\"\": [{\"type\": \"insecureAcceptAnything\"}]}}}\n";
 static const char push_policy [] = "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}\n";
 
-static int write_shared (const builder_t *self, const char *name, const char *text, err_t *err)
+static int write_shared (const buildah_t *self, const char *name, const char *text, err_t *err)
 {
     AUTO_FREE char *path = file_join (self->state_folder, name);
     return write_text (self->state_folder, name, text, 0600, err) < 0 ? -1 : buildah_own (self, path, err);
 }
 
 /* The last two are for commands that are of no attempt. */
-int buildah_write_shared (builder_t *self, err_t *err)
+int buildah_write_shared (buildah_t *self, err_t *err)
 {
     static const struct { const char *name, *text; } files [] = {
         { "policy.json", policy }, { "push-policy.json", push_policy }, { "storage.conf", "[storage]\ndriver = \"overlay\"\n" }, { "empty", "" },
@@ -42,47 +42,10 @@ int buildah_write_shared (builder_t *self, err_t *err)
     return 0;
 }
 
-/* "registry.lan:5000" -> "registry.lan__5000" */
-static void mask_host (const char *host, char out [REFERENCE_HOST_MAX + 2])
-{
-    size_t used = 0;
-    for (; *host && used < REFERENCE_HOST_MAX; host++)
-        if (*host == ':') {
-            out [used++] = '_';
-            out [used++] = '_';
-        }
-        else
-            out [used++] = (char) tolower ((unsigned char) *host);
-    out [used] = 0;
-}
-
 char *buildah_destination (const builder_task_t *task)
 {
-    char masked [REFERENCE_HOST_MAX + 2];
-    mask_host (task->repository.host, masked);
-    return mem_printf ("docker://127.0.0.1:%d/%s/%s:attempt-%lld-%d", door_port (task->door), masked, task->repository.path,
-                       (long long) task->job, task->attempt);
-}
-
-void buildah_unmask_door (char *text, int door_port)
-{
-    char door [32];
-    int size = snprintf (door, sizeof door, "127.0.0.1:%d/", door_port);
-    for (char *at = text; (at = strstr (at, door));) {
-        memmove (at, at + size, strlen (at + size) + 1);
-        size_t host = strcspn (at, "/ \"");
-        char *mark = strstr (at, "__");
-        if (mark && mark < at + host) {
-            *mark = ':';
-            memmove (mark + 1, mark + 2, strlen (mark + 2) + 1);
-        }
-    }
-}
-
-/* IPv6 addresses have no form that buildah takes as a path. */
-static bool can_be_masked (const char *host)
-{
-    return strspn (host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:") == strlen (host);
+    AUTO_FREE char *name = door_name (door_port (task->door), &task->repository);
+    return mem_printf ("docker://%s:attempt-%lld-%d", name, (long long) task->job, task->attempt);
 }
 
 static int write_registries (const builder_task_t *task, const hosts_t *hosts, err_t *err)
@@ -91,9 +54,9 @@ static int write_registries (const builder_task_t *task, const hosts_t *hosts, e
     buffer_text (&text, "unqualified-search-registries = [\"docker.io\"]\nshort-name-mode = \"disabled\"\n");
     for (int i = 0; i < hosts->count; i++) {
         char masked [REFERENCE_HOST_MAX + 2];
-        if (!can_be_masked (hosts->names [i]))
+        if (!door_can_mask (hosts->names [i]))
             continue;
-        mask_host (hosts->names [i], masked);
+        door_mask (hosts->names [i], masked);
         buffer_printf (&text, "\n[[registry]]\nprefix = \"%s\"\nlocation = \"127.0.0.1:%d/%s\"\ninsecure = true\n",
                        hosts->names [i], door_port (task->door), masked);
     }
@@ -106,7 +69,7 @@ static int write_policy (const builder_task_t *task, const hosts_t *hosts, err_t
 {
     AUTO_JSON json_t *docker = json_object ();
     for (int i = 0; i < hosts->count; i++)
-        if (can_be_masked (hosts->names [i]))
+        if (door_can_mask (hosts->names [i]))
             json_object_set_new (docker, hosts->names [i], json_pack ("[{s:s}]", "type", "insecureAcceptAnything"));
     AUTO_JSON json_t *document = json_pack ("{s:[{s:s}], s:{s:O}}", "default", "type", "reject", "transports", "docker", docker);
     AUTO_FREE char *text = json_dumps (document, JSON_COMPACT);
@@ -114,18 +77,18 @@ static int write_policy (const builder_task_t *task, const hosts_t *hosts, err_t
 }
 
 /* The registries of images that the worker's settings let through beside those that are named. */
-static void add_bases (const builder_t *self, hosts_t *hosts)
+static void add_bases (const buildah_t *self, hosts_t *hosts)
 {
     for (size_t i = 0; i < self->bases.count; i++) {
         const char *pattern = self->bases.items [i], *slash = strchr (pattern, '/');
         AUTO_FREE char *host = mem_strndup (pattern, slash ? (size_t) (slash - pattern) : 0);
-        if (*host && can_be_masked (host))
+        if (*host && door_can_mask (host))
             hosts_add (hosts, host);
     }
 }
 
 /* Distributions ship aliases that send "fedora" to another registry than Docker does, around the door: ours come first. */
-static int write_short_names (const builder_t *self, const builder_task_t *task, const hosts_t *hosts, err_t *err)
+static int write_short_names (const buildah_t *self, const builder_task_t *task, const hosts_t *hosts, err_t *err)
 {
     AUTO_FREE char *path = file_join (task->scratch_folder, self->kind->short_names_file), *folder = mem_strndup (path, (size_t) (strrchr (path, '/') - path));
     AUTO_BUFFER buffer_t text = { 0 };
@@ -137,13 +100,13 @@ static int write_short_names (const builder_t *self, const builder_task_t *task,
 }
 
 /* In a room it is no file. */
-static int write_password (const builder_t *self, const builder_task_t *task, err_t *err)
+static int write_password (const buildah_t *self, const builder_task_t *task, err_t *err)
 {
-    AUTO_FREE char *text = buildah_auth_text (task);
+    AUTO_FREE char *text = door_auth_text (door_port (task->door), task->password);
     return self->room.ids ? 0 : write_text (task->scratch_folder, "auth.json", text, 0600, err);
 }
 
-int buildah_write_attempt (const builder_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err)
+int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err)
 {
     AUTO_BUFFER buffer_t dockerfile = { 0 };
     AUTO_FREE hosts_t *hosts = mem_alloc (sizeof *hosts);

@@ -22,9 +22,9 @@ void buildah_mark (const builder_task_t *task, char mark [64])
     snprintf (mark, 64, "id=farm-attempt-%lld-%d,", (long long) task->job, task->attempt);
 }
 
-char *buildah_containers_folder (const builder_t *self)
+char *buildah_containers_folder (const buildah_t *self)
 {
-    return mem_printf ("%s/%s-containers", self->storage_folder, self->driver);
+    return mem_printf ("%s/%s-containers", self->storage_folder, self->base.storage);
 }
 
 static bool is_id (const char *text)
@@ -48,7 +48,7 @@ bool buildah_is_marked (const char *containers, const char *id, const char *mark
 }
 
 /* Is another attempt than this one in the store? Under the lock. */
-static bool has_others (const builder_t *self, const builder_task_t *task)
+static bool has_others (const buildah_t *self, const builder_task_t *task)
 {
     for (const active_t *at = self->active; at; at = at->next)
         if (!task || at->job != task->job || at->attempt != task->attempt)
@@ -80,7 +80,7 @@ static int read_list (const char *containers, const char *name, words_t *out, er
 
 /* A builder was killed before it wrote down what its container is. buildah rm takes one for its own that has these words, and could not
  * remove one that is made from scratch otherwise. */
-static int claim (const builder_t *self, const char *containers, const char *id, err_t *err)
+static int claim (const buildah_t *self, const char *containers, const char *id, err_t *err)
 {
     AUTO_FREE char *folder = mem_printf ("%s/%s/userdata", containers, id), *path = file_join (folder, "buildah.json");
     AUTO_FREE char *text = mem_printf ("{\"type\":\"buildah 0.0.1\",\"container-id\":\"%s\"}\n", id);
@@ -109,7 +109,7 @@ static int remove_unlisted (const char *containers, const words_t *listed, err_t
 
 /* Of the listed those of the task; all, and what is left of others, when nobody else is in the store: a builder that is killed while it makes
  * or removes one leaves it without a mark, without a folder, or only that. Under the lock: none can come from elsewhere. */
-static int choose_containers (builder_t *self, const builder_task_t *task, words_t *out, err_t *err)
+static int choose_containers (buildah_t *self, const builder_task_t *task, words_t *out, err_t *err)
 {
     AUTO_FREE char *containers = buildah_containers_folder (self);
     AUTO_WORDS words_t listed = { 0 };
@@ -128,7 +128,7 @@ static int choose_containers (builder_t *self, const builder_task_t *task, words
     return are_all ? remove_unlisted (containers, &listed, err) : 0;
 }
 
-static int remove_once (builder_t *self, const builder_task_t *task, err_t *err)
+static int remove_once (buildah_t *self, const builder_task_t *task, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     words_add (&words, "rm");
@@ -148,7 +148,7 @@ static int remove_once (builder_t *self, const builder_task_t *task, err_t *err)
 }
 
 /* buildah itself may be killed while it removes them (a full memory), and nobody else comes by until the next build. */
-void buildah_remove_containers (builder_t *self, const builder_task_t *task)
+void buildah_remove_containers (buildah_t *self, const builder_task_t *task)
 {
     err_t err;
     for (int left = REMOVE_TRIES; left > 0 && remove_once (self, task, &err) < 0; left--)

@@ -17,14 +17,14 @@
 #define PODMAN_CONTAINERS "podman-containers.conf"
 
 /* Mounts are seen in its room alone, and so is the note of them. */
-static char *run_folder (const builder_t *self, const buildah_run_t *how)
+static char *run_folder (const buildah_t *self, const buildah_run_t *how)
 {
     return buildah_is_in_room_of_attempt (self, how) ? file_join (how->scratch_folder, "run") : mem_strdup (self->run_folder);
 }
 
 /* buildah ------------------------------------------------------------------------------------------------------------ */
 
-static void add_buildah_globals (const builder_t *self, const buildah_run_t *how, words_t *out)
+static void add_buildah_globals (const buildah_t *self, const buildah_run_t *how, words_t *out)
 {
     AUTO_FREE char *run = run_folder (self, how), *short_names = file_join (how->scratch_folder, "short-names.conf");
     if (self->storage_folder) {
@@ -33,7 +33,7 @@ static void add_buildah_globals (const builder_t *self, const buildah_run_t *how
         words_add (out, "--runroot");
         words_add (out, "%s", run);
         words_add (out, "--storage-driver");
-        words_add (out, "%s", self->driver);
+        words_add (out, "%s", self->base.storage);
     }
     if (file_exists (short_names)) {
         words_add (out, "--short-name-alias-conf");
@@ -41,7 +41,7 @@ static void add_buildah_globals (const builder_t *self, const buildah_run_t *how
     }
 }
 
-static void add_buildah_environment (const builder_t *self, const buildah_run_t *how, words_t *out)
+static void add_buildah_environment (const buildah_t *self, const buildah_run_t *how, words_t *out)
 {
     (void) how;
     words_add (out, "CONTAINERS_STORAGE_CONF=%s", self->storage_file);
@@ -58,7 +58,7 @@ static void add_value (buffer_t *out, const char *name, const char *text)
     buffer_text (out, "\"\n");
 }
 
-static int write_settings (const builder_t *self, const buildah_run_t *how, const char *name, const buffer_t *text, err_t *err)
+static int write_settings (const buildah_t *self, const buildah_run_t *how, const char *name, const buffer_t *text, err_t *err)
 {
     AUTO_FREE char *path = file_join (how->scratch_folder, name);
     if (file_write_scratch (path, text->data, text->size, 0600, err) < 0)
@@ -67,12 +67,12 @@ static int write_settings (const builder_t *self, const buildah_run_t *how, cons
 }
 
 /* Whoever asks for the version only, has not chosen one yet; podman wants one all the same. */
-static const char *driver_of (const builder_t *self)
+static const char *driver_of (const buildah_t *self)
 {
-    return self->driver ? self->driver : "overlay";
+    return self->base.storage ? self->base.storage : "overlay";
 }
 
-static int write_storage (const builder_t *self, const buildah_run_t *how, err_t *err)
+static int write_storage (const buildah_t *self, const buildah_run_t *how, err_t *err)
 {
     AUTO_BUFFER buffer_t text = { 0 };
     AUTO_FREE char *run = run_folder (self, how), *none = file_join (self->state_folder, "storage-overlay");
@@ -84,7 +84,7 @@ static int write_storage (const builder_t *self, const buildah_run_t *how, err_t
 }
 
 /* A store of the other driver has records of its own. */
-static int write_containers (const builder_t *self, const buildah_run_t *how, err_t *err)
+static int write_containers (const buildah_t *self, const buildah_run_t *how, err_t *err)
 {
     AUTO_BUFFER buffer_t text = { 0 };
     AUTO_FREE char *records = mem_printf ("%s/libpod-%s", how->scratch_folder, driver_of (self));
@@ -97,13 +97,13 @@ static int write_containers (const builder_t *self, const buildah_run_t *how, er
     return write_settings (self, how, PODMAN_CONTAINERS, &text, err);
 }
 
-static int write_podman_settings (const builder_t *self, const buildah_run_t *how, err_t *err)
+static int write_podman_settings (const buildah_t *self, const buildah_run_t *how, err_t *err)
 {
     return write_storage (self, how, err) < 0 || write_containers (self, how, err) < 0 ? err_wrap (err, "podman's settings") : 0;
 }
 
 /* The guard stands between a builder in a room and its runtime. */
-static void add_podman_globals (const builder_t *self, const buildah_run_t *how, words_t *out)
+static void add_podman_globals (const buildah_t *self, const buildah_run_t *how, words_t *out)
 {
     if (self->runtime) {
         words_add (out, "--runtime");
@@ -111,7 +111,7 @@ static void add_podman_globals (const builder_t *self, const buildah_run_t *how,
     }
 }
 
-static void add_podman_environment (const builder_t *self, const buildah_run_t *how, words_t *out)
+static void add_podman_environment (const buildah_t *self, const buildah_run_t *how, words_t *out)
 {
     (void) self;
     words_add (out, "CONTAINERS_STORAGE_CONF=%s/" PODMAN_STORAGE, how->scratch_folder);
@@ -119,7 +119,7 @@ static void add_podman_environment (const builder_t *self, const buildah_run_t *
 }
 
 /* podman believes the names that a person once chose on this host more than those we give it. */
-static int check_podman (const builder_t *self, err_t *err)
+static int check_podman (const buildah_t *self, err_t *err)
 {
     static const char names [] = "/var/cache/containers/short-name-aliases.conf";
     if (geteuid () != 0)
@@ -132,11 +132,11 @@ static int check_podman (const builder_t *self, err_t *err)
 /* The table ---------------------------------------------------------------------------------------------------------- */
 
 static const buildah_kind_t kinds [] = {
-    { .name = "buildah", .packages = "buildah runc", .short_names_file = "short-names.conf", .push_option = "--retry=0",
+    { .name = "buildah", .driver = &buildah_driver, .short_names_file = "short-names.conf", .push_option = "--retry=0",
       .prune = { { "rmi", "--prune", NULL }, { "rmi", "--all", NULL } },
       .takes_runtime = true, .add_globals = add_buildah_globals, .add_environment = add_buildah_environment,
       .try_candidate = buildah_try_container },
-    { .name = "podman", .packages = "podman runc", .short_names_file = ".config/containers/registries.conf.d/short-names.conf", .rm_option = "--force",
+    { .name = "podman", .driver = &podman_driver, .short_names_file = ".config/containers/registries.conf.d/short-names.conf", .rm_option = "--force",
       .prune = { { "image", "prune", "--force", NULL }, { "image", "prune", "--all", "--force", NULL } },
       .check = check_podman, .write_settings = write_podman_settings, .add_globals = add_podman_globals,
       .add_environment = add_podman_environment, .try_candidate = buildah_try_build },
@@ -150,15 +150,4 @@ const buildah_kind_t *buildah_find_kind (const char *name)
         if (strcmp (kinds [i].name, name) == 0)
             return &kinds [i];
     return NULL;
-}
-
-bool builder_has_driver (const char *name)
-{
-    return buildah_find_kind (name) != NULL;
-}
-
-const char *builder_packages (const char *name)
-{
-    const buildah_kind_t *kind = buildah_find_kind (name);
-    return kind ? kind->packages : kinds [0].packages;
 }

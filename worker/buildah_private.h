@@ -7,10 +7,10 @@
 
 #include "common/mem.h"
 #include "common/reach.h"
-#include "worker/builder.h"
+#include "worker/builder_command.h"
+#include "worker/builder_driver.h"
+#include "worker/door_names.h"
 #include "worker/hosts.h"
-
-enum { DOCKERFILE_MAX = 1024 * 1024 };
 
 typedef struct active {
     int64_t job;
@@ -18,18 +18,10 @@ typedef struct active {
     struct active *next;
 } active_t;
 
-/* A command line that grows. {0} is an empty one. */
-typedef struct {
-    char **items;                   /* NULL-ended */
-    size_t count;
-} words_t;
-void words_add (words_t *self, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
-void words_free (words_t *self);
-#define AUTO_WORDS __attribute__ ((cleanup (words_free)))
-
 typedef struct buildah_kind buildah_kind_t;
 
-struct builder {
+typedef struct {
+    builder_t base;                 /* its storage: "overlay", "vfs"; its isolation: "oci", "chroot" */
     spawner_t *spawner;
     const buildah_kind_t *kind;
     char *program;
@@ -37,15 +29,10 @@ struct builder {
     char *storage_folder, *run_folder;
     char *runtime_folder;           /* a folder for each attempt: what its runtime knows of the RUN steps that go on */
     char *policy_file, *push_policy_file, *storage_file, *empty_file;
-    char *version;
     int64_t free_floor_bytes;
-    const char *driver;             /* "overlay", "vfs" */
-    const char *isolation;          /* "oci", "chroot" */
     const char *network;            /* "private", "host" */
     const char *runtime;            /* "crun", "runc"; NULL with chroot */
-    char *reason;
     spawner_room_t room;            /* ids alone; {0}: it runs as the worker's user, among the host's files */
-    char *room_reason;
     bool may_use_host_network;
     bool must_have_room;
     words_t bases;                  /* "registry.lan/tools": patterns, as in builder_settings_t */
@@ -55,7 +42,7 @@ struct builder {
     active_t *active;               /* attempts between builder_build and builder_clean: their images are not pruned */
     bool is_prune_due, is_pruning;
     atomic_int prunes_no_more;
-};
+} buildah_t;
 
 /* Command ------------------------------------------------------------------------------------------------------------ */
 
@@ -63,22 +50,15 @@ typedef struct {
     const builder_task_t *task;     /* of the attempt; NULL: of none, which a room then shows nothing of */
     const char *scratch_folder;     /* HOME, TMPDIR below it, registries.conf and auth.json if there */
     const spawner_rules_t *rules;   /* NULL: none */
-    int64_t deadline_ms;            /* boot clock; 0 none */
-    atomic_int *is_cancelled;       /* NULL: never */
-    builder_line_fn *on_line;       /* NULL: output is dropped; it may set is_hopeless */
-    void *argument;
     const char *tmp;                /* NULL: tmp of the scratch folder */
-    const secrets_t *secrets;       /* blotted out of its output; NULL: none */
-    const atomic_bool *has_trouble; /* set: it is to end, whoever set it knows why (ERR_FARM). NULL: never */
-    bool *is_hopeless;              /* set: what it does will not be used. NULL: never */
+    builder_watch_t watch;
 } buildah_run_t;
 
-/* Run the program with its global options, then `words`; hand its output on line by line. *status as spawner_wait's.
- * ERR_TIMEOUT and ERR_CANCELLED after its whole descent was killed; one that is hopeless is killed too, and ended with a status. */
-int buildah_run (builder_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err);
+/* Run the program with its global options, then `words`, as builder_command does. */
+int buildah_run (buildah_t *self, const words_t *words, const buildah_run_t *how, int *status, err_t *err);
 
 /* An attempt's command, with only its own files around it? */
-bool buildah_is_in_room_of_attempt (const builder_t *self, const buildah_run_t *how);
+bool buildah_is_in_room_of_attempt (const buildah_t *self, const buildah_run_t *how);
 
 /* Kind --------------------------------------------------------------------------------------------------------------- */
 
@@ -87,16 +67,16 @@ typedef struct buildah_candidate buildah_candidate_t;
 /* What one program of buildah's library does otherwise than another. NULL is always: nothing. */
 struct buildah_kind {
     const char *name;               /* of the driver, of the program, and the first word of what it says to --version */
-    const char *packages;           /* that Debian has it in */
+    const builder_driver_t *driver;
     const char *short_names_file;   /* below HOME, or named in its global options */
     const char *push_option, *rm_option;
     const char *prune [2] [5];      /* commands: first of what was built, then of everything unused */
     bool takes_runtime;             /* as an option of build, where the other has it as a global one */
-    int (*check) (const builder_t *self, err_t *err);       /* whether it can be used here at all */
-    int (*write_settings) (const builder_t *self, const buildah_run_t *how, err_t *err);    /* into the scratch folder */
-    void (*add_globals) (const builder_t *self, const buildah_run_t *how, words_t *out);
-    void (*add_environment) (const builder_t *self, const buildah_run_t *how, words_t *out);
-    int (*try_candidate) (builder_t *self, const buildah_candidate_t *candidate, err_t *err);
+    int (*check) (const buildah_t *self, err_t *err);       /* whether it can be used here at all */
+    int (*write_settings) (const buildah_t *self, const buildah_run_t *how, err_t *err);    /* into the scratch folder */
+    void (*add_globals) (const buildah_t *self, const buildah_run_t *how, words_t *out);
+    void (*add_environment) (const buildah_t *self, const buildah_run_t *how, words_t *out);
+    int (*try_candidate) (buildah_t *self, const buildah_candidate_t *candidate, err_t *err);
 };
 
 /* NULL or "": buildah. NULL comes back where there is none of that name. */
@@ -105,45 +85,41 @@ const buildah_kind_t *buildah_find_kind (const char *name);
 /* Room --------------------------------------------------------------------------------------------------------------- */
 
 /* What the settings say. ERR_USAGE: nonsense, or what cannot be here. */
-int buildah_room_choose (builder_t *self, const builder_settings_t *settings, err_t *err);
+int buildah_room_choose (buildah_t *self, const builder_settings_t *settings, err_t *err);
 /* There is none, and why. */
-void buildah_room_refuse (builder_t *self, const char *why);
+void buildah_room_refuse (buildah_t *self, const char *why);
 /* What of the host is in the room, as spawner.h wants it; task NULL: for no attempt. */
-void buildah_room_places (const builder_t *self, const builder_task_t *task, words_t *places);
+void buildah_room_places (const buildah_t *self, const builder_task_t *task, words_t *places);
 
 /* Give a file of the store's folder to the room's ids. */
-int buildah_own (const builder_t *self, const char *path, err_t *err);
+int buildah_own (const buildah_t *self, const char *path, err_t *err);
 /* The folder is for those ids that the builder has now: what others have made in it goes. */
-int buildah_take_over (const builder_t *self, err_t *err);
+int buildah_take_over (const buildah_t *self, err_t *err);
 
-/* The path of the door's password for the builder, and what stands in there. The caller frees. */
-char *buildah_authfile (const builder_t *self, const builder_task_t *task);
-char *buildah_auth_text (const builder_task_t *task);
+/* The path of the door's password for the builder; the caller frees. */
+char *buildah_authfile (const buildah_t *self, const builder_task_t *task);
 
 /* Runtime ------------------------------------------------------------------------------------------------------------ */
 
 /* Where the runtime of an attempt keeps what it knows; the caller frees. */
-char *buildah_runtime_root (const builder_t *self, const builder_task_t *task);
+char *buildah_runtime_root (const buildah_t *self, const builder_task_t *task);
 
 /* End the RUN steps that a runtime still notes in root, with their cgroups, and remove it. runtime NULL: remove it. */
-void buildah_end_steps_in (builder_t *self, const char *runtime, const char *root);
+void buildah_end_steps_in (buildah_t *self, const char *runtime, const char *root);
 /* Those that an attempt, or any attempt, has left there when its builder was killed. */
-void buildah_end_steps (builder_t *self, const builder_task_t *task);
-void buildah_end_all_steps (builder_t *self);
+void buildah_end_steps (buildah_t *self, const builder_task_t *task);
+void buildah_end_all_steps (buildah_t *self);
 
 /* Configuration ------------------------------------------------------------------------------------------------------ */
 
 /* Files that all attempts share. */
-int buildah_write_shared (builder_t *self, err_t *err);
+int buildah_write_shared (buildah_t *self, err_t *err);
 
 /* registries.conf, policy.json, short-names.conf and auth.json of an attempt into its scratch folder. */
-int buildah_write_attempt (const builder_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err);
+int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err);
 
 /* "docker://127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */
 char *buildah_destination (const builder_task_t *task);
-
-/* "127.0.0.1:PORT/registry.lan__5000/team/app" as a person knows it: "registry.lan:5000/team/app". In place. */
-void buildah_unmask_door (char *text, int door_port);
 
 /* Words -------------------------------------------------------------------------------------------------------------- */
 
@@ -167,22 +143,18 @@ typedef struct {
     bool lacks_memory;              /* buildah's own runtime gave up for want of it */
 } buildah_words_t;
 
-/* Cut the folder that `context_folder` lies in off each path below it: "…/attempts/7-1/context/app" becomes "context/app". In place. */
-void buildah_cut_folder (char *text, const char *context_folder);
-
 /* A builder_line_fn; argument is a buildah_words_t. Remembers, and hands on to the task. */
 void buildah_on_line (void *argument, char stream, const char *line, size_t size);
 
-/* Decide whose fault a failed build, or push, is; a build that reads more than there is has failed, whatever its status. Returns -1. */
-int buildah_judge_build (const builder_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err);
-int buildah_judge_push (const buildah_words_t *words, err_t *err);
+/* Decide whose fault a failed build is; a build that reads more than there is has failed, whatever its status. Returns -1. */
+int buildah_judge_build (const buildah_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err);
 
 /* Secrets ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct buildah_secrets buildah_secrets_t;
 
 /* Serve the task's secrets to its build, until it is destroyed, which comes after the builder has ended. */
-buildah_secrets_t *buildah_secrets_new (builder_t *builder, const builder_task_t *task, err_t *err);
+buildah_secrets_t *buildah_secrets_new (buildah_t *builder, const builder_task_t *task, err_t *err);
 void buildah_secrets_destroy (buildah_secrets_t **self);
 void buildah_secrets_add (const buildah_secrets_t *self, words_t *words);      /* the options for them */
 /* Set when one could not be given as it has to be: then the build has to end; and why. */
@@ -192,26 +164,30 @@ int buildah_secrets_check (const buildah_secrets_t *self, err_t *err);
 /* Containers --------------------------------------------------------------------------------------------------------- */
 
 /* Remove the working containers of an attempt that was killed; of all attempts with task NULL. */
-void buildah_remove_containers (builder_t *self, const builder_task_t *task);
+void buildah_remove_containers (buildah_t *self, const builder_task_t *task);
 
 /* Marks the containers of an attempt, as an argument of --secret: see buildah_containers.c. */
 void buildah_mark (const builder_task_t *task, char mark [64]);
 /* The folder in which each working container has one, under its id; the caller frees. And does this one bear the mark? */
-char *buildah_containers_folder (const builder_t *self);
+char *buildah_containers_folder (const buildah_t *self);
 bool buildah_is_marked (const char *containers, const char *id, const char *mark);
 
 /* Store -------------------------------------------------------------------------------------------------------------- */
 
 /* Unmount what lies mounted in its folder; how many that were. */
-size_t buildah_unmount_all (const builder_t *self);
+size_t buildah_unmount_all (const buildah_t *self);
 /* Unmount what a killed worker left mounted and forget who had mounted it. */
-int buildah_reset_mounts (builder_t *self, err_t *err);
+int buildah_reset_mounts (buildah_t *self, err_t *err);
 
 /* A command of the store itself, of no attempt, for limit_ms at most; is_cancelled may be NULL. Its exit status other than 0 is an error. */
-int buildah_run_store (builder_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err);
+int buildah_run_store (buildah_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err);
+
+/* See builder.h. */
+void buildah_make_room (builder_t *base);
+void buildah_prune_no_more (builder_t *base);
 
 /* An attempt begins: waits while a prune is due. And ends: prunes when it is due and nothing else runs. */
-int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err);
-void buildah_leave (builder_t *self, const builder_task_t *task);
+int buildah_enter (buildah_t *self, const builder_task_t *task, err_t *err);
+void buildah_leave (buildah_t *self, const builder_task_t *task);
 
 #endif

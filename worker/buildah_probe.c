@@ -30,11 +30,11 @@ static void on_heard (void *argument, char stream, const char *line, size_t size
         snprintf (self->error, sizeof self->error, "%.*s", (int) (size - 7 < 511 ? size - 7 : 511), line + 7);
 }
 
-static int run (builder_t *self, const words_t *words, heard_t *heard, err_t *err)
+static int run (buildah_t *self, const words_t *words, heard_t *heard, err_t *err)
 {
     int status = 0;
-    buildah_run_t how = { .scratch_folder = self->state_folder, .deadline_ms = clock_boot_ms () + PROBE_MS,
-                          .on_line = on_heard, .argument = heard };
+    buildah_run_t how = { .scratch_folder = self->state_folder, .watch = { .deadline_ms = clock_boot_ms () + PROBE_MS,
+                                                                        .on_line = on_heard, .argument = heard } };
     memset (heard, 0, sizeof *heard);
     if (buildah_run (self, words, &how, &status, err) < 0)
         return -1;
@@ -43,37 +43,23 @@ static int run (builder_t *self, const words_t *words, heard_t *heard, err_t *er
     return 0;
 }
 
-/* Where it is in the folders of PATH; the caller frees. NULL when in none. */
-static char *find_program (const char *name)
-{
-    AUTO_FREE char *path = mem_strdup (getenv ("PATH"));
-    char *rest = path;
-    for (char *folder; rest && (folder = strsep (&rest, ":"));) {
-        char *file = file_join (folder, name);
-        if (*folder == '/' && access (file, X_OK) == 0)
-            return file;
-        free (file);
-    }
-    return NULL;
-}
-
 static bool is_installed (const char *name)
 {
-    AUTO_FREE char *path = find_program (name);
+    AUTO_FREE char *path = builder_command_find (name);
     return path != NULL;
 }
 
 /* A builder in a room has only the folders of programs there that it is told. */
-static void settle_program (builder_t *self)
+static void settle_program (buildah_t *self)
 {
-    char *path = strchr (self->program, '/') ? NULL : find_program (self->program);
+    char *path = strchr (self->program, '/') ? NULL : builder_command_find (self->program);
     if (!path)
         return;
     free (self->program);
     self->program = path;
 }
 
-int buildah_probe_version (builder_t *self, err_t *err)
+int buildah_probe_version (buildah_t *self, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     heard_t heard;
@@ -81,10 +67,10 @@ int buildah_probe_version (builder_t *self, err_t *err)
     settle_program (self);
     words_add (&words, "--version");
     if (run (self, &words, &heard, err) < 0)
-        return err_wrap (err, "the builder cannot be started; install %s, or set builder/program", self->kind->packages);
+        return err_wrap (err, "the builder cannot be started; install %s, or set builder/program", self->base.driver->packages);
     if (sscanf (heard.last, "%63s version %63s", name, number) != 2 || strcmp (name, self->kind->name) != 0)
         return err_set (err, ERR_FARM, "%s is no %s: it says \"%.100s\" to --version", self->program, self->kind->name, heard.last);
-    self->version = mem_printf ("%s %s", name, number);
+    self->base.version = mem_printf ("%s %s", name, number);
     return 0;
 }
 
@@ -101,7 +87,7 @@ static void add_host_folders (words_t *words)
 
 /* buildah ------------------------------------------------------------------------------------------------------------ */
 
-static int try_run (builder_t *self, const char *container, const buildah_candidate_t *candidate, err_t *err)
+static int try_run (buildah_t *self, const char *container, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE char *root = file_join (self->runtime_folder, "probe");
@@ -122,7 +108,7 @@ static int try_run (builder_t *self, const char *container, const buildah_candid
 }
 
 /* A container from nothing, a run in it, and its end. */
-int buildah_try_container (builder_t *self, const buildah_candidate_t *candidate, err_t *err)
+int buildah_try_container (buildah_t *self, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t from = { 0 }, rm = { 0 };
     heard_t heard;
@@ -130,7 +116,7 @@ int buildah_try_container (builder_t *self, const buildah_candidate_t *candidate
     words_add (&from, "--signature-policy=%s", self->policy_file);
     words_add (&from, "scratch");
     if (run (self, &from, &heard, err) < 0)
-        return err_wrap (err, "storage driver %s", self->driver);
+        return err_wrap (err, "storage driver %s", self->base.storage);
     char container [sizeof heard.last];
     strcpy (container, heard.last);
     int rc = try_run (self, container, candidate, err);
@@ -143,7 +129,7 @@ int buildah_try_container (builder_t *self, const buildah_candidate_t *candidate
 /* podman ------------------------------------------------------------------------------------------------------------- */
 
 /* What such a build needs, in a folder of the builder's. */
-static int write_probe (const builder_t *self, const char *folder, const char *dockerfile, err_t *err)
+static int write_probe (const buildah_t *self, const char *folder, const char *dockerfile, err_t *err)
 {
     static const char text [] = "FROM scratch\nRUN [\"/bin/true\"]\n";
     if (file_make_folders (folder, 0700, err) < 0 || file_write_scratch (dockerfile, text, sizeof text - 1, 0600, err) < 0)
@@ -151,7 +137,7 @@ static int write_probe (const builder_t *self, const char *folder, const char *d
     return buildah_own (self, folder, err) < 0 ? -1 : buildah_own (self, dockerfile, err);
 }
 
-static void add_probe (const builder_t *self, const buildah_candidate_t *candidate, const char *folder, const char *root, words_t *words)
+static void add_probe (const buildah_t *self, const buildah_candidate_t *candidate, const char *folder, const char *root, words_t *words)
 {
     words_add (words, "build");
     words_add (words, "--isolation=%s", candidate->isolation);
@@ -168,7 +154,7 @@ static void add_probe (const builder_t *self, const buildah_candidate_t *candida
     words_add (words, "%s", folder);
 }
 
-static void remove_probe (builder_t *self, const char *folder)
+static void remove_probe (buildah_t *self, const char *folder)
 {
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE char *path = file_join (folder, "image-id"), *id = file_text (path);
@@ -182,7 +168,7 @@ static void remove_probe (builder_t *self, const char *folder)
 }
 
 /* The runtime is one of its global options. */
-int buildah_try_build (builder_t *self, const buildah_candidate_t *candidate, err_t *err)
+int buildah_try_build (buildah_t *self, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE char *folder = file_join (self->state_folder, "probe"), *dockerfile = file_join (folder, "Dockerfile");
@@ -199,30 +185,30 @@ int buildah_try_build (builder_t *self, const buildah_candidate_t *candidate, er
 
 /* All ways ----------------------------------------------------------------------------------------------------------- */
 
-static void accept (builder_t *self, const buildah_candidate_t *candidate, const char *wanted, const char *refused)
+static void accept (buildah_t *self, const buildah_candidate_t *candidate, const char *wanted, const char *refused)
 {
-    self->isolation = candidate->isolation;
+    self->base.isolation = candidate->isolation;
     self->runtime = candidate->runtime;
     self->network = candidate->network;
-    free (self->reason);
+    free (self->base.isolation_reason);
     if (candidate->runtime)
-        self->reason = mem_printf ("%s works here%s", candidate->runtime,
+        self->base.isolation_reason = mem_printf ("%s works here%s", candidate->runtime,
                                    strcmp (candidate->network, "host") == 0 ? ", on the host's network" : "");
     else if (strcmp (wanted, "chroot") == 0)
-        self->reason = mem_strdup ("chosen in the settings");
+        self->base.isolation_reason = mem_strdup ("chosen in the settings");
     else
-        self->reason = mem_printf ("oci does not work here: %s", refused [0] ? refused : "neither crun nor runc is installed");
+        self->base.isolation_reason = mem_printf ("oci does not work here: %s", refused [0] ? refused : "neither crun nor runc is installed");
 }
 
-static void set_driver (builder_t *self, const char *driver)
+static void set_driver (buildah_t *self, const char *driver)
 {
-    self->driver = driver;
+    self->base.storage = driver;
     free (self->storage_folder);
     self->storage_folder = mem_printf ("%s/storage-%s", self->state_folder, driver);
 }
 
 /* Isolation with the first driver that works: a runtime with a network of its own, on the host's, then chroot. */
-static int try_all (builder_t *self, const char *wanted, err_t *err)
+static int try_all (buildah_t *self, const char *wanted, err_t *err)
 {
     static const buildah_candidate_t candidates [] = {
         { "oci", "crun", "private" }, { "oci", "runc", "private" }, { "oci", "crun", "host" }, { "oci", "runc", "host" },
@@ -245,7 +231,7 @@ static int try_all (builder_t *self, const char *wanted, err_t *err)
     return err_set (err, last.code, "%s", last.text);
 }
 
-int buildah_probe_isolation (builder_t *self, const char *wanted, err_t *err)
+int buildah_probe_isolation (buildah_t *self, const char *wanted, err_t *err)
 {
     static const char *const drivers [] = { "overlay", "vfs" };
     if (strcmp (wanted, "auto") != 0 && strcmp (wanted, "oci") != 0 && strcmp (wanted, "chroot") != 0)

@@ -4,7 +4,6 @@
  * belongs to the room's ids on the disk; the attempt's files are root's here and in there. */
 #include <errno.h>
 #include <limits.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,7 @@ static int parse_ids (const char *text, spawner_room_t *room, err_t *err)
     return 0;
 }
 
-int buildah_room_choose (builder_t *self, const builder_settings_t *settings, err_t *err)
+int buildah_room_choose (buildah_t *self, const builder_settings_t *settings, err_t *err)
 {
     const char *user = settings->user && *settings->user ? settings->user : "worker";
     if (strcmp (user, "auto") != 0 && strcmp (user, "own") != 0 && strcmp (user, "worker") != 0)
@@ -45,21 +44,24 @@ int buildah_room_choose (builder_t *self, const builder_settings_t *settings, er
         buildah_room_refuse (self, "chosen in the settings");
     else if (geteuid () != 0)
         buildah_room_refuse (self, "only a worker that root runs can give it others");
-    else
+    else {
+        self->base.user = "own";
         return parse_ids (settings->ids && *settings->ids ? settings->ids : BUILDER_IDS, &self->room, err);
-    return self->must_have_room ? err_set (err, ERR_USAGE, "builder/user is own, but %s", self->room_reason) : 0;
+    }
+    return self->must_have_room ? err_set (err, ERR_USAGE, "builder/user is own, but %s", self->base.user_reason) : 0;
 }
 
-void buildah_room_refuse (builder_t *self, const char *why)
+void buildah_room_refuse (buildah_t *self, const char *why)
 {
-    free (self->room_reason);
-    self->room_reason = mem_strdup (why);
+    free (self->base.user_reason);
+    self->base.user_reason = mem_strdup (why);
+    self->base.user = "worker";
     self->room = (spawner_room_t) { 0 };
 }
 
 /* -- the store -------------------------------------------------------------------------------------------------- */
 
-int buildah_own (const builder_t *self, const char *path, err_t *err)
+int buildah_own (const buildah_t *self, const char *path, err_t *err)
 {
     if (self->room.ids && lchown (path, (uid_t) self->room.first_id, (gid_t) self->room.first_id) != 0)
         return err_sys (err, errno, "give %s to the builder", path);
@@ -67,7 +69,7 @@ int buildah_own (const builder_t *self, const char *path, err_t *err)
 }
 
 /* What other ids have made is of no use to these: it is a cache, and made again. */
-int buildah_take_over (const builder_t *self, err_t *err)
+int buildah_take_over (const buildah_t *self, err_t *err)
 {
     struct stat info;
     uid_t owner = self->room.ids ? (uid_t) self->room.first_id : geteuid ();
@@ -116,7 +118,7 @@ static bool find_own (char path [PATH_MAX])
     return true;
 }
 
-static void add_program (const builder_t *self, words_t *places)
+static void add_program (const buildah_t *self, words_t *places)
 {
     char own [PATH_MAX];
     if (self->program [0] == '/' && !is_in_the_room_anyway (self->program))
@@ -134,7 +136,7 @@ static void add_attempt (const builder_task_t *task, words_t *places)
         add_place (places, ROOM_WRITE, task->vault, task->vault);
 }
 
-void buildah_room_places (const builder_t *self, const builder_task_t *task, words_t *places)
+void buildah_room_places (const buildah_t *self, const builder_task_t *task, words_t *places)
 {
     AUTO_FREE char *data = file_join (self->state_folder, "data");
     for (size_t i = 0; i < self->hidden.count; i++)
@@ -148,15 +150,7 @@ void buildah_room_places (const builder_t *self, const builder_task_t *task, wor
 
 /* -- the door's password ---------------------------------------------------------------------------------------- */
 
-char *buildah_authfile (const builder_t *self, const builder_task_t *task)
+char *buildah_authfile (const buildah_t *self, const builder_task_t *task)
 {
     return self->room.ids ? mem_strdup (ROOM_SECRET_PATH) : file_join (task->scratch_folder, "auth.json");
-}
-
-char *buildah_auth_text (const builder_task_t *task)
-{
-    char plain [64], encoded [sodium_base64_ENCODED_LEN (64, sodium_base64_VARIANT_ORIGINAL)];
-    int size = snprintf (plain, sizeof plain, "attempt:%s", task->password);
-    sodium_bin2base64 (encoded, sizeof encoded, (const unsigned char *) plain, (size_t) size, sodium_base64_VARIANT_ORIGINAL);
-    return mem_printf ("{\"auths\": {\"127.0.0.1:%d\": {\"auth\": \"%s\"}}}\n", door_port (task->door), encoded);
 }

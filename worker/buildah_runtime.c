@@ -11,12 +11,12 @@
 
 enum { DELETE_MS = 20000 };
 
-char *buildah_runtime_root (const builder_t *self, const builder_task_t *task)
+char *buildah_runtime_root (const buildah_t *self, const builder_task_t *task)
 {
     return mem_printf ("%s/%lld-%d", self->runtime_folder, (long long) task->job, task->attempt);
 }
 
-static int run_delete (builder_t *self, const char *runtime, const char *root, const char *step, err_t *err)
+static int run_delete (buildah_t *self, const char *runtime, const char *root, const char *step, err_t *err)
 {
     const char *argv [] = { runtime, "--root", root, "delete", "--force", step, NULL };
     AUTO_FREE char *path = mem_printf ("PATH=%s", getenv ("PATH") ? getenv ("PATH") : "");
@@ -33,7 +33,7 @@ static int run_delete (builder_t *self, const char *runtime, const char *root, c
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
 }
 
-void buildah_end_steps_in (builder_t *self, const char *runtime, const char *root)
+void buildah_end_steps_in (buildah_t *self, const char *runtime, const char *root)
 {
     err_t err;
     DIR *folder = self->room.ids ? NULL : opendir (root);       /* what was in a room has ended with it; and what it notes is the builder's word */
@@ -46,13 +46,13 @@ void buildah_end_steps_in (builder_t *self, const char *runtime, const char *roo
         log_warn ("builder", "remove %s: %s", root, err.text);
 }
 
-void buildah_end_steps (builder_t *self, const builder_task_t *task)
+void buildah_end_steps (buildah_t *self, const builder_task_t *task)
 {
     AUTO_FREE char *root = buildah_runtime_root (self, task);
     buildah_end_steps_in (self, self->runtime, root);
 }
 
-void buildah_end_all_steps (builder_t *self)
+void buildah_end_all_steps (buildah_t *self)
 {
     DIR *folder = opendir (self->runtime_folder);
     for (struct dirent *item; folder && (item = readdir (folder));)

@@ -34,7 +34,7 @@ typedef struct {
 } server_t;
 
 struct buildah_secrets {
-    builder_t *builder;
+    buildah_t *builder;
     const builder_task_t *task;
     atomic_bool is_over, has_failed;
     pthread_mutex_t lock;           /* one makes links at a time */
@@ -77,7 +77,7 @@ static int make_links (buildah_secrets_t *self, err_t *err)
 
 /* -- pipes -------------------------------------------------------------------------------------------------------- */
 
-static int make_pipe (const builder_t *builder, const char *path, err_t *err)
+static int make_pipe (const buildah_t *builder, const char *path, err_t *err)
 {
     AUTO_FREE char *fresh = mem_printf ("%s.new", path);
     if (mkfifo (fresh, 0600) == 0 && buildah_own (builder, fresh, err) < 0)
@@ -160,7 +160,7 @@ static void end_server (server_t *self)
 
 /* -- a build ------------------------------------------------------------------------------------------------------ */
 
-buildah_secrets_t *buildah_secrets_new (builder_t *builder, const builder_task_t *task, err_t *err)
+buildah_secrets_t *buildah_secrets_new (buildah_t *builder, const builder_task_t *task, err_t *err)
 {
     AUTO (buildah_secrets) buildah_secrets_t *self = mem_alloc (sizeof *self);
     self->builder = builder;

@@ -38,14 +38,14 @@ static size_t unmount_below (const char *folder)
     return count;
 }
 
-size_t buildah_unmount_all (const builder_t *self)
+size_t buildah_unmount_all (const buildah_t *self)
 {
     AUTO_FREE char *folder = realpath (self->state_folder, NULL);
     return folder ? unmount_below (folder) : 0;
 }
 
 /* How often each layer is mounted is written down there, and without the mounts it is wrong: it would be believed. */
-static int forget_mounts (const builder_t *self, err_t *err)
+static int forget_mounts (const buildah_t *self, err_t *err)
 {
     if (file_remove_tree (self->run_folder, err) < 0 || file_make_folders (self->run_folder, 0700, err) < 0
         || buildah_own (self, self->run_folder, err) < 0)
@@ -53,14 +53,14 @@ static int forget_mounts (const builder_t *self, err_t *err)
     return 0;
 }
 
-int buildah_reset_mounts (builder_t *self, err_t *err)
+int buildah_reset_mounts (buildah_t *self, err_t *err)
 {
     buildah_unmount_all (self);
     return forget_mounts (self, err);
 }
 
 /* While no attempt is in the store: the mounts of builders that were killed, which none of the later ones takes for its own. */
-static void sweep_mounts (const builder_t *self)
+static void sweep_mounts (const buildah_t *self)
 {
     err_t err;
     if (buildah_unmount_all (self) && forget_mounts (self, &err) < 0)
@@ -70,10 +70,10 @@ static void sweep_mounts (const builder_t *self)
 /* Commands ----------------------------------------------------------------------------------------------------------- */
 
 /* They need a scratch folder of their own. */
-int buildah_run_store (builder_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err)
+int buildah_run_store (buildah_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err)
 {
     int status = 0;
-    buildah_run_t how = { .scratch_folder = self->state_folder, .deadline_ms = clock_boot_ms () + limit_ms, .is_cancelled = is_cancelled };
+    buildah_run_t how = { .scratch_folder = self->state_folder, .watch = { .deadline_ms = clock_boot_ms () + limit_ms, .is_cancelled = is_cancelled } };
     if (buildah_run (self, words, &how, &status, err) < 0)
         return -1;
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
@@ -82,9 +82,9 @@ int buildah_run_store (builder_t *self, const words_t *words, int64_t limit_ms, 
 /* Size --------------------------------------------------------------------------------------------------------------- */
 
 /* The sum of what the layers hold, from the store's own list; 0 when it cannot be read. */
-static int64_t layers_bytes (const builder_t *self)
+static int64_t layers_bytes (const buildah_t *self)
 {
-    AUTO_FREE char *path = mem_printf ("%s/%s-layers/layers.json", self->storage_folder, self->driver);
+    AUTO_FREE char *path = mem_printf ("%s/%s-layers/layers.json", self->storage_folder, self->base.storage);
     AUTO_BUFFER buffer_t text = { 0 };
     if (file_read (path, LAYERS_FILE_MAX, &text, NULL) < 0)
         return 0;
@@ -100,14 +100,14 @@ static int64_t layers_bytes (const builder_t *self)
 }
 
 /* Where there is nothing to prune somebody else has filled the disk. */
-static bool is_too_large (const builder_t *self)
+static bool is_too_large (const buildah_t *self)
 {
     int64_t held = layers_bytes (self), free_bytes = file_free_bytes (self->storage_folder);
     bool is_below_floor = free_bytes >= 0 && free_bytes < self->free_floor_bytes;
     return held > store_limit_bytes || (held > 0 && (is_below_floor || file_is_nearly_full (self->storage_folder)));
 }
 
-static void prune (builder_t *self)
+static void prune (buildah_t *self)
 {
     for (size_t i = 0; i < 2 && !atomic_load (&self->prunes_no_more) && is_too_large (self); i++) {
         AUTO_WORDS words_t words = { 0 };
@@ -124,7 +124,7 @@ static void prune (builder_t *self)
 /* Attempts ----------------------------------------------------------------------------------------------------------- */
 
 /* Under the lock. */
-static active_t **find_active (builder_t *self, const builder_task_t *task)
+static active_t **find_active (buildah_t *self, const builder_task_t *task)
 {
     active_t **at = &self->active;
     while (*at && ((*at)->job != task->job || (*at)->attempt != task->attempt))
@@ -132,7 +132,7 @@ static active_t **find_active (builder_t *self, const builder_task_t *task)
     return at;
 }
 
-static void wait_a_moment (builder_t *self)
+static void wait_a_moment (buildah_t *self)
 {
     struct timespec at;
     clock_gettime (CLOCK_MONOTONIC, &at);
@@ -144,7 +144,7 @@ static void wait_a_moment (builder_t *self)
     pthread_cond_timedwait (&self->changed, &self->lock, &at);
 }
 
-int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err)
+int buildah_enter (buildah_t *self, const builder_task_t *task, err_t *err)
 {
     int rc = 0;
     pthread_mutex_lock (&self->lock);
@@ -165,7 +165,7 @@ int buildah_enter (builder_t *self, const builder_task_t *task, err_t *err)
 }
 
 /* Under the lock, which is released. Of two the first does it. */
-static void prune_if_due (builder_t *self)
+static void prune_if_due (buildah_t *self)
 {
     bool is_ours = self->is_prune_due && !self->active && !self->is_pruning;
     self->is_pruning |= is_ours;
@@ -179,7 +179,7 @@ static void prune_if_due (builder_t *self)
     pthread_mutex_unlock (&self->lock);
 }
 
-void buildah_leave (builder_t *self, const builder_task_t *task)
+void buildah_leave (buildah_t *self, const builder_task_t *task)
 {
     bool is_large = is_too_large (self);
     pthread_mutex_lock (&self->lock);
@@ -194,15 +194,17 @@ void buildah_leave (builder_t *self, const builder_task_t *task)
     prune_if_due (self);
 }
 
-void builder_make_room (builder_t *self)
+void buildah_make_room (builder_t *base)
 {
+    buildah_t *self = (buildah_t *) base;
     bool is_large = is_too_large (self);
     pthread_mutex_lock (&self->lock);
     self->is_prune_due |= is_large;
     prune_if_due (self);
 }
 
-void builder_prune_no_more (builder_t *self)
+void buildah_prune_no_more (builder_t *base)
 {
+    buildah_t *self = (buildah_t *) base;
     atomic_store (&self->prunes_no_more, 1);
 }

@@ -8,31 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/file.h"
 #include "worker/buildah_private.h"
-
-enum { DISK_FLOOR_BYTES = 256 * 1024 * 1024 };
+#include "worker/builder_judge.h"
+#include "worker/builder_spec.h"
 
 /* buildah 1.28 gives these to each Dockerfile, and then wonders that it does not use them. */
 static const char *const own_warnings [] = {
     "[Warning] one or more build args were not consumed: [TARGETARCH TARGETOS TARGETPLATFORM]",
     "[Warning] one or more build args were not consumed: [TARGETARCH TARGETOS TARGETPLATFORM TARGETVARIANT]",
 };
-
-static void keep (char *out, size_t out_size, const char *line, size_t size)
-{
-    size_t length = size < out_size ? size : out_size - 1;
-    while (length < size && length > 0 && ((unsigned char) line [length] & 0xc0) == 0x80)
-        length--;               /* not in the middle of a character */
-    memcpy (out, line, length);
-    out [length] = 0;
-}
-
-static bool starts (const char *line, size_t size, const char *with)
-{
-    size_t length = strlen (with);
-    return size >= length && memcmp (line, with, length) == 0;
-}
 
 /* "STEP 1/2: …" or "[1/2] STEP 1/2: …": where the instruction begins; 0 for other lines. */
 static size_t read_step (const char *text, buildah_step_t *step)
@@ -55,7 +39,7 @@ static bool is_next (const buildah_step_t *step, const buildah_step_t *last)
 /* Steps that the Dockerfile does not have are triggers of a base image. */
 static void on_step (buildah_words_t *self, const char *line, const buildah_step_t *step, const char *instruction)
 {
-    keep (self->step, sizeof self->step, line, strlen (line));
+    builder_keep (self->step, sizeof self->step, line, strlen (line));
     self->words [0] = 0;
     if (!is_next (step, &self->last))
         return;
@@ -63,28 +47,18 @@ static void on_step (buildah_words_t *self, const char *line, const buildah_step
     if (!self->reach || self->reads_more || reach_covers (self->reach, instruction))
         return;
     self->reads_more = true;
-    keep (self->trigger, sizeof self->trigger, instruction, strlen (instruction));
+    builder_keep (self->trigger, sizeof self->trigger, instruction, strlen (instruction));
 }
 
 static bool is_of_run (const char *error, size_t size)
 {
-    return starts (error, size, "building at STEP \"RUN");
+    return builder_line_starts (error, size, "building at STEP \"RUN");
 }
 
 static bool is_noise (const char *line, size_t size)
 {
-    return size == 0 || starts (line, size, "subprocess exited with status") || starts (line, size, "-->")
-           || starts (line, size, "time=\"") || starts (line, size, "[Warning]");
-}
-
-void buildah_cut_folder (char *text, const char *context_folder)
-{
-    const char *end = context_folder ? strrchr (context_folder, '/') : NULL;
-    size_t size = end ? (size_t) (end - context_folder) + 1 : 0;
-    if (size < 2)
-        return;
-    for (char *at = text; (at = memmem (at, strlen (at), context_folder, size)); )
-        memmove (at, at + size, strlen (at + size) + 1);
+    return size == 0 || builder_line_starts (line, size, "subprocess exited with status") || builder_line_starts (line, size, "-->")
+           || builder_line_starts (line, size, "time=\"") || builder_line_starts (line, size, "[Warning]");
 }
 
 /* "building at STEP "RUN exit 7": while running runtime: exit status 7". Of other steps buildah's own status is left, which is
@@ -108,8 +82,8 @@ static int run_status (const char *error, size_t size)
 static void on_error (buildah_words_t *self, char stream, const char *line, size_t size)
 {
     AUTO_FREE char *text = mem_strndup (line, size);
-    buildah_cut_folder (text, self->task->context_folder);
-    keep (self->error, sizeof self->error, text + 7, strlen (text + 7));
+    builder_cut_folder (text, self->task->context_folder);
+    builder_keep (self->error, sizeof self->error, text + 7, strlen (text + 7));
     self->run_status = run_status (line + 7, size - 7);
     if (self->task->on_line)
         self->task->on_line (self->task->argument, stream, text, strlen (text));
@@ -118,8 +92,8 @@ static void on_error (buildah_words_t *self, char stream, const char *line, size
 /* What Go's runtime ends a program with that gets no memory, in words of its own. A RUN step's Go program may say the same; its error follows. */
 static bool is_out_of_memory (const char *line, size_t size)
 {
-    return starts (line, size, "runtime/cgo: pthread_create failed: ") || starts (line, size, "runtime: out of memory") ||
-           starts (line, size, "fatal error: runtime: out of memory") || starts (line, size, "fatal error: runtime: cannot allocate memory");
+    return builder_line_starts (line, size, "runtime/cgo: pthread_create failed: ") || builder_line_starts (line, size, "runtime: out of memory") ||
+           builder_line_starts (line, size, "fatal error: runtime: out of memory") || builder_line_starts (line, size, "fatal error: runtime: cannot allocate memory");
 }
 
 void buildah_on_line (void *argument, char stream, const char *line, size_t size)
@@ -127,12 +101,11 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
     buildah_words_t *self = argument;
     buildah_step_t step;
     for (size_t i = 0; i < sizeof own_warnings / sizeof *own_warnings; i++)
-        if (size == strlen (own_warnings [i]) && starts (line, size, own_warnings [i]))
+        if (size == strlen (own_warnings [i]) && builder_line_starts (line, size, own_warnings [i]))
             return;
-    if (memmem (line, size, "o space left on device", 22) || memmem (line, size, "I/O error", 9))    /* busybox says no more */
-        self->is_disk_full = true;
+    self->is_disk_full |= builder_says_full (line, size);
     self->lacks_memory = self->lacks_memory || is_out_of_memory (line, size);
-    if (starts (line, size, "Error: ")) {
+    if (builder_line_starts (line, size, "Error: ")) {
         on_error (self, stream, line, size);
         return;
     }
@@ -141,7 +114,7 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
     if (instruction)
         on_step (self, text, &step, text + instruction);
     else if (!is_noise (line, size))
-        keep (self->words, sizeof self->words, line, size);
+        builder_keep (self->words, sizeof self->words, line, size);
     if (self->task->on_line)
         self->task->on_line (self->task->argument, stream, line, size);
 }
@@ -156,42 +129,20 @@ static bool is_about_registry (const buildah_words_t *words)
            || strstr (error, "manifest") || strstr (error, "blob");
 }
 
-/* What the registry said to the door counts more than what buildah made of it. -1 with err filled, or 0: not its fault. */
-static int judge_registry (const buildah_words_t *words, const char *text, err_t *err)
-{
-    err_t upstream;
-    door_last_error (words->task->door, words->task->job, words->task->attempt, &upstream);
-    if (upstream.code == ERR_NONE)
-        return 0;
-    if (upstream.code == ERR_NOT_FOUND)
-        return err_set (err, ERR_BUILD, "%s; check the name and the tag of the image", text);
-    return err_set (err, upstream.code, "%s", upstream.text);
-}
-
-/* The image would lack what was left out of the context. */
-static int refuse_trigger (const buildah_words_t *words, builder_outcome_t *outcome, err_t *err)
-{
-    strcpy (outcome->failed_step, words->step);
-    return err_set (err, ERR_PRUNED, "the base image has the trigger ONBUILD %s, which reads files that were left out of the context, as no instruction "
-                    "of the Dockerfile reads them: submit again with --whole-context", words->trigger);
-}
-
-int buildah_judge_build (const builder_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err)
+int buildah_judge_build (const buildah_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err)
 {
     char text [sizeof words->error];
     if (words->reads_more)
-        return refuse_trigger (words, outcome, err);
+        return builder_refuse_trigger (words->step, words->trigger, outcome, err);
     outcome->exit_status = words->run_status;
     strcpy (text, words->error);
-    buildah_unmask_door (text, door_port (words->task->door));
-    int64_t free_bytes = file_free_bytes (self->storage_folder);
-    if (strstr (text, "no space left on device")
-        || (words->is_disk_full && free_bytes >= 0 && free_bytes < DISK_FLOOR_BYTES))
+    door_unmask (text, door_port (words->task->door));
+    if (strstr (text, "no space left on device") || (words->is_disk_full && builder_disk_is_full (self->storage_folder)))
         return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", self->storage_folder, text);
     if (!text [0] && status >= 128)
         return err_set (err, ERR_FARM, "%s was killed by signal %d; see the kernel's log of the worker for "
                         "\"out of memory\"", self->program, status - 128);
-    if (is_about_registry (words) && judge_registry (words, text, err) < 0) {
+    if (is_about_registry (words) && builder_judge_registry (words->task, text, err) < 0) {
         if (err && err->code == ERR_BUILD)
             strcpy (outcome->failed_step, words->step);
         return -1;
@@ -210,18 +161,4 @@ int buildah_judge_build (const builder_t *self, const buildah_words_t *words, in
     if (words->words [0])
         return err_set (err, ERR_BUILD, "%s; before that: %s", text, words->words);
     return err_set (err, ERR_BUILD, "%s", text);
-}
-
-int buildah_judge_push (const buildah_words_t *words, err_t *err)
-{
-    err_t upstream;
-    char text [sizeof words->error];
-    door_last_error (words->task->door, words->task->job, words->task->attempt, &upstream);
-    if (upstream.code != ERR_NONE)
-        return err_set (err, upstream.code, "%s", upstream.text);
-    strcpy (text, words->error);
-    buildah_unmask_door (text, door_port (words->task->door));
-    if (strstr (text, "no space left on device"))
-        return err_set (err, ERR_FULL, "the worker's disk is full: %s", text);
-    return err_set (err, ERR_FARM, "%s", text [0] ? text : "the builder said nothing");
 }

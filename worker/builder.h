@@ -1,4 +1,5 @@
-/* builder.h - what the worker needs of a builder. One driver is behind it (builder/driver): buildah, or podman, which is made of buildah's library. */
+/* builder.h - what the worker needs of a builder. One of the drivers is behind it (builder/driver): buildah; podman, which is made of buildah's library;
+ * docker, the BuildKit of a docker daemon on this host. */
 #ifndef FARM_BUILDER_H
 #define FARM_BUILDER_H
 
@@ -15,12 +16,14 @@
 
 typedef struct builder builder_t;
 
+#define BUILDER_DRIVERS "buildah, podman and docker"
 #define BUILDER_IDS "1879048192:65536"      /* behind those that systemd gives to containers, below 2^31 */
 
 typedef struct {
     const char *state_folder;           /* images, layers and scratch files of the builder live below it */
     const char *isolation;              /* "auto", "oci", "chroot" */
-    const char *driver;                 /* "buildah", "podman"; NULL: buildah */
+    const char *driver;                 /* "buildah", "podman", "docker"; NULL: buildah */
+    const char *docker_host;            /* the docker daemon's socket, "unix:///PATH"; NULL, "": docker's own default */
     const char *program;                /* NULL: as the driver is called */
     const char *user;                   /* "auto", "own", "worker": whether it has ids and namespaces of its own; NULL: worker */
     const char *ids;                    /* "FIRST:COUNT", its own; NULL: BUILDER_IDS */
@@ -38,15 +41,21 @@ const char *builder_packages (const char *name);
 int builder_new (builder_t **out, const builder_settings_t *settings, spawner_t *spawner, err_t *err);
 void builder_destroy (builder_t **self);
 
-const char *builder_version (const builder_t *self);        /* "buildah 1.28.2", "podman 4.3.1" */
+const char *builder_version (const builder_t *self);        /* "buildah 1.28.2", "podman 4.3.1", "docker 20.10.24" */
 const char *builder_isolation (const builder_t *self);      /* "oci" or "chroot" */
 const char *builder_isolation_reason (const builder_t *self);   /* "runc works here"; "oci does not work here: …" */
 
 /* Does it give RUN steps such a network: "default", "none" (oci alone can), "host" (may_use_host_network)? */
 bool builder_has_network (const builder_t *self, const char *network);
 
-const char *builder_storage (const builder_t *self);        /* "overlay" or "vfs" */
-const char *builder_user (const builder_t *self);           /* "own" or "worker" */
+/* Can it give the image and its files a time that was asked for (timestamp)? Without that two workers never make the same image. */
+bool builder_sets_times (const builder_t *self);
+
+/* Does it hold RUN steps to what the task's rules and its cgroup say? */
+bool builder_holds_limits (const builder_t *self);
+
+const char *builder_storage (const builder_t *self);        /* "overlay", "vfs", or what else the docker daemon has */
+const char *builder_user (const builder_t *self);           /* "own", "worker" or "docker" */
 const char *builder_user_reason (const builder_t *self);    /* "ids 1879048192 to 1879113727, …"; why it has none */
 
 /* Called with each line of output, without its line feed. stream: 'o' the builder's, 'w' the worker's own words. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base_names.h"
+#include "common/base_words.h"
 #include "common/dockerfile.h"
 #include "common/mem.h"
 

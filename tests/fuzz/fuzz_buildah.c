@@ -1,10 +1,11 @@
 /* fuzz_buildah.c - what buildah, or a RUN step, prints.
  *
- * covers: worker/buildah_words.c */
+ * covers: worker/buildah_words.c worker/builder_judge.c */
 #include <string.h>
 
 #include "fuzz.h"
 #include "worker/buildah_private.h"
+#include "worker/builder_judge.h"
 
 static const char dockerfile [] = "FROM base\nCOPY src /src\nRUN make\n";
 static const char context_folder [] = "/var/lib/archfarm/attempts/7-1/context";
@@ -26,10 +27,10 @@ static void judge (const buildah_words_t *words)
 {
     err_t err = { 0 };
     builder_outcome_t outcome = { .exit_status = 0 };
-    builder_t builder = { .program = "buildah", .storage_folder = "/" };
+    buildah_t builder = { .program = "buildah", .storage_folder = "/" };
     MUST (buildah_judge_build (&builder, words, 1, &outcome, &err) == -1 && err.code != ERR_NONE);
     MUST (outcome.exit_status >= 0 && outcome.exit_status < 256 && is_text (outcome.failed_step, sizeof outcome.failed_step));
-    MUST (buildah_judge_push (words, &err) == -1);
+    MUST (builder_judge_push (words->task, words->error, &err) == -1);
 }
 
 FUZZ_TARGET (buildah)

@@ -1,6 +1,6 @@
 /* fuzz_dockerfile.c - Dockerfiles as worker and coordinator read them: instructions, words, values, registries, base images.
  *
- * covers: common/dockerfile.c common/base_names.c worker/hosts.c */
+ * covers: common/dockerfile.c common/base_words.c common/base_names.c worker/hosts.c */
 #include <string.h>
 
 #include "common/base_names.h"

@@ -15,7 +15,7 @@
 
 typedef struct {
     char folder [64];
-    builder_t builder;
+    buildah_t builder;
     builder_task_t task;
     buildah_run_t how;
 } state_t;
@@ -25,7 +25,7 @@ static int set_up (void **state)
 {
     static state_t self;
     strcpy (self.folder, "/tmp/kind.XXXXXX");
-    self.builder = (builder_t) { .program = "/usr/bin/it", .driver = "vfs", .runtime = "runc", .run_folder = "/s/run", .storage_folder = "/a \"b\\c/storage-vfs",
+    self.builder = (buildah_t) { .program = "/usr/bin/it", .base.storage = "vfs", .runtime = "runc", .run_folder = "/s/run", .storage_folder = "/a \"b\\c/storage-vfs",
                                  .state_folder = "/a \"b\\c", .storage_file = "/s/storage.conf" };
     self.task = (builder_task_t) { .job = 7, .attempt = 1 };
     self.how = (buildah_run_t) { .task = &self.task, .scratch_folder = self.folder };
@@ -122,7 +122,7 @@ static void podman_can_be_asked_for_its_version_before_there_is_a_store (void **
     err_t err;
     self->builder.kind = buildah_find_kind ("podman");
     self->builder.storage_folder = NULL;
-    self->builder.driver = NULL;
+    self->builder.base.storage = NULL;
     assert_int_equal (self->builder.kind->write_settings (&self->builder, &self->how, &err), 0);
     AUTO_FREE char *path = file_join (self->folder, "podman-storage.conf"), *storage = file_text (path);
     assert_non_null (strstr (storage, "driver = \"overlay\"\ngraphroot = \"/a \\\"b\\\\c/storage-overlay\"\n"));

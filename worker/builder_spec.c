@@ -1,0 +1,45 @@
+/* builder_spec.c - see builder_spec.h. */
+#include "worker/builder_spec.h"
+
+#include <stdio.h>
+
+#include "common/file.h"
+#include "common/mem.h"
+
+static void add_map (words_t *words, const char *option, const json_t *map)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *) map, key, value)
+        words_add (words, "%s=%s=%s", option, key, json_string_value (value) ? json_string_value (value) : "");
+}
+
+void builder_add_spec (const json_t *spec, words_t *words)
+{
+    const char *target = json_string_value (json_object_get (spec, "target"));
+    add_map (words, "--build-arg", json_object_get (spec, "build_args"));
+    add_map (words, "--label", json_object_get (spec, "labels"));
+    if (target && *target)
+        words_add (words, "--target=%s", target);
+    if (json_is_true (json_object_get (spec, "no_cache")))
+        words_add (words, "--no-cache");
+}
+
+int builder_find_reach (const builder_task_t *task, reach_t **out, err_t *err)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    if (!json_is_true (json_object_get (task->spec, "pruned")))
+        return 0;
+    if (file_read (task->dockerfile, DOCKERFILE_MAX, &text, err) < 0)
+        return -1;
+    *out = reach_new (text.data ? (const char *) text.data : "", text.size, json_object_get (task->spec, "build_args"));
+    return *out ? 0 : err_set (err, ERR_PRUNED, "farmctl left out of the context what no instruction reads, but this worker cannot tell what that is: "
+                               "let both have one version, or submit again with --whole-context");
+}
+
+int builder_refuse_trigger (const char *step, const char *trigger, builder_outcome_t *outcome, err_t *err)
+{
+    snprintf (outcome->failed_step, sizeof outcome->failed_step, "%s", step);
+    return err_set (err, ERR_PRUNED, "the base image has the trigger ONBUILD %s, which reads files that were left out of the context, as no instruction "
+                    "of the Dockerfile reads them: submit again with --whole-context", trigger);
+}

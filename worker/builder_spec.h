@@ -1,0 +1,20 @@
+/* builder_spec.h - what a submit asked for, as all drivers read it. */
+#ifndef FARM_BUILDER_SPEC_H
+#define FARM_BUILDER_SPEC_H
+
+#include "common/reach.h"
+#include "worker/builder.h"
+#include "worker/words.h"
+
+enum { DOCKERFILE_MAX = 1024 * 1024 };
+
+/* Options that all programs have alike: --build-arg, --label, --target, --no-cache. */
+void builder_add_spec (const json_t *spec, words_t *words);
+
+/* What of the context is here; NULL in *out: everything. ERR_PRUNED: that cannot be told. */
+int builder_find_reach (const builder_task_t *task, reach_t **out, err_t *err);
+
+/* A step that the Dockerfile does not have reads more than that: the image would lack what was left out of the context. Returns -1. */
+int builder_refuse_trigger (const char *step, const char *trigger, builder_outcome_t *outcome, err_t *err);
+
+#endif
