@@ -64,9 +64,11 @@ static bool read_directive (dockerfile_t *self, const char *line, size_t size, b
     skip_blanks (&value, &value_size);
     while (name_size > 0 && isspace ((unsigned char) name [name_size - 1]))
         name_size--;
-    if (is_word (name, name_size, "syntax"))
+    if (is_word (name, name_size, "syntax")) {
         self->is_doubtful |= !is_own_frontend (value, value_size);
-    else if (is_word (name, name_size, "escape") && value_size == 1 && (*value == '\\' || *value == '`')) {
+        self->syntax = value;
+        self->syntax_size = value_size;
+    } else if (is_word (name, name_size, "escape") && value_size == 1 && (*value == '\\' || *value == '`')) {
         self->escape = *value;
         self->is_doubtful |= !is_first && *value == '`';        /* old builders look for it in the first line only */
     } else

@@ -17,6 +17,8 @@ enum { DOCKERFILE_WORD_MAX = 1024 };
 typedef struct {
     const char *at, *end;           /* what is left of it */
     char escape;                    /* '\\', or '`' by a directive */
+    const char *syntax;             /* the image of a frontend, where a directive names one; not ended by NUL. NULL: none */
+    size_t syntax_size;
     buffer_t instruction;
     int documents;                  /* here-documents looked for */
     bool has_inner_comment;         /* the instruction: an indented comment stands between its lines; old builders take it for words */

@@ -14,6 +14,8 @@ enum { LABEL_PART_MAX = 63, LABEL_TEXT_MAX = 2 * LABEL_PART_MAX + 2, LABELS_MAX 
 /* What a worker says of itself: that it gives RUN steps the host's network, or none. A build that asks for such a network requires it. */
 #define LABEL_NETWORK_HOST "network-host"
 #define LABEL_NETWORK_NONE "network-none"
+/* And that its builder cannot give an image a time that was asked for; a build that asks for one requires that it is not there. */
+#define LABEL_NO_TIMESTAMP "no-timestamp"
 
 /* Are these a label's name and value? ERR_USAGE. */
 int label_check (const char *name, const char *value, err_t *err);

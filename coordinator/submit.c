@@ -87,7 +87,7 @@ static bool rests_first (const engine_t *self, const json_t *spec, int64_t forme
     return fetches_needs (spec) || (!former && self->settings.looks_up);
 }
 
-/* What is required of a worker: what was asked for, and that it gives such a network. Were that found out by the worker, each try would count
+/* What is required of a worker: what was asked for, and that it can do such a build. Were that found out by the worker, each try would count
  * against it. The caller frees. */
 static json_t *requirements_of (const json_t *spec)
 {
@@ -97,6 +97,8 @@ static json_t *requirements_of (const json_t *spec)
         json_array_append_new (all, json_string (LABEL_NETWORK_HOST));
     if (network && strcmp (network, "none") == 0)
         json_array_append_new (all, json_string (LABEL_NETWORK_NONE));
+    if (json_is_true (json_object_get (spec, "cross_check")) || json_object_get (spec, "timestamp"))
+        json_array_append_new (all, json_string ("!" LABEL_NO_TIMESTAMP));
     return all;
 }
 

@@ -95,6 +95,8 @@ static void explain_labels (const lane_t *lane, buffer_t *text)
         buffer_printf (text, "; for --network host a worker's settings need builder/allow = network-host");
     if (is_required (lane, LABEL_NETWORK_NONE))
         buffer_printf (text, "; for --network none a worker needs the isolation oci");
+    if (is_required (lane, "!" LABEL_NO_TIMESTAMP))
+        buffer_printf (text, "; for --cross-check a worker needs another builder than docker");
 }
 
 /* No worker is registered that could be given these jobs: which there are, and what would help. */

@@ -154,8 +154,12 @@ static void keep_line (view_t *view, int64_t attempt, const char *text)
     view->next = (view->next + 1) % LAST_LINES;
 }
 
+/* "STEP 2/3: …" and "[1/2] STEP 2/3: …" of buildah, "#6 [tools 2/3] …" of BuildKit. */
 static bool is_step (const char *text)
 {
+    size_t number = text [0] == '#' ? 1 + strspn (text + 1, "0123456789") : 0;
+    if (number)
+        return strncmp (text + number, " [", 2) == 0 && strncmp (text + number, " [internal]", 11) != 0 && strncmp (text + number, " [auth]", 7) != 0;
     size_t stage = text [0] == '[' ? 1 + strspn (text + 1, "0123456789/") : 0;
     if (stage && strncmp (text + stage, "] ", 2) != 0)
         return false;

@@ -94,7 +94,8 @@ int attempt_prepare (attempt_t *self, err_t *err)
                 text_of (self->assign, "platform"), json_is_true (json_object_get (self->assign, "emulated")) ? " (emulated)" : "",
                 builder_version (self->parts->builder), builder_isolation (self->parts->builder),
                 builder_isolation_reason (self->parts->builder));
-    joblog_say (self->log, "it may have %s: %s", limits, allowance_enforced (self->parts->allowance));
+    joblog_say (self->log, "it may have %s: %s", limits,
+                builder_enforces (self->parts->builder, allowance_enforced (self->parts->allowance)));
     return 0;
 }
 

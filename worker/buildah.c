@@ -236,7 +236,7 @@ static int buildah_build (builder_t *base, const builder_task_t *task, builder_o
     AUTO (reach) reach_t *reach = NULL;
     buildah_run_t how;
     int status = 0;
-    if (check_network (self, task, err) < 0 || buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, &outcome->is_repeatable, err) < 0
+    if (check_network (self, task, err) < 0 || buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, outcome, err) < 0
         || builder_find_reach (task, &reach, err) < 0)
         return -1;
     AUTO (buildah_secrets) buildah_secrets_t *secrets = buildah_secrets_new (self, task, err);

@@ -106,20 +106,11 @@ static int write_password (const buildah_t *self, const builder_task_t *task, er
     return self->room.ids ? 0 : write_text (task->scratch_folder, "auth.json", text, 0600, err);
 }
 
-int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err)
+int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)
 {
-    AUTO_BUFFER buffer_t dockerfile = { 0 };
     AUTO_FREE hosts_t *hosts = mem_alloc (sizeof *hosts);
-    if (file_read (task->dockerfile, DOCKERFILE_MAX, &dockerfile, err) < 0)
+    if (builder_find_hosts (task, hosts, outcome, err) < 0)
         return -1;
-    hosts_find (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size,
-                           json_object_get (task->spec, "build_args"), hosts);
-    if (hosts->elsewhere [0])
-        return err_set (err, ERR_BUILD, "%.200s: a base image comes from a registry: push it to one, and name it there with its host or a tag",
-                        hosts->elsewhere);
-    *is_repeatable = !hosts->may_fetch;
-    for (int i = 0; i < hosts->image_count; i++)
-        door_allow (task->door, task->job, task->attempt, hosts->images [i].host, hosts->images [i].path);
     hosts_add (hosts, "docker.io");
     hosts_add (hosts, task->repository.host);
     add_bases (self, hosts);

@@ -116,7 +116,7 @@ void buildah_end_all_steps (buildah_t *self);
 int buildah_write_shared (buildah_t *self, err_t *err);
 
 /* registries.conf, policy.json, short-names.conf and auth.json of an attempt into its scratch folder. */
-int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, bool *is_repeatable, err_t *err);
+int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err);
 
 /* "docker://127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */
 char *buildah_destination (const builder_task_t *task);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const builder_driver_t *const drivers [] = { &buildah_driver, &podman_driver };
+static const builder_driver_t *const drivers [] = { &buildah_driver, &podman_driver, &docker_driver };
 
 static const builder_driver_t *find_driver (const char *name)
 {
@@ -87,9 +87,9 @@ bool builder_sets_times (const builder_t *self)
     return self->driver->sets_times;
 }
 
-bool builder_holds_limits (const builder_t *self)
+const char *builder_enforces (const builder_t *self, const char *as_worker)
 {
-    return self->driver->holds_limits;
+    return self->driver->holds_limits ? as_worker : "not at all but for the time: RUN steps are the docker daemon's, and take what it lets them have";
 }
 
 int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)

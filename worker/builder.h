@@ -51,8 +51,8 @@ bool builder_has_network (const builder_t *self, const char *network);
 /* Can it give the image and its files a time that was asked for (timestamp)? Without that two workers never make the same image. */
 bool builder_sets_times (const builder_t *self);
 
-/* Does it hold RUN steps to what the task's rules and its cgroup say? */
-bool builder_holds_limits (const builder_t *self);
+/* By what RUN steps are held to what the task's rules and its cgroup say, for a person: as the worker does, or why not. */
+const char *builder_enforces (const builder_t *self, const char *as_worker);
 
 const char *builder_storage (const builder_t *self);        /* "overlay", "vfs", or what else the docker daemon has */
 const char *builder_user (const builder_t *self);           /* "own", "worker" or "docker" */

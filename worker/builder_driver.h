@@ -27,6 +27,6 @@ struct builder {
     const char *isolation, *storage, *user;
 };
 
-extern const builder_driver_t buildah_driver, podman_driver;
+extern const builder_driver_t buildah_driver, podman_driver, docker_driver;
 
 #endif

@@ -25,6 +25,21 @@ void builder_add_spec (const json_t *spec, words_t *words)
         words_add (words, "--no-cache");
 }
 
+int builder_find_hosts (const builder_task_t *task, hosts_t *hosts, builder_outcome_t *outcome, err_t *err)
+{
+    AUTO_BUFFER buffer_t dockerfile = { 0 };
+    if (file_read (task->dockerfile, DOCKERFILE_MAX, &dockerfile, err) < 0)
+        return -1;
+    hosts_find (dockerfile.data ? (const char *) dockerfile.data : "", dockerfile.size, json_object_get (task->spec, "build_args"), hosts);
+    if (hosts->elsewhere [0])
+        return err_set (err, ERR_BUILD, "%.200s: a base image comes from a registry: push it to one, and name it there with its host or a tag",
+                        hosts->elsewhere);
+    outcome->is_repeatable = !hosts->may_fetch;
+    for (int i = 0; i < hosts->image_count; i++)
+        door_allow (task->door, task->job, task->attempt, hosts->images [i].host, hosts->images [i].path);
+    return 0;
+}
+
 int builder_find_reach (const builder_task_t *task, reach_t **out, err_t *err)
 {
     AUTO_BUFFER buffer_t text = { 0 };

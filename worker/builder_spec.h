@@ -4,12 +4,17 @@
 
 #include "common/reach.h"
 #include "worker/builder.h"
+#include "worker/hosts.h"
 #include "worker/words.h"
 
 enum { DOCKERFILE_MAX = 1024 * 1024 };
 
 /* Options that all programs have alike: --build-arg, --label, --target, --no-cache. */
 void builder_add_spec (const json_t *spec, words_t *words);
+
+/* Which registries the task's Dockerfile names; the door lets the attempt read its images from now on. outcome: whether it is repeatable. ERR_BUILD: an
+ * image that no registry has. */
+int builder_find_hosts (const builder_task_t *task, hosts_t *hosts, builder_outcome_t *outcome, err_t *err);
 
 /* What of the context is here; NULL in *out: everything. ERR_PRUNED: that cannot be told. */
 int builder_find_reach (const builder_task_t *task, reach_t **out, err_t *err);

@@ -177,6 +177,7 @@ static void check_builder (doctor_t *self)
     builder_settings_t settings = {
         .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .driver = text_of (self, "builder/driver"), .program = text_of (self, "builder/program"),
         .user = text_of (self, "builder/user"), .ids = text_of (self, "builder/ids"), .hidden = hidden,
+        .docker_host = text_of (self, "builder/docker-host"),
     };
     if (builder_new (&builder, &settings, self->spawner, &err) < 0)
         say (self, "builder", BAD, advice, "%s", err.text);

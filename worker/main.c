@@ -133,26 +133,30 @@ static int choose_platforms (worker_t *self, err_t *err)
     return 0;
 }
 
-/* Where a build can go that asks for more than the ordinary network. No word of the owner's can stand in for that. */
-static int add_networks (const worker_t *self, json_t *labels, err_t *err)
+/* What the builder can, and what it cannot, as labels: where a build can go that asks for more than the ordinary. No word of the owner's can stand
+ * in for that. */
+static int add_abilities (const worker_t *self, json_t *labels, err_t *err)
 {
-    static const struct { const char *network, *label; } networks [] = { { "none", LABEL_NETWORK_NONE }, { "host", LABEL_NETWORK_HOST } };
-    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
-        if (!builder_has_network (self->builder, networks [i].network))
-            json_object_del (labels, networks [i].label);
-        else if (label_set (labels, networks [i].label, err) < 0)
+    const struct { bool is_so; const char *label; } abilities [] = {
+        { builder_has_network (self->builder, "none"), LABEL_NETWORK_NONE }, { builder_has_network (self->builder, "host"), LABEL_NETWORK_HOST },
+        { !builder_sets_times (self->builder), LABEL_NO_TIMESTAMP },
+    };
+    for (size_t i = 0; i < sizeof abilities / sizeof *abilities; i++)
+        if (!abilities [i].is_so)
+            json_object_del (labels, abilities [i].label);
+        else if (label_set (labels, abilities [i].label, err) < 0)
             return -1;
     return 0;
 }
 
-/* `labels` as an object, and those of the networks. NULL: they are none. The caller frees. */
+/* `labels` as an object, and those of what the builder can. NULL: they are none. The caller frees. */
 static json_t *read_labels (const worker_t *self, err_t *err)
 {
     AUTO_JSON json_t *labels = json_object ();
     int rc = 0;
     for (const char *const *text = settings_list (self->options.settings, "labels"); rc == 0 && *text; text++)
         rc = label_set (labels, *text, err);
-    if (rc == 0 && add_networks (self, labels, err) == 0)
+    if (rc == 0 && add_abilities (self, labels, err) == 0)
         return take (&labels);
     err_wrap (err, "labels");
     return NULL;
@@ -215,6 +219,7 @@ static int open_builder (worker_t *self, err_t *err)
         .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .driver = text_of (self, "builder/driver"), .program = text_of (self, "builder/program"),
         .free_floor_bytes = settings_number (self->options.settings, "disk/free-floor"), .user = text_of (self, "builder/user"),
         .ids = text_of (self, "builder/ids"), .hidden = hidden, .bases = settings_list (self->options.settings, "registry/bases"),
+        .docker_host = text_of (self, "builder/docker-host"),
     };
     if (builder_new (&self->builder, &settings, self->spawner, err) < 0)
         return -1;
@@ -268,7 +273,7 @@ static json_t *describe_limits (const worker_t *self)
 {
     const cgroup_limits_t *most = allowance_most (self->allowance);
     return json_pack ("{s:I, s:I, s:I, s:o}", "memory_bytes", (json_int_t) most->memory_bytes, "cpu_percent", (json_int_t) most->cpu_percent,
-                      "pids", (json_int_t) most->pids, "enforced", short_text (allowance_enforced (self->allowance)));
+                      "pids", (json_int_t) most->pids, "enforced", short_text (builder_enforces (self->builder, allowance_enforced (self->allowance))));
 }
 
 static json_t *describe (const worker_t *self, err_t *err)
@@ -326,7 +331,7 @@ static void tell_start (const worker_t *self)
               builder_isolation_reason (self->builder));
     log_info ("main", "the builder's user is %s: %s", builder_user (self->builder), builder_user_reason (self->builder));
     log_info ("main", "one job may have %s of memory, %s, %lld processes, enforced %s", quantity_bytes (most->memory_bytes, memory),
-              quantity_cpus (most->cpu_percent, cpus), (long long) most->pids, allowance_enforced (self->allowance));
+              quantity_cpus (most->cpu_percent, cpus), (long long) most->pids, builder_enforces (self->builder, allowance_enforced (self->allowance)));
     log_info ("main", "door to registries on 127.0.0.1:%d, coordinator %s, state %s", door_port (self->door),
               text_of (self, "coordinator/control"), text_of (self, "state"));
 }

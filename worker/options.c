@@ -31,7 +31,8 @@ static const setting_def_t table [] = {
     { "stop-ms", SETTING_NUMBER, "60000", "how long they may go on after SIGTERM" },
     { "labels", SETTING_LIST, NULL, "words about this worker (ssd=yes,room=attic) that builds may require" },
     { "platforms", SETTING_LIST, NULL, "take jobs for these only (linux/amd64,…); default: all that run here" },
-    { "builder/driver", SETTING_TEXT, "buildah", "what builds: buildah or podman" },
+    { "builder/driver", SETTING_TEXT, "buildah", "what builds: buildah, podman, or docker (BuildKit)" },
+    { "builder/docker-host", SETTING_TEXT, NULL, "of docker: the daemon's socket, unix:///PATH; default: docker's own" },
     { "builder/program", SETTING_TEXT, NULL, "the builder, a name in PATH or a path; default: as builder/driver says" },
     { "builder/isolation", SETTING_TEXT, "auto", "of RUN steps: auto, oci or chroot" },
     { "builder/user", SETTING_TEXT, "auto", "whose ids and files it has: own (namespaces), worker (this process's), or auto: own where the host can" },
@@ -164,9 +165,7 @@ static int check_limits (const options_t *self, err_t *err)
 static int check_driver (const options_t *self, err_t *err)
 {
     const char *driver = settings_text (self->settings, "builder/driver");
-    if (strcmp (driver, "docker") == 0 || strcmp (driver, "buildkit") == 0)
-        return err_set (err, ERR_USAGE, "builder/driver is %s: this worker has no driver for it; it can be buildah or podman", driver);
-    return builder_has_driver (driver) ? 0 : err_set (err, ERR_USAGE, "builder/driver is %.60s: it can be buildah or podman", driver);
+    return builder_has_driver (driver) ? 0 : err_set (err, ERR_USAGE, "builder/driver is %.60s: there are " BUILDER_DRIVERS, driver);
 }
 
 static int check_allowed (const options_t *self, err_t *err)

@@ -48,11 +48,13 @@ containerd_start ()
     wait_for 20 ctr -a "$work/containerd.sock" version
 }
 
+# docker_start [OPTION…]: without any its containers have no network
 docker_start ()
 {
+    [ $# -gt 0 ] || set -- --bridge=none
     command -v dockerd > /dev/null && command -v docker > /dev/null || skip "docker is not installed"
     background dockerd dockerd --data-root "$work/docker" --exec-root "$work/docker-run" --pidfile "$work/docker.pid" \
-        --host "unix://$work/docker.sock" --bridge none --iptables=false --ip-forward=false --storage-driver vfs \
-        --insecure-registry "$REGISTRY"
+        --host "unix://$work/docker.sock" --iptables=false --ip-forward=false --storage-driver vfs \
+        --insecure-registry "$REGISTRY" "$@"
     wait_for 30 docker -H "unix://$work/docker.sock" version
 }

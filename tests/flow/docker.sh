@@ -1,0 +1,122 @@
+#!/bin/bash
+# docker.sh - docker as the builder: BuildKit in a docker daemon of the test's own, on a network of the test's own.
+. "${top_srcdir:-.}/tests/lib/net.sh"
+net_enter
+. "$top_srcdir/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/registries.sh"
+. "$top_srcdir/tests/lib/images.sh"
+. "$top_srcdir/tests/lib/drivers.sh"
+. "$top_srcdir/tests/lib/agents.sh"
+drivers_up
+command -v dockerd > /dev/null && docker_start --bip=172.29.7.1/24
+
+drives docker docker --builder-docker-host="unix://$work/docker.sock"
+
+docker () { "$program" -H "unix://$work/docker.sock" "$@"; }
+
+# is_told STATUS NAME WORDS… < Dockerfile
+is_told ()
+{
+    build "$1" "$2" "$(context "told-$2")"
+    expect_text "$work/err" "${@:3}"
+    expect_no_tag "$worker/$2" 1
+}
+
+names ()
+{
+    is_told 3 missing "there is no image $REGISTRY/base:none" <<< "FROM $REGISTRY/base:none"
+    is_told 3 unknown "\$BASE: docker gets base images under other names" <<< $'FROM $BASE\nRUN true'
+    is_told 3 frontend "$REGISTRY/docker/dockerfile:1" "check the name and the tag" <<< "# syntax=$REGISTRY/docker/dockerfile:1"$'\nFROM %BASE%'
+    is_told 3 other-frontend "$REGISTRY/evil: docker builds with no other frontend" <<< "# syntax=$REGISTRY/evil"$'\nFROM %BASE%'
+}
+check "names of images that there are not, or that cannot be told" names
+
+asks_the_agent ()
+{
+    local folder
+    agent_start
+    folder=$(context asking <<END
+FROM %BASE%
+$(agent_steps)
+RUN --mount=type=ssh /tools/ssh-add -l > /keys
+END
+    )
+    agent_tools "$folder"
+    build 0 asking --ssh "default=$work/agent.sock" "$folder"
+    store_pull "$native" "$REGISTRY/$worker/asking:1"
+    store_file keys > "$work/keys"
+    expect_text "$work/keys" "of the laptop"
+}
+check "a RUN step asks the submitter's ssh agent" asks_the_agent
+
+pruned ()
+{
+    local folder
+    store_pull "$native" "$base"
+    store config --onbuild "COPY . /made" probe
+    store commit -q --format docker --tls-verify=false probe "docker://$REGISTRY/trigger:1" > /dev/null
+    folder=$(context pruned <<< "FROM $REGISTRY/trigger:1"$'\nCOPY src /src')
+    mkdir -p "$folder/src" "$folder/unread"
+    echo unread | tee "$folder/src/file" > "$folder/unread/file"
+    build 0 pruned "$folder"
+    expect_text "$work/err" "has the trigger ONBUILD COPY . /made" "submitting again, with the whole context"
+    store_pull "$native" "$REGISTRY/$worker/pruned:1"
+    expect "what the trigger copied" "$(store_file made/unread/file)" unread
+}
+check "what a base image's trigger reads is sent when that is found out" pruned
+
+networks ()
+{
+    build 0 without-network --network none "$(context without-network <<< $'FROM %BASE%\nRUN [ "$(ls /sys/class/net)" = lo ]')"
+    build 4 of-the-host --network host --queue-timeout 0 "$(context of-the-host <<< 'FROM %BASE%')"
+    expect_text "$work/err" "builder/allow = network-host"
+    build 4 twice --cross-check --queue-timeout 0 "$(context twice <<< 'FROM %BASE%')"
+    expect_text "$work/err" "for --cross-check a worker needs another builder than docker"
+}
+check "a build has the network that it asks for; what docker cannot do goes to no docker" networks
+
+# Without a word of goodbye, in the middle of a RUN step
+comes_back ()
+{
+    local id folder note
+    folder=$(context lost <<END
+FROM %BASE%
+RUN : $canary; echo "lost"" begins"; i=0; while [ \$i -lt 600 ]; do sleep 0.1; i=\$((i + 1)); done
+END
+    )
+    id=$(submit_detached --require "driver=$worker" --platform "$native" -t "$REGISTRY/$worker/lost:1" "$folder")
+    wait_said "$id" "lost begins"
+    step_goes_on
+    background_end "$worker" KILL
+    wait_for 20 step_is_gone
+    note=$work/$worker/builder/images/$id-1
+    tar -c -T /dev/null | docker import - "$(cat "$note")" > /dev/null
+    run 0 farmctl cancel "$id"
+    background "$worker" farm-worker -c "$work/$worker.conf" --builder-driver=docker --builder-program="$program" --labels="driver=$worker" \
+        --builder-docker-host="unix://$work/docker.sock"
+    wait_for 60 is_connected "$worker"
+    expect "notes of images" "$(ls "$work/$worker/builder/images")" ""
+}
+step_goes_on () { grep -qsF -f "$work/word" /proc/[0-9]*/cmdline; }
+step_is_gone () { ! step_goes_on; }
+check "a worker that is killed leaves no step that goes on, and removes its image when it comes back" comes_back
+
+no_image () { expect "images in the daemon" "$(docker images --format '{{.Repository}}:{{.Tag}}')" ""; }
+check "no image is left in the daemon" no_image
+
+doctor ()
+{
+    run 0 farm-worker doctor -c "$work/$worker.conf" --builder-driver=docker --builder-program="$program" --builder-docker-host="unix://$work/docker.sock"
+    expect_text "$work/out" "docker $(docker version --format '{{.Server.Version}}')" "docker: RUN steps are root of this host in the docker daemon's containers"
+    run 4 farm-worker doctor -c "$work/$worker.conf" --builder-driver=docker --builder-program="$program" --builder-docker-host=unix:///none/docker.sock
+    expect_text "$work/out" "the docker daemon cannot be asked; start it (systemctl start docker), or set builder/docker-host"
+    run 4 farm-worker doctor -c "$work/$worker.conf" --builder-driver=docker --builder-program="$(command -v buildah)"
+    expect_text "$work/out" "is no docker" "apt-get install docker.io"
+    run 4 farm-worker doctor -c "$work/$worker.conf" --builder-driver=docker --builder-program="$program" --builder-docker-host=tcp://127.0.0.1:2375
+    expect_text "$work/out" "write unix:///PATH"
+    run 4 farm-worker doctor -c "$work/$worker.conf" --builder-driver=docker --builder-program="$program" --builder-isolation=chroot
+    expect_text "$work/out" "builder/isolation is chroot"
+}
+check "doctor tells what docker gives, and why a daemon cannot be used" doctor
+
+farm_end

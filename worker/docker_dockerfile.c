@@ -1,0 +1,263 @@
+/* docker_dockerfile.c - the Dockerfile as docker gets it: the user's, line for line, with other names for images.
+ *
+ *     # syntax=docker/dockerfile:1              # syntax=127.0.0.1:5001/docker.io/docker/dockerfile@sha256:…
+ *     FROM registry.lan/base AS tools           FROM 127.0.0.1:5001/registry.lan/base@sha256:… AS tools
+ *     COPY --from=tools /a /b                   COPY --from=tools /a /b
+ *
+ * A name that this worker cannot tell, or not find in the text, is refused. What is overlooked all the same (BuildKit may read a text otherwise) is heard
+ * when BuildKit looks for the image: docker_words.c. Directives stand in the first lines, which begin with '#'; they are written anew, so that there is none
+ * that only BuildKit knows. */
+#include "worker/docker_private.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/file.h"
+#include "common/mem.h"
+#include "common/registry.h"
+#include "worker/builder_judge.h"
+#include "worker/builder_spec.h"
+#include "worker/door_names.h"
+
+enum { DOOR_TIMEOUT_MS = 120000 };     /* it asks again and again itself */
+
+typedef struct {
+    const docker_names_t *names;
+    const char *done;               /* the text up to here is in out */
+    buffer_t *out;
+    int rc;
+    err_t *err;
+} copy_t;
+
+/* -- where a word stands ----------------------------------------------------------------------------------------- */
+
+static bool is_blank (char c)
+{
+    return isspace ((unsigned char) c);
+}
+
+/* The first line from here on that is no comment and not empty; `to` where there is none. */
+static const char *skip_comments (const char *at, const char *to)
+{
+    while (at < to) {
+        const char *feed = memchr (at, '\n', (size_t) (to - at)), *end = feed ? feed + 1 : to;
+        const char *text = at;
+        while (text < end && is_blank (*text))
+            text++;
+        if (text < end && *text != '#')
+            return text;
+        at = end;
+    }
+    return to;
+}
+
+static bool is_edge (char c, const char *marks)
+{
+    return is_blank (c) || (c && strchr (marks, c));
+}
+
+/* Where in (from, to) a word stands between blanks, or one of the marks before it and behind it; NULL. */
+static const char *find_word (const char *from, const char *to, const char *word, const char *before, const char *behind)
+{
+    size_t size = strlen (word);
+    for (const char *at = from; (at = memmem (at, (size_t) (to - at), word, size)); at++)
+        if (at > from && is_edge (at [-1], before) && (at + size == to || is_edge (at [size], behind)))
+            return at;
+    return NULL;
+}
+
+/* Where in the text the word begins that names the image; NULL: not in one piece. */
+static const char *place_of (const copy_t *self, const base_word_t *word)
+{
+    const char *at = skip_comments (self->done > word->from ? self->done : word->from, word->to);
+    if (word->is_begin) {
+        while (at < word->to && !is_blank (*at))        /* FROM itself */
+            at++;
+        return find_word (at, word->to, word->word, "", "\\`");
+    }
+    AUTO_FREE char *whole = mem_printf ("from=%s", word->word);
+    const char *found = find_word (at, word->to, whole, "-,=", ",\\`");
+    return found ? found + 5 : NULL;
+}
+
+/* -- images ------------------------------------------------------------------------------------------------------ */
+
+static void replace (copy_t *self, const char *at, size_t size, const char *with)
+{
+    buffer_append (self->out, self->done, (size_t) (at - self->done));
+    buffer_append (self->out, with, strlen (with));
+    self->done = at + size;
+}
+
+static void fail (copy_t *self, const char *word, const char *why)
+{
+    self->rc = err_set (self->err, ERR_BUILD, "%.200s: %s", word, why);
+}
+
+static void on_image (copy_t *self, const base_word_t *word, const reference_t *image)
+{
+    const char *at = place_of (self, word);
+    if (!at) {
+        fail (self, word->word, "docker gets base images under other names, but this one does not stand in the Dockerfile in one piece: write it in one line");
+        return;
+    }
+    AUTO_FREE char *name = self->names->resolve (self->names->argument, image, self->err);
+    if (name)
+        replace (self, at, strlen (word->word), name);
+    else
+        self->rc = -1;
+}
+
+static bool is_number (const char *text)
+{
+    return text [strspn (text, "0123456789")] == 0;
+}
+
+static void on_word (void *argument, const base_word_t *word)
+{
+    copy_t *self = argument;
+    reference_t image;
+    if (self->rc < 0 || word->of != BASE_NO_STAGE)
+        return;
+    if (!word->name)
+        fail (self, word->word, "docker gets base images under other names, but this one cannot be told from Dockerfile, build arguments and platform: write it "
+              "without quotes and unknown variables");
+    else if (base_words_image (word->name, &image))
+        on_image (self, word, &image);
+    else if (base_name_is_elsewhere (word->name) && !is_number (word->name))
+        fail (self, word->name, "a base image comes from a registry: push it to one, and name it there with its host or a tag");
+}
+
+/* -- directives -------------------------------------------------------------------------------------------------- */
+
+/* Frontends of the Dockerfile itself, of any registry. Others make of it what they like. */
+static bool is_frontend (const reference_t *image)
+{
+    return strcmp (image->path, "docker/dockerfile") == 0 || strcmp (image->path, "docker/dockerfile-upstream") == 0;
+}
+
+static void write_syntax (copy_t *self, const dockerfile_t *file)
+{
+    reference_t image;
+    AUTO_FREE char *text = mem_strndup (file->syntax, file->syntax_size);
+    text [strcspn (text, " \t")] = 0;
+    if (!base_words_image (text, &image) || !is_frontend (&image)) {
+        fail (self, text, "docker builds with no other frontend than docker/dockerfile: take that one, or leave `# syntax` out");
+        return;
+    }
+    AUTO_FREE char *name = self->names->resolve (self->names->argument, &image, self->err);
+    if (name)
+        buffer_printf (self->out, "# syntax=%s\n", name);
+    else
+        self->rc = -1;
+}
+
+/* As many lines as there were. */
+static void write_head (copy_t *self, const char *text, size_t size)
+{
+    dockerfile_t file;
+    int lines = 0;
+    dockerfile_begin (&file, text, size);
+    self->done = text;
+    while (self->done < file.end) {
+        const char *feed = memchr (self->done, '\n', (size_t) (file.end - self->done)), *at = self->done;
+        while (at < file.end && (*at == ' ' || *at == '\t' || (at < text + 3 && (unsigned char) *at > 127)))      /* a byte-order mark */
+            at++;
+        if (at == file.end || *at != '#' || !feed)
+            break;
+        self->done = feed + 1;
+        lines++;
+    }
+    if (file.syntax && lines > 0 && lines-- > 0)
+        write_syntax (self, &file);
+    if (file.escape != '\\' && lines > 0 && lines-- > 0)
+        buffer_printf (self->out, "# escape=%c\n", file.escape);
+    for (; lines > 0; lines--)
+        buffer_text (self->out, "#\n");
+    dockerfile_end (&file);
+}
+
+int docker_copy_dockerfile (const docker_names_t *names, const char *text, size_t size, buffer_t *out, err_t *err)
+{
+    copy_t self = { .names = names, .out = out, .err = err };
+    AUTO_FREE base_words_t *words = mem_alloc (sizeof *words);
+    *words = (base_words_t) { .build_args = names->build_args, .platform = names->platform, .build_platform = names->build_platform,
+                              .on_word = on_word, .argument = &self };
+    write_head (&self, text, size);
+    if (self.rc == 0)
+        base_words_read (words, text, size);
+    if (self.rc == 0)
+        buffer_append (out, self.done, (size_t) (text + size - self.done));
+    return self.rc;
+}
+
+/* -- a task's ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const builder_task_t *task;
+    registry_t *door;
+} resolver_t;
+
+/* What the door says the name means: it asks for it as for any builder, and notes it. */
+static char *resolve (void *argument, const reference_t *image, err_t *err)
+{
+    resolver_t *self = argument;
+    manifest_t manifest = { 0 };
+    AUTO_FREE char *name = door_name (door_port (self->task->door), image);
+    reference_t there;
+    if (!door_can_mask (image->host) || reference_parse (&there, name, err) < 0) {
+        err_set (err, ERR_BUILD, "%s/%s: docker cannot be told of such a registry", image->host, image->path);
+        return NULL;
+    }
+    door_allow (self->task->door, self->task->job, self->task->attempt, image->host, image->path);      /* a frontend is no base image */
+    strcpy (there.tag, image->tag);
+    strcpy (there.digest, image->digest);
+    int rc = registry_get_manifest (self->door, &there, &manifest, err);
+    if (rc < 0) {
+        AUTO_FREE char *whole = mem_printf ("%s/%s%s%s: %s", image->host, image->path, *image->digest ? "@" : ":", *image->digest ? image->digest : image->tag,
+                                            err->code == ERR_NOT_FOUND ? "not found" : err->text);
+        if (builder_judge_registry (self->task, whole, err) == 0)
+            err_wrap (err, "%s/%s", image->host, image->path);
+    }
+    char *pinned = rc < 0 ? NULL : mem_printf ("%s@%s", name, manifest.digest);
+    manifest_free (&manifest);
+    return pinned;
+}
+
+static int copy_of_task (const docker_t *self, const builder_task_t *task, registry_t *door, const buffer_t *text, buffer_t *out, err_t *err)
+{
+    char platform [PLATFORM_MAX];
+    resolver_t resolver = { task, door };
+    docker_names_t names = { json_object_get (task->spec, "build_args"), platform, self->platform, resolve, &resolver };
+    platform_format (&task->platform, platform);
+    return docker_copy_dockerfile (&names, text->data ? (const char *) text->data : "", text->size, out, err);
+}
+
+/* The second file keeps BuildKit from reading the context's .dockerignore: farmctl has left out what it names. */
+static int write_files (const char *folder, const char *file, const buffer_t *text, err_t *err)
+{
+    static const char nothing [] = "# nothing is left out\n";
+    AUTO_FREE char *ignore = mem_printf ("%s.dockerignore", file);
+    return file_make_folders (folder, 0700, err) < 0 || file_write_scratch (file, text->data, text->size, 0600, err) < 0
+           || file_write_scratch (ignore, nothing, sizeof nothing - 1, 0600, err) < 0 ? -1 : 0;
+}
+
+int docker_write_dockerfile (const docker_t *self, const builder_task_t *task, char **file, err_t *err)
+{
+    AUTO_BUFFER buffer_t text = { 0 }, copy = { 0 };
+    AUTO_FREE char *folder = file_join (task->scratch_folder, "dockerfile"), *path = file_join (folder, "Dockerfile");
+    AUTO_FREE char *host = mem_printf ("127.0.0.1:%d", door_port (task->door)), *config = docker_config_file (task->scratch_folder);
+    if (file_read (task->dockerfile, DOCKERFILE_MAX, &text, err) < 0)
+        return -1;
+    const char *plain [] = { host, NULL };
+    registry_settings_t settings = { .plain_http_hosts = plain, .auth_file = config, .timeout_ms = DOOR_TIMEOUT_MS };
+    AUTO (registry) registry_t *door = registry_new (&settings);
+    registry_set_deadline (door, task->deadline_ms);
+    if (copy_of_task (self, task, door, &text, &copy, err) < 0 || write_files (folder, path, &copy, err) < 0)
+        return -1;
+    *file = take (&path);
+    return 0;
+}
