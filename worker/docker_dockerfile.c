@@ -28,6 +28,7 @@ typedef struct {
     const docker_names_t *names;
     const char *done;               /* the text up to here is in out */
     buffer_t *out;
+    json_t *given;                  /* names that images have in out */
     int rc;
     err_t *err;
 } copy_t;
@@ -54,33 +55,53 @@ static const char *skip_comments (const char *at, const char *to)
     return to;
 }
 
-static bool is_edge (char c, const char *marks)
+/* A character that continues the line, at its end? */
+static bool is_continued (const char *at, const char *to)
 {
-    return is_blank (c) || (c && strchr (marks, c));
+    if (*at != '\\' && *at != '`')
+        return false;
+    while (++at < to && *at != '\n')
+        if (!is_blank (*at))
+            return false;
+    return true;
 }
 
-/* Where in (from, to) a word stands between blanks, or one of the marks before it and behind it; NULL. */
-static const char *find_word (const char *from, const char *to, const char *word, const char *before, const char *behind)
+/* Where in (from, to) a word stands behind a blank or `mark`, and before a blank, that mark, or the end of the line; NULL. */
+static const char *find_word (const char *from, const char *to, const char *word, char mark)
 {
     size_t size = strlen (word);
-    for (const char *at = from; (at = memmem (at, (size_t) (to - at), word, size)); at++)
-        if (at > from && is_edge (at [-1], before) && (at + size == to || is_edge (at [size], behind)))
+    for (const char *at = from; (at = memmem (at, (size_t) (to - at), word, size)); at++) {
+        const char *end = at + size;
+        bool begins = at > from && (is_blank (at [-1]) || at [-1] == mark);
+        if (begins && (end == to || is_blank (*end) || *end == mark || is_continued (end, to)))
             return at;
+    }
     return NULL;
+}
+
+/* Where COPY --from= has the word, or one of the parts of RUN --mount=, whichever comes first; NULL. */
+static const char *find_source (const char *from, const char *to, const char *word)
+{
+    static const struct { const char *head; char mark; } forms [] = { { "--from=", ' ' }, { "--mount=from=", ',' }, { "from=", ',' } };
+    const char *first = NULL;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        AUTO_FREE char *whole = mem_printf ("%s%s", forms [i].head, word);
+        const char *found = find_word (from, to, whole, forms [i].mark);
+        const char *at = found ? found + strlen (forms [i].head) : NULL;
+        first = at && (!first || at < first) ? at : first;
+    }
+    return first;
 }
 
 /* Where in the text the word begins that names the image; NULL: not in one piece. */
 static const char *place_of (const copy_t *self, const base_word_t *word)
 {
     const char *at = skip_comments (self->done > word->from ? self->done : word->from, word->to);
-    if (word->is_begin) {
-        while (at < word->to && !is_blank (*at))        /* FROM itself */
-            at++;
-        return find_word (at, word->to, word->word, "", "\\`");
-    }
-    AUTO_FREE char *whole = mem_printf ("from=%s", word->word);
-    const char *found = find_word (at, word->to, whole, "-,=", ",\\`");
-    return found ? found + 5 : NULL;
+    if (!word->is_begin)
+        return find_source (at, word->to, word->word);
+    while (at < word->to && !is_blank (*at))            /* FROM itself */
+        at++;
+    return find_word (at, word->to, word->word, ' ');
 }
 
 /* -- images ------------------------------------------------------------------------------------------------------ */
@@ -97,18 +118,26 @@ static void fail (copy_t *self, const char *word, const char *why)
     self->rc = err_set (self->err, ERR_BUILD, "%.200s: %s", word, why);
 }
 
+/* NULL and rc set: there is none. Its owner is given. */
+static const char *name_of (copy_t *self, const reference_t *image)
+{
+    AUTO_FREE char *name = self->names->resolve (self->names->argument, image, self->err);
+    self->rc = name && json_object_set_new (self->given, name, json_string (name)) == 0 ? 0 : -1;
+    return name ? json_string_value (json_object_get (self->given, name)) : NULL;
+}
+
+static void fail_to_find (copy_t *self, const char *word)
+{
+    fail (self, word, "docker gets base images under other names, but this one does not stand in the Dockerfile in one piece: write it in one line");
+}
+
 static void on_image (copy_t *self, const base_word_t *word, const reference_t *image)
 {
-    const char *at = place_of (self, word);
-    if (!at) {
-        fail (self, word->word, "docker gets base images under other names, but this one does not stand in the Dockerfile in one piece: write it in one line");
-        return;
-    }
-    AUTO_FREE char *name = self->names->resolve (self->names->argument, image, self->err);
-    if (name)
+    const char *at = place_of (self, word), *name = at ? name_of (self, image) : NULL;
+    if (!at)
+        fail_to_find (self, word->word);
+    else if (name)
         replace (self, at, strlen (word->word), name);
-    else
-        self->rc = -1;
 }
 
 static bool is_number (const char *text)
@@ -148,11 +177,9 @@ static void write_syntax (copy_t *self, const dockerfile_t *file)
         fail (self, text, "docker builds with no other frontend than docker/dockerfile: take that one, or leave `# syntax` out");
         return;
     }
-    AUTO_FREE char *name = self->names->resolve (self->names->argument, &image, self->err);
+    const char *name = name_of (self, &image);
     if (name)
         buffer_printf (self->out, "# syntax=%s\n", name);
-    else
-        self->rc = -1;
 }
 
 /* As many lines as there were. */
@@ -180,17 +207,36 @@ static void write_head (copy_t *self, const char *text, size_t size)
     dockerfile_end (&file);
 }
 
+/* -- the whole --------------------------------------------------------------------------------------------------- */
+
+/* A word of the copy: has something else been replaced in place of it? */
+static void on_word_again (void *argument, const base_word_t *word)
+{
+    copy_t *self = argument;
+    reference_t image;
+    if (self->rc == 0 && word->of == BASE_NO_STAGE && word->name && base_words_image (word->name, &image) && !json_object_get (self->given, word->name))
+        fail_to_find (self, word->word);
+}
+
+static void read_words (copy_t *self, base_word_fn *on_word_of, const char *text, size_t size)
+{
+    AUTO_FREE base_words_t *words = mem_alloc (sizeof *words);
+    *words = (base_words_t) { .build_args = self->names->build_args, .platform = self->names->platform, .build_platform = self->names->build_platform,
+                              .on_word = on_word_of, .argument = self };
+    base_words_read (words, text, size);
+}
+
 int docker_copy_dockerfile (const docker_names_t *names, const char *text, size_t size, buffer_t *out, err_t *err)
 {
-    copy_t self = { .names = names, .out = out, .err = err };
-    AUTO_FREE base_words_t *words = mem_alloc (sizeof *words);
-    *words = (base_words_t) { .build_args = names->build_args, .platform = names->platform, .build_platform = names->build_platform,
-                              .on_word = on_word, .argument = &self };
+    AUTO_JSON json_t *given = json_object ();
+    copy_t self = { .names = names, .out = out, .given = given, .err = err };
     write_head (&self, text, size);
     if (self.rc == 0)
-        base_words_read (words, text, size);
-    if (self.rc == 0)
-        buffer_append (out, self.done, (size_t) (text + size - self.done));
+        read_words (&self, on_word, text, size);
+    if (self.rc < 0)
+        return -1;
+    buffer_append (out, self.done, (size_t) (text + size - self.done));
+    read_words (&self, on_word_again, out->data ? (const char *) out->data : "", out->size);
     return self.rc;
 }
 

@@ -212,7 +212,7 @@ int docker_judge_build (const docker_t *self, const docker_words_t *words, int s
     builder_cut_folder (text, words->task->context_folder);
     if (words->trigger [0])
         return builder_refuse_trigger (words->step, words->trigger, outcome, err);
-    if (words->strange [0])
+    if (words->is_hopeless)
         return refuse_image (words, err);
     if (is_of_daemon (text))
         return err_set (err, ERR_FARM, "the docker daemon is gone, see its log (journalctl -u docker): %s", text);

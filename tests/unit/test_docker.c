@@ -10,10 +10,11 @@
 
 #include "common/mem.h"
 #include "worker/docker_private.h"
+#include "worker/door_names.h"
 
 /* -- Dockerfile -------------------------------------------------------------------------------------------------- */
 
-/* "<host/path:tag>" stands for what the door would be asked by. */
+/* "door/host/path:tag" stands for what the door would be asked by. */
 static char *resolve (void *argument, const reference_t *image, err_t *err)
 {
     (void) argument;
@@ -21,7 +22,9 @@ static char *resolve (void *argument, const reference_t *image, err_t *err)
         err_set (err, ERR_BUILD, "there is none");
         return NULL;
     }
-    return mem_printf ("<%s/%s%s%s>", image->host, image->path, *image->digest ? "@" : ":", *image->digest ? image->digest : image->tag);
+    char host [REFERENCE_HOST_MAX + 2];
+    door_mask (image->host, host);
+    return mem_printf ("d.lan/%s/%s%s%s", host, image->path, *image->digest ? "@" : ":", *image->digest ? image->digest : image->tag);
 }
 
 static int copy (const char *text, buffer_t *out, err_t *err)
@@ -34,7 +37,7 @@ static int copy (const char *text, buffer_t *out, err_t *err)
     return rc;
 }
 
-#define ALPINE "<docker.io/library/alpine:latest>"
+#define ALPINE "d.lan/docker.io/library/alpine:latest"
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static void images_bear_the_doors_name_in_the_copy (void **state)
@@ -43,22 +46,22 @@ static void images_bear_the_doors_name_in_the_copy (void **state)
         { "FROM alpine", "FROM " ALPINE },
         { "FROM alpine\n", "FROM " ALPINE "\n" },
         { "\n# FROM alpine\n\nFROM alpine # alpine\nRUN echo alpine\n", "\n# FROM alpine\n\nFROM " ALPINE " # alpine\nRUN echo alpine\n" },
-        { "from from\n", "from <docker.io/library/from:latest>\n" },
+        { "from from\n", "from d.lan/docker.io/library/from:latest\n" },
         { "FROM --platform=$BUILDPLATFORM alpine AS alpine\n", "FROM --platform=$BUILDPLATFORM " ALPINE " AS alpine\n" },
         { "FROM alpine AS a\nFROM a AS b\nFROM b\n", "FROM " ALPINE " AS a\nFROM a AS b\nFROM b\n" },
         { "FROM scratch\nCOPY a /\n", "FROM scratch\nCOPY a /\n" },
-        { "ARG V=3\nFROM alpine:$V\n", "ARG V=3\nFROM <docker.io/library/alpine:3>\n" },
-        { "ARG GIVEN=x\nFROM ${GIVEN}\n", "ARG GIVEN=x\nFROM <docker.io/lan/given:2>\n" },
-        { "FROM base-$TARGETARCH\nFROM tools-${BUILDARCH}\n", "FROM <docker.io/library/base-arm64:latest>\nFROM <docker.io/library/tools-amd64:latest>\n" },
+        { "ARG V=3\nFROM alpine:$V\n", "ARG V=3\nFROM d.lan/docker.io/library/alpine:3\n" },
+        { "ARG GIVEN=x\nFROM ${GIVEN}\n", "ARG GIVEN=x\nFROM d.lan/docker.io/lan/given:2\n" },
+        { "FROM base-$TARGETARCH\nFROM tools-${BUILDARCH}\n", "FROM d.lan/docker.io/library/base-arm64:latest\nFROM d.lan/docker.io/library/tools-amd64:latest\n" },
         { "FROM \\\n  alpine \\\n  AS a\nCOPY --from=a /x /y\n", "FROM \\\n  " ALPINE " \\\n  AS a\nCOPY --from=a /x /y\n" },
         { "FROM alpine\\\n AS a\n", "FROM " ALPINE "\\\n AS a\n" },
         { "FROM \"alpine\"\n", "FROM " ALPINE "\n" },
-        { "FROM registry.lan:5000/a@" DIGEST "\n", "FROM <registry.lan:5000/a@" DIGEST ">\n" },
-        { "FROM alpine\nCOPY --chown=1 --from=lan.x/tools:1 from=lan.x/tools:1 /b\n", "FROM " ALPINE "\nCOPY --chown=1 --from=<lan.x/tools:1> from=lan.x/tools:1 /b\n" },
+        { "FROM registry.lan:5000/a@" DIGEST "\n", "FROM d.lan/registry.lan__5000/a@" DIGEST "\n" },
+        { "FROM alpine\nCOPY --chown=1 --from=lan.x/tools:1 from=lan.x/tools:1 /b\n", "FROM " ALPINE "\nCOPY --chown=1 --from=d.lan/lan.x/tools:1 from=lan.x/tools:1 /b\n" },
         { "FROM alpine\nCOPY --from=0 /a /b\nCOPY --from=7 /a /b\n", "FROM " ALPINE "\nCOPY --from=0 /a /b\nCOPY --from=7 /a /b\n" },
         { "FROM alpine\nRUN --mount=type=bind,from=lan.x/a,target=/a --mount=from=lan.x/a,target=/b true from=lan.x/a\n",
-          "FROM " ALPINE "\nRUN --mount=type=bind,from=<lan.x/a:latest>,target=/a --mount=from=<lan.x/a:latest>,target=/b true from=lan.x/a\n" },
-        { "FROM alpine\nRUN --mount=type=bind,\\\n# from=lan.x/b\nfrom=lan.x/a,target=/a true\n", "FROM " ALPINE "\nRUN --mount=type=bind,\\\n# from=lan.x/b\nfrom=<lan.x/a:latest>,target=/a true\n" },
+          "FROM " ALPINE "\nRUN --mount=type=bind,from=d.lan/lan.x/a:latest,target=/a --mount=from=d.lan/lan.x/a:latest,target=/b true from=lan.x/a\n" },
+        { "FROM alpine\nRUN --mount=type=bind,\\\n# from=lan.x/b\nfrom=lan.x/a,target=/a true\n", "FROM " ALPINE "\nRUN --mount=type=bind,\\\n# from=lan.x/b\nfrom=d.lan/lan.x/a:latest,target=/a true\n" },
         { "FROM alpine\r\nRUN true\r\n", "FROM " ALPINE "\r\nRUN true\r\n" },
         { "RUN before the first\n", "RUN before the first\n" },
         { "", "" },
@@ -76,9 +79,9 @@ static void images_bear_the_doors_name_in_the_copy (void **state)
 static void directives_are_written_anew (void **state)
 {
     static const struct { const char *text, *copy; } cases [] = {
-        { "# syntax=docker/dockerfile:1\n# check=skip=all\nFROM alpine\n", "# syntax=<docker.io/docker/dockerfile:1>\n#\nFROM " ALPINE "\n" },
-        { "#syntax = lan.x/docker/dockerfile:1.4 \r\nFROM alpine\n", "# syntax=<lan.x/docker/dockerfile:1.4>\nFROM " ALPINE "\n" },
-        { "# escape=`\n# syntax=docker/dockerfile\nFROM `\n alpine\n", "# syntax=<docker.io/docker/dockerfile:latest>\n# escape=`\nFROM `\n " ALPINE "\n" },
+        { "# syntax=docker/dockerfile:1\n# check=skip=all\nFROM alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:1\n#\nFROM " ALPINE "\n" },
+        { "#syntax = lan.x/docker/dockerfile:1.4 \r\nFROM alpine\n", "# syntax=d.lan/lan.x/docker/dockerfile:1.4\nFROM " ALPINE "\n" },
+        { "# escape=`\n# syntax=docker/dockerfile\nFROM `\n alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:latest\n# escape=`\nFROM `\n " ALPINE "\n" },
         { "# unheard=of\n# syntax=lan.x/evil\nFROM alpine\n", "#\n#\nFROM " ALPINE "\n" },
         { "# a comment\n# syntax=lan.x/evil\nFROM alpine\n", "#\n#\nFROM " ALPINE "\n" },
         { "\xef\xbb\xbf# escape=`\nFROM alpine\n", "# escape=`\nFROM " ALPINE "\n" },
