@@ -75,6 +75,9 @@ networks ()
 }
 check "a build has the network that it asks for; what docker cannot do goes to no docker" networks
 
+no_image () { expect "images in the daemon" "$(docker images --format '{{.Repository}}:{{.Tag}}')" ""; }
+check "no image is left in the daemon" no_image
+
 # Without a word of goodbye, in the middle of a RUN step
 comes_back ()
 {
@@ -96,13 +99,11 @@ END
         --builder-docker-host="unix://$work/docker.sock"
     wait_for 60 is_connected "$worker"
     expect "notes of images" "$(ls "$work/$worker/builder/images")" ""
+    no_image
 }
 step_goes_on () { grep -qsF -f "$work/word" /proc/[0-9]*/cmdline; }
 step_is_gone () { ! step_goes_on; }
 check "a worker that is killed leaves no step that goes on, and removes its image when it comes back" comes_back
-
-no_image () { expect "images in the daemon" "$(docker images --format '{{.Repository}}:{{.Tag}}')" ""; }
-check "no image is left in the daemon" no_image
 
 doctor ()
 {
