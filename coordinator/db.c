@@ -258,6 +258,11 @@ static int configure (db_t *self, err_t *err)
     return 0;
 }
 
+void db_prepare_process (void)
+{
+    sqlite3_config (SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open (db_t **out, const char *path, err_t *err)
 {
     AUTO (db) db_t *self = mem_alloc (sizeof *self);

@@ -17,6 +17,10 @@
 
 typedef struct db db_t;
 
+/* Once in a process, before any thread has a database: SQLite counts no memory, which nobody asks it for, and which takes a lock and two sums for each
+ * piece that it asks for or gives back. */
+void db_prepare_process (void);
+
 /* ERR_FARM for a damaged database, a newer one, or one that another process has. */
 int db_open (db_t **out, const char *path, err_t *err);
 void db_destroy (db_t **self);

@@ -13,6 +13,7 @@
 #include "common/mem.h"
 #include "common/msg.h"
 #include "common/secret.h"
+#include "coordinator/db.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/gateway.h"
 #include "coordinator/options.h"
@@ -310,6 +311,7 @@ int main (int argc, char **argv)
     coordinator_t self = { .lock = -1, .signals = -1, .stop_until = INT64_MAX };
     if (sodium_init () < 0)
         return 1;
+    db_prepare_process ();
     secret_guard_process ();
     umask (S_IRWXG | S_IRWXO);          /* the queue has build arguments, the depot the contexts: also in a folder that was there */
     self.settings = options_read (argc, argv, &err);
