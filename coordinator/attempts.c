@@ -38,14 +38,6 @@ static int insert (engine_t *self, const job_t *job, int64_t number, const board
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-static int count_up (engine_t *self, const job_t *job, int64_t number, err_t *err)
-{
-    query_t query = db_query (self->db, "UPDATE jobs SET attempt = :number WHERE id = :id");
-    query_int (&query, ":number", number);
-    query_int (&query, ":id", job->id);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
 /* Takes spec. */
 static void send_assign (engine_t *self, const job_t *job, int64_t number, const board_t *board, bool is_emulated, const char *repository,
                          json_t *spec)
@@ -81,7 +73,7 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
     if (!spec)
         return fail_unreadable (self, job, &why, err);
     AUTO_FREE char *cause = mem_printf ("assigned to %s%s", board->name, is_emulated ? " (emulated)" : "");
-    if (insert (self, job, number, board, is_emulated, err) < 0 || count_up (self, job, number, err) < 0
+    if (insert (self, job, number, board, is_emulated, err) < 0
         || job_move (self, job->build, job->id, number, JOB_QUEUED, JOB_ASSIGNED, cause, err) < 0
         || build_begin (self, job->build, err) < 0)
         return -1;

@@ -34,23 +34,10 @@ int build_begin (engine_t *self, int64_t build, err_t *err)
     return build_move (self, build, BUILD_QUEUED, BUILD_RUNNING, "the first job has begun", err);
 }
 
-static int note_reason (engine_t *self, int64_t build, err_code code, const char *reason, err_t *err)
-{
-    query_t query = db_query (self->db, "UPDATE builds SET code = :code, reason = :reason WHERE id = :id");
-    query_text (&query, ":code", err_name (code));
-    query_text (&query, ":reason", reason);
-    query_int (&query, ":id", build);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
 int build_fail (engine_t *self, int64_t build, const fault_t *fault, err_t *err)
 {
     build_state state = build_state_now (self, build);
-    if (build_state_is_over (state))
-        return 0;
-    if (note_reason (self, build, fault->code, fault->reason, err) < 0)
-        return -1;
-    return build_move (self, build, state, BUILD_FAILED, fault->reason, err);
+    return build_state_is_over (state) ? 0 : build_end (self, build, state, BUILD_FAILED, fault, err);
 }
 
 json_t *build_spec (engine_t *self, int64_t build, char repository [512], err_t *err)
@@ -121,9 +108,8 @@ static int check_cancel (engine_t *self, int64_t build, err_t *err)
 int build_cancel (engine_t *self, int64_t build, const char *cause, err_t *err)
 {
     build_state state = build_state_now (self, build);
-    if (jobs_cancel (self, build, cause, err) < 0 || note_reason (self, build, ERR_CANCELLED, cause, err) < 0)
-        return -1;
-    return build_move (self, build, state, BUILD_CANCELLED, cause, err);
+    fault_t fault = { .code = ERR_CANCELLED, .reason = cause, .exit_status = -1 };
+    return jobs_cancel (self, build, cause, err) < 0 ? -1 : build_end (self, build, state, BUILD_CANCELLED, &fault, err);
 }
 
 /* An admin has cancelled somebody else's. */

@@ -91,19 +91,6 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     return plan->is_resting ? 0 : queue_enter (self, db_last_id (self->db), err);
 }
 
-static int note_fault (engine_t *self, const job_t *job, const fault_t *fault, int failures, err_t *err)
-{
-    query_t query = db_query (self->db, "UPDATE jobs SET code = :code, reason = :reason, step = :step, "
-                              "exit_status = nullif (:status, -1), failures = :failures WHERE id = :id");
-    query_text (&query, ":code", err_name (fault->code));
-    query_text (&query, ":reason", fault->reason);
-    query_text (&query, ":step", fault->step);
-    query_int (&query, ":status", fault->exit_status);
-    query_int (&query, ":failures", failures);
-    query_int (&query, ":id", job->id);
-    return query_run (&query, err) < 0 ? -1 : 0;
-}
-
 static void forget_waits (engine_t *self, int64_t job)
 {
     wait_drop (self, WAIT_MATCH, job);
@@ -113,8 +100,8 @@ static void forget_waits (engine_t *self, int64_t job)
 
 int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err)
 {
-    if (attempt_end (self, job, "failed", fault, err) < 0 || note_fault (self, job, fault, job->failures, err) < 0
-        || job_move (self, job->build, job->id, job->attempt, job->state, JOB_FAILED, fault->reason, err) < 0)
+    if (attempt_end (self, job, "failed", fault, err) < 0
+        || job_end (self, job->build, job->id, job->attempt, job->state, JOB_FAILED, fault, err) < 0)
         return -1;
     forget_waits (self, job->id);
     return outcome_of_failure (self, job, fault, err);
@@ -142,10 +129,10 @@ static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_
     fault_t fault = { .code = ERR_CANCELLED, .reason = cause, .exit_status = -1 };
     if (job_state_is_held (job->state))
         attempt_abort (self, job, cause);
-    if (attempt_end (self, job, "cancelled", &fault, err) < 0 || note_fault (self, job, &fault, job->failures, err) < 0)
+    if (attempt_end (self, job, "cancelled", &fault, err) < 0)
         return -1;
     forget_waits (self, job->id);
-    return job_move (self, job->build, job->id, job->attempt, job->state, JOB_CANCELLED, cause, err);
+    return job_end (self, job->build, job->id, job->attempt, job->state, JOB_CANCELLED, &fault, err);
 }
 
 /* The first that fails takes the others along, but where they go on without it. */

@@ -20,13 +20,6 @@ typedef struct {
     char platform [PLATFORM_MAX];
 } job_t;
 
-/* Why a job failed, as it is shown to people. Texts are borrowed; step NULL and exit_status -1 where unknown. */
-typedef struct {
-    err_code code;
-    const char *reason, *step;
-    int exit_status;
-} fault_t;
-
 /* ERR_NOT_FOUND when there is none. */
 int job_load (engine_t *self, int64_t id, job_t *out, err_t *err);
 

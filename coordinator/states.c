@@ -108,12 +108,19 @@ int build_submitted (engine_t *engine, int64_t build, const char *how, err_t *er
     return add_event (engine, build, 0, 0, "", build_names [BUILD_QUEUED], how, err);
 }
 
+/* -- jobs ------------------------------------------------------------------------------------------------------- */
+
 /* What comes back to the queue rests there when its build is held (holds.h), as it did before. Nobody rests anywhere else: most moves change
  * the state alone, and indexes of what waits are left in peace. */
-static query_t query_of_move (engine_t *engine, job_state from, job_state to)
+static query_t query_of_move (engine_t *engine, int64_t attempt, job_state from, job_state to)
 {
     if (from != JOB_QUEUED && to != JOB_QUEUED)
         return db_query (engine->db, "UPDATE jobs SET state = :to WHERE id = :id AND state = :from");
+    if (to == JOB_ASSIGNED) {
+        query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0, attempt = :attempt WHERE id = :id AND state = :from");
+        query_int (&query, ":attempt", attempt);
+        return query;
+    }
     if (to != JOB_QUEUED)
         return db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0 WHERE id = :id AND state = :from");
     query_t query = db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = EXISTS (SELECT 1 FROM builds WHERE builds.id = jobs.build "
@@ -122,12 +129,27 @@ static query_t query_of_move (engine_t *engine, job_state from, job_state to)
     return query;
 }
 
-int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
-              const char *cause, err_t *err)
+#define WHY "code = :code, reason = :reason, step = :step, exit_status = nullif (:status, -1)"
+
+static query_t query_of_end (engine_t *engine, job_state from, const fault_t *fault)
 {
-    if (!job_may_move (from, to))
-        return err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
-    query_t query = query_of_move (engine, from, to);
+    query_t query = from == JOB_QUEUED ? db_query (engine->db, "UPDATE jobs SET state = :to, is_resting = 0, " WHY " WHERE id = :id AND state = :from")
+                                       : db_query (engine->db, "UPDATE jobs SET state = :to, " WHY " WHERE id = :id AND state = :from");
+    query_text (&query, ":code", err_name (fault->code));
+    query_text (&query, ":reason", fault->reason);
+    query_text (&query, ":step", fault->step);
+    query_int (&query, ":status", fault->exit_status);
+    return query;
+}
+
+static int check_job_move (int64_t job, job_state from, job_state to, err_t *err)
+{
+    return job_may_move (from, to) ? 0 : err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
+}
+
+static int move_job (engine_t *engine, query_t query, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
+                     const char *cause, err_t *err)
+{
     query_int (&query, ":id", job);
     query_text (&query, ":from", job_names [from]);
     query_text (&query, ":to", job_names [to]);
@@ -140,6 +162,23 @@ int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job
     return add_event (engine, build, job, attempt, job_names [from], job_names [to], cause, err);
 }
 
+int job_move (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
+              const char *cause, err_t *err)
+{
+    if (check_job_move (job, from, to, err) < 0)
+        return -1;
+    return move_job (engine, query_of_move (engine, attempt, from, to), build, job, attempt, from, to, cause, err);
+}
+
+int job_end (engine_t *engine, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to, const fault_t *fault, err_t *err)
+{
+    if (check_job_move (job, from, to, err) < 0)
+        return -1;
+    return move_job (engine, query_of_end (engine, from, fault), build, job, attempt, from, to, fault->reason, err);
+}
+
+/* -- builds ----------------------------------------------------------------------------------------------------- */
+
 static int count_end (engine_t *engine, int64_t build, const char *outcome, err_t *err)
 {
     query_t query = db_query (engine->db, "SELECT created_ms FROM builds WHERE id = :id");
@@ -150,34 +189,57 @@ static int count_end (engine_t *engine, int64_t build, const char *outcome, err_
     return query_end (&query, err);
 }
 
-int build_move (engine_t *engine, int64_t build, build_state from, build_state to, const char *cause, err_t *err)
+/* All that goes with a build that is over. */
+static int on_over (engine_t *engine, int64_t build, build_state to, const char *cause, err_t *err)
 {
-    if (!build_may_move (from, to))
-        return err_set (err, ERR_FARM, "build %lld may not go from %s to %s", (long long) build, build_names [from],
-                        build_names [to]);
-    query_t query = db_query (engine->db, "UPDATE builds SET state = :to, ended_ms = CASE WHEN :over THEN :now END "
-                              "WHERE id = :id AND state = :from");
+    if (engine->live_builds > 0)
+        engine->live_builds--;
+    if (count_end (engine, build, build_names [to], err) < 0 || secrets_forget (engine, build, err) < 0 || fetches_end (engine, build, err) < 0
+        || lookups_end (engine, build, err) < 0)
+        return -1;
+    engine_tell (engine, "build %lld %s: %.300s", (long long) build, build_names [to], cause);
+    return firings_on_end (engine, build, to == BUILD_PUBLISHED, err) < 0 ? -1 : news_on_build (engine, build, to, err);
+}
+
+static int check_build_move (int64_t build, build_state from, build_state to, err_t *err)
+{
+    return build_may_move (from, to) ? 0 : err_set (err, ERR_FARM, "build %lld may not go from %s to %s", (long long) build, build_names [from], build_names [to]);
+}
+
+static int move_build (engine_t *engine, query_t query, int64_t build, build_state from, build_state to, const char *cause, err_t *err)
+{
+    bool is_over = build_state_is_over (to);
     query_int (&query, ":id", build);
-    query_int (&query, ":over", build_state_is_over (to));
-    query_int (&query, ":now", engine->wall_ms);
     query_text (&query, ":from", build_names [from]);
     query_text (&query, ":to", build_names [to]);
     int changed = query_run (&query, err);
     if (changed != 1)
         return changed < 0 ? -1 : err_set (err, ERR_FARM, "build %lld is not %s", (long long) build, build_names [from]);
     engine_note_change (engine, build);
-    if (build_state_is_over (to) && engine->live_builds > 0)
-        engine->live_builds--;
-    if (build_state_is_over (to) && count_end (engine, build, build_names [to], err) < 0)
+    if ((is_over && on_over (engine, build, to, cause, err) < 0) || add_event (engine, build, 0, 0, build_names [from], build_names [to], cause, err) < 0)
         return -1;
-    if (build_state_is_over (to) && (secrets_forget (engine, build, err) < 0 || fetches_end (engine, build, err) < 0
-                                      || lookups_end (engine, build, err) < 0))
+    return is_over ? holds_end (engine, build, err) : 0;
+}
+
+/* As long as it lives, indexes of builds that have ended or not are left in peace. */
+int build_move (engine_t *engine, int64_t build, build_state from, build_state to, const char *cause, err_t *err)
+{
+    if (check_build_move (build, from, to, err) < 0)
         return -1;
-    if (build_state_is_over (to))
-        engine_tell (engine, "build %lld %s: %.300s", (long long) build, build_names [to], cause);
-    if (build_state_is_over (to) && (firings_on_end (engine, build, to == BUILD_PUBLISHED, err) < 0 || news_on_build (engine, build, to, err) < 0))
+    if (!build_state_is_over (to))
+        return move_build (engine, db_query (engine->db, "UPDATE builds SET state = :to WHERE id = :id AND state = :from"), build, from, to, cause, err);
+    query_t query = db_query (engine->db, "UPDATE builds SET state = :to, ended_ms = :now WHERE id = :id AND state = :from");
+    query_int (&query, ":now", engine->wall_ms);
+    return move_build (engine, query, build, from, to, cause, err);
+}
+
+int build_end (engine_t *engine, int64_t build, build_state from, build_state to, const fault_t *fault, err_t *err)
+{
+    if (check_build_move (build, from, to, err) < 0)
         return -1;
-    if (add_event (engine, build, 0, 0, build_names [from], build_names [to], cause, err) < 0)
-        return -1;
-    return build_state_is_over (to) ? holds_end (engine, build, err) : 0;
+    query_t query = db_query (engine->db, "UPDATE builds SET state = :to, ended_ms = :now, code = :code, reason = :reason WHERE id = :id AND state = :from");
+    query_int (&query, ":now", engine->wall_ms);
+    query_text (&query, ":code", err_name (fault->code));
+    query_text (&query, ":reason", fault->reason);
+    return move_build (engine, query, build, from, to, fault->reason, err);
 }
