@@ -12,15 +12,15 @@
 
 /* -- rows ------------------------------------------------------------------------------------------------------- */
 
-/* All that the answer hangs on, one text for the same. To the caller. */
-static char *question_of (const json_t *spec, const char *repository)
+/* All that the answer hangs on. To the caller. */
+static json_t *question_of (const json_t *spec, const char *repository)
 {
     static const char *const fields [] = { "build_args", "target", "platforms" };
-    AUTO_JSON json_t *question = json_pack ("{s:O, s:s}", "dockerfile", json_object_get (json_object_get (spec, "dockerfile"), "digest"), "repository", repository);
+    json_t *question = json_pack ("{s:O, s:s}", "dockerfile", json_object_get (json_object_get (spec, "dockerfile"), "digest"), "repository", repository);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (json_object_get (spec, fields [i]))
             json_object_set (question, fields [i], json_object_get (spec, fields [i]));
-    return json_dumps (question, JSON_COMPACT | JSON_SORT_KEYS);
+    return question;
 }
 
 typedef struct {
@@ -62,15 +62,24 @@ static int drop (engine_t *self, int64_t id, err_t *err)
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-static int add (engine_t *self, const char *question, int64_t *id, err_t *err)
+/* Takes question. */
+static void ask (engine_t *self, int64_t id, json_t *question)
+{
+    engine_act (self, ACTION_RESOLVE, json_pack ("{s:I, s:o}", "lookup", (json_int_t) id, "question", question));
+    wait_note_under_way (self, WAIT_LOOKUP, id);
+}
+
+static int add (engine_t *self, const json_t *question, const char *text, int64_t *id, err_t *err)
 {
     query_t query = db_query (self->db, "INSERT INTO lookups (question) VALUES (:question)");
-    query_text (&query, ":question", question);
+    query_text (&query, ":question", text);
     if (query_run (&query, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     wait_set (self, WAIT_LOOKUP, *id, 0);
-    return lookups_hand_out (self, *id, err);
+    if (!self->winds_down)
+        ask (self, *id, json_incref ((json_t *) question));
+    return 0;
 }
 
 static int set_lookup (engine_t *self, int64_t build, int64_t lookup, err_t *err)
@@ -96,8 +105,7 @@ int lookups_hand_out (engine_t *self, int64_t id, err_t *err)
     int found = self->winds_down ? 0 : find (self, id, &lookup, err);
     if (found <= 0)
         return found;
-    engine_act (self, ACTION_RESOLVE, json_pack ("{s:I, s:o}", "lookup", (json_int_t) id, "question", json_loads (lookup.question, 0, NULL)));
-    wait_note_under_way (self, WAIT_LOOKUP, id);
+    ask (self, id, json_loads (lookup.question, 0, NULL));
     return 0;
 }
 
@@ -131,15 +139,24 @@ static int go_on (engine_t *self, int64_t build, const json_t *spec, const char 
     return rc == 0 ? results_try (self, build, spec, repository, err) : -1;
 }
 
+int lookups_find_or_add (engine_t *self, const json_t *spec, const char *repository, int64_t *lookup, err_t *err)
+{
+    *lookup = 0;
+    if (!self->settings.looks_up)
+        return 0;
+    AUTO_JSON json_t *question = question_of (spec, repository);
+    AUTO_FREE char *text = json_dumps (question, JSON_COMPACT | JSON_SORT_KEYS);
+    if (find_question (self, text, lookup, err) < 0)
+        return -1;
+    return *lookup ? 0 : add (self, question, text, lookup, err);
+}
+
 int lookups_begin (engine_t *self, int64_t build, const json_t *spec, const char *repository, err_t *err)
 {
-    int64_t id;
-    if (!self->settings.looks_up)
-        return go_on (self, build, spec, repository, NULL, err);
-    AUTO_FREE char *question = question_of (spec, repository);
-    if (find_question (self, question, &id, err) < 0 || (id == 0 && add (self, question, &id, err) < 0))
+    int64_t lookup;
+    if (lookups_find_or_add (self, spec, repository, &lookup, err) < 0)
         return -1;
-    return set_lookup (self, build, id, err);
+    return lookup ? set_lookup (self, build, lookup, err) : go_on (self, build, spec, repository, NULL, err);
 }
 
 typedef struct {

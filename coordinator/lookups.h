@@ -10,7 +10,11 @@
 
 #include "coordinator/engine_private.h"
 
-/* A build has its context and Dockerfile: know its base images, and then images that are known already (results.h). Its jobs rest
+/* What a build of this spec asks, which is being asked from now on; 0: base images are not looked up. The build that is inserted with it in
+ * builds.lookup waits for the answer. */
+int lookups_find_or_add (engine_t *self, const json_t *spec, const char *repository, int64_t *lookup, err_t *err);
+
+/* A build that is there has its context and Dockerfile: know its base images, and then images that are known already (results.h). Its jobs rest
  * since its submit, and are woken then. */
 int lookups_begin (engine_t *self, int64_t build, const json_t *spec, const char *repository, err_t *err);
 

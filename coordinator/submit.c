@@ -33,17 +33,19 @@ static int find_request (engine_t *self, const event_t *event, int64_t *id, err_
     return query_end (&query, err);
 }
 
-static int insert_build (engine_t *self, const event_t *event, const json_t *spec, const char *repository, err_t *err)
+/* lookup: that it waits for; 0 none (lookups.h) */
+static int insert_build (engine_t *self, const event_t *event, const json_t *spec, const char *repository, int64_t lookup, err_t *err)
 {
     AUTO_FREE char *text = json_dumps (spec, JSON_COMPACT), *tag_set = spec_tag_set (spec);
-    query_t query = db_query (self->db, "INSERT INTO builds (principal, request, spec, repository, state, created_ms, keep_going, tag_set) "
-                              "VALUES (:principal, :request, :spec, :repository, 'queued', :now, :keep_going, :tag_set)");
+    query_t query = db_query (self->db, "INSERT INTO builds (principal, request, spec, repository, state, created_ms, keep_going, tag_set, lookup) "
+                              "VALUES (:principal, :request, :spec, :repository, 'queued', :now, :keep_going, :tag_set, nullif (:lookup, 0))");
     query_int (&query, ":principal", event->principal);
     query_text (&query, ":request", event_text (event, "request"));
     query_text (&query, ":spec", text);
     query_text (&query, ":repository", repository);
     query_int (&query, ":keep_going", json_is_true (json_object_get (spec, "keep_going")));
     query_text (&query, ":tag_set", tag_set);
+    query_int (&query, ":lookup", lookup);
     query_int (&query, ":now", self->wall_ms);
     return query_run (&query, err) < 0 ? -1 : 0;
 }
@@ -272,9 +274,21 @@ static int reuse (engine_t *self, int64_t build, int64_t former, err_t *err)
     return bases_copy (self, build, former, err) < 0 ? -1 : results_reuse (self, build, former, err);
 }
 
+/* What it is to begin with: what was asked already is waited for. */
+static int begin (engine_t *self, int64_t build, const event_t *event, const json_t *spec, const char *repository, int64_t lookup, err_t *err)
+{
+    int64_t former = event_int (event, "reuse");
+    if (fetches_needs (spec))
+        return fetches_add (self, build, event->principal, spec, err);
+    if (former)
+        return reuse (self, build, former, err);
+    return lookup ? 0 : lookups_begin (self, build, spec, repository, err);
+}
+
 static int accept (engine_t *self, const event_t *event, const char *schedule, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
+    int64_t lookup = 0;
     json_t *normalised = NULL;
     if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
@@ -283,13 +297,16 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
         return -1;
     second_prepare (spec, self->wall_ms);
     if (check_context (self, event->principal, spec, err) < 0 || check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0
-        || check_early (self, spec, event_int (event, "reuse"), err) < 0 || insert_build (self, event, spec, repository, err) < 0)
+        || check_early (self, spec, event_int (event, "reuse"), err) < 0)
+        return -1;
+    bool is_fetched = fetches_needs (spec);
+    int64_t former = event_int (event, "reuse");
+    if ((!is_fetched && !former && lookups_find_or_add (self, spec, repository, &lookup, err) < 0)
+        || insert_build (self, event, spec, repository, lookup, err) < 0)
         return -1;
     *id = db_last_id (self->db);
     self->live_builds++;
     engine_tell (self, "build %lld accepted, for %.300s", (long long) *id, repository);
-    bool is_fetched = fetches_needs (spec);
-    int64_t former = event_int (event, "reuse");
     if (note_submit (self, event, schedule, *id, err) < 0 || (!is_fetched && note_context (self, spec, err) < 0)
         || insert_parts (self, *id, event->principal, spec, rests_first (self, spec, former), err) < 0
         || secrets_bind (self, *id, event->principal, event_text (event, "request"), spec, err) < 0)
@@ -298,7 +315,7 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
         return -1;
     if (holds_add (self, *id, event->principal, err) < 0)
         return -1;
-    int rc = is_fetched ? fetches_add (self, *id, event->principal, spec, err) : former ? reuse (self, *id, former, err) : lookups_begin (self, *id, spec, repository, err);
+    int rc = begin (self, *id, event, spec, repository, lookup, err);
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 
