@@ -150,7 +150,7 @@ static bool take_answer (credentials_t *self, zsock_t *thread, asker_t *asker, j
 
 bool credentials_next (credentials_t *self, asker_t *asker, json_t **token, err_t *why)
 {
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; self->waiting && i < THREADS; i++)
         if (take_answer (self, self->threads [i], asker, token, why))
             return true;
     return false;

@@ -169,7 +169,7 @@ json_t *fetchers_next (fetchers_t *self)
 {
     for (int i = 0; i < self->count; i++) {
         char *verb = NULL, *text = NULL;
-        if (!(zsock_events (self->actors [i]) & ZMQ_POLLIN) || zstr_recvx (self->actors [i], &verb, &text, NULL) < 0)
+        if (!self->is_busy [i] || !(zsock_events (self->actors [i]) & ZMQ_POLLIN) || zstr_recvx (self->actors [i], &verb, &text, NULL) < 0)
             continue;
         AUTO_JSON json_t *event = json_loads (text, 0, NULL);
         zstr_free (&verb);

@@ -194,7 +194,7 @@ static void take_outcomes (publishers_t *self, zsock_t *actor)
 const char *publishers_next (publishers_t *self, json_t **header)
 {
     for (int i = 0; i < self->count && self->next == json_array_size (self->outcomes); i++) {
-        if (!(zsock_events (self->actors [i]) & ZMQ_POLLIN))
+        if (!self->is_busy [i] || !(zsock_events (self->actors [i]) & ZMQ_POLLIN))
             continue;
         take_outcomes (self, self->actors [i]);
         self->is_busy [i] = false;
