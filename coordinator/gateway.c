@@ -180,27 +180,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         gateway_give_engine (self, msg_verb (message), peer->number, principal.id, msg_header (message));
 }
 
-/* One message of the control socket, when there is one: returns false when there was none. */
-static bool take_message (gateway_t *self)
-{
-    err_t err = { 0 };
-    zframe_t *routing_id = NULL;
-    char key [KEY_HEX_SIZE + 1] = "";
-    int fd = -1;
-    if (!(zsock_events (self->control) & ZMQ_POLLIN))
-        return false;
-    AUTO (msg) msg_t *message = msg_recv (self->control, &routing_id, key, &fd, &err);
-    if (!routing_id)
-        return false;
-    peer_t *peer = peers_find_or_add (self->peers, &routing_id, key, fd);
-    if (peer && message && conduct_admit (self->conduct, fd, &err) == 0)
-        on_message (self, peer, message);
-    else if (peer && !conduct_refuse (self->conduct, key, fd, &err, clock_boot_ms ()))
-        gateway_send_error (self, peer, message ? msg_int (message, "seq") : 0, &err);
-    return true;
-}
-
-/* A descriptor is closed after the monitor has told it, so what stands here now was its last owner (see take_batch). */
+/* A descriptor is closed after the monitor has told it, so what stands here was its last owner (see take_message). */
 static void take_ends (gateway_t *self)
 {
     int fd;
@@ -214,6 +194,27 @@ static void take_ends (gateway_t *self)
             peers_remove (self->peers, gone [i]);
         }
     }
+}
+
+/* One message of the control socket, when there is one: returns false when there was none. A connection that is heard for the first time may have the
+ * descriptor of one that has ended since: that one's end comes before it. */
+static bool take_message (gateway_t *self)
+{
+    err_t err = { 0 };
+    zframe_t *routing_id = NULL;
+    char key [KEY_HEX_SIZE + 1] = "";
+    int fd = -1;
+    AUTO (msg) msg_t *message = msg_recv (self->control, &routing_id, key, &fd, &err);
+    if (!routing_id)
+        return false;
+    if (!peers_have (self->peers, routing_id))
+        take_ends (self);
+    peer_t *peer = peers_find_or_add (self->peers, &routing_id, key, fd);
+    if (peer && message && conduct_admit (self->conduct, fd, &err) == 0)
+        on_message (self, peer, message);
+    else if (peer && !conduct_refuse (self->conduct, key, fd, &err, clock_boot_ms ()))
+        gateway_send_error (self, peer, message ? msg_int (message, "seq") : 0, &err);
+    return true;
 }
 
 static void take_fetchers (gateway_t *self)
@@ -239,14 +240,14 @@ static bool is_tick_due (gateway_t *self)
     return overdue_ms >= (zsock_events (self->control) & ZMQ_POLLIN ? TICK_WAITS_MS : 0);
 }
 
-/* All that is ready, in one transaction. Ends before messages: a new connection may have the descriptor of an old one. */
+/* All that is ready, in one transaction. */
 static int take_batch (gateway_t *self, err_t *err)
 {
     if (engine_begin (self->parts.engine, clock_boot_ms (), clock_wall_ms (), err) < 0)
         return -1;
     take_ends (self);
     for (int i = 0; i < BATCH_MAX && take_message (self); i++)
-        take_ends (self);
+        ;
     take_publishers (self);
     take_fetchers (self);
     gateway_take_news (self);
@@ -388,6 +389,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->port = msg_port (self->endpoint);
     if (!self->control)
         return -1;
+    zsock_set_rcvtimeo (self->control, 0);         /* is there a message? is asked by taking it */
     self->monitor = monitor_new (self->control, ZMQ_EVENT_DISCONNECTED, err);
     if (!self->monitor)
         return -1;

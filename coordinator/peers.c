@@ -63,6 +63,11 @@ peer_t *peers_find (peers_t *self, uint64_t number)
     return zhashx_lookup (self->by_number, name_of (number, name));
 }
 
+bool peers_have (peers_t *self, const zframe_t *routing_id)
+{
+    return peers_find (self, number_of (routing_id)) != NULL;
+}
+
 peer_t *peers_find_or_add (peers_t *self, zframe_t **routing_id, const char *key_hex, int fd)
 {
     uint64_t number = number_of (*routing_id);

@@ -33,6 +33,8 @@ void peers_destroy (peers_t **self);
 
 /* The peer of a routing id, made when it is new. Takes *routing_id. NULL for an id that libzmq did not make. */
 peer_t *peers_find_or_add (peers_t *self, zframe_t **routing_id, const char *key_hex, int fd);
+/* Was there a message with this routing id before? */
+bool peers_have (peers_t *self, const zframe_t *routing_id);
 /* NULL when it is gone. Borrowed. */
 peer_t *peers_find (peers_t *self, uint64_t number);
 void peers_remove (peers_t *self, uint64_t number);
