@@ -81,6 +81,15 @@ static const struct {
     { "delivered", true, news_outbox_on_delivered },
 };
 
+bool engine_checks_first (const event_t *event)
+{
+    static const char *const verbs [] = { "report", "resolved", "verified" };
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp (verbs [i], event->verb) == 0)
+            return true;
+    return false;
+}
+
 /* May whoever says it say it? */
 static int check_right (engine_t *self, const event_t *event, bool is_own, err_t *err)
 {

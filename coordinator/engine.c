@@ -2,7 +2,7 @@
  *
  *     begin --> handle --> handle --> … --> match, hand out --> COMMIT --> actions
  *                 |                                              |
- *                 | fails: undone to its savepoint, answered     | fails: all events of the batch are answered with why,
+ *                 | fails: undone alone (undo), answered         | fails: all events of the batch are answered with why,
  *                 v                                              v        publishers' words are handled again in the next
  *
  * Which file handles which verb stands in dispatch.c. */
@@ -31,7 +31,7 @@
 #include "coordinator/waiting.h"
 #include "coordinator/workers.h"
 
-enum { AGAIN_MAX = 3, AGAIN_MS = 1000, TRIES_MORE = 2, ABSENCE_MS = 1000 };
+enum { AGAIN_MAX = 3, AGAIN_MS = 1000, TRIES_MORE = 2, ABSENCE_MS = 1000, CAREFUL_MS = 600000 };
 
 int engine_registry_tries (const engine_t *self)
 {
@@ -122,26 +122,28 @@ static void take_back (engine_t *self, size_t count)
 }
 
 /* An event is undone to its savepoint: as long as nothing was written before it, to the beginning of the transaction. For a savepoint
- * SQLite keeps a copy of each page that is written behind it. */
-static bool needs_savepoint (const engine_t *self)
+ * SQLite keeps a copy of each page that is written behind it, which was a tenth of what a job cost. So what comes for each job, and says
+ * no only before it writes, has none. Should the database fail it all the same, the batch is lost, and for a while each event has its own:
+ * what fails again fails alone. */
+static bool needs_savepoint (const engine_t *self, const event_t *event)
 {
-    return db_changes (self->db) != self->changes_at_begin;
+    return db_changes (self->db) != self->changes_at_begin && (!engine_checks_first (event) || self->boot_ms < self->careful_until);
 }
 
 /* Take back what a failed event did. */
 static void undo (engine_t *self, size_t pending, int64_t changes, bool has_savepoint, const err_t *why)
 {
     err_t err = { 0 };
+    bool is_changed = db_changes (self->db) != changes, was_first = changes == self->changes_at_begin;
     take_back (self, pending);
-    if (!db_in_transaction (self->db)) {
+    if (!db_in_transaction (self->db) || (is_changed && !has_savepoint && !was_first)) {
         lose (self, why);
         return;
     }
-    bool is_changed = db_changes (self->db) != changes;
     const char *back = has_savepoint ? "ROLLBACK TO event; RELEASE event" : "ROLLBACK; BEGIN IMMEDIATE";
     if (((has_savepoint || is_changed) && db_exec (self->db, back, &err) < 0) || (is_changed && live_load (self, &err) < 0))
         lose (self, &err);
-    if (!has_savepoint)
+    if (was_first)
         self->changes_at_begin = db_changes (self->db);
 }
 
@@ -189,7 +191,7 @@ static void handle (engine_t *self, const event_t *event, int tries)
         return;
     size_t pending = self->pending.count;
     int64_t changes = db_changes (self->db);
-    bool has_savepoint = needs_savepoint (self);
+    bool has_savepoint = needs_savepoint (self, event);
     if (has_savepoint && db_do (self->db, "SAVEPOINT event", &err) < 0) {
         lose (self, &err);
         return;
@@ -328,6 +330,7 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
         db_exec (self->db, "ROLLBACK", NULL);
     take_back (self, 0);
     put_off (self, &self->lost);
+    self->careful_until = self->boot_ms + CAREFUL_MS;
     for (size_t i = 0; i < self->heard.count; i++) {
         const heard_t *heard = &self->heard.items [i];
         engine_refuse (self, heard->peer, heard->seq, &self->lost);

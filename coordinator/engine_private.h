@@ -185,6 +185,7 @@ struct engine {
     heard_list_t heard;         /* of this batch */
     heard_list_t again;         /* to be handled at the beginning of a later one, */
     int64_t again_at;           /* not before this (boot clock); nor is anything else that is due done */
+    int64_t careful_until;      /* boot clock: a batch was lost not long ago, so each event can be undone alone */
     bool has_ticked;            /* in this batch */
     int failures;               /* ticks that were undone and batches that were lost, in a row */
     int live_builds;
@@ -240,6 +241,8 @@ typedef int (handler_fn) (engine_t *self, const event_t *event, err_t *err);
 
 /* May whoever says it say it? Then the file that decides on it does. (dispatch.c) */
 int engine_dispatch (engine_t *self, const event_t *event, err_t *err);
+/* Does its handler refuse it only before it has written anything? Then what fails behind that is the database. (dispatch.c) */
+bool engine_checks_first (const event_t *event);
 
 /* Act on each id of a query's first column, after all of them were read: act may change its rows. (engine.c) */
 int engine_each_id (engine_t *self, query_t query, int (*act) (engine_t *self, int64_t id, err_t *err), err_t *err);

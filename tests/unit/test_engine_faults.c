@@ -686,6 +686,39 @@ static void a_spec_that_cannot_be_read_fails_its_own_build (void **state)
     assert_string_equal (farm_shows (farm, builds [2], "jobs/0/state"), "assigned");
 }
 
+static void say_in_one_batch (farm_t *farm, const one_t *one, const json_t *request)
+{
+    farm_begin (farm);
+    farm_add (farm, "submit", 1, farm->ann, json_deep_copy (request));
+    farm_add (farm, "report", one->worker.peer, one->worker.principal,
+              json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) one->task.job, "attempt", (json_int_t) one->task.attempt, "state", "building"));
+    farm_commit (farm);
+}
+
+/* A report has no savepoint of its own: one that the database fails, behind what was written, has the batch lost. It is said again,
+ * and fails alone then. */
+static void a_report_that_the_database_fails_takes_others_along_once (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    AUTO_JSON json_t *request = submit_of (farm, spec_of ("linux/arm64", "r.lan/other"));
+    change_database (farm, "CREATE TRIGGER fails BEFORE UPDATE ON jobs WHEN new.state = 'building' BEGIN SELECT raise (ABORT, 'as it was told'); END");
+    worker_hello (farm, &one.worker, &one.task, 1);
+    say_in_one_batch (farm, &one, request);
+    assert_string_equal (farm_error (farm, 1), "farm");
+    assert_string_equal (farm_error (farm, one.worker.peer), "farm");
+    farm_pass (farm, 1000);
+    SAYS (farm, one.build, "jobs/0/state", "assigned");
+    assert_string_equal (farm_shows (farm, one.build, "jobs/0/attempts/0/state"), "assigned");
+    for (int i = 0; i < 2; i++) {
+        say_in_one_batch (farm, &one, request);
+        assert_non_null (farm_sent (farm, 1, "accepted"));
+        assert_string_equal (farm_error (farm, one.worker.peer), "farm");
+        assert_string_equal (farm_shows (farm, one.build, "jobs/0/attempts/0/state"), "assigned");
+    }
+}
+
 static void a_database_of_somebody_else_is_left_alone (void **state)
 {
     farm_t *farm = *state;
@@ -1088,6 +1121,7 @@ int main (void)
         TEST (a_restart_verifies_and_publishes_again_byte_for_byte),
         TEST (what_is_not_committed_never_was),
         TEST (a_spec_that_cannot_be_read_fails_its_own_build),
+        TEST (a_report_that_the_database_fails_takes_others_along_once),
         TEST (a_database_of_somebody_else_is_left_alone),
         TEST (a_state_that_there_is_not_cannot_be_stored),
         TEST (a_key_that_was_taken_back_cannot_join_again),
