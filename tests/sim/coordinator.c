@@ -35,22 +35,13 @@ static int64_t enrol (engine_t *engine, int number, const char *role)
     return id;
 }
 
-/* Half of what SQLite would take: each step writes a few rows, and each page that it changes goes into the WAL as a whole. */
-static void make_file (void)
-{
-    sqlite3 *handle = NULL;
-    if (sqlite3_open (PATH, &handle) != SQLITE_OK || sqlite3_exec (handle, "PRAGMA page_size = 2048; VACUUM", NULL, NULL, NULL) != SQLITE_OK)
-        fprintf (stderr, "%s\n", sqlite3_errmsg (handle));
-    sqlite3_close (handle);
-}
-
 void coordinator_prepare (void)
 {
     engine_t *engine = NULL;
     engine_settings_t settings = { .lease_ms = 1 };
     err_t err = { 0 };
-    disk_mount ();
-    make_file ();
+    sqlite3_config (SQLITE_CONFIG_SINGLETHREAD);
+    sqlite3_config (SQLITE_CONFIG_MEMSTATUS, 0);
     if (engine_open (&engine, PATH, &settings, 0, &err) < 0) {
         fprintf (stderr, "%s\n", err.text);
         exit (1);
@@ -93,12 +84,11 @@ void coordinator_start (world_t *self)
     do_actions (self);
 }
 
-/* The process ends where it stands: what SQLite would still do when it is closed does not happen. */
+/* The process ends where it stands. */
 static void stop (world_t *self)
 {
-    disk_set (DISK_BROKEN, 0);
     engine_destroy (&self->engine);
-    disk_set (DISK_FINE, 0);
+    disk_set (DISK_FINE);
     self->disk_bad_until = self->winds_down_until = self->frozen_until = self->patient_until = 0;
     clear_inbox (self);
     actions_clear (&self->actions);
@@ -229,12 +219,12 @@ static void spoil_commit (world_t *self)
         return;
     if (self->disk_bad_until) {
         self->disk_bad_until = 0;
-        disk_set (DISK_FINE, 0);
+        disk_set (DISK_FINE);
     }
     if (mishap (self, 4000))
-        disk_set (chance (self, 2) ? DISK_BROKEN : DISK_DOUBTFUL, (int) draw (self, 5));
+        disk_set (chance (self, 2) ? DISK_BROKEN : DISK_DOUBTFUL);
     else if (mishap (self, 1500)) {             /* full, for this commit or for a while */
-        disk_set (DISK_FULL, (int) draw (self, 5));
+        disk_set (DISK_FULL);
         self->disk_bad_until = self->now + (chance (self, 6) ? draw_ms (self, 20000) : 1);
     }
 }

@@ -1,11 +1,12 @@
-/* disk.h - the disk that farm.db stands on: files in memory, under SQLite as its default VFS. They outlive whoever has them open,
- * as files do; and the disk can fail. One for the process. */
+/* disk.h - what farm.db stands on: memory. It outlives whoever has it open, as a file does; and its disk can fail. One for the process.
+ *
+ * The simulator is linked so that db_open, db_destroy and db_commit of coordinator/db.c come here first. */
 #ifndef FARM_SIM_DISK_H
 #define FARM_SIM_DISK_H
 
 #include <stdbool.h>
 
-/* What happens to each change from now on. */
+/* What happens to each commit that has written something. */
 typedef enum {
     DISK_FINE,
     DISK_FULL,              /* it is refused, there is no space */
@@ -13,15 +14,10 @@ typedef enum {
     DISK_DOUBTFUL           /* an I/O error, though it was written */
 } disk_mood;
 
-/* Make it SQLite's default; once. */
-void disk_mount (void);
-
-/* After so many more changes that go well. */
-void disk_set (disk_mood mood, int after);
+void disk_set (disk_mood mood);
 bool disk_is_fine (void);
 
-/* No files; and put all away to find them again as they were. */
-void disk_clear (void);
+/* Put a copy of farm.db away, once; and have it again as it was then. Nobody has it open. */
 void disk_keep (void);
 void disk_restore (void);
 

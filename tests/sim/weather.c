@@ -58,7 +58,7 @@ void weather_clear (world_t *self)
 {
     self->registry.down_until = self->registry.slow_until = 0;
     self->disk_bad_until = self->frozen_until = 0;
-    disk_set (DISK_FINE, 0);
+    disk_set (DISK_FINE);
     if (self->winds_down_until)
         coordinator_kill (self);
 }
