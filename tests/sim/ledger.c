@@ -201,47 +201,56 @@ static void judge_superseded (world_t *self, build_entry_t *build)
     }
 }
 
-/* Of the builds that have changed. */
-static void judge_all_jobs (world_t *self, int64_t since)
+/* One more build has changed, or the same again. */
+static void note_change (ledger_t *ledger, int64_t build)
 {
-    query_t query = db_query (self->engine->db, "SELECT build FROM events WHERE id > :since");
-    query_int (&query, ":since", since);
-    while (query_step (&query)) {
-        build_entry_t *build = ledger_build (self, query_get_int (&query, 0));
+    size_t count = ledger->changed.size / sizeof build;
+    if (count == 0 || ((const int64_t *) ledger->changed.data) [count - 1] != build)
+        buffer_append (&ledger->changed, &build, sizeof build);
+}
+
+static void judge_changed (world_t *self)
+{
+    const int64_t *changed = (const int64_t *) self->ledger.changed.data;
+    for (size_t i = 0; i < self->ledger.changed.size / sizeof *changed; i++) {
+        build_entry_t *build = ledger_build (self, changed [i]);
         if (!build)
             continue;
         judge_jobs (self, build);
         judge_superseded (self, build);
     }
-    query_end (&query, NULL);
+    buffer_clear (&self->ledger.changed);
+}
+
+static void read_event (world_t *self, const query_t *query)
+{
+    int64_t id = query_get_int (query, 1), job = query_get_int (query, 2);
+    const char *from = query_get_text (query, 4), *to = query_get_text (query, 5);
+    build_entry_t *build = ledger_build (self, id);
+    self->ledger.last_event = query_get_int (query, 0);
+    note_change (&self->ledger, id);
+    if (!build)
+        violation (self, "a build is somebody's", "build %lld was never submitted", (long long) id);
+    else if (!*from)
+        begin_build (self, build, to);
+    else if (job)
+        move_job (self, job, query_get_int (query, 3), job_state_of (from), job_state_of (to));
+    else
+        move_build (self, build, build_state_of (from), build_state_of (to));
 }
 
 void ledger_read (world_t *self)
 {
-    ledger_t *ledger = &self->ledger;
+    if (!self->ledger.has_new_events)
+        return;
+    self->ledger.has_new_events = false;
     query_t query = db_query (self->engine->db, "SELECT id, build, job, attempt, from_state, to_state FROM events WHERE id > :last "
                               "ORDER BY id");
-    query_int (&query, ":last", ledger->last_event);
-    int64_t before = ledger->last_event;
-    ledger->has_read = false;
-    while (query_step (&query)) {
-        int64_t id = query_get_int (&query, 1), job = query_get_int (&query, 2);
-        const char *from = query_get_text (&query, 4), *to = query_get_text (&query, 5);
-        build_entry_t *build = ledger_build (self, id);
-        ledger->last_event = query_get_int (&query, 0);
-        ledger->has_read = true;
-        if (!build)
-            violation (self, "a build is somebody's", "build %lld was never submitted", (long long) id);
-        else if (!*from)
-            begin_build (self, build, to);
-        else if (job)
-            move_job (self, job, query_get_int (&query, 3), job_state_of (from), job_state_of (to));
-        else
-            move_build (self, build, build_state_of (from), build_state_of (to));
-    }
+    query_int (&query, ":last", self->ledger.last_event);
+    while (query_step (&query))
+        read_event (self, &query);
     query_end (&query, NULL);
-    if (ledger->has_read)
-        judge_all_jobs (self, before);
+    judge_changed (self);
 }
 
 /* All logs are closed, all leases begin anew, and what is due is done with the first tick. */
@@ -261,4 +270,5 @@ void ledger_free (world_t *self)
     free (self->ledger.jobs);
     free (self->ledger.builds);
     free (self->ledger.queue);
+    buffer_free (&self->ledger.changed);
 }

@@ -3,6 +3,8 @@
 #ifndef FARM_SIM_LEDGER_H
 #define FARM_SIM_LEDGER_H
 
+#include "common/mem.h"
+
 /* -- ledger.c, seats.c: what was committed, kept beside the engine ------------------------------------------------- */
 
 enum { TOLD_MAX = 4, NAMED_MAX = 64, QUEUE_MAX = 2048, TOUCHED_MAX = 256 };
@@ -45,8 +47,8 @@ typedef struct {
     int64_t job_max, build_max, last_event, paused_until, tallies [BUILD_STATES];
     size_t job_capacity, build_capacity;
     int held, open_logs;        /* jobs that a worker has */
-    bool has_read;              /* something has changed in the last batch */
-    bool has_new_workers;       /* their rows were written since seats_read */
+    buffer_t changed;           /* numbers of builds, while events are read */
+    bool has_new_events, has_new_workers;       /* rows were written since ledger_read, seats_read */
     queue_row_t *queue;         /* as of the last ledger_read_queue: by lane, class, user and number */
     int queue_count;
     int64_t touched [TOUCHED_MAX];              /* jobs whose rows were written since then */

@@ -20,6 +20,7 @@ static void on_write (void *argument, int how, const char *database, const char 
     ledger_t *ledger = argument;
     (void) how, (void) database;
     ledger->has_new_workers |= strcmp (table, "workers") == 0;
+    ledger->has_new_events |= strcmp (table, "events") == 0;
     if (ledger->touched_count > TOUCHED_MAX || strcmp (table, "jobs") != 0)
         return;
     if (ledger->touched_count < TOUCHED_MAX)
@@ -31,6 +32,7 @@ void ledger_watch_queue (world_t *self)
 {
     query_t query = db_query (self->engine->db, "SELECT 1");
     sqlite3_update_hook (sqlite3_db_handle (query.statement), on_write, &self->ledger);
+    self->ledger.has_new_events = true;
     self->ledger.touched_count = TOUCHED_MAX + 1;
 }
 
@@ -74,11 +76,15 @@ static void read_all (world_t *self)
     query_end (&query, NULL);
 }
 
-static void read_again (world_t *self, int64_t job)
+/* By its events it is queued, or not. */
+static void read_again (world_t *self, int64_t id)
 {
+    const job_entry_t *job = ledger_job (self, id);
+    drop_row (&self->ledger, id);
+    if (!job || job->state != JOB_QUEUED)
+        return;
     query_t query = db_query (self->engine->db, QUEUED "AND id = :id");
-    drop_row (&self->ledger, job);
-    query_int (&query, ":id", job);
+    query_int (&query, ":id", id);
     if (query_step (&query))
         add_row (self, &query);
     query_end (&query, NULL);

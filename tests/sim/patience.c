@@ -30,12 +30,11 @@ static void find_servers (const world_t *self, const bool open [WORKERS], server
     }
 }
 
-static bool is_served (const servers_t *servers, int lane)
+/* kind: of lanes, all but who has built the job first. */
+static unsigned servers_of (const servers_t *servers, int kind)
 {
-    int first = lane % (WORKERS + 1), kind = lane / (WORKERS + 1) / MEMORIES;
-    unsigned others = first ? ~(1u << (first - 1)) : ~0u;
-    return servers->runs [kind / (REQUIRES + 1) / 2] [kind / (REQUIRES + 1) % 2] & servers->meets [kind % (REQUIRES + 1)]
-           & servers->gives [lane / (WORKERS + 1) % MEMORIES] & others;
+    int needs = kind / MEMORIES;
+    return servers->runs [needs / (REQUIRES + 1) / 2] [needs / (REQUIRES + 1) % 2] & servers->meets [needs % (REQUIRES + 1)] & servers->gives [kind % MEMORIES];
 }
 
 /* After a start workers have the time of a lease to come back. */
@@ -43,6 +42,18 @@ static int64_t settled_ms (const world_t *self)
 {
     int64_t settled = self->patience.restarted_ms + self->settings.lease_ms;
     return settled > wall_ms (self) ? settled : wall_ms (self);
+}
+
+static void note_lane (world_t *self, int lane, unsigned servers, bool has_run)
+{
+    int64_t *since_ms = &self->patience.since_ms [lane], *since_start_ms = &self->patience.since_start_ms [lane];
+    if (servers) {
+        *since_ms = *since_start_ms = 0;
+        return;
+    }
+    *since_ms = *since_ms ? *since_ms : wall_ms (self);
+    if (has_run && *since_start_ms == 0)
+        *since_start_ms = settled_ms (self);
 }
 
 void patience_look (world_t *self, bool has_run)
@@ -59,13 +70,11 @@ void patience_look (world_t *self, bool has_run)
     patience->seen = has_run ? seen : 0;
     servers_t servers;
     find_servers (self, open, &servers);
-    for (int lane = 0; lane < LANES_MAX; lane++)
-        if (is_served (&servers, lane))
-            patience->since_ms [lane] = patience->since_start_ms [lane] = 0;
-        else {
-            patience->since_ms [lane] += patience->since_ms [lane] ? 0 : wall_ms (self);
-            patience->since_start_ms [lane] += patience->since_start_ms [lane] || !has_run ? 0 : settled_ms (self);
-        }
+    for (int kind = 0; kind < LANES_MAX / (WORKERS + 1); kind++) {
+        unsigned all = servers_of (&servers, kind);
+        for (int first = 0; first <= WORKERS; first++)
+            note_lane (self, kind * (WORKERS + 1) + first, first ? all & ~(1u << (first - 1)) : all, has_run);
+    }
 }
 
 /* It counts anew, perhaps: a lane may have been served for the moment of a batch that was lost. */

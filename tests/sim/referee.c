@@ -49,7 +49,8 @@ static void judge_refused (world_t *self, const heard_event_t *event)
     int64_t index = event && strcmp (event->verb, "submit") == 0 ? number_of (event->header, "seq") - 1000000 : -1;
     if (index < 0 || index >= self->submission_count || self->submissions [index].build)
         return;
-    query_t query = db_query (self->engine->db, "SELECT id FROM builds WHERE request = :request");
+    query_t query = db_query (self->engine->db, "SELECT id FROM builds WHERE principal = :principal AND request = :request");
+    query_int (&query, ":principal", network_principal (self, event->who));
     query_text (&query, ":request", text_of (event->header, "request"));
     if (query_step (&query))
         violation (self, "a refused submit leaves no build behind", "build %lld", (long long) query_get_int (&query, 0));
