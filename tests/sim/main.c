@@ -201,18 +201,8 @@ static int parse (int argc, char **argv, options_t *out)
     return optind < argc ? usage (stderr) + 1 : 0;
 }
 
-/* What is freed is mostly asked for again at once, and each core has one thread: the C library is to keep all of it at hand, and not seven
- * of each size. It can be told so from outside alone. */
-static void begin_anew (char **argv)
-{
-    if (getenv ("GLIBC_TUNABLES") || setenv ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=2000", 1) < 0)
-        return;
-    execv ("/proc/self/exe", argv);
-}
-
 int main (int argc, char **argv)
 {
-    begin_anew (argv);
     options_t options = { .first = 1, .jobs = (int) sysconf (_SC_NPROCESSORS_ONLN) };
     int rc = parse (argc, argv, &options);
     if (rc)
