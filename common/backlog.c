@@ -26,6 +26,8 @@ typedef struct {
     int64_t still_at_ms;
     uint16_t port;                  /* and key_hex: once something was read */
     bool is_admitted;
+    bool is_over;                   /* was not, for there were too many */
+    bool was_ended;                 /* by backlog_end */
     char key_hex [KEY_HEX_SIZE + 1];
 } entry_t;
 
@@ -69,15 +71,15 @@ static uint16_t port_of (int fd)
     return name.any.sa_family == AF_INET ? ntohs (name.ip4.sin_port) : name.any.sa_family == AF_INET6 ? ntohs (name.ip6.sin6_port) : 0;
 }
 
-void backlog_note (int fd, size_t wire_bytes, const char *key_hex)
+/* Under the lock. A descriptor that is another connection's by now tells nothing of its last one. */
+static bool note (int fd, uint64_t cookie, size_t wire_bytes, const char *key_hex)
 {
-    if (fd < 0 || fd >= ENTRIES)
-        return;
-    uint64_t cookie = cookie_of (fd);
-    int64_t now_ms = clock_boot_ms ();
+    entry_t *last = &entries [fd];
+    if (last->was_ended && (!cookie || cookie == last->cookie))
+        return false;
     if (!cookie)
-        return;
-    pthread_mutex_lock (&lock);
+        return true;
+    int64_t now_ms = clock_boot_ms ();
     entry_t *entry = entry_for (fd, cookie, now_ms);
     if (entry->read_bytes == 0) {
         entry->port = port_of (fd);
@@ -85,7 +87,18 @@ void backlog_note (int fd, size_t wire_bytes, const char *key_hex)
     }
     entry->read_bytes += wire_bytes;
     entry->still_at_ms = now_ms;
+    return true;
+}
+
+bool backlog_note (int fd, size_t wire_bytes, const char *key_hex)
+{
+    if (fd < 0 || fd >= ENTRIES)
+        return true;
+    uint64_t cookie = cookie_of (fd);
+    pthread_mutex_lock (&lock);
+    bool counts = note (fd, cookie, wire_bytes, key_hex);
     pthread_mutex_unlock (&lock);
+    return counts;
 }
 
 /* How many of that key on that port are admitted and live; under the lock. */
@@ -107,7 +120,7 @@ bool backlog_admit (int fd, size_t max)
     pthread_mutex_lock (&lock);
     entry_t *entry = &entries [fd];
     if (!entry->is_admitted)
-        entry->is_admitted = count_like (entry) < max;
+        entry->is_over = !(entry->is_admitted = count_like (entry) < max);
     bool is_admitted = entry->is_admitted;
     pthread_mutex_unlock (&lock);
     return is_admitted;
@@ -149,6 +162,7 @@ bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_m
     out->was_read = entry->read_bytes > 0;
     out->still_at_ms = entry->still_at_ms;
     out->is_admitted = entry->is_admitted;
+    out->is_over = entry->is_over;
     memcpy (out->key_hex, entry->key_hex, sizeof out->key_hex);
     pthread_mutex_unlock (&lock);
     return true;
@@ -159,7 +173,13 @@ bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_m
 bool backlog_end (const backlog_t *self, int spare)
 {
     const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
-    return dup3 (self->fd, spare, O_CLOEXEC) == spare && cookie_of (spare) == self->cookie && connect (spare, &nowhere, sizeof nowhere) == 0;
+    if (dup3 (self->fd, spare, O_CLOEXEC) != spare || cookie_of (spare) != self->cookie || connect (spare, &nowhere, sizeof nowhere) != 0)
+        return false;
+    pthread_mutex_lock (&lock);
+    entry_t *entry = &entries [self->fd];
+    entry->was_ended = entry->cookie == self->cookie;
+    pthread_mutex_unlock (&lock);
+    return true;
 }
 
 bool backlog_end_of (int fd, const char *key_hex)

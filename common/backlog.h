@@ -21,14 +21,16 @@ typedef struct {
     int64_t silent_ms;              /* since its last bytes came */
     bool reader_rests;              /* whoever reads the socket waits for something to read */
     bool is_admitted;               /* by backlog_admit */
+    bool is_over;                   /* backlog_admit has said no, and its far end was told */
     char key_hex [KEY_HEX_SIZE + 1];        /* of what was read from it; "": nothing was */
 } backlog_t;
 
 /* What a frame of so many bytes takes on the wire: ZMTP 3 with CURVE. */
 size_t backlog_wire_size (size_t frame_bytes);
 
-/* A message of so many bytes on the wire, of this key, came out of the connection with this descriptor (ZMQ_SRCFD; less than 0: of none). */
-void backlog_note (int fd, size_t wire_bytes, const char *key_hex);
+/* A message of so many bytes on the wire, of this key, came out of the connection with this descriptor (ZMQ_SRCFD; less than 0: of none).
+ * False when the connection was ended by backlog_end: whole messages that libzmq had of it come out nevertheless, and are to be dropped. */
+bool backlog_note (int fd, size_t wire_bytes, const char *key_hex);
 
 /* Is the connection that was just noted one of at most max of its key on its port? Once it is, it stays one until it ends. */
 bool backlog_admit (int fd, size_t max);
@@ -39,7 +41,7 @@ void backlog_note_rest (uint16_t port, bool rests);
 /* False when fd is no connection to one of these ports, or one that ends. now_ms: boot clock. */
 bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_ms, backlog_t *out);
 
-/* Reset the connection, if it still is that one: libzmq then drops what came over it. False when it is gone.
+/* Reset the connection, if it still is that one: libzmq then drops what is no whole message, and msg_recv the others. False when it is gone.
  * spare: a descriptor of the caller's, which becomes another one for the connection: there may be none left to open. */
 bool backlog_end (const backlog_t *self, int spare);
 /* The same for the connection that a message of this key was just noted of. */

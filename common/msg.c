@@ -301,13 +301,17 @@ msg_t *msg_recv (void *socket, zframe_t **peer, char *user_key, int *fd, err_t *
         int source;
         char key [KEY_HEX_SIZE + 1];
         read_metadata (&parcel.frames [0], key, &source);
-        if (peer)
-            backlog_note (source, parcel.wire_bytes, key);
+        bool counts = !peer || backlog_note (source, parcel.wire_bytes, key);
         if (user_key)
             memcpy (user_key, key, sizeof key);
         if (fd)
             *fd = source;
-        self = parse (&parcel, err);
+        if (counts)
+            self = parse (&parcel, err);
+        else {
+            zframe_destroy (peer);
+            err_set (err, ERR_NETWORK, "its connection was ended");
+        }
     }
     parcel_close (&parcel);
     zmq_msg_close (&first);

@@ -44,7 +44,8 @@ int msg_bool (const msg_t *self, const char *field);
 int msg_send (msg_t **self, void *socket, zframe_t *peer, err_t *err);
 
 /* Receive. With peer not NULL the first frame is the routing id and goes there (ownership to the caller), also when
- * the rest is refused, so that the refusal can be answered. Returns NULL with ERR_PROTOCOL for what does not fit,
+ * the rest is refused, so that the refusal can be answered; it is NULL when there is nobody to answer: nothing came, or the connection was
+ * ended on this side (common/backlog.h). Returns NULL with ERR_PROTOCOL for what does not fit,
  * ERR_NETWORK when nothing came before the socket's time-out, ERR_INTERRUPTED at a signal.
  * user_key (may be NULL; else KEY_HEX_SIZE + 1 bytes) gets the CURVE key as ZAP's User-Id says it, "" where there is none;
  * fd (may be NULL) the descriptor of the connection it came over (ZMQ_SRCFD), -1 where unknown. */

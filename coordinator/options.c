@@ -20,7 +20,7 @@ static const setting_def_t table [] = {
     { "state", SETTING_TEXT, FARM_STATEDIR "/coordinator", "folder of the queue, the depot, the logs and the keys" },
     { "control/bind", SETTING_TEXT, "tcp://*:5570", "where workers and farmctl connect" },
     { "objects/bind", SETTING_TEXT, "tcp://*:5571", "where contexts and logs pass" },
-    { "connections/per-key", SETTING_NUMBER, "256", "connections of one worker or user to each of the two; more are refused" },
+    { "connections/per-key", SETTING_NUMBER, "32", "connections of one worker or user to each of the two; more are refused" },
     { "http/bind", SETTING_TEXT, "127.0.0.1:5572", "where /metrics, /healthz, /readyz and /hooks are; off: nowhere" },
     { "advertise/control", SETTING_TEXT, NULL, "how others reach control/bind; default: this host's name and the port" },
     { "advertise/objects", SETTING_TEXT, NULL, "how others reach objects/bind" },

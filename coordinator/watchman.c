@@ -20,6 +20,8 @@ enum { MIB = 1024 * 1024 };
 enum { GROWN_BYTES = 8 * MIB, UNTIDY_BYTES = 16 * MIB };
 /* Whole messages of one peer: 8 (the ROUTERs' high-water mark) of header and body. More is a message without an end. */
 enum { UNREAD_MAX = 3 * MIB, UNREAD_ALL_MAX = 12 * MIB, UNREAD_ONE = MSG_HEADER_MAX + MSG_BODY_MAX + 1024, UNREAD_SMALL = 64 * 1024 };
+/* ZMTP's greeting; then two buffers of 8 KiB, the mechanism, and a session with pipes: measured. */
+enum { GREETING_BYTES = 64, GREETED_BYTES = 36 * 1024 };
 /* However busy the reader is: of the connections of one key, of all over which nobody admitted has spoken, and of all together. */
 enum { UNREAD_KEY_MAX = 20 * MIB, UNREAD_UNKNOWN_MAX = 8 * MIB, UNREAD_MOST = 32 * MIB };
 
@@ -57,10 +59,17 @@ static const char *owner_of (const backlog_t *one)
     return one->is_admitted ? one->key_hex : "";
 }
 
+/* What it has sent, and what libzmq has for it from the greeting on: of one that is admitted that is little beside what it may send. */
+static size_t weight_of (const backlog_t *one)
+{
+    return one->unread_bytes + (!one->is_admitted && one->unread_bytes >= GREETING_BYTES ? GREETED_BYTES : 0);
+}
+
+/* The heaviest first; of those that weigh the same the oldest, for an honest one speaks soon. */
 static int by_size (const void *a, const void *b)
 {
-    const backlog_t *x = a, *y = b;
-    return (x->unread_bytes < y->unread_bytes) - (x->unread_bytes > y->unread_bytes);
+    size_t x = weight_of (a), y = weight_of (b);
+    return x == y ? by_stillness (a, b) : (x < y) - (x > y);
 }
 
 static int by_owner (const void *a, const void *b)
@@ -73,7 +82,7 @@ static size_t sum_of (const backlog_t *connections, size_t count)
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++)
-        total += connections [i].unread_bytes;
+        total += weight_of (&connections [i]);
     return total;
 }
 
@@ -85,11 +94,11 @@ static void choose_one (backlog_t *connections, size_t at, size_t *chosen)
     connections [(*chosen)++] = one;
 }
 
-static size_t choose_endless (backlog_t *connections, size_t count)
+static size_t choose_at_once (backlog_t *connections, size_t count)
 {
     size_t chosen = 0;
     for (size_t i = 0; i < count; i++)
-        if (connections [i].unread_bytes > UNREAD_MAX)
+        if (connections [i].unread_bytes > UNREAD_MAX || connections [i].is_over)
             choose_one (connections, i, &chosen);
     return chosen;
 }
@@ -99,7 +108,7 @@ static void choose_first (backlog_t *connections, size_t from, size_t to, size_t
 {
     size_t total = sum_of (connections + from, to - from);
     for (size_t i = from; i < to && total > max; i++) {
-        total -= connections [i].unread_bytes;
+        total -= weight_of (&connections [i]);
         choose_one (connections, i, chosen);
     }
 }
@@ -147,7 +156,7 @@ static size_t choose_stuck (backlog_t *connections, size_t count, int64_t now_ms
     qsort (connections, count, sizeof *connections, by_stillness);
     for (size_t i = 0; i < count && total > UNREAD_ALL_MAX; i++)
         if (is_stuck (&connections [i], now_ms)) {
-            total -= connections [i].unread_bytes;
+            total -= weight_of (&connections [i]);
             choose_one (connections, i, &chosen);
         }
     return chosen;
@@ -165,7 +174,7 @@ static size_t choose_silent (backlog_t *connections, size_t count, size_t over)
 
 size_t watchman_choose (backlog_t *connections, size_t count, size_t descriptors_over, int64_t now_ms)
 {
-    size_t chosen = choose_endless (connections, count);
+    size_t chosen = choose_at_once (connections, count);
     chosen += choose_by_owner (connections + chosen, count - chosen);
     chosen += choose_stuck (connections + chosen, count - chosen, now_ms);
     chosen += choose_largest (connections + chosen, count - chosen);
@@ -222,7 +231,7 @@ static void tell_ended (const backlog_t *first, const char *address, size_t ende
 {
     log_warn ("watchman", "ended %zu connections, the first of %s: %s (%zu KiB of all of them)", ended, address,
               first->unread_bytes > UNREAD_SMALL ? "what came over it is no message, and does not become one"
-                                                 : "there are too many, and nothing has come over it", unread_bytes / 1024);
+              : first->is_over ? "its key has too many (connections/per-key)" : "there are too many, and nothing has come over it", unread_bytes / 1024);
 }
 
 static void end_all (const watchman_t *self, const backlog_t *chosen, size_t count)

@@ -108,12 +108,12 @@ for socket in control objects; do
 done
 check "control: one known key that never reads an answer" crowd silent-reader 5 control "$key"
 check "objects: one known key that sends all it can" crowd whole 10 objects "$key"
-limit_kib=131072
 check "objects: the same over 100 connections" crowd whole 100 objects "$key"
+check "objects: the same over 250 connections" crowd whole 250 objects "$key"
 for socket in control objects; do
     check "$socket: one known key, 1,000 messages of which all but the end comes" crowd part 1000 $socket "$key"
+    check "$socket: one known key, 1,000 connections that say nothing behind the handshake" crowd known 1000 $socket "$key"
 done
-limit_kib=65536
 
 # The log has some lines of them and not more, and who floods is ended.
 refused ()

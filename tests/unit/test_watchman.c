@@ -121,6 +121,36 @@ static void an_ended_connection_is_gone_and_another_comes (void **state)
     line_close (&line);
 }
 
+/* What libzmq has of it as a whole comes out of the socket all the same. */
+static void what_an_ended_connection_has_sent_is_dropped (void **state)
+{
+    (void) state;
+    line_t line;
+    backlog_t one;
+    err_t err = { 0 };
+    zframe_t *peer = NULL;
+    line_open (&line);
+    int fd = pass (&line, 5, 2, 0), spare = dup (0);
+    void *handle = zsock_resolve (line.dealer);
+    assert_true (zmq_send (handle, "hello", 5, ZMQ_SNDMORE) > 0 && zmq_send (handle, "{}", 2, ZMQ_SNDMORE) > 0 && zmq_send (handle, "", 0, 0) == 0);
+    zpoller_t *poller = zpoller_new (line.router, NULL);
+    assert_ptr_equal (zpoller_wait (poller, PATIENCE_MS), line.router);
+    assert_true (backlog_of (fd, &line.port, 1, clock_boot_ms (), &one));
+    monitor_t *monitor = monitor_new (line.dealer, ZMQ_EVENT_DISCONNECTED, NULL);
+    zpoller_t *ends = zpoller_new (monitor_socket (monitor), NULL);
+    assert_true (backlog_end (&one, spare));
+    assert_null (msg_recv (line.router, &peer, NULL, NULL, &err));
+    assert_null (peer);
+    assert_int_equal (err.code, ERR_NETWORK);
+    assert_non_null (zpoller_wait (ends, PATIENCE_MS));
+    pass (&line, 5, 2, 0);
+    close (spare);
+    zpoller_destroy (&ends);
+    zpoller_destroy (&poller);
+    monitor_destroy (&monitor);
+    line_close (&line);
+}
+
 /* -- choosing ---------------------------------------------------------------------------------------------------- */
 
 static backlog_t one_of (int fd, size_t unread_bytes, int64_t still_ms)
@@ -178,9 +208,35 @@ static void those_that_nobody_has_spoken_over_share_a_little (void **state)
         all [i] = one_of (i, 250 * 1024 + (size_t) i, 0);
         all [i].is_admitted = i == 39;
     }
-    assert_int_equal (watchman_choose (all, 40, 0, NOW_MS), 7);
-    assert_false (is_among (all, 7, 39));
-    assert_true (is_among (all, 7, 38));
+    assert_int_equal (watchman_choose (all, 40, 0, NOW_MS), 11);
+    assert_false (is_among (all, 11, 39));
+    assert_true (is_among (all, 11, 38));
+}
+
+/* They weigh what libzmq has for them. One that has not even greeted has next to nothing. */
+static void of_those_that_are_not_admitted_a_few_hundred_may_stay (void **state)
+{
+    (void) state;
+    backlog_t all [400];
+    for (int i = 0; i < 400; i++) {
+        all [i] = one_of (i, i < 100 ? 1 : 530, 400 - i);
+        all [i].is_admitted = i >= 390;
+        all [i].was_read = i >= 390;
+    }
+    size_t count = watchman_choose (all, 400, 0, NOW_MS);
+    assert_int_equal (count, 66);
+    for (int i = 0; i < 400; i++)                   /* the oldest are ended, for an honest one speaks soon */
+        assert_int_equal (is_among (all, count, i), i >= 100 && i < 100 + (int) count);
+}
+
+static void those_beyond_what_a_key_may_have_are_ended (void **state)
+{
+    (void) state;
+    backlog_t all [] = { one_of (1, 530, 0), one_of (2, 530, 0), one_of (3, 530, 0) };
+    all [1].is_over = true;
+    all [1].is_admitted = false;
+    assert_int_equal (watchman_choose (all, 3, 0, NOW_MS), 1);
+    assert_int_equal (all [0].fd, 2);
 }
 
 static void all_keys_together_are_limited_too (void **state)
@@ -250,10 +306,13 @@ int main (void)
         cmocka_unit_test (what_was_read_is_counted_to_the_byte),
         cmocka_unit_test (only_connections_to_the_port_count),
         cmocka_unit_test (an_ended_connection_is_gone_and_another_comes),
+        cmocka_unit_test (what_an_ended_connection_has_sent_is_dropped),
         cmocka_unit_test (a_message_without_an_end_is_ended_at_once),
         cmocka_unit_test (many_are_ended_when_together_they_are_too_much),
         cmocka_unit_test (what_one_key_has_is_limited_however_busy_the_reader),
         cmocka_unit_test (those_that_nobody_has_spoken_over_share_a_little),
+        cmocka_unit_test (of_those_that_are_not_admitted_a_few_hundred_may_stay),
+        cmocka_unit_test (those_beyond_what_a_key_may_have_are_ended),
         cmocka_unit_test (all_keys_together_are_limited_too),
         cmocka_unit_test (a_busy_readers_peers_have_longer),
         cmocka_unit_test (a_slow_line_has_half_a_minute_for_a_part),
