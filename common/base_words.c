@@ -160,11 +160,22 @@ static void on_source (base_words_t *self, base_word_t *found, const char *word)
         tell (self, found, word, strpbrk (word, "$\"'\\`") ? NULL : word, false);
 }
 
+/* The next option; one that is too long to be read may name an image too. */
+static bool next_option (base_words_t *self, base_word_t *found, const char **at, char word [WORD_MAX])
+{
+    const char *before = *at + strspn (*at, " \t");
+    if (!dockerfile_next_word (at, word) || strncmp (before, "--", 2) != 0)
+        return false;
+    if (!*word)
+        tell (self, found, "an option of more than a thousand letters", NULL, false);
+    return true;
+}
+
 /* COPY --from=image … */
 static void on_copy (base_words_t *self, base_word_t *found, const char *at)
 {
     char word [WORD_MAX];
-    while (dockerfile_next_word (&at, word) && strncmp (word, "--", 2) == 0)
+    while (next_option (self, found, &at, word))
         if (strncmp (word, "--from=", 7) == 0)
             on_source (self, found, word + 7);
 }
@@ -173,8 +184,11 @@ static void on_copy (base_words_t *self, base_word_t *found, const char *at)
 static void on_run (base_words_t *self, base_word_t *found, const char *at)
 {
     char word [WORD_MAX];
-    while (dockerfile_next_word (&at, word) && strncmp (word, "--", 2) == 0) {
-        char *rest = strncmp (word, "--mount=", 8) == 0 && !strpbrk (word, "\"'\\`") ? word + 8 : NULL;
+    while (next_option (self, found, &at, word)) {
+        bool is_mount = strncmp (word, "--mount=", 8) == 0, is_quoted = strpbrk (word, "\"'\\`");
+        if (is_mount && is_quoted && strcasestr (word, "from"))
+            tell (self, found, word, NULL, false);
+        char *rest = is_mount && !is_quoted ? word + 8 : NULL;
         for (char *part = strsep (&rest, ","); part; part = strsep (&rest, ","))
             if (strncmp (part, "from=", 5) == 0)
                 on_source (self, found, part + 5);

@@ -328,7 +328,7 @@ static void buildah_clean_all (builder_t *base)
 
 #define FUNCTIONS .new = buildah_new, .destroy = buildah_destroy, .has_network = buildah_has_network, .build = buildah_build, .push = buildah_push, \
                   .clean = buildah_clean, .make_room = buildah_make_room, .prune_no_more = buildah_prune_no_more, .clean_all = buildah_clean_all, \
-                  .sets_times = true, .holds_limits = true
+                  .sets_times = true
 
 const builder_driver_t buildah_driver = { .name = "buildah", .packages = "buildah runc", FUNCTIONS };
 const builder_driver_t podman_driver = { .name = "podman", .packages = "podman runc", FUNCTIONS };

@@ -89,7 +89,7 @@ bool builder_sets_times (const builder_t *self)
 
 const char *builder_enforces (const builder_t *self, const char *as_worker)
 {
-    return self->driver->holds_limits ? as_worker : "not at all but for the time: RUN steps are the docker daemon's, and take what it lets them have";
+    return self->driver->unlimited ? self->driver->unlimited : as_worker;
 }
 
 int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)

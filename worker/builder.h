@@ -54,7 +54,7 @@ bool builder_sets_times (const builder_t *self);
 /* By what RUN steps are held to what the task's rules and its cgroup say, for a person: as the worker does, or why not. */
 const char *builder_enforces (const builder_t *self, const char *as_worker);
 
-const char *builder_storage (const builder_t *self);        /* "overlay", "vfs", or what else the docker daemon has */
+const char *builder_storage (const builder_t *self);        /* "overlay", "vfs"; "other" of docker */
 const char *builder_user (const builder_t *self);           /* "own", "worker" or "docker" */
 const char *builder_user_reason (const builder_t *self);    /* "ids 1879048192 to 1879113727, …"; why it has none */
 
@@ -93,7 +93,7 @@ typedef struct {
     bool is_repeatable;                 /* nothing but context and base images went in that the Dockerfile would name */
 } builder_outcome_t;
 
-/* Build. 0: the image is in the builder's own store, its id in scratch_folder until the push. From here on builder_clean has
+/* Build. 0: the image is in the builder's own store until the push. From here on builder_clean has
  * to follow, whatever comes. ERR_BUILD: the user's fault, with
  * the failing step in outcome and the builder's last words in err; a fault of the farm (registry, disk) has its own code. */
 int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err);
@@ -101,8 +101,8 @@ int builder_build (builder_t *self, const builder_task_t *task, builder_outcome_
 /* Push the built image through the door; may be called again after a failure. The digest is then asked of the door. */
 int builder_push (builder_t *self, const builder_task_t *task, err_t *err);
 
-/* Remove the attempt's working containers and what a runtime has left of RUN steps, also after a kill; the image stays as cache, which
- * is pruned when the store is too large or its disk nearly full (buildah_store.c). Never fails: logs. */
+/* Remove the attempt's working containers and what a runtime has left of RUN steps, also after a kill; its layers stay as cache, which
+ * is pruned when it is too large or its disk nearly full. Never fails: logs. */
 void builder_clean (builder_t *self, const builder_task_t *task);
 
 /* Prune what it keeps where its disk has too little free space; at once when no attempt needs it, else as the last of them ends. */

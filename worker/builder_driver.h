@@ -17,7 +17,7 @@ typedef struct {
     void (*prune_no_more) (builder_t *self);
     void (*clean_all) (builder_t *self);
     bool sets_times;                /* it can give image and files a time that was asked for */
-    bool holds_limits;              /* RUN steps are among its descendants, so what holds for it holds for them */
+    const char *unlimited;          /* why RUN steps are not held to limits, for a person; NULL: they are among its descendants, and held as those */
 } builder_driver_t;
 
 /* What every driver's own structure begins with. Texts are its own, and freed by builder_destroy; isolation, storage and user are constants. */

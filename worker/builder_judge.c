@@ -34,6 +34,13 @@ void builder_cut_folder (char *text, const char *context_folder)
         memmove (at, at + size, strlen (at + size) + 1);
 }
 
+bool builder_error_is_full (const char *error)
+{
+    static const char words [] = ": no space left on device";
+    size_t size = strlen (error), length = sizeof words - 1;
+    return size >= length && strcmp (error + size - length, words) == 0;
+}
+
 bool builder_says_full (const char *line, size_t size)
 {
     return memmem (line, size, "o space left on device", 22) || memmem (line, size, "I/O error", 9);      /* busybox says no more */
@@ -64,7 +71,7 @@ int builder_judge_push (const builder_task_t *task, const char *said, err_t *err
         return err_set (err, upstream.code, "%s", upstream.text);
     AUTO_FREE char *text = mem_strdup (said);
     door_unmask (text, door_port (task->door));
-    if (strstr (text, "no space left on device"))
+    if (builder_error_is_full (text))
         return err_set (err, ERR_FULL, "the worker's disk is full: %s", text);
     return err_set (err, ERR_FARM, "%s", *text ? text : "the builder said nothing");
 }

@@ -11,6 +11,8 @@ bool builder_line_starts (const char *line, size_t size, const char *with);
 /* Cut the folder that `context_folder` lies in off each path below it: "…/attempts/7-1/context/app" becomes "context/app". In place. */
 void builder_cut_folder (char *text, const char *context_folder);
 
+/* Is a full disk what an error comes to in the end? A step's text, which its error may tell, can have the words anywhere else. */
+bool builder_error_is_full (const char *error);
 /* Does a line say that a disk is full? */
 bool builder_says_full (const char *line, size_t size);
 /* Is it, where a folder lies? What is left counts, as a RUN step can say so too. */

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/file.h"
 #include "common/mem.h"
 #include "worker/builder_judge.h"
 #include "worker/builder_spec.h"
+#include "worker/door_names.h"
 #include "worker/hosts.h"
 
 /* Start -------------------------------------------------------------------------------------------------------------- */
@@ -71,15 +73,28 @@ static bool docker_has_network (const builder_t *base, const char *network)
     return strcmp (network, "host") != 0 || ((const docker_t *) base)->may_use_host_network;
 }
 
-/* The coordinator gives such a job to none but who has the label, which an admin can give to any worker. */
+/* Those that are BuildKit's own: with one a frontend can be named, as with `# syntax`. */
+static int check_build_args (const builder_task_t *task, err_t *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach (json_object_get (task->spec, "build_args"), name, value)
+        if (strncasecmp (name, "BUILDKIT_", 9) == 0)
+            return err_set (err, ERR_BUILD, "--build-arg %.100s: such an argument would not be the Dockerfile's but BuildKit's; leave it out", name);
+    return 0;
+}
+
+/* The coordinator gives jobs of these kinds to none but who has the label, which an admin can give to any worker. */
 static int check_task (const docker_t *self, const builder_task_t *task, err_t *err)
 {
     const char *network = json_string_value (json_object_get (task->spec, "network"));
     if (network && !docker_has_network (&self->base, network))
         return err_set (err, ERR_FARM, "--network host: this worker does not give builds its network; its setting builder/allow = network-host would");
+    if (!door_can_mask (task->repository.host))
+        return err_set (err, ERR_BUILD, "%s/%s: docker cannot be told of a registry with such an address: give it a name", task->repository.host, task->repository.path);
     if (json_object_get (task->spec, "timestamp"))
         return err_set (err, ERR_FARM, "docker cannot give an image a time that was asked for (--cross-check): a worker with buildah can");
-    return 0;
+    return check_build_args (task, err);
 }
 
 /* In memory, for docker to read: it hands them on to the daemon, which gives them to RUN steps in memory too. */
@@ -123,14 +138,14 @@ static builder_watch_t watch_of (const builder_task_t *task, docker_words_t *hea
                                .secrets = task->secrets, .is_hopeless = &heard->is_hopeless };
 }
 
-static int prepare (const docker_t *self, const builder_task_t *task, builder_outcome_t *outcome, char **dockerfile, err_t *err)
+static int prepare (const docker_t *self, const builder_task_t *task, builder_outcome_t *outcome, json_t *given, char **dockerfile, err_t *err)
 {
     AUTO_FREE hosts_t *hosts = mem_alloc (sizeof *hosts);
     if (check_task (self, task, err) < 0 || docker_write_config (task->scratch_folder, task, err) < 0
         || builder_find_hosts (task, hosts, outcome, err) < 0)
         return -1;
     door_clear_error (task->door, task->job, task->attempt);
-    if (docker_write_dockerfile (self, task, dockerfile, err) < 0)
+    if (docker_write_dockerfile (self, task, given, dockerfile, err) < 0)
         return -1;
     return docker_note_image (self, task, err);
 }
@@ -142,11 +157,13 @@ static int docker_build (builder_t *base, const builder_task_t *task, builder_ou
     AUTO_FREE docker_words_t *heard = mem_alloc (sizeof *heard);
     AUTO_FREE char *dockerfile = NULL;
     AUTO (reach) reach_t *reach = NULL;
+    AUTO_JSON json_t *given = json_object ();
     int status = 0;
-    if (prepare (self, task, outcome, &dockerfile, err) < 0 || builder_find_reach (task, &reach, err) < 0 || add_build (task, dockerfile, &words, err) < 0)
+    if (prepare (self, task, outcome, given, &dockerfile, err) < 0 || builder_find_reach (task, &reach, err) < 0 || add_build (task, dockerfile, &words, err) < 0)
         return -1;
     builder_watch_t watch = watch_of (task, heard);
     heard->reach = reach;
+    heard->given = given;
     door_clear_error (task->door, task->job, task->attempt);
     if (docker_run (self, task->scratch_folder, &words, task->rules, &watch, &status, err) < 0)
         return -1;
@@ -175,7 +192,7 @@ static int docker_push (builder_t *base, const builder_task_t *task, err_t *err)
 
 /* Clean -------------------------------------------------------------------------------------------------------------- */
 
-/* BuildKit has ended the steps of a client that was killed. */
+/* The steps of a client that was killed are ended by BuildKit, in its own time. */
 static void docker_clean (builder_t *base, const builder_task_t *task)
 {
     docker_t *self = (docker_t *) base;
@@ -201,4 +218,5 @@ static void docker_prune_no_more (builder_t *base)
 const builder_driver_t docker_driver = {
     .name = "docker", .packages = "docker.io", .new = docker_new, .destroy = docker_destroy, .has_network = docker_has_network, .build = docker_build,
     .push = docker_push, .clean = docker_clean, .make_room = docker_make_room, .prune_no_more = docker_prune_no_more, .clean_all = docker_clean_all,
+    .unlimited = "not at all but for the time: RUN steps are the docker daemon's, and take what it lets them have",
 };

@@ -162,10 +162,10 @@ static void on_word (void *argument, const base_word_t *word)
 
 /* -- directives -------------------------------------------------------------------------------------------------- */
 
-/* Frontends of the Dockerfile itself, of any registry. Others make of it what they like. */
+/* Docker's own of the Dockerfile. Whatever else is a frontend tells BuildKit what it likes: to take images from elsewhere, without a word in the log. */
 static bool is_frontend (const reference_t *image)
 {
-    return strcmp (image->path, "docker/dockerfile") == 0 || strcmp (image->path, "docker/dockerfile-upstream") == 0;
+    return strcmp (image->host, "docker.io") == 0 && (strcmp (image->path, "docker/dockerfile") == 0 || strcmp (image->path, "docker/dockerfile-upstream") == 0);
 }
 
 static void write_syntax (copy_t *self, const dockerfile_t *file)
@@ -174,12 +174,20 @@ static void write_syntax (copy_t *self, const dockerfile_t *file)
     AUTO_FREE char *text = mem_strndup (file->syntax, file->syntax_size);
     text [strcspn (text, " \t")] = 0;
     if (!base_words_image (text, &image) || !is_frontend (&image)) {
-        fail (self, text, "docker builds with no other frontend than docker/dockerfile: take that one, or leave `# syntax` out");
+        fail (self, text, "docker builds with no other frontend than docker/dockerfile of docker.io: take that one, or leave `# syntax` out");
         return;
     }
     const char *name = name_of (self, &image);
     if (name)
         buffer_printf (self->out, "# syntax=%s\n", name);
+}
+
+/* Directives in forms that newer frontends read, or where only others look for them. */
+static bool is_for_others (const dockerfile_t *file, const char *first, int lines)
+{
+    while (first < file->end && is_blank (*first))
+        first++;
+    return (file->syntax && lines == 0) || (first < file->end && (*first == '/' || *first == '{'));
 }
 
 /* As many lines as there were. */
@@ -191,14 +199,16 @@ static void write_head (copy_t *self, const char *text, size_t size)
     self->done = text;
     while (self->done < file.end) {
         const char *feed = memchr (self->done, '\n', (size_t) (file.end - self->done)), *at = self->done;
-        while (at < file.end && (*at == ' ' || *at == '\t' || (at < text + 3 && (unsigned char) *at > 127)))      /* a byte-order mark */
+        while (at < file.end && *at != '\n' && (is_blank (*at) || (at < text + 3 && (unsigned char) *at > 127)))      /* a byte-order mark */
             at++;
         if (at == file.end || *at != '#' || !feed)
             break;
         self->done = feed + 1;
         lines++;
     }
-    if (file.syntax && lines > 0 && lines-- > 0)
+    if (is_for_others (&file, self->done, lines))
+        fail (self, "its first lines", "docker may read them as directives that this worker does not know: begin the Dockerfile with an instruction");
+    else if (file.syntax && lines-- > 0)
         write_syntax (self, &file);
     if (file.escape != '\\' && lines > 0 && lines-- > 0)
         buffer_printf (self->out, "# escape=%c\n", file.escape);
@@ -218,17 +228,20 @@ static void on_word_again (void *argument, const base_word_t *word)
         fail_to_find (self, word->word);
 }
 
+/* What builders of different age read differently may have images in it that this worker does not see. Docker's own frontend reads it as we do. */
 static void read_words (copy_t *self, base_word_fn *on_word_of, const char *text, size_t size)
 {
     AUTO_FREE base_words_t *words = mem_alloc (sizeof *words);
     *words = (base_words_t) { .build_args = self->names->build_args, .platform = self->names->platform, .build_platform = self->names->build_platform,
                               .on_word = on_word_of, .argument = self };
     base_words_read (words, text, size);
+    if (self->rc == 0 && words->is_doubtful && !words->file.syntax)
+        fail (self, "the Dockerfile", "builders of different age read it differently (a here-document that has instructions in it?), and docker gets base images "
+              "under other names: let a worker with buildah build it");
 }
 
-int docker_copy_dockerfile (const docker_names_t *names, const char *text, size_t size, buffer_t *out, err_t *err)
+int docker_copy_dockerfile (const docker_names_t *names, const char *text, size_t size, buffer_t *out, json_t *given, err_t *err)
 {
-    AUTO_JSON json_t *given = json_object ();
     copy_t self = { .names = names, .out = out, .given = given, .err = err };
     write_head (&self, text, size);
     if (self.rc == 0)
@@ -245,41 +258,74 @@ int docker_copy_dockerfile (const docker_names_t *names, const char *text, size_
 typedef struct {
     const builder_task_t *task;
     registry_t *door;
+    json_t *known;                  /* {"host/path:tag": the name to stand there} */
 } resolver_t;
 
-/* What the door says the name means: it asks for it as for any builder, and notes it. */
-static char *resolve (void *argument, const reference_t *image, err_t *err)
+static char *describe (const reference_t *image)
 {
-    resolver_t *self = argument;
+    return mem_printf ("%s/%s%s%s", image->host, image->path, *image->digest ? "@" : ":", *image->digest ? image->digest : image->tag);
+}
+
+/* It is not the registry alone that says why. */
+static void explain (const resolver_t *self, const char *image, const err_t *why, err_t *err)
+{
+    AUTO_FREE char *text = mem_printf ("%s: %s", image, why->code == ERR_NOT_FOUND ? "not found" : why->text);
+    if (builder_judge_registry (self->task, text, err) == 0)
+        err_set (err, why->code, "%s", text);
+}
+
+/* What the door says the name means: it asks for it as for any builder, and notes it. */
+static char *ask_door (const resolver_t *self, const reference_t *image, const char *whole, err_t *err)
+{
     manifest_t manifest = { 0 };
     AUTO_FREE char *name = door_name (door_port (self->task->door), image);
     reference_t there;
-    if (!door_can_mask (image->host) || reference_parse (&there, name, err) < 0) {
-        err_set (err, ERR_BUILD, "%s/%s: docker cannot be told of such a registry", image->host, image->path);
+    err_t why = { 0 };
+    if (!door_can_mask (image->host) || reference_parse (&there, name, NULL) < 0) {
+        err_set (err, ERR_BUILD, "%s: docker cannot be told of such a registry", whole);
         return NULL;
     }
     door_allow (self->task->door, self->task->job, self->task->attempt, image->host, image->path);      /* a frontend is no base image */
     strcpy (there.tag, image->tag);
     strcpy (there.digest, image->digest);
-    int rc = registry_get_manifest (self->door, &there, &manifest, err);
-    if (rc < 0) {
-        AUTO_FREE char *whole = mem_printf ("%s/%s%s%s: %s", image->host, image->path, *image->digest ? "@" : ":", *image->digest ? image->digest : image->tag,
-                                            err->code == ERR_NOT_FOUND ? "not found" : err->text);
-        if (builder_judge_registry (self->task, whole, err) == 0)
-            err_wrap (err, "%s/%s", image->host, image->path);
-    }
+    int rc = registry_get_manifest (self->door, &there, &manifest, &why);
+    if (rc < 0)
+        explain (self, whole, &why, err);
     char *pinned = rc < 0 ? NULL : mem_printf ("%s@%s", name, manifest.digest);
     manifest_free (&manifest);
     return pinned;
 }
 
-static int copy_of_task (const docker_t *self, const builder_task_t *task, registry_t *door, const buffer_t *text, buffer_t *out, err_t *err)
+/* Each once, and not more of them than the door lets through. */
+static char *resolve (void *argument, const reference_t *image, err_t *err)
+{
+    resolver_t *self = argument;
+    AUTO_FREE char *whole = describe (image);
+    const char *known = json_string_value (json_object_get (self->known, whole));
+    if (known)
+        return mem_strdup (known);
+    if (self->task->is_cancelled && atomic_load (self->task->is_cancelled)) {
+        err_set (err, ERR_CANCELLED, "cancelled");
+        return NULL;
+    }
+    if (json_object_size (self->known) == IMAGES_MAX) {
+        err_set (err, ERR_BUILD, "the Dockerfile names more than %d images", IMAGES_MAX);
+        return NULL;
+    }
+    char *name = ask_door (self, image, whole, err);
+    if (name)
+        json_object_set_new (self->known, whole, json_string (name));
+    return name;
+}
+
+static int copy_of_task (const docker_t *self, const builder_task_t *task, registry_t *door, const buffer_t *text, buffer_t *out, json_t *given, err_t *err)
 {
     char platform [PLATFORM_MAX];
-    resolver_t resolver = { task, door };
+    AUTO_JSON json_t *known = json_object ();
+    resolver_t resolver = { task, door, known };
     docker_names_t names = { json_object_get (task->spec, "build_args"), platform, self->platform, resolve, &resolver };
     platform_format (&task->platform, platform);
-    return docker_copy_dockerfile (&names, text->data ? (const char *) text->data : "", text->size, out, err);
+    return docker_copy_dockerfile (&names, text->data ? (const char *) text->data : "", text->size, out, given, err);
 }
 
 /* The second file keeps BuildKit from reading the context's .dockerignore: farmctl has left out what it names. */
@@ -291,7 +337,7 @@ static int write_files (const char *folder, const char *file, const buffer_t *te
            || file_write_scratch (ignore, nothing, sizeof nothing - 1, 0600, err) < 0 ? -1 : 0;
 }
 
-int docker_write_dockerfile (const docker_t *self, const builder_task_t *task, char **file, err_t *err)
+int docker_write_dockerfile (const docker_t *self, const builder_task_t *task, json_t *given, char **file, err_t *err)
 {
     AUTO_BUFFER buffer_t text = { 0 }, copy = { 0 };
     AUTO_FREE char *folder = file_join (task->scratch_folder, "dockerfile"), *path = file_join (folder, "Dockerfile");
@@ -302,7 +348,7 @@ int docker_write_dockerfile (const docker_t *self, const builder_task_t *task, c
     registry_settings_t settings = { .plain_http_hosts = plain, .auth_file = config, .timeout_ms = DOOR_TIMEOUT_MS };
     AUTO (registry) registry_t *door = registry_new (&settings);
     registry_set_deadline (door, task->deadline_ms);
-    if (copy_of_task (self, task, door, &text, &copy, err) < 0 || write_files (folder, path, &copy, err) < 0)
+    if (copy_of_task (self, task, door, &text, &copy, given, err) < 0 || write_files (folder, path, &copy, err) < 0)
         return -1;
     *file = take (&path);
     return 0;

@@ -2,6 +2,7 @@
 #include "worker/docker_private.h"
 
 #include <dirent.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,14 +13,18 @@
 #include "common/mem.h"
 #include "worker/door_names.h"
 
-enum { REMOVE_MS = 60000, PRUNE_MS = 600000, PRUNE_EVERY_MS = 600000 };
+enum { REMOVE_MS = 60000, PRUNE_MS = 600000, PRUNE_EVERY_MS = 600000, EMPTY_EVERY_MS = 60000, SECRET_BYTES = 16 };
 
 /* -- images ------------------------------------------------------------------------------------------------------ */
 
 char *docker_image_name (const builder_task_t *task)
 {
     AUTO_FREE char *name = door_name (door_port (task->door), &task->repository);
-    return mem_printf ("%s:attempt-%lld-%d", name, (long long) task->job, task->attempt);
+    unsigned char digest [SECRET_BYTES];
+    char secret [2 * SECRET_BYTES + 1];
+    crypto_generichash (digest, sizeof digest, (const unsigned char *) task->password, strlen (task->password), NULL, 0);
+    sodium_bin2hex (secret, sizeof secret, digest, sizeof digest);
+    return mem_printf ("%s:attempt-%lld-%d-%s", name, (long long) task->job, task->attempt, secret);
 }
 
 static char *note_of (const docker_t *self, const builder_task_t *task)
@@ -42,7 +47,7 @@ static void remove_noted (docker_t *self, const char *note)
     err_t err;
     words_add (&words, "rmi");
     words_add (&words, "%s", name);
-    if (*name && docker_ask (self, &words, REMOVE_MS, NULL, said, &err) < 0 && !strstr (err.text, "No such image")) {
+    if (*name && docker_ask (self, &words, REMOVE_MS, NULL, said, &err) < 0 && !strstr (err.text, "No such image") && !strstr (err.text, "invalid reference")) {
         log_warn ("builder", "remove the image %s: %s", name, err.text);
         return;                         /* the note stays for the next start */
     }
@@ -51,6 +56,7 @@ static void remove_noted (docker_t *self, const char *note)
 
 static void remove_all (docker_t *self)
 {
+    file_sweep (self->names_folder);
     DIR *folder = opendir (self->names_folder);
     for (struct dirent *item; folder && (item = readdir (folder));) {
         AUTO_FREE char *note = file_join (self->names_folder, item->d_name);
@@ -97,11 +103,11 @@ static void prune (docker_t *self, bool is_all)
 
 void docker_prune (docker_t *self)
 {
-    bool is_all = lacks_room (self);
     if (atomic_load (&self->prunes_no_more) || pthread_mutex_trylock (&self->lock) != 0)
         return;
+    bool is_all = lacks_room (self);
     int64_t now_ms = clock_boot_ms ();
-    if (is_all || now_ms - self->pruned_ms > PRUNE_EVERY_MS) {
+    if (self->pruned_ms == 0 || now_ms - self->pruned_ms > (is_all ? EMPTY_EVERY_MS : PRUNE_EVERY_MS)) {
         prune (self, is_all);
         self->pruned_ms = now_ms;
     }

@@ -53,8 +53,9 @@ int docker_probe (docker_t *self, err_t *err);
 /* Dockerfile --------------------------------------------------------------------------------------------------------- */
 
 /* A copy of the task's Dockerfile, in a folder of its own below the scratch folder, in which images bear the door's name and the digest that the
- * door gives for them now. *file: its path; the caller frees. ERR_BUILD: an image whose name cannot be told, or that there is not. */
-int docker_write_dockerfile (const docker_t *self, const builder_task_t *task, char **file, err_t *err);
+ * door gives for them now. *file: its path, which the caller frees; `given`, an object: {NAME: …} of those names. ERR_BUILD: an image whose name cannot be told, or
+ * that there is not. */
+int docker_write_dockerfile (const docker_t *self, const builder_task_t *task, json_t *given, char **file, err_t *err);
 
 /* The text alone: each image's name is asked of `resolve`, which returns the one to stand there (the caller of it frees), or NULL with err. */
 typedef char *(docker_resolve_fn) (void *argument, const reference_t *image, err_t *err);
@@ -64,13 +65,14 @@ typedef struct {
     docker_resolve_fn *resolve;
     void *argument;
 } docker_names_t;
-int docker_copy_dockerfile (const docker_names_t *names, const char *text, size_t size, buffer_t *out, err_t *err);
+int docker_copy_dockerfile (const docker_names_t *names, const char *text, size_t size, buffer_t *out, json_t *given, err_t *err);
 
 /* Words -------------------------------------------------------------------------------------------------------------- */
 
 /* What the output of a build, or a push, said. */
 typedef struct {
     const builder_task_t *task;
+    const json_t *given;            /* the names that images have in its Dockerfile: {NAME: …} */
     const reach_t *reach;           /* what of the context is here; NULL: everything */
     bool is_hopeless;               /* a step reads something else, or an image comes from elsewhere: */
     char trigger [512];             /* the step: an ONBUILD trigger of the base image */
@@ -89,7 +91,8 @@ int docker_judge_build (const docker_t *self, const docker_words_t *words, int s
 
 /* Images ------------------------------------------------------------------------------------------------------------- */
 
-/* The name that the attempt's image has in the daemon, "127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */
+/* The name that the attempt's image has in the daemon, "127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1-0123456789abcdef", which nobody else can
+ * guess; the caller frees. */
 char *docker_image_name (const builder_task_t *task);
 
 /* Before there is one: note its name, so that it can be removed whatever comes. */
@@ -97,7 +100,7 @@ int docker_note_image (const docker_t *self, const builder_task_t *task, err_t *
 /* Remove the attempt's image, or all that are noted (task NULL). What BuildKit keeps of their layers stays as cache. */
 void docker_remove_images (docker_t *self, const builder_task_t *task);
 
-/* Prune the build cache: all of it where the disk is nearly full; else, now and then, what is more than 40 GB. BuildKit spares what builds use. */
+/* Prune the build cache: all of it where the disk is nearly full, once a minute at most; else, every ten minutes, what is more than 40 GB. BuildKit spares what builds use. */
 void docker_prune (docker_t *self);
 
 #endif

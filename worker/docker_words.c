@@ -48,7 +48,7 @@ static const char *skip_time (const char *text)
 static const char *skip_step (const char *text)
 {
     const char *end = *text == '[' ? strstr (text, "] ") : NULL;
-    const char *slash = end ? memchr (text, '/', (size_t) (end - text)) : NULL;
+    const char *slash = end ? memrchr (text, '/', (size_t) (end - text)) : NULL;
     return slash && isdigit ((unsigned char) slash [-1]) && isdigit ((unsigned char) slash [1]) ? end + 2 : NULL;
 }
 
@@ -66,13 +66,11 @@ static const char *image_of (const char *text)
 
 /* -- what they tell ---------------------------------------------------------------------------------------------- */
 
-/* All images that the Dockerfile names bear the door's name by now: another one stands in a trigger of a base image, or where this worker reads
- * the Dockerfile otherwise than BuildKit does. */
+/* All images that the Dockerfile names bear names that this worker has given them: another one stands in a trigger of a base image, or where this
+ * worker reads the Dockerfile otherwise than BuildKit does. */
 static void on_image (docker_words_t *self, const char *image)
 {
-    char door [32];
-    int size = snprintf (door, sizeof door, "127.0.0.1:%d/", door_port (self->task->door));
-    if (strncmp (image, door, (size_t) size) == 0 || self->is_hopeless)
+    if (self->is_hopeless || json_object_get (self->given, image))
         return;
     builder_keep (self->strange, sizeof self->strange, image, strlen (image));
     self->is_hopeless = true;
@@ -141,10 +139,19 @@ static bool is_noise (const char *text)
     return text && strncmp (text, "sha256:", 7) == 0 && strlen (text) == 7 + 64;
 }
 
+/* As a text: with blanks for NULs. */
+static char *copy_line (const char *line, size_t size)
+{
+    char *text = mem_alloc (size + 1);
+    for (size_t i = 0; i < size; i++)
+        text [i] = line [i] ? line [i] : ' ';
+    return text;
+}
+
 void docker_on_line (void *argument, char stream, const char *line, size_t size)
 {
     docker_words_t *self = argument;
-    AUTO_FREE char *text = mem_strndup (line, size);
+    AUTO_FREE char *text = copy_line (line, size);
     const char *numbered = skip_number (text);
     if (is_noise (numbered))
         return;
@@ -178,11 +185,12 @@ static int run_status (const char *error)
     return status > 0 && status < 256 ? status : 0;
 }
 
+/* A step's own words never come first in an error. */
 static bool is_of_daemon (const char *error)
 {
-    static const char *const words [] = { "Cannot connect to the Docker daemon", "error during connect", "transport is closing", "code = Unavailable" };
+    static const char *const words [] = { "Cannot connect to the Docker daemon", "error during connect", "rpc error: code = Unavailable" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strstr (error, words [i]))
+        if (strncmp (error, words [i], strlen (words [i])) == 0)
             return true;
     return false;
 }
@@ -195,12 +203,12 @@ static int refuse_image (const docker_words_t *words, err_t *err)
                     "words, or let a worker with buildah build it", name);
 }
 
-/* The error names what it was about; an image that the door was asked for bears its name. */
+/* The error names what it was about; an image that the door was asked for bears its name. Not a RUN step's. */
 static bool is_about_registry (const docker_words_t *words)
 {
     char door [32];
     snprintf (door, sizeof door, "127.0.0.1:%d/", door_port (words->task->door));
-    return strstr (words->error, door) && strncmp (words->error, "executor failed", 15) != 0;
+    return strstr (words->error, door) && run_status (words->error) == 0;
 }
 
 int docker_judge_build (const docker_t *self, const docker_words_t *words, int status, builder_outcome_t *outcome, err_t *err)
@@ -216,7 +224,7 @@ int docker_judge_build (const docker_t *self, const docker_words_t *words, int s
         return refuse_image (words, err);
     if (is_of_daemon (text))
         return err_set (err, ERR_FARM, "the docker daemon is gone, see its log (journalctl -u docker): %s", text);
-    if (strstr (text, "no space left on device") || (words->is_disk_full && builder_disk_is_full (self->root_folder)))
+    if (builder_error_is_full (text) || (words->is_disk_full && builder_disk_is_full (self->root_folder)))
         return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", self->root_folder, text);
     if (!text [0] && status >= 128)
         return err_set (err, ERR_FARM, "%s was killed by signal %d", self->program, status - 128);

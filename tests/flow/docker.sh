@@ -26,9 +26,29 @@ names ()
 {
     is_told 3 missing "there is no image $REGISTRY/base:none" <<< "FROM $REGISTRY/base:none"
     is_told 3 unknown "\$BASE: docker gets base images under other names" <<< $'FROM $BASE\nRUN true'
-    is_told 3 frontend "$REGISTRY/docker/dockerfile:1" "check the name and the tag" <<< "# syntax=$REGISTRY/docker/dockerfile:1"$'\nFROM %BASE%'
+    is_told 3 frontend "$REGISTRY/docker/dockerfile:1: docker builds with no other frontend" <<< "# syntax=$REGISTRY/docker/dockerfile:1"$'\nFROM %BASE%'
     is_told 3 other-frontend "$REGISTRY/evil: docker builds with no other frontend" <<< "# syntax=$REGISTRY/evil"$'\nFROM %BASE%'
 }
+build_arguments ()
+{
+    build 3 argument --build-arg "BUILDKIT_SYNTAX=$REGISTRY/evil" "$(context argument <<< 'FROM %BASE%')"
+    expect_text "$work/err" "--build-arg BUILDKIT_SYNTAX" "leave it out"
+}
+check "BuildKit's own build arguments are refused" build_arguments
+
+# Their errors tell the command, whatever it is.
+no_fault_of_the_farm ()
+{
+    local words
+    for words in "Cannot connect to the Docker daemon" "rpc error: code = Unavailable" "write: no space left on device"; do
+        build 3 forged "$(context forged <<< "FROM %BASE%
+RUN false '$words'")"
+        expect "attempts" "$(field "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" '.jobs[0].attempts | length')" 1
+    done
+    expect "the worker" "$(worker_state "$worker")" online
+}
+check "a step cannot have its worker blamed" no_fault_of_the_farm
+
 check "names of images that there are not, or that cannot be told" names
 
 asks_the_agent ()

@@ -40,10 +40,11 @@ FUZZ_TARGET (docker)
     AUTO (reach) reach_t *reach = reach_new (dockerfile, sizeof dockerfile - 1, NULL);
     builder_task_t task = { .context_folder = "/var/lib/archfarm/attempts/7-1/context", .door = door, .on_line = on_line };
     AUTO_FREE docker_words_t *words = mem_alloc (sizeof *words);
+    AUTO_JSON json_t *given = json_pack ("{s:b}", "127.0.0.1:5001/base", true);
     fuzz_input_t input = { data, size };
     size_t length = 0;
     task.argument = &length;
-    *words = (docker_words_t) { .task = &task, .reach = reach };
+    *words = (docker_words_t) { .task = &task, .given = given, .reach = reach };
     while (input.size) {
         AUTO_FREE char *line = fuzz_line (&input, &length);
         docker_on_line (words, 'o', line, length);

@@ -43,12 +43,13 @@ FUZZ_TARGET (docker_copy)
 {
     AUTO_BUFFER buffer_t copy = { 0 };
     AUTO_JSON json_t *build_args = json_pack ("{s:s}", "BASE", "registry.lan:5000/base");
+    AUTO_JSON json_t *given = json_object ();
     int count = 0;
     err_t err = { 0 };
     docker_names_t names = { build_args, "linux/arm64", "linux/arm64", resolve, &count };
     AUTO_FREE char *text = mem_strndup ((const char *) data, size);
     size_t length = strlen (text);
-    if (docker_copy_dockerfile (&names, text, length, &copy, &err) < 0) {
+    if (docker_copy_dockerfile (&names, text, length, &copy, given, &err) < 0) {
         MUST (err.code == ERR_BUILD);
         return;
     }

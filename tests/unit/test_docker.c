@@ -31,13 +31,18 @@ static int copy (const char *text, buffer_t *out, err_t *err)
 {
     json_t *build_args = json_pack ("{s:s}", "GIVEN", "lan/given:2");
     docker_names_t names = { build_args, "linux/arm64", "linux/amd64", resolve, NULL };
-    int rc = docker_copy_dockerfile (&names, text, strlen (text), out, err);
+    json_t *given = json_object ();
+    int rc = docker_copy_dockerfile (&names, text, strlen (text), out, given, err);
+    json_decref (given);
     buffer_append (out, "", 1);
     json_decref (build_args);
     return rc;
 }
 
 #define ALPINE "d.lan/docker.io/library/alpine:latest"
+#define TEN "aaaaaaaaaa"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define LONG HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static void images_bear_the_doors_name_in_the_copy (void **state)
@@ -80,7 +85,7 @@ static void directives_are_written_anew (void **state)
 {
     static const struct { const char *text, *copy; } cases [] = {
         { "# syntax=docker/dockerfile:1\n# check=skip=all\nFROM alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:1\n#\nFROM " ALPINE "\n" },
-        { "#syntax = lan.x/docker/dockerfile:1.4 \r\nFROM alpine\n", "# syntax=d.lan/lan.x/docker/dockerfile:1.4\nFROM " ALPINE "\n" },
+        { "#syntax = docker.io/docker/dockerfile:1.4 \r\nFROM alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:1.4\nFROM " ALPINE "\n" },
         { "# escape=`\n# syntax=docker/dockerfile\nFROM `\n alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:latest\n# escape=`\nFROM `\n " ALPINE "\n" },
         { "# unheard=of\n# syntax=lan.x/evil\nFROM alpine\n", "#\n#\nFROM " ALPINE "\n" },
         { "# a comment\n# syntax=lan.x/evil\nFROM alpine\n", "#\n#\nFROM " ALPINE "\n" },
@@ -107,6 +112,12 @@ static void images_that_cannot_be_told_are_refused (void **state)
         { "FROM none\n", "there is none" },
         { "# syntax=lan.x/evil\nFROM alpine\n", "lan.x/evil: docker builds with no other frontend than docker/dockerfile" },
         { "# syntax=none\nFROM alpine\n", "none: docker builds with no other frontend" },
+        { "# syntax=lan.x/docker/dockerfile:1\nFROM alpine\n", "lan.x/docker/dockerfile:1: docker builds with no other frontend" },
+        { "FROM alpine\nRUN --mount=type=bind,\"from=lan.x/a\",target=/m true\n", "--mount=type=bind,\"from=lan.x/a\",target=/m: docker gets base images under other" },
+        { "FROM alpine\nRUN cat <<EOF\nFROM lan.x/a\nEOF\n", "the Dockerfile: builders of different age read it differently" },
+        { "// syntax=lan.x/evil\nFROM alpine\n", "its first lines: docker may read them as directives" },
+        { "{\"syntax\": \"lan.x/evil\"}\nFROM alpine\n", "its first lines: docker may read them as directives" },
+        { "FROM alpine\nCOPY --chown=" LONG " --from=lan.x/a /a /b\n", "an option of more than a thousand letters: docker gets" },
     };
     (void) state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -155,7 +166,9 @@ static void hear (state_t *self, const char *text, const reach_t *reach, int sta
     docker_t docker = { .program = "docker", .root_folder = "/" };
     AUTO_FREE docker_words_t *words = mem_alloc (sizeof *words);
     char line [512];
-    *words = (docker_words_t) { .task = &task, .reach = reach };
+    AUTO_FREE char *name = mem_printf ("127.0.0.1:%d/lan.x__5000/base@" DIGEST, door_port (self->door));
+    json_t *given = json_pack ("{s:b}", name, true);
+    *words = (docker_words_t) { .task = &task, .given = given, .reach = reach };
     self->handed_on [0] = 0;
     for (const char *end; *text; text = end + 1) {
         end = strchr (text, '\n');
@@ -166,6 +179,7 @@ static void hear (state_t *self, const char *text, const reach_t *reach, int sta
     }
     *outcome = (builder_outcome_t) { 0 };
     assert_int_equal (docker_judge_build (&docker, words, status, outcome, err), -1);
+    json_decref (given);
 }
 
 static const char failing [] =
@@ -211,6 +225,10 @@ static void errors_are_judged_by_their_words (void **state)
         { "#5 0.1 #3 [internal] load metadata for docker.io/library/alpine:latest\n", ERR_BUILD, 0, "docker ended with exit status 1" },
         { "#5 [2/2] COPY --from=tools /a /b\n", ERR_BUILD, 0, "docker ended with exit status 1" },
         { "#5 [2/2] RUN echo from=lan.x/tools:1\n", ERR_BUILD, 0, "docker ended with exit status 1" },
+        { "#3 [internal] load metadata for DOOR/lan.x/secret:attempt-7-1\n", ERR_REGISTRY_DENIED, 0, "127.0.0.1:" },
+        { "executor failed running [/bin/sh -c false code = Unavailable]: exit code: 1\n", ERR_BUILD, 1, "executor failed" },
+        { "executor failed running [/bin/sh -c false : no space left on device]: exit code: 1\n", ERR_BUILD, 1, "executor failed" },
+        { "dockerfile parse error line 2: unknown instruction: rpc error: code = Unavailable\n", ERR_BUILD, 0, "dockerfile parse error" },
         { "stat /w/attempts/7-1/context/a: gone\n", ERR_BUILD, 0, "stat context/a: gone" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
