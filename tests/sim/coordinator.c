@@ -230,10 +230,11 @@ static void spoil_commit (world_t *self)
 }
 
 /* Nobody knows what became of it: the process starts again. */
-static void give_up (world_t *self, const err_t *err)
+static void give_up (world_t *self, const heard_event_t *events, size_t count, const err_t *err)
 {
     if (disk_is_fine ())
         violation (self, "it goes on while its disk is good", "commit: %s", err->text);
+    seats_overhear (self, events, count);
     self->is_doubtful = true;
     coordinator_kill (self);
 }
@@ -262,7 +263,7 @@ static bool commit (world_t *self, heard_event_t *events, size_t count)
         return false;
     }
     if (engine_commit (self->engine, &self->actions, &err) < 0) {
-        give_up (self, &err);
+        give_up (self, events, count, &err);
         return false;
     }
     bool is_lost = self->engine->lost.code != ERR_NONE;
@@ -294,7 +295,7 @@ void coordinator_work (world_t *self)
     size_t count;
     heard_event_t *events = take_inbox (self, &count);
     if (engine_begin (self->engine, self->now, wall_ms (self), &err) < 0)
-        give_up (self, &err);
+        give_up (self, events, count, &err);
     else {
         for (size_t i = 0; i < count; i++)
             handle (self, &events [i]);

@@ -80,6 +80,7 @@ typedef struct {
 void seats_restart (world_t *self, bool is_doubtful);   /* doubtful: perhaps its last words were taken down */
 void seats_hear (world_t *self, const heard_event_t *events, size_t count, const actions_t *actions);
 void seats_glimpse (world_t *self, const heard_event_t *events, size_t count);          /* of a batch that was lost */
+void seats_overhear (world_t *self, const heard_event_t *events, size_t count);         /* of one that was perhaps taken down, perhaps not */
 void seats_read (world_t *self);                        /* quarantine */
 void seats_free (world_t *self);
 void seat_name (seat_t *seat, int64_t job, int64_t attempt, int64_t at);

@@ -230,6 +230,13 @@ void seats_hear (world_t *self, const heard_event_t *events, size_t count, const
     }
 }
 
+void seats_overhear (world_t *self, const heard_event_t *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (events [i].peer && !events [i].is_refused && strcmp (events [i].verb, "report") == 0 && strcmp (text_of (events [i].header, "state"), "pushed") == 0)
+            note_told (self, &events [i]);
+}
+
 static bool is_last_report (const heard_event_t *event)
 {
     const char *state = text_of (event->header, "state");
