@@ -24,6 +24,8 @@ enum { UNREAD_MAX = 3 * MIB, UNREAD_ALL_MAX = 12 * MIB, UNREAD_ONE = MSG_HEADER_
 enum { GREETING_BYTES = 64, GREETED_BYTES = 36 * 1024 };
 /* However busy the reader is: of the connections of one key, of all over which nobody admitted has spoken, and of all together. */
 enum { UNREAD_KEY_MAX = 20 * MIB, UNREAD_UNKNOWN_MAX = 8 * MIB, UNREAD_MOST = 32 * MIB };
+/* Of all over which nobody admitted has spoken, with what libzmq has for them: some 1,200, as the boards of a large farm come all at once. */
+enum { GREETED_MOST = 44 * MIB };
 
 typedef struct {
     const watchman_settings_t *settings;
@@ -59,6 +61,13 @@ static const char *owner_of (const backlog_t *one)
     return one->is_admitted ? one->key_hex : "";
 }
 
+typedef size_t (weigh_fn) (const backlog_t *one);
+
+static size_t unread_of (const backlog_t *one)
+{
+    return one->unread_bytes;
+}
+
 /* What it has sent, and what libzmq has for it from the greeting on: of one that is admitted that is little beside what it may send. */
 static size_t weight_of (const backlog_t *one)
 {
@@ -78,11 +87,11 @@ static int by_owner (const void *a, const void *b)
     return order ? order : by_size (a, b);
 }
 
-static size_t sum_of (const backlog_t *connections, size_t count)
+static size_t sum_of (const backlog_t *connections, size_t count, weigh_fn *weigh)
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++)
-        total += weight_of (&connections [i]);
+        total += weigh (&connections [i]);
     return total;
 }
 
@@ -103,27 +112,37 @@ static size_t choose_at_once (backlog_t *connections, size_t count)
     return chosen;
 }
 
-/* The first of these, which are sorted, until the rest is at most max. */
-static void choose_first (backlog_t *connections, size_t from, size_t to, size_t max, size_t *chosen)
+/* The first of these, which are sorted, until the rest weighs max at most. Returns where the rest begins. */
+static size_t choose_first (backlog_t *connections, size_t from, size_t to, weigh_fn *weigh, size_t max, size_t *chosen)
 {
-    size_t total = sum_of (connections + from, to - from);
-    for (size_t i = from; i < to && total > max; i++) {
-        total -= weight_of (&connections [i]);
+    size_t total = sum_of (connections + from, to - from, weigh), i;
+    for (i = from; i < to && total > max; i++) {
+        total -= weigh (&connections [i]);
         choose_one (connections, i, chosen);
     }
+    return i;
+}
+
+/* Is it certain that no owner has too much? */
+static bool is_little (const backlog_t *connections, size_t count)
+{
+    return sum_of (connections, count, unread_of) <= UNREAD_UNKNOWN_MAX && sum_of (connections, count, weight_of) <= GREETED_MOST;
 }
 
 static size_t choose_by_owner (backlog_t *connections, size_t count)
 {
     size_t chosen = 0, to;
-    if (sum_of (connections, count) <= UNREAD_UNKNOWN_MAX)
+    if (is_little (connections, count))
         return 0;
     qsort (connections, count, sizeof *connections, by_owner);
     for (size_t from = 0; from < count; from = to) {
         const char *owner = owner_of (&connections [from]);
         for (to = from + 1; to < count && strcmp (owner_of (&connections [to]), owner) == 0;)
             to++;
-        choose_first (connections, from, to, *owner ? UNREAD_KEY_MAX : UNREAD_UNKNOWN_MAX, &chosen);
+        bool is_unknown = !*owner;
+        size_t rest = choose_first (connections, from, to, unread_of, is_unknown ? UNREAD_UNKNOWN_MAX : UNREAD_KEY_MAX, &chosen);
+        if (is_unknown)
+            choose_first (connections, rest, to, weight_of, GREETED_MOST, &chosen);
     }
     return chosen;
 }
@@ -131,10 +150,10 @@ static size_t choose_by_owner (backlog_t *connections, size_t count)
 static size_t choose_largest (backlog_t *connections, size_t count)
 {
     size_t chosen = 0;
-    if (sum_of (connections, count) <= UNREAD_MOST)
+    if (sum_of (connections, count, unread_of) <= UNREAD_MOST)
         return 0;
     qsort (connections, count, sizeof *connections, by_size);
-    choose_first (connections, 0, count, UNREAD_MOST, &chosen);
+    choose_first (connections, 0, count, unread_of, UNREAD_MOST, &chosen);
     return chosen;
 }
 
@@ -150,13 +169,13 @@ static bool is_stuck (const backlog_t *one, int64_t now_ms)
 
 static size_t choose_stuck (backlog_t *connections, size_t count, int64_t now_ms)
 {
-    size_t total = sum_of (connections, count), chosen = 0;
+    size_t total = sum_of (connections, count, unread_of), chosen = 0;
     if (total <= UNREAD_ALL_MAX)
         return 0;
     qsort (connections, count, sizeof *connections, by_stillness);
     for (size_t i = 0; i < count && total > UNREAD_ALL_MAX; i++)
         if (is_stuck (&connections [i], now_ms)) {
-            total -= weight_of (&connections [i]);
+            total -= connections [i].unread_bytes;
             choose_one (connections, i, &chosen);
         }
     return chosen;
@@ -279,7 +298,7 @@ static void look (watchman_t *self)
     backlog_t *found = (backlog_t *) (void *) self->found.data;
     size_t count = self->found.size / sizeof *found, chosen = watchman_choose (found, count, over, now_ms);
     end_all (self, found, chosen);
-    self->shall_go_on = chosen > 0 || sum_of (found, count) > UNREAD_UNKNOWN_MAX;
+    self->shall_go_on = chosen > 0 || !is_little (found, count);
     self->resident_bytes = resident;
     self->next_at_ms = now_ms + (self->shall_go_on ? 1 : REST_SHARE) * (clock_boot_ms () - now_ms);
 }
