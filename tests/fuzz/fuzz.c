@@ -19,6 +19,18 @@ void fuzz_fail (const char *condition, const char *file, int line)
     abort ();
 }
 
+bool fuzz_is_text (const char *field, size_t size)
+{
+    return memchr (field, 0, size) != NULL;
+}
+
+void fuzz_hear (void *argument, char stream, const char *line, size_t size)
+{
+    const size_t *came = argument;
+    (void) line;
+    MUST (stream == 'o' && size <= *came);
+}
+
 /* -- memory ----------------------------------------------------------------------------------------------------- */
 
 /* Of the sanitizers' runtime; not there in a plain build. */

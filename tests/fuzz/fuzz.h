@@ -52,6 +52,12 @@ char *fuzz_line (fuzz_input_t *self, size_t *size);
 /* The same with all that is left. */
 char *fuzz_rest (fuzz_input_t *self, size_t *size);
 
+/* Does a field of so many bytes hold a text that ends in it? */
+bool fuzz_is_text (const char *field, size_t size);
+
+/* A builder_line_fn: what is handed on is what came, or less. argument is how much came, a size_t. */
+void fuzz_hear (void *argument, char stream, const char *line, size_t size);
+
 /* A file (mode 0600) with these bytes: its path, borrowed. There is only one, in memory. */
 const char *fuzz_file (const void *data, size_t size);
 

@@ -1,8 +1,6 @@
 /* fuzz_buildah.c - what buildah, or a RUN step, prints.
  *
  * covers: worker/buildah_words.c worker/builder_judge.c */
-#include <string.h>
-
 #include "fuzz.h"
 #include "worker/buildah_private.h"
 #include "worker/builder_judge.h"
@@ -10,26 +8,13 @@
 static const char dockerfile [] = "FROM base\nCOPY src /src\nRUN make\n";
 static const char context_folder [] = "/var/lib/archfarm/attempts/7-1/context";
 
-/* What is handed on is what came, or less. */
-static void on_line (void *argument, char stream, const char *line, size_t size)
-{
-    const size_t *came = argument;
-    (void) line;
-    MUST (stream == 'o' && size <= *came);
-}
-
-static bool is_text (const char *text, size_t size)
-{
-    return memchr (text, 0, size) != NULL;
-}
-
 static void judge (const buildah_words_t *words)
 {
     err_t err = { 0 };
     builder_outcome_t outcome = { .exit_status = 0 };
     buildah_t builder = { .program = "buildah", .storage_folder = "/" };
     MUST (buildah_judge_build (&builder, words, 1, &outcome, &err) == -1 && err.code != ERR_NONE);
-    MUST (outcome.exit_status >= 0 && outcome.exit_status < 256 && is_text (outcome.failed_step, sizeof outcome.failed_step));
+    MUST (outcome.exit_status >= 0 && outcome.exit_status < 256 && fuzz_is_text (outcome.failed_step, sizeof outcome.failed_step));
     MUST (builder_judge_push (words->task, words->error, &err) == -1);
 }
 
@@ -40,7 +25,7 @@ FUZZ_TARGET (buildah)
     if (!door)
         MUST (door_new (&door, 0, &settings, NULL, NULL) == 0);
     AUTO (reach) reach_t *reach = reach_new (dockerfile, sizeof dockerfile - 1, NULL);
-    builder_task_t task = { .context_folder = context_folder, .door = door, .on_line = on_line };
+    builder_task_t task = { .context_folder = context_folder, .door = door, .on_line = fuzz_hear };
     AUTO_FREE buildah_words_t *words = mem_alloc (sizeof *words);
     fuzz_input_t input = { data, size };
     size_t length = 0;
@@ -50,8 +35,8 @@ FUZZ_TARGET (buildah)
         AUTO_FREE char *line = fuzz_line (&input, &length);
         buildah_on_line (words, 'o', line, length);
     }
-    MUST (is_text (words->trigger, sizeof words->trigger) && is_text (words->step, sizeof words->step));
-    MUST (is_text (words->words, sizeof words->words) && is_text (words->error, sizeof words->error));
+    MUST (fuzz_is_text (words->trigger, sizeof words->trigger) && fuzz_is_text (words->step, sizeof words->step));
+    MUST (fuzz_is_text (words->words, sizeof words->words) && fuzz_is_text (words->error, sizeof words->error));
     judge (words);
     words->reads_more = false;
     judge (words);

@@ -1,25 +1,10 @@
 /* fuzz_docker.c - what docker build, or a RUN step, prints.
  *
  * covers: worker/docker_words.c worker/builder_judge.c worker/door_names.c */
-#include <string.h>
-
 #include "fuzz.h"
 #include "worker/docker_private.h"
 
 static const char dockerfile [] = "FROM base\nCOPY src /src\nRUN make\n";
-
-/* What is handed on is what came, or less. */
-static void on_line (void *argument, char stream, const char *line, size_t size)
-{
-    const size_t *came = argument;
-    (void) line;
-    MUST (stream == 'o' && size <= *came);
-}
-
-static bool is_text (const char *text, size_t size)
-{
-    return memchr (text, 0, size) != NULL;
-}
 
 static void judge (const docker_words_t *words)
 {
@@ -27,7 +12,7 @@ static void judge (const docker_words_t *words)
     builder_outcome_t outcome = { .exit_status = 0 };
     docker_t docker = { .program = "docker", .root_folder = "/" };
     MUST (docker_judge_build (&docker, words, 1, &outcome, &err) == -1 && err.code != ERR_NONE);
-    MUST (outcome.exit_status >= 0 && outcome.exit_status < 256 && is_text (outcome.failed_step, sizeof outcome.failed_step));
+    MUST (outcome.exit_status >= 0 && outcome.exit_status < 256 && fuzz_is_text (outcome.failed_step, sizeof outcome.failed_step));
     MUST (!words->is_hopeless || err.code == ERR_PRUNED || err.code == ERR_REGISTRY_DENIED);
 }
 
@@ -38,7 +23,7 @@ FUZZ_TARGET (docker)
     if (!door)
         MUST (door_new (&door, 0, &settings, NULL, NULL) == 0);
     AUTO (reach) reach_t *reach = reach_new (dockerfile, sizeof dockerfile - 1, NULL);
-    builder_task_t task = { .context_folder = "/var/lib/archfarm/attempts/7-1/context", .door = door, .on_line = on_line };
+    builder_task_t task = { .context_folder = "/var/lib/archfarm/attempts/7-1/context", .door = door, .on_line = fuzz_hear };
     AUTO_FREE docker_words_t *words = mem_alloc (sizeof *words);
     AUTO_JSON json_t *given = json_pack ("{s:b}", "127.0.0.1:5001/base", true);
     fuzz_input_t input = { data, size };
@@ -49,7 +34,7 @@ FUZZ_TARGET (docker)
         AUTO_FREE char *line = fuzz_line (&input, &length);
         docker_on_line (words, 'o', line, length);
     }
-    MUST (is_text (words->trigger, sizeof words->trigger) && is_text (words->strange, sizeof words->strange) && is_text (words->step, sizeof words->step));
-    MUST (is_text (words->words, sizeof words->words) && is_text (words->error, sizeof words->error));
+    MUST (fuzz_is_text (words->trigger, sizeof words->trigger) && fuzz_is_text (words->strange, sizeof words->strange) && fuzz_is_text (words->step, sizeof words->step));
+    MUST (fuzz_is_text (words->words, sizeof words->words) && fuzz_is_text (words->error, sizeof words->error));
     judge (words);
 }
