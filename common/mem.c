@@ -8,12 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
+void mem_exhausted (void)
+{
+    fputs ("out of memory\n", stderr);
+    abort ();
+}
+
 static void *checked (void *memory)
 {
-    if (!memory) {
-        fputs ("out of memory\n", stderr);
-        abort ();
-    }
+    if (!memory)
+        mem_exhausted ();
     return memory;
 }
 

@@ -15,6 +15,9 @@ typedef struct {
     size_t capacity;
 } buffer_t;
 
+/* Says so, and aborts: for libraries that return NULL where there is none. */
+void mem_exhausted (void) __attribute__ ((noreturn));
+
 void *mem_alloc (size_t size);                      /* zeroed; never NULL; the caller frees */
 void *mem_resize (void *old, size_t size);          /* never NULL */
 char *mem_strdup (const char *text);                /* NULL for NULL */

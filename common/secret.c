@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "common/mem.h"
+
 int secret_check_id (const char *id, err_t *err)
 {
     static const char letters [] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
@@ -23,7 +25,7 @@ void *secret_memory (size_t size)
 {
     void *memory = sodium_init () < 0 ? NULL : sodium_malloc (size);
     if (!memory)
-        abort ();
+        mem_exhausted ();
     return memory;
 }
 

@@ -26,7 +26,7 @@ static void free_contexts (void *memory)
 static void make_key (void)
 {
     if (pthread_key_create (&contexts_key, free_contexts) != 0)
-        abort ();
+        mem_exhausted ();
 }
 
 static contexts_t *contexts (void)
@@ -39,7 +39,7 @@ static contexts_t *contexts (void)
     self->compress = ZSTD_createCCtx ();
     self->expand = ZSTD_createDCtx ();
     if (!self->compress || !self->expand || pthread_setspecific (contexts_key, self) != 0)
-        abort ();
+        mem_exhausted ();
     return self;
 }
 

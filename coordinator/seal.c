@@ -18,7 +18,7 @@ seal_t *seal_new (const uint8_t key [KEY_SIZE])
 {
     seal_t *self = sodium_malloc (sizeof *self);
     if (!self)
-        abort ();
+        mem_exhausted ();
     memcpy (self->key, key, KEY_SIZE);
     sodium_mprotect_readonly (self);
     return self;

@@ -30,9 +30,11 @@ unpack_t *unpack_new (packing_t packing, unpack_read_fn *read, void *argument)
     self->read = read;
     self->argument = argument;
     if (packing == PACKED_GZIP && inflateInit2 (&self->gzip, GZIP_WINDOW) != Z_OK)
-        abort ();                       /* out of memory */
+        mem_exhausted ();
     if (packing == PACKED_ZSTD) {
         self->zstd = ZSTD_createDCtx ();
+        if (!self->zstd)
+            mem_exhausted ();
         ZSTD_DCtx_setParameter (self->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
     }
     return self;
