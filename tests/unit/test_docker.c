@@ -39,6 +39,18 @@ static int copy (const char *text, buffer_t *out, err_t *err)
     return rc;
 }
 
+typedef struct { const char *text, *copy; } copy_case_t;
+
+static void assert_copies (const copy_case_t *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        AUTO_BUFFER buffer_t out = { 0 };
+        err_t err = { 0 };
+        assert_int_equal (copy (cases [i].text, &out, &err), 0);
+        assert_string_equal ((char *) out.data, cases [i].copy);
+    }
+}
+
 #define ALPINE "d.lan/docker.io/library/alpine:latest"
 #define TEN "aaaaaaaaaa"
 #define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
@@ -47,7 +59,7 @@ static int copy (const char *text, buffer_t *out, err_t *err)
 
 static void images_bear_the_doors_name_in_the_copy (void **state)
 {
-    static const struct { const char *text, *copy; } cases [] = {
+    static const copy_case_t cases [] = {
         { "FROM alpine", "FROM " ALPINE },
         { "FROM alpine\n", "FROM " ALPINE "\n" },
         { "\n# FROM alpine\n\nFROM alpine # alpine\nRUN echo alpine\n", "\n# FROM alpine\n\nFROM " ALPINE " # alpine\nRUN echo alpine\n" },
@@ -72,18 +84,13 @@ static void images_bear_the_doors_name_in_the_copy (void **state)
         { "", "" },
     };
     (void) state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        AUTO_BUFFER buffer_t out = { 0 };
-        err_t err = { 0 };
-        assert_int_equal (copy (cases [i].text, &out, &err), 0);
-        assert_string_equal ((char *) out.data, cases [i].copy);
-    }
+    assert_copies (cases, sizeof cases / sizeof *cases);
 }
 
 /* As many lines as before: BuildKit tells errors by the line. */
 static void directives_are_written_anew (void **state)
 {
-    static const struct { const char *text, *copy; } cases [] = {
+    static const copy_case_t cases [] = {
         { "# syntax=docker/dockerfile:1\n# check=skip=all\nFROM alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:1\n#\nFROM " ALPINE "\n" },
         { "#syntax = docker.io/docker/dockerfile:1.4 \r\nFROM alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:1.4\nFROM " ALPINE "\n" },
         { "# escape=`\n# syntax=docker/dockerfile\nFROM `\n alpine\n", "# syntax=d.lan/docker.io/docker/dockerfile:latest\n# escape=`\nFROM `\n " ALPINE "\n" },
@@ -94,12 +101,7 @@ static void directives_are_written_anew (void **state)
         { "# only this", "# only this" },
     };
     (void) state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        AUTO_BUFFER buffer_t out = { 0 };
-        err_t err = { 0 };
-        assert_int_equal (copy (cases [i].text, &out, &err), 0);
-        assert_string_equal ((char *) out.data, cases [i].copy);
-    }
+    assert_copies (cases, sizeof cases / sizeof *cases);
 }
 
 static void images_that_cannot_be_told_are_refused (void **state)
