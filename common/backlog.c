@@ -28,6 +28,7 @@ typedef struct {
     bool is_admitted;
     bool is_over;                   /* was not, for there were too many */
     bool was_ended;                 /* by backlog_end */
+    bool is_copy;                   /* by backlog_copy */
     char key_hex [KEY_HEX_SIZE + 1];
 } entry_t;
 
@@ -132,6 +133,17 @@ void backlog_note_rest (uint16_t port, bool rests)
         atomic_store_explicit (&resting [port], rests, memory_order_relaxed);
 }
 
+int backlog_copy (int fd)
+{
+    int copy = fcntl (fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0 || copy >= ENTRIES)
+        return copy;
+    pthread_mutex_lock (&lock);
+    entry_for (copy, cookie_of (copy), clock_boot_ms ())->is_copy = true;
+    pthread_mutex_unlock (&lock);
+    return copy;
+}
+
 /* Which of these ports it is a connection to; 0 for none. */
 static uint16_t port_among (int fd, const uint16_t *ports, size_t count)
 {
@@ -157,6 +169,7 @@ bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_m
     out->silent_ms = info.tcpi_last_data_recv;
     pthread_mutex_lock (&lock);
     const entry_t *entry = entry_for (fd, out->cookie, now_ms);
+    bool is_copy = entry->is_copy;
     uint64_t gone = entry->read_bytes + (uint64_t) waiting;
     out->unread_bytes = info.tcpi_bytes_received > gone ? (size_t) (info.tcpi_bytes_received - gone) : 0;
     out->was_read = entry->read_bytes > 0;
@@ -165,7 +178,7 @@ bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_m
     out->is_over = entry->is_over;
     memcpy (out->key_hex, entry->key_hex, sizeof out->key_hex);
     pthread_mutex_unlock (&lock);
-    return true;
+    return !is_copy;
 }
 
 /* A second descriptor first: it stays the connection that was looked at. Connecting it to nowhere resets it, and takes away what the kernel
@@ -191,7 +204,7 @@ bool backlog_end_of (int fd, const char *key_hex)
     bool is_its = strcmp (entries [fd].key_hex, key_hex) == 0;
     one.cookie = entries [fd].cookie;
     pthread_mutex_unlock (&lock);
-    int spare = is_its && one.cookie ? fcntl (fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int spare = is_its && one.cookie ? backlog_copy (fd) : -1;
     if (spare < 0)
         return false;
     bool has_ended = backlog_end (&one, spare);

@@ -38,6 +38,9 @@ bool backlog_admit (int fd, size_t max);
 /* Whoever reads the ROUTER on that port has found nothing there and waits, or goes on. */
 void backlog_note_rest (uint16_t port, bool rests);
 
+/* A second descriptor of the connection, to close; less than 0 as of dup (2). For backlog_of it is none: what has come is counted once. */
+int backlog_copy (int fd);
+
 /* False when fd is no connection to one of these ports, or one that ends. now_ms: boot clock. */
 bool backlog_of (int fd, const uint16_t *ports, size_t port_count, int64_t now_ms, backlog_t *out);
 

@@ -1,12 +1,12 @@
 /* peers.c - see peers.h. */
 #include "coordinator/peers.h"
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/backlog.h"
 #include "common/mem.h"
 
 enum { ROUTING_ID_SIZE = 5 };       /* a zero byte and 32 bits (libzmq router.cpp) */
@@ -107,7 +107,7 @@ size_t peers_of_fd (peers_t *self, int fd, uint64_t *out, size_t max)
 void peer_keep_line (peer_t *self)
 {
     if (self->line < 0)
-        self->line = fcntl (self->fd, F_DUPFD_CLOEXEC, 0);
+        self->line = backlog_copy (self->fd);
 }
 
 /* CLOSE_WAIT: its FIN has come, and nothing behind it. A reset leaves CLOSE, for it may come from anywhere on the way. */

@@ -7,6 +7,7 @@
 
 #include <czmq.h>
 #include <sodium.h>
+#include <unistd.h>
 
 #include "common/actor.h"
 #include "common/clock.h"
@@ -98,6 +99,23 @@ static void only_connections_to_the_port_count (void **state)
     for (int i = 0; i < 64; i++)                     /* the ROUTER's listening socket and the far end are none */
         found += backlog_of (i, &line.port, 1, clock_boot_ms (), &one);
     assert_int_equal (found, 1);
+    line_close (&line);
+}
+
+/* Nothing is ever read by it, so else all that comes would seem to be unread. */
+static void a_second_descriptor_counts_nothing (void **state)
+{
+    (void) state;
+    line_t line;
+    backlog_t one;
+    line_open (&line);
+    int fd = pass (&line, 5, 2, 0), copy = backlog_copy (fd);
+    pass (&line, 5, 2, MSG_BODY_MAX);
+    assert_true (copy >= 0);
+    assert_false (backlog_of (copy, &line.port, 1, clock_boot_ms (), &one));
+    assert_true (backlog_of (fd, &line.port, 1, clock_boot_ms (), &one));
+    assert_true (one.unread_bytes < 2048);
+    close (copy);
     line_close (&line);
 }
 
@@ -305,6 +323,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (what_was_read_is_counted_to_the_byte),
         cmocka_unit_test (only_connections_to_the_port_count),
+        cmocka_unit_test (a_second_descriptor_counts_nothing),
         cmocka_unit_test (an_ended_connection_is_gone_and_another_comes),
         cmocka_unit_test (what_an_ended_connection_has_sent_is_dropped),
         cmocka_unit_test (a_message_without_an_end_is_ended_at_once),
