@@ -78,8 +78,6 @@ int attempt_start (engine_t *self, const job_t *job, const board_t *board, bool 
         || build_begin (self, job->build, err) < 0)
         return -1;
     engine_count (self, "farm_job_wait_seconds", (double) (self->wall_ms - job->queued_ms) / 1000, job->platform, NULL, NULL);
-    wait_drop (self, WAIT_MATCH, job->id);
-    wait_drop (self, WAIT_HOME, job->id);
     lease_add (self, job->build, job->id, number, board->id, job->limit_ms);
     attempt_open_log (self, lease_find (self, job->id), spec);
     send_assign (self, job, number, board, is_emulated, repository, take (&spec));
@@ -391,7 +389,6 @@ static int accept (engine_t *self, const event_t *event, const job_t *job, err_t
     query_int (&query, ":id", job->id);
     if (query_run (&query, err) < 0)
         return -1;
-    wait_drop (self, WAIT_VERIFY, job->id);
     if (second_is_due (job))
         return second_begin (self, job, event_text (event, "digest"), err);
     if (job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_DONE, "verified", err) < 0

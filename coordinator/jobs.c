@@ -91,19 +91,11 @@ int job_insert (engine_t *self, int64_t build, const job_plan_t *plan, err_t *er
     return plan->is_resting ? 0 : queue_enter (self, db_last_id (self->db), err);
 }
 
-static void forget_waits (engine_t *self, int64_t job)
-{
-    wait_drop (self, WAIT_MATCH, job);
-    wait_drop (self, WAIT_HOME, job);
-    wait_drop (self, WAIT_VERIFY, job);
-}
-
 int job_fail (engine_t *self, const job_t *job, const fault_t *fault, err_t *err)
 {
     if (attempt_end (self, job, "failed", fault, err) < 0
         || job_end (self, job->build, job->id, job->attempt, job->state, JOB_FAILED, fault, err) < 0)
         return -1;
-    forget_waits (self, job->id);
     return outcome_of_failure (self, job, fault, err);
 }
 
@@ -131,7 +123,6 @@ static int cancel_one (engine_t *self, const job_t *job, const char *cause, err_
         attempt_abort (self, job, cause);
     if (attempt_end (self, job, "cancelled", &fault, err) < 0)
         return -1;
-    forget_waits (self, job->id);
     return job_end (self, job->build, job->id, job->attempt, job->state, JOB_CANCELLED, &fault, err);
 }
 

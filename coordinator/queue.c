@@ -85,8 +85,10 @@ int queue_rest (engine_t *self, int64_t job, int64_t delay_ms, err_t *err)
 {
     query_t query = db_query (self->db, "UPDATE jobs SET is_resting = 1 WHERE id = :id AND state = 'queued'");
     query_int (&query, ":id", job);
-    wait_set (self, WAIT_MATCH, job, delay_ms);
-    return query_run (&query, err) < 0 ? -1 : 0;
+    int rests = query_run (&query, err);
+    if (rests > 0)                              /* it may have failed instead */
+        wait_set (self, WAIT_MATCH, job, delay_ms);
+    return rests < 0 ? -1 : 0;
 }
 
 /* What its build waits for goes on. */

@@ -204,7 +204,6 @@ int results_hand_out (engine_t *self, int64_t id, bool *is_known, err_t *err)
 
 int results_drop (engine_t *self, const job_t *job, const char *why, err_t *err)
 {
-    wait_drop (self, WAIT_VERIFY, job->id);
     if (stand_on_nothing (self, job->id, err) < 0)
         return -1;
     return job_move (self, job->build, job->id, job->attempt, JOB_VERIFYING, JOB_QUEUED, why, err);

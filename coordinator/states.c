@@ -147,6 +147,16 @@ static int check_job_move (int64_t job, job_state from, job_state to, err_t *err
     return job_may_move (from, to) ? 0 : err_set (err, ERR_FARM, "job %lld may not go from %s to %s", (long long) job, job_names [from], job_names [to]);
 }
 
+/* What it waited for in the state that it leaves. */
+static void forget_waits (engine_t *engine, int64_t job, job_state left)
+{
+    if (left == JOB_QUEUED) {
+        wait_drop (engine, WAIT_MATCH, job);
+        wait_drop (engine, WAIT_HOME, job);
+    } else if (left == JOB_VERIFYING)
+        wait_drop (engine, WAIT_VERIFY, job);
+}
+
 static int move_job (engine_t *engine, query_t query, int64_t build, int64_t job, int64_t attempt, job_state from, job_state to,
                      const char *cause, err_t *err)
 {
@@ -156,6 +166,7 @@ static int move_job (engine_t *engine, query_t query, int64_t build, int64_t job
     int changed = query_run (&query, err);
     if (changed != 1)
         return changed < 0 ? -1 : err_set (err, ERR_FARM, "job %lld is not %s", (long long) job, job_names [from]);
+    forget_waits (engine, job, from);
     engine_note_change (engine, build);
     if (to == JOB_QUEUED && queue_enter (engine, job, err) < 0)
         return -1;

@@ -344,6 +344,25 @@ static void a_known_image_is_used_on_the_same_base_only (void **state)
     assert_string_equal (told (farm, &amd), TWO);
 }
 
+/* Its context was to come back first, and nobody needs it now. */
+static void a_known_image_leaves_no_wait_behind (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    farm->settings.result_keep_ms = 24 * 3600 * SECOND;
+    farm_reopen (farm);
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    publish (farm, &amd, ONE);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    farm_say (farm, "lost", 0, 0, json_pack ("{s:s}", "root", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"));
+    assert_non_null (farm_sent (farm, amd.peer, "restore"));
+    resolved (farm, lookup, ONE);
+    farm_verify (farm, NULL);
+    farm_publish (farm, NULL);
+    assert_string_equal (farm_shows (farm, build, "state"), "published");
+    assert_int_equal (farm->engine->wait_count, 0);
+}
+
 static void a_retry_of_what_failed_stands_on_the_same (void **state)
 {
     farm_t *farm = *state;
@@ -389,6 +408,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (their_names_come_to_so_much_and_no_more, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_base_that_is_no_name_is_refused, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_known_image_is_used_on_the_same_base_only, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_known_image_leaves_no_wait_behind, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_retry_of_what_failed_stands_on_the_same, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (without_lookups_a_build_begins_at_once, setup, farm_teardown),
     };

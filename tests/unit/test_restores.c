@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/engine_private.h"
 #include "engines.h"
 
 static const char other [] = "9999999999999999999999999999999999999999999999999999999999999999";
@@ -101,6 +102,25 @@ static void it_costs_no_try (void **state)
         answer (farm, &scene.second, root_of ("context"), true);
     }
     assert_string_equal (farm_shows (farm, scene.build, "state"), "running");
+}
+
+/* But not for ever. */
+static void a_job_that_breaks_too_often_waits_no_more (void **state)
+{
+    farm_t *farm = *state;
+    scene_t scene;
+    farm->settings.attempts_max = 1;
+    farm_reopen (farm);
+    begin (farm, &scene);
+    for (int i = 1; i <= 20; i++) {
+        assert_int_equal (scene.task.attempt, i);
+        lose (farm, root_of ("context"));
+        assert_true (worker_fail (farm, &scene.first, scene.task, "farm"));
+        answer (farm, &scene.second, root_of ("context"), true);
+        scene.task = worker_task (farm, &scene.first);
+    }
+    assert_string_equal (farm_shows (farm, scene.build, "state"), "failed");
+    assert_int_equal (farm->engine->wait_count, 0);
 }
 
 static void a_queued_job_rests_too (void **state)
@@ -312,6 +332,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (a_job_waits_until_its_context_is_back),
         TEST (it_costs_no_try),
+        TEST (a_job_that_breaks_too_often_waits_no_more),
         TEST (a_queued_job_rests_too),
         TEST (what_no_worker_has_fails_and_says_what_to_do),
         TEST (a_worker_that_could_not_give_it_back_is_asked_again),
