@@ -22,6 +22,7 @@ static bool is_password (const char *authorization)
 int registry_authorize (registry_t *self, const char *host, const char *scope, bool may_be_password, char **authorization, int64_t *keep_ms,
                         err_t *err)
 {
+    tokens_forget_due (self->tokens, host, scope);      /* its time must not end while it is on its way */
     if (greet (self, host, scope, err) < 0)
         return err_wrap (err, "registry %s", host);
     const char *known = tokens_known (self->tokens, host, scope);

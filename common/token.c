@@ -17,7 +17,7 @@ enum { ENTRIES_MAX = 32, BASIC_KEEP_MS = 60000 };
 typedef struct {
     char *key;                          /* "registry.lan repository:team/app:pull" */
     char *authorization;
-    int64_t until_ms;                   /* renewed from then on */
+    int64_t keep_ms, until_ms;          /* renewed from until_ms on */
 } entry_t;
 
 typedef struct {
@@ -88,6 +88,14 @@ int64_t tokens_left_ms (const tokens_t *self, const char *host, const char *scop
     return left_ms > 0 ? left_ms : 0;
 }
 
+void tokens_forget_due (tokens_t *self, const char *host, const char *scope)
+{
+    AUTO_FREE char *key = mem_printf ("%s %s", host, scope);
+    entry_t *entry = find_entry (self, key);
+    if (entry && entry->until_ms - clock_boot_ms () < entry->keep_ms / 2)
+        entry_clear (entry);
+}
+
 /* Takes the authorization. */
 static void keep (tokens_t *self, const char *host, const char *scope, char *authorization, int64_t keep_ms)
 {
@@ -105,6 +113,7 @@ static void keep (tokens_t *self, const char *host, const char *scope, char *aut
     entry_clear (entry);
     entry->key = take (&key);
     entry->authorization = authorization;
+    entry->keep_ms = keep_ms;
     entry->until_ms = clock_boot_ms () + keep_ms;
 }
 

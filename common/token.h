@@ -30,6 +30,9 @@ const char *tokens_known (const tokens_t *self, const char *host, const char *sc
 /* How long it may still be used; 0 where nothing is known. */
 int64_t tokens_left_ms (const tokens_t *self, const char *host, const char *scope);
 
+/* Forget what is to be renewed soon: for somebody who is given it, and asks again when its time is over. */
+void tokens_forget_due (tokens_t *self, const char *host, const char *scope);
+
 /* Answer a challenge of host's registry, which stands at `from`. Afterwards tokens_known has it. Errors as http_open's, ERR_REGISTRY for a token
  * service that answers nonsense, and ERR_REGISTRY_DENIED. */
 int tokens_meet (tokens_t *self, const char *host, const char *scope, const char *challenge, place_t from, err_t *err);

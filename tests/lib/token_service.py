@@ -6,8 +6,10 @@
 It writes FOLDER/token.crt, which the registry is to trust (rootcertbundle; issuer "tester", service "farm-test"), prints its port on
 standard output, and ends when its standard input does. What it was asked for stands in FOLDER/token.log, a scope to a line. With
 SERVER.PEM it speaks TLS. ann may do everything, with the password in FOLDER/password (or s3), bob (password b0) only pull. What is in
-FOLDER/id is in each token (jti)."""
+FOLDER/id is in each token (jti). A token is good for 300 s, or for as many as FOLDER/seconds has then. Each has a name of its own, token-1 and
+so on, which stands in the registry's log (auth.user.name), and with the time and the scopes in FOLDER/given.log."""
 import base64
+import itertools
 import json
 import os
 import ssl
@@ -19,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 USERS = {"bob:b0": {"pull"}}
+LEEWAY = 60             # docker-registry takes a token for so long after its time
 
 
 def text_of(path, otherwise):
@@ -40,6 +43,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder = ""
     certificate = id = ""
+    numbers = itertools.count(1)
 
     def log_message(self, *_):
         pass
@@ -71,9 +75,13 @@ class Handler(BaseHTTPRequestHandler):
             kind, name, actions = scope.split(":")
             access.append({"type": kind, "name": name, "actions": sorted(rights & set(actions.split(",")))})
         now = int(time.time())
-        claims = {"iss": "tester", "sub": "someone", "aud": query["service"][0], "exp": now + 300, "nbf": now - 10, "iat": now,
-                  "jti": self.id, "access": access}
-        self.answer(200, {"token": self.sign(claims), "expires_in": 300})
+        seconds = int(text_of(f"{self.folder}/seconds", "300"))
+        name = f"token-{next(self.numbers)}"
+        with open(f"{self.folder}/given.log", "a", encoding="utf-8") as log:
+            print(name, now, *query.get("scope", []), file=log)
+        claims = {"iss": "tester", "sub": name, "aud": query["service"][0], "exp": now + seconds - LEEWAY, "nbf": now - LEEWAY,
+                  "iat": now, "jti": self.id, "access": access}
+        self.answer(200, {"token": self.sign(claims), "expires_in": seconds})
 
 
 def main():

@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sodium.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/file.h"
 #include "common/manifest.h"
 #include "registries.h"
@@ -228,6 +230,34 @@ static void a_token_for_one_scope_is_given (void **state)
     server_stop (&service);
 }
 
+/* Who is given a token asks again when its time is over: so of one that is to be renewed soon there is a new one. */
+static void a_token_that_is_given_is_good_for_a_while (void **state)
+{
+    (void) state;
+    server_t server, service;
+    if (!has_source || !real_start_with_tokens (&server, &service))
+        skip ();
+    registry_settings_t settings = { .plain_http_hosts = (const char *[]) { source.host, server.host, service.host, NULL }, .timeout_ms = 10000 };
+    registry_t *client = registry_new (&settings);
+    char *shown = NULL;
+    int64_t keep_ms = 0, least_ms = 4000;
+    err_t err = { 0 };
+    AUTO_FREE char *seconds = file_join (service.folder, "seconds");
+    assert_int_equal (file_write (seconds, "4", 1, 0600, &err), 0);         /* each is used for two of them */
+    registry_set_credential (client, server.host, "Basic YW5uOnMz");
+    for (int64_t until_ms = clock_boot_ms () + 3000; clock_boot_ms () < until_ms; poll (NULL, 0, 20)) {
+        if (registry_authorize (client, server.host, "repository:team/app:pull", false, &shown, &keep_ms, &err) < 0)
+            fail_msg ("%s", err.text);
+        assert_string_not_equal (shown, "");
+        least_ms = keep_ms < least_ms ? keep_ms : least_ms;
+        free (shown);
+    }
+    assert_in_range (least_ms, 700, 1500);              /* it was asked for more than one */
+    registry_destroy (&client);
+    server_stop (&server);
+    server_stop (&service);
+}
+
 /* -- TLS ----------------------------------------------------------------------------------------------------------- */
 
 static char *tls_of (const char *more)
@@ -357,6 +387,7 @@ int main (void)
         cmocka_unit_test (a_password_is_given_where_there_are_no_tokens),
         cmocka_unit_test (test_with_a_token_service),
         cmocka_unit_test (a_token_for_one_scope_is_given),
+        cmocka_unit_test (a_token_that_is_given_is_good_for_a_while),
         cmocka_unit_test (test_over_tls_with_an_authority_of_our_own),
         cmocka_unit_test (test_over_tls_with_a_certificate_for_the_client),
         cmocka_unit_test (test_a_certificate_for_another_name_is_refused),
