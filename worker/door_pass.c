@@ -392,15 +392,6 @@ void pass_keep_token (pass_t *self, const char *key, const char *header, int64_t
     pthread_mutex_unlock (&self->lock);
 }
 
-void pass_drop_token (pass_t *self, const char *key)
-{
-    pthread_mutex_lock (&self->lock);
-    pass_token_t *token = find_token (self, key);
-    if (token)
-        token->renew_ms = 0;
-    pthread_mutex_unlock (&self->lock);
-}
-
 int pass_grant (pass_t *self, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err)
 {
     pthread_mutex_lock (&self->grant_lock);

@@ -112,7 +112,6 @@ char *pass_find_upload (pass_t *self, const char *id, place_t *from);
 /* A header for a key that need not be renewed yet (the caller frees, and wipes; NULL none), and keep one. */
 char *pass_token (pass_t *self, const char *key);
 void pass_keep_token (pass_t *self, const char *key, const char *header, int64_t renew_ms);
-void pass_drop_token (pass_t *self, const char *key);
 
 /* As door_grant_fn says; ERR_REGISTRY_DENIED where there is nothing. */
 int pass_grant (pass_t *self, const char *host, const char *scope, char **authorization, int64_t *keep_ms, err_t *err);

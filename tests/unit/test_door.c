@@ -143,6 +143,8 @@ static reply_t send_call (call_t call)
 
 /* The coordinator's part: what it has for one host, and how often it was asked. */
 static const char *granted_host, *granted;
+static int64_t granted_ms = 60000;
+static err_code grant_fails;
 static char granted_scope [256];
 static atomic_int grants;
 
@@ -151,10 +153,12 @@ static int grant (void *argument, const char *host, const char *scope, char **au
     (void) argument;
     atomic_fetch_add (&grants, 1);
     snprintf (granted_scope, sizeof granted_scope, "%s", scope);
+    if (grant_fails)
+        return err_set (err, grant_fails, "the coordinator gives nothing for %s", host);
     if (!granted || strcmp (granted_host, host) != 0)
         return err_set (err, ERR_REGISTRY_DENIED, "there is nothing for %s", host);
     *authorization = mem_strdup (granted);
-    *keep_ms = 60000;
+    *keep_ms = granted_ms;
     return 0;
 }
 
@@ -566,7 +570,7 @@ static struct MHD_Daemon *fake, *elsewhere;
 static char fake_host [64], elsewhere_host [64], silent_host [64];
 static int silent;
 static registry_settings_t settings;
-static atomic_int asked, tokens, put_size;
+static atomic_int asked, tokens, put_size, outdated;
 static char seen_elsewhere [256], seen_token [256], seen_accept [512], seen_path [1024];
 static const char *fake_kind = "";
 
@@ -632,6 +636,12 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
         const char *scope = MHD_lookup_connection_value (connection, MHD_GET_ARGUMENT_KIND, "scope");
         return say (connection, 200, NULL, NULL, text_of ("{\"token\": \"T-%s\"}", scope ? scope : ""));
     }
+    if (strcmp (fake_kind, "current") == 0 && (!granted || strcmp (authorization, granted) != 0)) {
+        atomic_fetch_add (&outdated, *authorization != 0);
+        return say (connection, 401, "WWW-Authenticate", text_of ("Bearer realm=\"http://%s/token\",service=\"fake\"", fake_host), "");
+    }
+    if (strcmp (fake_kind, "current") == 0 && strstr (url, "/uploads/"))
+        return say (connection, strcmp (method, "PUT") == 0 ? 201 : 202, "Location", "/v2/team/app/blobs/uploads/1", "");
     if (strcmp (fake_kind, "token") == 0 && strncmp (authorization, "Bearer T-repository:team/app:pull", 33) != 0)
         return say (connection, 401, "WWW-Authenticate", text_of ("Bearer realm=\"http://%s/token\",service=\"fake\"", fake_host), "");
     bool wants_basic = strcmp (fake_kind, "basic") == 0 || strcmp (fake_kind, "redirect") == 0 || strcmp (fake_kind, "upload") == 0;
@@ -673,7 +683,7 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
 static void be (const char *kind, const char *authorization)
 {
     fake_kind = kind;
-    asked = tokens = put_size = grants = 0;
+    asked = tokens = put_size = grants = outdated = 0;
     seen_elsewhere [0] = seen_token [0] = seen_accept [0] = 0;
     open_pass (1, text_of ("%s/team/app", fake_host), authorization ? fake_host : NULL, authorization);
 }
@@ -703,6 +713,77 @@ static void a_token_is_asked_of_the_coordinator_once (void **state)
     assert_int_equal (tokens, 0);
     assert_int_equal (last_error ().code, ERR_NONE);
     door_close_pass (door, 7, 1);
+}
+
+/* What the coordinator gives from now on; the registry takes no other, as if the former had expired. */
+static void renew_grant (const char *authorization)
+{
+    int64_t until_ms = clock_boot_ms () + granted_ms;
+    while (clock_boot_ms () <= until_ms)
+        poll (NULL, 0, (int) (until_ms - clock_boot_ms () + 1));
+    granted = authorization;
+}
+
+static void a_token_is_renewed_while_the_attempt_goes_on (void **state)
+{
+    (void) state;
+    granted_ms = 200;
+    be ("current", "Bearer first");
+    AUTO_REPLY reply_t read = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (read.status, 200);
+    assert_int_equal (grants, 1);
+    renew_grant ("Bearer second");
+    AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = fake_at ("team/app/blobs/uploads/") });
+    assert_int_equal (begun.status, 202);
+    assert_int_equal (grants, 2);
+    renew_grant ("Bearer third");
+    AUTO_REPLY reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .size = 100000, .in_chunks = true, .is_pattern = true });
+    assert_int_equal (sent.status, 202);            /* what can be sent but once is not begun with a token that is over */
+    assert_int_equal (grants, 3);
+    assert_int_equal (outdated, 0);
+    granted_ms = 60000;
+    door_close_pass (door, 7, 1);
+}
+
+/* One that the registry refuses before its time, say because it was started again with other keys. */
+static void a_token_that_is_refused_is_renewed_at_once (void **state)
+{
+    (void) state;
+    be ("current", "Bearer first");
+    AUTO_REPLY reply_t first = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (first.status, 200);
+    granted = "Bearer second";
+    AUTO_REPLY reply_t second = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+    assert_int_equal (second.status, 200);
+    assert_int_equal (grants, 2);
+    assert_int_equal (outdated, 1);
+    door_close_pass (door, 7, 1);
+}
+
+static void a_renewal_that_fails_says_so (void **state)
+{
+    static const struct {
+        err_code code;
+        int status;
+    } table [] = { { ERR_REGISTRY_DENIED, 403 }, { ERR_REGISTRY, 502 } };
+    (void) state;
+    granted_ms = 50;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        be ("current", "Bearer first");
+        AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = fake_at ("team/app/blobs/uploads/") });
+        assert_int_equal (begun.status, 202);
+        renew_grant ("Bearer second");
+        grant_fails = table [i].code;
+        AUTO_REPLY reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .size = 100000, .in_chunks = true, .is_pattern = true });
+        grant_fails = ERR_NONE;
+        assert_int_equal (sent.status, table [i].status);
+        assert_int_equal (last_error ().code, table [i].code);
+        assert_non_null (strstr (last_error ().text, "the coordinator gives nothing for"));
+        AUTO_REPLY reply_t again = send_call ((call_t) { .method = "PATCH", .path = begun.location, .size = 100000, .in_chunks = true, .is_pattern = true });
+        assert_int_equal (again.status, 202);
+        door_close_pass (door, 7, 1);
+    }
+    granted_ms = 60000;
 }
 
 /* Of a registry that is not the attempt's own. */
@@ -1215,6 +1296,9 @@ int main (void)
         cmocka_unit_test (a_length_beside_chunks_is_not_passed_on),
         cmocka_unit_test (a_big_blob_flows_in_bounded_memory),
         cmocka_unit_test (a_token_is_asked_of_the_coordinator_once),
+        cmocka_unit_test (a_token_is_renewed_while_the_attempt_goes_on),
+        cmocka_unit_test (a_token_that_is_refused_is_renewed_at_once),
+        cmocka_unit_test (a_renewal_that_fails_says_so),
         cmocka_unit_test (what_everybody_may_read_needs_no_coordinator),
         cmocka_unit_test (the_credential_is_shown_where_it_is_asked_for),
         cmocka_unit_test (a_redirect_is_followed_without_the_credential),
