@@ -85,6 +85,32 @@ never_sees_the_password ()
 }
 check "no worker has the password, not even in its memory" never_sees_the_password
 
+# Before it sends a layer of its own the worker asks for it: the registry notes that it is not there, and with which token it was asked.
+token_of_the_push ()
+{
+    tail -n +"$mark" "$work/token-registry.log" | grep 'blob unknown.*http.request.method=HEAD .*/v2/team/slow/blobs/' | grep -o 'auth.user.name=token-[0-9]*' | head -n 1 | cut -d = -f 2
+}
+
+# The base is in the repository that is pushed to, so the pull has a token of the same scope, which the coordinator asks for only for the worker, and to publish
+# at last. The step takes longer than that is good for.
+renewed ()
+{
+    local folder first second
+    skopeo --insecure-policy copy -q --src-tls-verify=false --dest-cert-dir "$work/tls-client" --dest-creds ann:s3 "docker://$base" "docker://$TOKEN_REGISTRY/team/slow:base"
+    folder=$(context slow <<< "FROM $TOKEN_REGISTRY/team/slow:base"$'\nRUN sleep 8; date > /late')
+    echo 6 > "$work/tls/seconds"
+    : > "$work/tls/given.log"
+    mark=$(wc -l < "$work/token-registry.log")
+    run 0 farmctl submit --platform "$native" -t "$TOKEN_REGISTRY/team/slow:1" "$folder"
+    rm "$work/tls/seconds"
+    expect "attempts" "$(field "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" '.jobs[0].attempts | length')" 1
+    grep repository:team/slow:pull,push "$work/tls/given.log" > "$work/given"
+    first=$(head -n 1 "$work/given") second=$(grep -w "$(token_of_the_push)" "$work/given")
+    echo "first: $first; of the push: $second"
+    [ $(($(cut -d ' ' -f 2 <<< "$second") - $(cut -d ' ' -f 2 <<< "$first"))) -ge 6 ]
+}
+check "a token that expires while a step runs is renewed for the push" renewed
+
 staged ()
 {
     devfarm stop coordinator
