@@ -338,6 +338,12 @@ static void it_pushes_to_its_own_repository_alone (void **state)
     assert_string_equal (farm_error (farm, two.peer), "stale");
 }
 
+static const char *wants_token (farm_t *farm, const worker_t *worker, const char *scope)
+{
+    farm_say (farm, "want-token", worker->peer, worker->principal, json_pack ("{s:i, s:i, s:s, s:s}", "job", 1, "attempt", 1, "host", "r.lan", "scope", scope));
+    return farm_error (farm, worker->peer);
+}
+
 static void workers_push_to_the_staging_folder (void **state)
 {
     farm_t *farm = *state;
@@ -350,6 +356,9 @@ static void workers_push_to_the_staging_folder (void **state)
     const json_t *assign = farm_sent (farm, one.peer, "assign");
     assert_string_equal (json_string_value (json_object_get (assign, "repository")), "r.lan/staging/farm/team/app");
     assert_string_equal (farm_shows (farm, build, "tags/0"), "r.lan/team/app:1");
+    assert_string_equal (wants_token (farm, &one, "repository:staging/farm/team/app:pull,push"), "");
+    assert_string_equal (wants_token (farm, &one, "repository:team/app:pull"), "");
+    assert_string_equal (wants_token (farm, &one, "repository:team/app:pull,push"), "denied");      /* what is released there the coordinator alone writes */
 }
 
 int main (void)
