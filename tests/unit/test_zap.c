@@ -16,14 +16,12 @@
 
 enum { PATIENCE_MS = 5000 };
 
-/* How a handshake ended, as the client's socket tells it: the only event that says "refused" for sure. */
-static int handshake (const char *endpoint, const keypair_t *client, const uint8_t *server_key)
+/* How the handshake of this socket ended, as it tells itself: the only event that says "refused" for sure. */
+static int handshake_of (zsock_t *dealer, const char *endpoint)
 {
     static int count;
     char place [64];
-    err_t err = { 0 };
     snprintf (place, sizeof place, "inproc://handshake-%d", ++count);
-    zsock_t *dealer = msg_connect ("inproc://unused", client, server_key, &err);
     int rc = zmq_socket_monitor (zsock_resolve (dealer), place, ZMQ_EVENT_HANDSHAKE_SUCCEEDED
                                  | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
                                  | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED);
@@ -39,6 +37,14 @@ static int handshake (const char *endpoint, const keypair_t *client, const uint8
     zmsg_destroy (&message);
     zmq_socket_monitor (zsock_resolve (dealer), NULL, 0);      /* an event that nobody takes would stop the I/O thread for good */
     zsock_destroy (&events);
+    return event;
+}
+
+static int handshake (const char *endpoint, const keypair_t *client, const uint8_t *server_key)
+{
+    err_t err = { 0 };
+    zsock_t *dealer = msg_connect ("inproc://unused", client, server_key, &err);
+    int event = handshake_of (dealer, endpoint);
     zsock_destroy (&dealer);
     return event;
 }
@@ -62,6 +68,102 @@ static void a_known_key_gets_in_and_a_stranger_does_not (void **state)
     assert_int_not_equal (handshake (bound, &known, stranger.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     zap_deny (zap, hex);
     assert_int_not_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    zsock_destroy (&router);
+    actor_destroy (&zap);
+}
+
+/* A server without CURVE, in the farm's domain: what the handler itself says to a peer that names a known key and proves nothing. */
+static zsock_t *bind_without_curve (bool is_plain)
+{
+    zsock_t *router = zsock_new (ZMQ_ROUTER);
+    zsock_set_zap_domain (router, "farm");
+    if (is_plain)
+        zsock_set_plain_server (router, 1);
+    assert_true (zsock_bind (router, "tcp://127.0.0.1:*") > 0);
+    return router;
+}
+
+static int handshake_without_curve (const char *endpoint, const char *user)
+{
+    zsock_t *dealer = zsock_new (ZMQ_DEALER);
+    zsock_set_linger (dealer, 0);
+    if (user) {
+        zsock_set_plain_username (dealer, user);
+        zsock_set_plain_password (dealer, "x");
+    }
+    int event = handshake_of (dealer, endpoint);
+    zsock_destroy (&dealer);
+    return event;
+}
+
+static void who_does_not_speak_curve_does_not_get_in (void **state)
+{
+    (void) state;
+    keypair_t server, known;
+    char bound [256], hex [KEY_HEX_SIZE + 1], raw [KEY_SIZE + 1] = { 0 };
+    err_t err = { 0 };
+    keypair_make (&server);
+    do
+        keypair_make (&known);
+    while (memchr (known.public_key, 0, KEY_SIZE));         /* it has to be a username */
+    memcpy (raw, known.public_key, KEY_SIZE);
+    key_to_hex (known.public_key, hex);
+    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
+    zap_allow (zap, hex);
+    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err), *null = bind_without_curve (false), *plain = bind_without_curve (true);
+    assert_int_not_equal (handshake_without_curve (bound, NULL), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake_without_curve (bound, hex), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake_without_curve (zsock_endpoint (null), NULL), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake_without_curve (zsock_endpoint (plain), hex), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake_without_curve (zsock_endpoint (plain), raw), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    zsock_destroy (&plain);
+    zsock_destroy (&null);
+    zsock_destroy (&router);
+    actor_destroy (&zap);
+}
+
+static void say_alive (zsock_t *socket, zframe_t *to)
+{
+    err_t err = { 0 };
+    msg_t *message = msg_new ("alive", NULL, NULL, 0);
+    assert_int_equal (msg_send (&message, socket, to, &err), 0);
+}
+
+/* Routing ids are counted up from a number that is not secret; whoever sets another's must not get what is meant for that one. */
+static void a_routing_id_is_not_taken_from_who_has_it (void **state)
+{
+    (void) state;
+    keypair_t server, known;
+    char bound [256], hex [KEY_HEX_SIZE + 1];
+    err_t err = { 0 };
+    keypair_make (&server);
+    keypair_make (&known);
+    key_to_hex (known.public_key, hex);
+    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
+    zap_allow (zap, hex);
+    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
+    zsock_t *first = msg_connect (bound, &known, server.public_key, &err), *second = msg_connect ("inproc://unused", &known, server.public_key, &err);
+    zsock_set_rcvtimeo (router, PATIENCE_MS);
+    zsock_set_rcvtimeo (first, PATIENCE_MS);
+    say_alive (first, NULL);
+    zframe_t *id = NULL, *other = NULL;
+    AUTO (msg) msg_t *heard = msg_recv (router, &id, NULL, NULL, &err);
+    assert_non_null (heard);
+    zsock_disconnect (second, "inproc://unused");
+    assert_int_equal (zmq_setsockopt (zsock_resolve (second), ZMQ_ROUTING_ID, zframe_data (id), zframe_size (id)), 0);
+    assert_int_equal (handshake_of (second, bound), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    say_alive (second, NULL);
+    zsock_set_rcvtimeo (router, 500);
+    AUTO (msg) msg_t *taken = msg_recv (router, &other, NULL, NULL, &err);
+    assert_null (taken);
+    say_alive (router, id);
+    AUTO (msg) msg_t *answer = msg_recv (first, NULL, NULL, NULL, &err);
+    assert_non_null (answer);
+    zframe_destroy (&other);
+    zframe_destroy (&id);
+    zsock_destroy (&second);
+    zsock_destroy (&first);
     zsock_destroy (&router);
     actor_destroy (&zap);
 }
@@ -160,6 +262,8 @@ int main (void)
     zsys_handler_set (NULL);
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (a_known_key_gets_in_and_a_stranger_does_not),
+        cmocka_unit_test (who_does_not_speak_curve_does_not_get_in),
+        cmocka_unit_test (a_routing_id_is_not_taken_from_who_has_it),
         cmocka_unit_test (nobody_gets_in_while_no_handler_runs),
         cmocka_unit_test (a_closed_connection_is_told_with_its_descriptor),
         cmocka_unit_test (a_monitor_may_follow_another_at_once),
