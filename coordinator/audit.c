@@ -9,9 +9,7 @@
 #include "coordinator/cells.h"
 #include "coordinator/principals.h"
 
-enum { APART_MS = 60000, HOUR_MS = 3600000, HOUR_MAX = 200, STRANGERS_MAX = 64, ACTS_MAX = 8, PAGE_MAX = 200, DETAIL_MAX = 400 };
-
-static const char other_acts [] = "others";
+enum { WINDOW_MS = 60000, HOUR_MS = 3600000, HOUR_MAX = 200, PAGE_MAX = 200, DETAIL_MAX = 400 };
 
 /* -- rows -------------------------------------------------------------------------------------------------------- */
 
@@ -123,24 +121,21 @@ int audit_done (engine_t *self, const event_t *event, const char *subject, const
     return append (self, &entry, err);
 }
 
-int audit_of_another (engine_t *self, const event_t *event, int64_t owner, const char *subject, const char *detail, err_t *err)
-{
-    AUTO_FREE char *text = mem_printf ("%s%sof another user", detail, *detail ? ", " : "");
-    return owner == event->principal ? 0 : audit_done (self, event, subject, text, err);
-}
-
 /* May another row be written in this hour? */
-static bool take_budget (const engine_t *self, row_budget_t *budget)
+static bool take_budget (engine_t *self)
 {
-    if (budget->hour_since == 0 || self->boot_ms - budget->hour_since >= HOUR_MS)
-        *budget = (row_budget_t) { .hour_since = self->boot_ms };
-    return budget->hour_count++ < HOUR_MAX;
+    audit_t *audit = &self->audit;
+    if (audit->hour_since == 0 || self->boot_ms - audit->hour_since >= HOUR_MS) {
+        audit->hour_since = self->boot_ms;
+        audit->hour_count = 0;
+    }
+    return audit->hour_count++ < HOUR_MAX;
 }
 
 int audit_found (engine_t *self, const char *act, const char *subject, const char *detail, err_t *err)
 {
     const entry_t entry = { "coordinator", "", act, subject, "found", detail, 1 };
-    return take_budget (self, &self->audit.found_rows) ? append (self, &entry, err) : 0;
+    return take_budget (self) ? append (self, &entry, err) : 0;
 }
 
 int audit_on_prune (engine_t *self, const event_t *event, err_t *err)
@@ -158,108 +153,35 @@ static denial_t *find_denial (engine_t *self, const char *key, const char *act)
     return NULL;
 }
 
-static size_t count_acts (const engine_t *self, const char *key)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < self->audit.count; i++)
-        count += strcmp (self->audit.denials [i].key, key) == 0;
-    return count;
-}
-
-/* Of a key that is known, or of nobody: there are not many of those. */
-static denial_t *add_denial (engine_t *self, const char *key, const char *act)
-{
-    audit_t *audit = &self->audit;
-    if (audit->count == audit->capacity) {
-        audit->capacity = audit->capacity ? 2 * audit->capacity : 16;
-        audit->denials = mem_resize (audit->denials, audit->capacity * sizeof *audit->denials);
-    }
-    denial_t *denial = &audit->denials [audit->count++];
-    *denial = (denial_t) { .apart_ms = APART_MS };
-    snprintf (denial->key, sizeof denial->key, "%s", key);
-    snprintf (denial->act, sizeof denial->act, "%s", act);
-    return denial;
-}
-
-/* When it has to be looked at: for its row, or, once it has been quiet for so long, to be forgotten. */
-static int64_t due_of (const denial_t *denial)
-{
-    return denial->row_ms + (denial->times > 0 ? denial->apart_ms : denial->is_stranger ? APART_MS : HOUR_MS);
-}
-
-static void remove_denial (audit_t *audit, size_t at)
-{
-    audit->strangers -= audit->denials [at].is_stranger;
-    audit->denials [at] = audit->denials [--audit->count];
-}
-
-/* The row of all since the last one. While they go on, rows come less and less often. */
-static int write_denial (engine_t *self, denial_t *denial, err_t *err)
+static int write_denial (engine_t *self, const denial_t *denial, int64_t times, err_t *err)
 {
     char name [64];
     if (find_name (self, denial->key, name, err) < 0)
         return -1;
-    const entry_t entry = { name, denial->key, denial->act, "", "denied", denial->detail, denial->times };
-    if (denial->row_ms)
-        denial->apart_ms = 2 * denial->apart_ms < HOUR_MS ? 2 * denial->apart_ms : HOUR_MS;
-    denial->row_ms = self->boot_ms;
-    denial->times = 0;
+    const entry_t entry = { name, denial->key, denial->act, "", "denied", denial->detail, times };
     return append (self, &entry, err);
 }
 
-/* Strangers have as many keys as they like. */
-static int add_stranger (engine_t *self, const char *key, const char *act, int64_t times, denial_t **denial)
+static int deny (engine_t *self, const char *key, const char *act, const char *detail, err_t *err)
 {
     audit_t *audit = &self->audit;
-    if (audit->strangers == STRANGERS_MAX || !take_budget (self, &audit->stranger_rows)) {
-        if (audit->others == 0)
-            audit->others_since = self->boot_ms;
-        audit->others += times;
-        return 0;
-    }
-    *denial = add_denial (self, key, act);
-    (*denial)->is_stranger = true;
-    audit->strangers++;
-    return 0;
-}
-
-/* *denial NULL: it was counted with others. */
-static int find_or_add (engine_t *self, const char *key, const char *act, int64_t times, denial_t **denial, err_t *err)
-{
-    char name [64];
-    *denial = find_denial (self, key, act);
-    if (*denial)
-        return 0;
-    if (find_name (self, key, name, err) < 0)
-        return -1;
-    if (!*name && *key)
-        return add_stranger (self, key, act, times, denial);
-    if (count_acts (self, key) >= ACTS_MAX) {
-        act = other_acts;
-        *denial = find_denial (self, key, act);
-    }
-    if (!*denial)
-        *denial = add_denial (self, key, act);
-    return 0;
-}
-
-static int deny (engine_t *self, const char *key, const char *act, const char *detail, int64_t times, err_t *err)
-{
-    audit_t *audit = &self->audit;
-    denial_t *denial;
-    bool was_quiet = audit_next_tick (self) == INT64_MAX;
-    if (find_or_add (self, key, act, times, &denial, err) < 0)
-        return -1;
+    denial_t *denial = find_denial (self, key, act);
     if (denial) {
-        denial->times += times;
+        denial->times++;
         snprintf (denial->detail, sizeof denial->detail, "%s", detail);
-        bool is_due = !denial->row_ms || self->boot_ms >= due_of (denial);
-        if (is_due && write_denial (self, denial, err) < 0)
-            return -1;
+        return 0;
     }
-    int64_t due = denial ? due_of (denial) : audit->others_since + APART_MS;
-    audit->next_ms = was_quiet || due < audit->next_ms ? due : audit->next_ms;
-    return 0;
+    if (audit->count == DENIALS_MAX || !take_budget (self)) {
+        if (audit->others++ == 0)
+            audit->others_since = self->boot_ms;
+        return 0;
+    }
+    denial = &audit->denials [audit->count++];
+    *denial = (denial_t) { .since = self->boot_ms };
+    snprintf (denial->key, sizeof denial->key, "%s", key);
+    snprintf (denial->act, sizeof denial->act, "%s", act);
+    snprintf (denial->detail, sizeof denial->detail, "%s", detail);
+    return write_denial (self, denial, 1, err);
 }
 
 int audit_denied_event (engine_t *self, const event_t *event, const err_t *why, err_t *err)
@@ -267,70 +189,41 @@ int audit_denied_event (engine_t *self, const event_t *event, const err_t *why, 
     speaker_t by;
     if (find_speaker (self, event->principal, &by, err) < 0)
         return -1;
-    return deny (self, by.key, event->verb, why->text, 1, err);
+    return deny (self, by.key, event->verb, why->text, err);
 }
 
 int audit_on_denied (engine_t *self, const event_t *event, err_t *err)
 {
-    return deny (self, event_text (event, "key"), event_text (event, "act"), event_text (event, "detail"), event_int (event, "times"), err);
-}
-
-static int write_others (engine_t *self, err_t *err)
-{
-    const entry_t entry = { "", "", other_acts, "", "denied", "more were denied, of too many keys to name each", self->audit.others };
-    self->audit.others = 0;
-    return append (self, &entry, err);
-}
-
-static int64_t next_due (const audit_t *audit)
-{
-    int64_t next = audit->others ? audit->others_since + APART_MS : INT64_MAX;
-    for (size_t i = 0; i < audit->count; i++)
-        if (due_of (&audit->denials [i]) < next)
-            next = due_of (&audit->denials [i]);
-    return next;
+    return deny (self, event_text (event, "key"), event_text (event, "act"), event_text (event, "detail"), err);
 }
 
 int audit_tick (engine_t *self, err_t *err)
 {
     audit_t *audit = &self->audit;
-    if (self->boot_ms < audit_next_tick (self))
-        return 0;
     for (size_t i = 0; i < audit->count; ) {
-        denial_t *denial = &audit->denials [i];
-        bool is_due = self->boot_ms >= due_of (denial);
-        if (is_due && denial->times == 0) {
-            remove_denial (audit, i);
+        denial_t denial = audit->denials [i];
+        if (self->boot_ms < denial.since + WINDOW_MS) {
+            i++;
             continue;
         }
-        if (is_due && write_denial (self, denial, err) < 0)
+        audit->denials [i] = audit->denials [--audit->count];
+        if (denial.times > 0 && write_denial (self, &denial, denial.times, err) < 0)
             return -1;
-        i++;
     }
-    if (audit->others > 0 && self->boot_ms >= audit->others_since + APART_MS && write_others (self, err) < 0)
-        return -1;
-    audit->next_ms = next_due (audit);
-    return 0;
+    if (audit->others == 0 || self->boot_ms < audit->others_since + WINDOW_MS)
+        return 0;
+    const entry_t others = { "", "", "others", "", "denied", "more were denied, of too many keys to name each", audit->others };
+    audit->others = 0;
+    return append (self, &others, err);
 }
 
 int64_t audit_next_tick (const engine_t *self)
 {
-    const audit_t *audit = &self->audit;
-    return audit->count > 0 || audit->others > 0 ? audit->next_ms : INT64_MAX;
-}
-
-void audit_wind_down (engine_t *self)
-{
-    audit_t *audit = &self->audit;
-    audit->next_ms = audit->others_since = 0;
-    for (size_t i = 0; i < audit->count; i++)
-        if (audit->denials [i].times > 0)
-            audit->denials [i].row_ms = -HOUR_MS;
-}
-
-void audit_close (engine_t *self)
-{
-    free (self->audit.denials);
+    int64_t next = self->audit.others ? self->audit.others_since + WINDOW_MS : INT64_MAX;
+    for (size_t i = 0; i < self->audit.count; i++)
+        if (self->audit.denials [i].since + WINDOW_MS < next)
+            next = self->audit.denials [i].since + WINDOW_MS;
+    return next;
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------ */

@@ -1,9 +1,7 @@
 /* audit.h - who has done what with the farm's rights, and who was denied what: a row each, in a chain (common/chain.h).
  *
  * What an admin does is a row in the transaction that does it. Denials are put together, so that nobody fills the disk by being
- * denied, and nobody hides by that what others were denied: the first of a key and a verb is a row at once, and then there is one for all
- * since the last, a minute after it, two, four, and so on to an hour; beyond 8 verbs of a key the others are one. Strangers, who have as many
- * keys as they like, have 64 keys at a time and 200 rows an hour for all of them; those of others are one row a minute. */
+ * denied: the first of a key and a verb is a row at once, the others of a minute one more; beyond 200 an hour all are one row a minute. */
 #ifndef FARM_AUDIT_H
 #define FARM_AUDIT_H
 
@@ -11,20 +9,16 @@
 
 /* Whoever says this event has done that; subject: a name or a number. */
 int audit_done (engine_t *self, const event_t *event, const char *subject, const char *detail, err_t *err);
-/* The same, where what they did it to is another user's; to their own it is no row. */
-int audit_of_another (engine_t *self, const event_t *event, int64_t owner, const char *subject, const char *detail, err_t *err);
-/* The coordinator has found that; of more than 200 rows an hour the rest are not written. */
+/* The coordinator has found that; of more than 200 rows an hour, with denials, the rest are not written. */
 int audit_found (engine_t *self, const char *act, const char *subject, const char *detail, err_t *err);
 /* A peer's event was denied. */
 int audit_denied_event (engine_t *self, const event_t *event, const err_t *why, err_t *err);
 
-handler_fn audit_on_denied;             /* {key, act, detail, times}: by others of the coordinator's parts */
+handler_fn audit_on_denied;             /* {key, act, detail}: by others of the coordinator's parts */
 handler_fn audit_on_audit;              /* an admin reads it */
 handler_fn audit_on_prune;              /* an admin has it done: the collector does it */
 
 int audit_tick (engine_t *self, err_t *err);
 int64_t audit_next_tick (const engine_t *self);         /* boot clock; INT64_MAX for never */
-void audit_wind_down (engine_t *self);          /* what is counted is a row at the next tick: there may be no later one */
-void audit_close (engine_t *self);
 
 #endif

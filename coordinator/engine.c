@@ -431,7 +431,6 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
 void engine_wind_down (engine_t *self)
 {
     self->winds_down = true;
-    audit_wind_down (self);
 }
 
 /* The logs of live attempts may be gone on with. */
@@ -455,7 +454,6 @@ void engine_destroy (engine_t **self_p)
     actions_free (&self->pending);
     free_heard (&self->heard);
     free_heard (&self->again);
-    audit_close (self);
     free (self->changed);
     free (self->watched);
     free (self);

@@ -145,25 +145,19 @@ typedef struct {
     bool is_done;               /* since it was asked for */
 } forgetting_t;
 
-/* Denials of one key and verb, of which the first was a row at once. */
+/* Denials of one key and verb in the last minute, of which the first is a row already. */
+enum { DENIALS_MAX = 64 };
 typedef struct {
     char key [65], act [33], detail [256];
-    bool is_stranger;
-    int64_t times;              /* since the last row */
-    int64_t row_ms;             /* boot clock: of that row */
-    int64_t apart_ms;           /* no other row before that time is over */
+    int64_t times;              /* since that row */
+    int64_t since;              /* boot clock */
 } denial_t;
-/* So many rows an hour. */
 typedef struct {
+    denial_t denials [DENIALS_MAX];
+    size_t count;
+    int64_t others, others_since;           /* denials that have no place there; boot clock */
     int64_t hour_since;         /* boot clock: of hour_count rows */
     int hour_count;
-} row_budget_t;
-typedef struct {
-    denial_t *denials;
-    size_t count, capacity, strangers;
-    int64_t next_ms;            /* boot clock: when one of them may be due, where there are any */
-    int64_t others, others_since;           /* of strangers who have no place there; boot clock */
-    row_budget_t stranger_rows, found_rows;
     bool is_changed;            /* since it was asked for last (engine_take_audit_head) */
 } audit_t;
 

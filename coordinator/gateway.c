@@ -18,11 +18,10 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "coordinator/courier.h"
-#include "coordinator/news_words.h"
 #include "coordinator/rights.h"
 #include "coordinator/zap.h"
 
-enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 250, TICK_WAITS_MS = 1000, DETAIL_MAX = 400 };
+enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 250, TICK_WAITS_MS = 1000 };
 
 /* -- who may speak ---------------------------------------------------------------------------------------------- */
 
@@ -72,10 +71,9 @@ void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int6
     engine_handle (self->parts.engine, &event);
 }
 
-void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail, int64_t times)
+void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail)
 {
-    AUTO_FREE char *line = news_words_line (detail, DETAIL_MAX);       /* there may be a stranger's bytes in it */
-    AUTO_JSON json_t *header = json_pack ("{s:s, s:s, s:s, s:I}", "key", key_hex, "act", act, "detail", line, "times", (json_int_t) times);
+    AUTO_JSON json_t *header = json_pack ("{s:s, s:s, s:s}", "key", key_hex, "act", act, "detail", detail);
     if (header)
         gateway_give_engine (self, "denied", 0, 0, header);
 }
@@ -83,12 +81,11 @@ void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act,
 static void take_denials (gateway_t *self)
 {
     for (int i = 0; i < BATCH_MAX && zsock_events (self->denials) & ZMQ_POLLIN; i++) {
-        char *key = NULL, *text = NULL, *times = NULL;
-        if (zstr_recvx (self->denials, &key, &text, &times, NULL) >= 0 && times)
-            gateway_note_denial (self, key, "connect", text, strtoll (times, NULL, 10));
+        char *key = NULL, *text = NULL;
+        if (zstr_recvx (self->denials, &key, &text, NULL) == 2)
+            gateway_note_denial (self, key, "connect", text);
         zstr_free (&key);
         zstr_free (&text);
-        zstr_free (&times);
     }
 }
 
@@ -150,7 +147,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     int64_t seq = msg_int (message, "seq");
     if (engine_find_principal (self->parts.engine, peer->key_hex, &principal, &err) < 0) {
         if (err.code == ERR_DENIED)
-            gateway_note_denial (self, peer->key_hex, msg_verb (message), err.text, 1);
+            gateway_note_denial (self, peer->key_hex, msg_verb (message), err.text);
         gateway_send_error (self, peer, seq, &err);
         return;
     }

@@ -89,30 +89,27 @@ static void on_owner (gateway_t *self, const char *job)
 void gateway_take_depot (gateway_t *self)
 {
     while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
-        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL, *fourth = NULL;
-        zstr_recvx (self->parts.depot, &verb, &first, &second, &third, &fourth, NULL);
-        if (!verb)
-            break;
-        if (third && streq (verb, "HAS"))
+        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
+        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
+        if (count == 4 && streq (verb, "HAS"))
             on_has (self, first, second, third);
-        else if (streq (verb, "RESTS"))
+        else if (count >= 1 && streq (verb, "RESTS"))
             self->is_depot_quiet = true;
-        else if (fourth && streq (verb, "DENIED"))
-            gateway_note_denial (self, first, second, third, strtoll (fourth, NULL, 10));
-        else if (third && streq (verb, "FIGURES"))
+        else if (count == 4 && streq (verb, "DENIED"))
+            gateway_note_denial (self, first, second, third);
+        else if (count == 4 && streq (verb, "FIGURES"))
             gateway_take_figures (self, first, second, third);
-        else if (first && streq (verb, "OWNER"))
+        else if (count >= 2 && streq (verb, "OWNER"))
             on_owner (self, first);
-        else if (first && streq (verb, "LOST"))
+        else if (count >= 2 && streq (verb, "LOST"))
             on_lost (self, first);
-        else if (first && streq (verb, "LOGS-GONE"))
+        else if (count >= 2 && streq (verb, "LOGS-GONE"))
             on_logs_gone (self, first);
-        else if (second && streq (verb, "COLLECTED"))
+        else if (count >= 3 && streq (verb, "COLLECTED"))
             on_collected (self, first, second);
         zstr_free (&verb);
         zstr_free (&first);
         zstr_free (&second);
         zstr_free (&third);
-        zstr_free (&fourth);
     }
 }

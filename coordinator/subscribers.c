@@ -201,7 +201,7 @@ static void read_events (const json_t *events, char out [NEWS_EVENTS_MAX])
 typedef struct {
     subscriber_t is;
     const char *scope;
-    int64_t schedule, owner;        /* the schedule's owner, else whoever wishes it */
+    int64_t schedule;
 } wish_t;
 
 static void bind_wish (query_t *query, const wish_t *wish)
@@ -222,7 +222,6 @@ static int read_scope (engine_t *self, const event_t *event, const principal_t *
     bool is_farm = json_is_true (json_object_get (event->header, "farm"));
     AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
     wish->scope = name ? "schedule" : is_farm ? "farm" : "user";
-    wish->owner = by->id;
     if (name && is_farm)
         return err_set (err, ERR_USAGE, "news %s: of a schedule or of the farm, not of both", wish->is.name);
     if (is_farm && strcmp (by->role, "admin") != 0)
@@ -232,7 +231,6 @@ static int read_scope (engine_t *self, const event_t *event, const principal_t *
     if (schedule_find (self, name, &schedule, err) < 0)
         return -1;
     wish->schedule = schedule.id;
-    wish->owner = schedule.principal;
     if (schedule.principal == by->id || strcmp (by->role, "admin") == 0)
         return 0;
     return err_set (err, ERR_DENIED, "schedule %s belongs to somebody else: only they or an admin may be told of it", name);
@@ -332,9 +330,7 @@ int subscribers_on_add (engine_t *self, const event_t *event, err_t *err)
     if (!is_known && (check_room (self, &wish, err) < 0 || store (self, &wish, err) < 0 || carry_over (self, &wish, err) < 0))
         return -1;
     AUTO_FREE char *detail = mem_printf ("%s %s, %s", wish.is.kind, wish.is.address, wish.scope);
-    bool is_farm = strcmp (wish.scope, "farm") == 0;
-    if (!is_known && (is_farm ? audit_done (self, event, wish.is.name, detail, err)
-                      : audit_of_another (self, event, wish.owner, wish.is.name, detail, err)) < 0)
+    if (!is_known && strcmp (wish.scope, "farm") == 0 && audit_done (self, event, wish.is.name, detail, err) < 0)
         return -1;
     self->has_subscribers = true;
     return answer (self, event, wish.is.name, true, err);
@@ -342,9 +338,10 @@ int subscribers_on_add (engine_t *self, const event_t *event, err_t *err)
 
 /* -- orders ----------------------------------------------------------------------------------------------------- */
 
-static int find_own (engine_t *self, const event_t *event, int64_t *id, int64_t *owner, err_t *err)
+static int find_own (engine_t *self, const event_t *event, int64_t *id, err_t *err)
 {
     principal_t by;
+    int64_t owner = 0;
     const char *name = event_text (event, "name");
     if (principal_load (self, event->principal, &by, err) < 0)
         return -1;
@@ -352,13 +349,13 @@ static int find_own (engine_t *self, const event_t *event, int64_t *id, int64_t 
     query_text (&query, ":name", name);
     if (query_step (&query)) {
         *id = query_get_int (&query, 0);
-        *owner = query_get_int (&query, 1);
+        owner = query_get_int (&query, 1);
     }
     if (query_end (&query, err) < 0)
         return -1;
-    if (!*owner)
+    if (!owner)
         return err_set (err, ERR_NOT_FOUND, "there are no news %s: farmctl news ls shows which there are", name);
-    if (*owner == by.id || strcmp (by.role, "admin") == 0)
+    if (owner == by.id || strcmp (by.role, "admin") == 0)
         return 0;
     return err_set (err, ERR_DENIED, "news %s belong to somebody else: only they or an admin may do that", name);
 }
@@ -375,11 +372,10 @@ static int on_remove (engine_t *self, const event_t *event, int64_t id, err_t *e
 
 int subscribers_on_order (engine_t *self, const event_t *event, err_t *err)
 {
-    int64_t id = 0, owner = 0;
-    const char *order = event_text (event, "order");
-    if (find_own (self, event, &id, &owner, err) < 0)
+    int64_t id = 0;
+    if (find_own (self, event, &id, err) < 0)
         return -1;
-    if ((strcmp (order, "remove") == 0 ? on_remove (self, event, id, err) : news_test (self, event, id, err)) < 0)
-        return -1;
-    return audit_of_another (self, event, owner, event_text (event, "name"), order, err);
+    if (strcmp (event_text (event, "order"), "remove") == 0)
+        return on_remove (self, event, id, err);
+    return news_test (self, event, id, err);
 }
