@@ -65,8 +65,14 @@ void tokens_destroy (tokens_t **self_p)
 
 /* -- what is known ------------------------------------------------------------------------------------------------- */
 
-static entry_t *find_entry (const tokens_t *self, const char *key)
+static char *key_of (const char *host, const char *scope)
 {
+    return mem_printf ("%s %s", host, scope);
+}
+
+static entry_t *find_entry (const tokens_t *self, const char *host, const char *scope)
+{
+    AUTO_FREE char *key = key_of (host, scope);
     for (size_t i = 0; i < ENTRIES_MAX; i++)
         if (self->entries [i].key && strcmp (self->entries [i].key, key) == 0)
             return (entry_t *) &self->entries [i];
@@ -75,23 +81,20 @@ static entry_t *find_entry (const tokens_t *self, const char *key)
 
 const char *tokens_known (const tokens_t *self, const char *host, const char *scope)
 {
-    AUTO_FREE char *key = mem_printf ("%s %s", host, scope);
-    const entry_t *entry = find_entry (self, key);
+    const entry_t *entry = find_entry (self, host, scope);
     return entry && clock_boot_ms () < entry->until_ms ? entry->authorization : NULL;
 }
 
 int64_t tokens_left_ms (const tokens_t *self, const char *host, const char *scope)
 {
-    AUTO_FREE char *key = mem_printf ("%s %s", host, scope);
-    const entry_t *entry = find_entry (self, key);
+    const entry_t *entry = find_entry (self, host, scope);
     int64_t left_ms = entry ? entry->until_ms - clock_boot_ms () : 0;
     return left_ms > 0 ? left_ms : 0;
 }
 
 void tokens_forget_due (tokens_t *self, const char *host, const char *scope)
 {
-    AUTO_FREE char *key = mem_printf ("%s %s", host, scope);
-    entry_t *entry = find_entry (self, key);
+    entry_t *entry = find_entry (self, host, scope);
     if (entry && entry->until_ms - clock_boot_ms () < entry->keep_ms / 2)
         entry_clear (entry);
 }
@@ -99,8 +102,7 @@ void tokens_forget_due (tokens_t *self, const char *host, const char *scope)
 /* Takes the authorization. */
 static void keep (tokens_t *self, const char *host, const char *scope, char *authorization, int64_t keep_ms)
 {
-    AUTO_FREE char *key = mem_printf ("%s %s", host, scope);
-    entry_t *entry = find_entry (self, key);
+    entry_t *entry = find_entry (self, host, scope);
     for (size_t i = 0; !entry && i < ENTRIES_MAX; i++)
         if (!self->entries [i].key)
             entry = &self->entries [i];
@@ -111,7 +113,7 @@ static void keep (tokens_t *self, const char *host, const char *scope, char *aut
                 entry = &self->entries [i];
     }
     entry_clear (entry);
-    entry->key = take (&key);
+    entry->key = key_of (host, scope);
     entry->authorization = authorization;
     entry->keep_ms = keep_ms;
     entry->until_ms = clock_boot_ms () + keep_ms;
