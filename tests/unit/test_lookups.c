@@ -319,14 +319,20 @@ static int64_t publish (farm_t *farm, worker_t *worker, const char *digest)
     return build;
 }
 
+/* An image on base ONE that is known for a day. */
+static int64_t publish_and_keep (farm_t *farm, worker_t *worker)
+{
+    farm->settings.result_keep_ms = 24 * 3600 * SECOND;
+    farm_reopen (farm);
+    worker_join (farm, worker, "amd", "linux/amd64", 1);
+    return publish (farm, worker, ONE);
+}
+
 static void a_known_image_is_used_on_the_same_base_only (void **state)
 {
     farm_t *farm = *state;
     worker_t amd;
-    farm->settings.result_keep_ms = 24 * 3600 * SECOND;
-    farm_reopen (farm);
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    int64_t first = publish (farm, &amd, ONE);
+    int64_t first = publish_and_keep (farm, &amd);
     farm_pass (farm, 10 * SECOND);
     int64_t same = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
     resolved (farm, lookup_of (farm), ONE);
@@ -349,10 +355,7 @@ static void a_known_image_leaves_no_wait_behind (void **state)
 {
     farm_t *farm = *state;
     worker_t amd;
-    farm->settings.result_keep_ms = 24 * 3600 * SECOND;
-    farm_reopen (farm);
-    worker_join (farm, &amd, "amd", "linux/amd64", 1);
-    publish (farm, &amd, ONE);
+    publish_and_keep (farm, &amd);
     int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
     farm_say (farm, "lost", 0, 0, json_pack ("{s:s}", "root", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"));
     assert_non_null (farm_sent (farm, amd.peer, "restore"));

@@ -8,30 +8,19 @@
 #include <czmq.h>
 #include <sodium.h>
 
-#include "common/actor.h"
-#include "common/msg.h"
-#include "coordinator/zap.h"
+#include "gates.h"
 
 typedef struct {
-    zsock_t *zap;
-    keypair_t server, client;
-    zsock_t *router, *dealer;
+    gate_t gate;
+    zsock_t *router, *dealer;           /* router: the gate's */
 } wire_t;
 
 static int connect_both (void **state)
 {
     static wire_t wire;
-    char bound [256], hex [KEY_HEX_SIZE + 1];
-    err_t err = { 0 };
-    keypair_make (&wire.server);
-    keypair_make (&wire.client);
-    wire.zap = actor_new (zap_actor, NULL, NULL);
-    key_to_hex (wire.client.public_key, hex);
-    zap_allow (wire.zap, hex);
-    wire.router = msg_bind ("tcp://127.0.0.1:*", &wire.server, 100, bound, &err);
-    assert_non_null (wire.router);
-    wire.dealer = msg_connect (bound, &wire.client, wire.server.public_key, &err);
-    assert_non_null (wire.dealer);
+    gate_open (&wire.gate, 100);
+    wire.router = wire.gate.router;
+    wire.dealer = gate_dial (&wire.gate);
     zsock_set_rcvtimeo (wire.router, 5000);
     zsock_set_rcvtimeo (wire.dealer, 5000);
     *state = &wire;
@@ -42,8 +31,7 @@ static int close_both (void **state)
 {
     wire_t *wire = *state;
     zsock_destroy (&wire->dealer);
-    zsock_destroy (&wire->router);
-    actor_destroy (&wire->zap);
+    gate_close (&wire->gate);
     return 0;
 }
 
@@ -64,7 +52,7 @@ static void a_message_arrives_whole_with_its_sender_s_key (void **state)
     size_t size;
     assert_memory_equal (msg_body (in, &size), "body\0bytes", 10);
     assert_int_equal (size, 10);
-    key_to_hex (wire->client.public_key, expected);
+    key_to_hex (wire->gate.known.public_key, expected);
     assert_string_equal (key, expected);
     assert_true (fd >= 0);
     msg_t *answer = msg_new ("stored", json_pack ("{s:i, s:i}", "re", 7, "objects", 1), NULL, 0);

@@ -166,32 +166,57 @@ static void a_password_is_given_where_there_are_no_tokens (void **state)
 
 /* -- tokens -------------------------------------------------------------------------------------------------------- */
 
+/* A registry with its token service, and what a client of both is told. */
+typedef struct {
+    server_t server, service;
+    const char *plain_http [4];
+    registry_settings_t settings;
+} house_t;
+
+static void house_open (house_t *self)
+{
+    if (!has_source || !real_start_with_tokens (&self->server, &self->service))
+        skip ();
+    memcpy (self->plain_http, (const char *[]) { source.host, self->server.host, self->service.host, NULL }, sizeof self->plain_http);
+    self->settings = (registry_settings_t) { .plain_http_hosts = self->plain_http, .timeout_ms = 10000 };
+}
+
+/* With a password. */
+static registry_t *house_client (const house_t *self)
+{
+    registry_t *client = registry_new (&self->settings);
+    registry_set_credential (client, self->server.host, "Basic YW5uOnMz");      /* ann:s3 */
+    return client;
+}
+
+static void house_close (house_t *self)
+{
+    server_stop (&self->server);
+    server_stop (&self->service);
+}
+
 static void test_with_a_token_service (void **state)
 {
     (void) state;
-    server_t server, service;
-    if (!has_source || !real_start_with_tokens (&server, &service))
-        skip ();
+    house_t house;
+    house_open (&house);
     static const struct {
         const char *shown, *words;              /* ann:s3, bob:b0, ann:xx */
     } cases [] = { { "Basic YW5uOnMz", NULL }, { "Basic Ym9iOmIw", "refuses the user and password" }, { NULL, "it gives none without a login" },
                    { "Basic YW5uOnh4", "it refuses the user and password" } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         AUTO_WORLD world_t world;
-        world_start (&world, &server, true, cases [i].shown, NULL);
-        registry_settings_t settings = { .plain_http_hosts = (const char *[]) { source.host, server.host, service.host, NULL },
-                                         .timeout_ms = 10000 };
+        world_start (&world, &house.server, true, cases [i].shown, NULL);
         registry_destroy (&world.client);
-        world.client = registry_new (&settings);
+        world.client = registry_new (&house.settings);
         if (cases [i].shown)
-            registry_set_credential (world.client, server.host, cases [i].shown);
+            registry_set_credential (world.client, house.server.host, cases [i].shown);
         if (cases [i].words)
             assert_refused (&world, "team/app", ERR_REGISTRY_DENIED, cases [i].words);
         else
             assert_good (&world, "team/app");
     }
-    server_stop (&server);
-    server_stop (&service);
+    house_close (&house);
 }
 
 /* What the token says, which its registry believes. */
@@ -209,16 +234,13 @@ static char *claims_of (const char *shown)
 static void a_token_for_one_scope_is_given (void **state)
 {
     (void) state;
-    server_t server, service;
-    if (!has_source || !real_start_with_tokens (&server, &service))
-        skip ();
-    registry_settings_t settings = { .plain_http_hosts = (const char *[]) { source.host, server.host, service.host, NULL }, .timeout_ms = 10000 };
-    registry_t *client = registry_new (&settings);
+    house_t house;
+    house_open (&house);
+    registry_t *client = house_client (&house);
     char *shown = NULL;
     int64_t keep_ms = 0;
     err_t err = { 0 };
-    registry_set_credential (client, server.host, "Basic YW5uOnMz");
-    if (registry_authorize (client, server.host, "repository:team/app:pull,push repository:team/base:pull", false, &shown, &keep_ms, &err) < 0)
+    if (registry_authorize (client, house.server.host, "repository:team/app:pull,push repository:team/base:pull", false, &shown, &keep_ms, &err) < 0)
         fail_msg ("%s", err.text);
     AUTO_FREE char *claims = claims_of (shown);
     assert_non_null (strstr (claims, "\"access\": [{\"type\": \"repository\", \"name\": \"team/app\", \"actions\": [\"pull\", \"push\"]}, "
@@ -226,27 +248,23 @@ static void a_token_for_one_scope_is_given (void **state)
     assert_in_range (keep_ms, 100000, 150000);      /* half of its 300 s */
     free (shown);
     registry_destroy (&client);
-    server_stop (&server);
-    server_stop (&service);
+    house_close (&house);
 }
 
 /* Who is given a token asks again when its time is over: so of one that is to be renewed soon there is a new one. */
 static void a_token_that_is_given_is_good_for_a_while (void **state)
 {
     (void) state;
-    server_t server, service;
-    if (!has_source || !real_start_with_tokens (&server, &service))
-        skip ();
-    registry_settings_t settings = { .plain_http_hosts = (const char *[]) { source.host, server.host, service.host, NULL }, .timeout_ms = 10000 };
-    registry_t *client = registry_new (&settings);
+    house_t house;
+    house_open (&house);
+    registry_t *client = house_client (&house);
     char *shown = NULL;
     int64_t keep_ms = 0, least_ms = 4000;
     err_t err = { 0 };
-    AUTO_FREE char *seconds = file_join (service.folder, "seconds");
+    AUTO_FREE char *seconds = file_join (house.service.folder, "seconds");
     assert_int_equal (file_write (seconds, "4", 1, 0600, &err), 0);         /* each is used for two of them */
-    registry_set_credential (client, server.host, "Basic YW5uOnMz");
     for (int64_t until_ms = clock_boot_ms () + 3000; clock_boot_ms () < until_ms; poll (NULL, 0, 20)) {
-        if (registry_authorize (client, server.host, "repository:team/app:pull", false, &shown, &keep_ms, &err) < 0)
+        if (registry_authorize (client, house.server.host, "repository:team/app:pull", false, &shown, &keep_ms, &err) < 0)
             fail_msg ("%s", err.text);
         assert_string_not_equal (shown, "");
         least_ms = keep_ms < least_ms ? keep_ms : least_ms;
@@ -254,8 +272,7 @@ static void a_token_that_is_given_is_good_for_a_while (void **state)
     }
     assert_in_range (least_ms, 700, 1500);              /* it was asked for more than one */
     registry_destroy (&client);
-    server_stop (&server);
-    server_stop (&service);
+    house_close (&house);
 }
 
 /* -- TLS ----------------------------------------------------------------------------------------------------------- */

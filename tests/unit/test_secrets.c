@@ -311,6 +311,14 @@ static void each_user_has_a_part_of_the_room (void **state)
 
 /* -- what a worker may show a registry -------------------------------------------------------------------------------- */
 
+/* The error's code; "": it gets one. */
+static const char *wants_token (farm_t *farm, const worker_t *worker, uint64_t peer, task_t task, const char *host, const char *scope)
+{
+    farm_say (farm, "want-token", peer, worker->principal, json_pack ("{s:I, s:I, s:s, s:s}", "job", (json_int_t) task.job, "attempt", (json_int_t) task.attempt,
+                                                                      "host", host, "scope", scope));
+    return farm_error (farm, peer);
+}
+
 static void it_pushes_to_its_own_repository_alone (void **state)
 {
     farm_t *farm = *state;
@@ -326,22 +334,13 @@ static void it_pushes_to_its_own_repository_alone (void **state)
         { "r.lan", "repository:team:pull,push", "denied", false }, { "other.lan", "repository:team/app:pull,push", "denied", false },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        farm_say (farm, "want-token", one.peer + 5000, one.principal,
-                  json_pack ("{s:I, s:I, s:s, s:s}", "job", (json_int_t) task.job, "attempt", (json_int_t) task.attempt, "host", rows [i].host, "scope", rows [i].scope));
+        const char *code = wants_token (farm, &one, one.peer + 5000, task, rows [i].host, rows [i].scope);
         const json_t *token = farm_sent (farm, one.peer + 5000, "token");
-        if ((token != NULL) != !*rows [i].code || strcmp (farm_error (farm, one.peer + 5000), rows [i].code) != 0)
+        if ((token != NULL) != !*rows [i].code || strcmp (code, rows [i].code) != 0)
             fail_msg ("%s %s: %s", rows [i].host, rows [i].scope, farm_error_text (farm, one.peer + 5000));
         assert_int_equal (json_is_true (json_object_get (token, "is_own")), rows [i].is_own);
     }
-    farm_say (farm, "want-token", two.peer, two.principal, json_pack ("{s:I, s:I, s:s, s:s}", "job", (json_int_t) task.job, "attempt",
-              (json_int_t) task.attempt, "host", "r.lan", "scope", "repository:team/app:pull"));
-    assert_string_equal (farm_error (farm, two.peer), "stale");
-}
-
-static const char *wants_token (farm_t *farm, const worker_t *worker, const char *scope)
-{
-    farm_say (farm, "want-token", worker->peer, worker->principal, json_pack ("{s:i, s:i, s:s, s:s}", "job", 1, "attempt", 1, "host", "r.lan", "scope", scope));
-    return farm_error (farm, worker->peer);
+    assert_string_equal (wants_token (farm, &two, two.peer, task, "r.lan", "repository:team/app:pull"), "stale");
 }
 
 static void workers_push_to_the_staging_folder (void **state)
@@ -353,12 +352,13 @@ static void workers_push_to_the_staging_folder (void **state)
     farm_open (farm);
     worker_join (farm, &one, "one", "linux/amd64", 1);
     int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/team/app:1");
+    task_t task = worker_task (farm, &one);
     const json_t *assign = farm_sent (farm, one.peer, "assign");
     assert_string_equal (json_string_value (json_object_get (assign, "repository")), "r.lan/staging/farm/team/app");
     assert_string_equal (farm_shows (farm, build, "tags/0"), "r.lan/team/app:1");
-    assert_string_equal (wants_token (farm, &one, "repository:staging/farm/team/app:pull,push"), "");
-    assert_string_equal (wants_token (farm, &one, "repository:team/app:pull"), "");
-    assert_string_equal (wants_token (farm, &one, "repository:team/app:pull,push"), "denied");      /* what is released there the coordinator alone writes */
+    assert_string_equal (wants_token (farm, &one, one.peer, task, "r.lan", "repository:staging/farm/team/app:pull,push"), "");
+    assert_string_equal (wants_token (farm, &one, one.peer, task, "r.lan", "repository:team/app:pull"), "");
+    assert_string_equal (wants_token (farm, &one, one.peer, task, "r.lan", "repository:team/app:pull,push"), "denied");      /* what is released there the coordinator alone writes */
 }
 
 int main (void)

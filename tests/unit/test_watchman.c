@@ -9,43 +9,34 @@
 #include <sodium.h>
 #include <unistd.h>
 
-#include "common/actor.h"
 #include "common/clock.h"
 #include "common/monitor.h"
-#include "common/msg.h"
 #include "coordinator/watchman.h"
-#include "coordinator/zap.h"
+#include "gates.h"
 
 enum { PATIENCE_MS = 10000, MIB = 1024 * 1024, NOW_MS = 1000000 };
 
 /* -- counting ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    zsock_t *zap, *router, *dealer;
+    gate_t gate;
+    zsock_t *router, *dealer;           /* router: the gate's */
     uint16_t port;
 } line_t;
 
 static void line_open (line_t *self)
 {
-    keypair_t server, known;
-    char bound [256], hex [KEY_HEX_SIZE + 1];
-    err_t err = { 0 };
-    keypair_make (&server);
-    keypair_make (&known);
-    key_to_hex (known.public_key, hex);
-    self->zap = actor_new (zap_actor, NULL, NULL);
-    zap_allow (self->zap, hex);
-    self->router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
-    self->port = msg_port (bound);
+    gate_open (&self->gate, 10);
+    self->router = self->gate.router;
+    self->port = msg_port (self->gate.bound);
     zsock_set_rcvtimeo (self->router, PATIENCE_MS);
-    self->dealer = msg_connect (bound, &known, server.public_key, &err);
+    self->dealer = gate_dial (&self->gate);
 }
 
 static void line_close (line_t *self)
 {
     zsock_destroy (&self->dealer);
-    zsock_destroy (&self->router);
-    actor_destroy (&self->zap);
+    gate_close (&self->gate);
 }
 
 /* Three frames there; returns the connection's descriptor. They need not be what the farm says. */

@@ -9,10 +9,8 @@
 #include <sodium.h>
 #include <sys/resource.h>
 
-#include "common/actor.h"
 #include "common/monitor.h"
-#include "common/msg.h"
-#include "coordinator/zap.h"
+#include "gates.h"
 
 enum { PATIENCE_MS = 5000 };
 
@@ -52,24 +50,16 @@ static int handshake (const char *endpoint, const keypair_t *client, const uint8
 static void a_known_key_gets_in_and_a_stranger_does_not (void **state)
 {
     (void) state;
-    keypair_t server, known, stranger;
-    char bound [256], hex [KEY_HEX_SIZE + 1];
-    err_t err = { 0 };
-    keypair_make (&server);
-    keypair_make (&known);
+    gate_t gate;
+    keypair_t stranger;
     keypair_make (&stranger);
-    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
-    key_to_hex (known.public_key, hex);
-    zap_allow (zap, hex);
-    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
-    assert_non_null (router);
-    assert_int_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    assert_int_not_equal (handshake (bound, &stranger, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    assert_int_not_equal (handshake (bound, &known, stranger.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    zap_deny (zap, hex);
-    assert_int_not_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    zsock_destroy (&router);
-    actor_destroy (&zap);
+    gate_open (&gate, 10);
+    assert_int_equal (handshake (gate.bound, &gate.known, gate.server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake (gate.bound, &stranger, gate.server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake (gate.bound, &gate.known, stranger.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    zap_deny (gate.zap, gate.known_hex);
+    assert_int_not_equal (handshake (gate.bound, &gate.known, gate.server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    gate_close (&gate);
 }
 
 /* A server without CURVE, in the farm's domain: what the handler itself says to a peer that names a known key and proves nothing. */
@@ -99,28 +89,25 @@ static int handshake_without_curve (const char *endpoint, const char *user)
 static void who_does_not_speak_curve_does_not_get_in (void **state)
 {
     (void) state;
-    keypair_t server, known;
-    char bound [256], hex [KEY_HEX_SIZE + 1], raw [KEY_SIZE + 1] = { 0 };
-    err_t err = { 0 };
-    keypair_make (&server);
+    gate_t gate;
+    char raw [KEY_SIZE + 1] = { 0 };
+    gate_open (&gate, 10);
     do
-        keypair_make (&known);
-    while (memchr (known.public_key, 0, KEY_SIZE));         /* it has to be a username */
-    memcpy (raw, known.public_key, KEY_SIZE);
-    key_to_hex (known.public_key, hex);
-    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
-    zap_allow (zap, hex);
-    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err), *null = bind_without_curve (false), *plain = bind_without_curve (true);
-    assert_int_not_equal (handshake_without_curve (bound, NULL), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    assert_int_not_equal (handshake_without_curve (bound, hex), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+        keypair_make (&gate.known);
+    while (memchr (gate.known.public_key, 0, KEY_SIZE));         /* it has to be a username */
+    memcpy (raw, gate.known.public_key, KEY_SIZE);
+    key_to_hex (gate.known.public_key, gate.known_hex);
+    zap_allow (gate.zap, gate.known_hex);
+    zsock_t *null = bind_without_curve (false), *plain = bind_without_curve (true);
+    assert_int_not_equal (handshake_without_curve (gate.bound, NULL), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake_without_curve (gate.bound, gate.known_hex), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     assert_int_not_equal (handshake_without_curve (zsock_endpoint (null), NULL), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    assert_int_not_equal (handshake_without_curve (zsock_endpoint (plain), hex), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_not_equal (handshake_without_curve (zsock_endpoint (plain), gate.known_hex), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     assert_int_not_equal (handshake_without_curve (zsock_endpoint (plain), raw), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    assert_int_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_equal (handshake (gate.bound, &gate.known, gate.server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     zsock_destroy (&plain);
     zsock_destroy (&null);
-    zsock_destroy (&router);
-    actor_destroy (&zap);
+    gate_close (&gate);
 }
 
 static void say_alive (zsock_t *socket, zframe_t *to)
@@ -134,78 +121,56 @@ static void say_alive (zsock_t *socket, zframe_t *to)
 static void a_routing_id_is_not_taken_from_who_has_it (void **state)
 {
     (void) state;
-    keypair_t server, known;
-    char bound [256], hex [KEY_HEX_SIZE + 1];
+    gate_t gate;
     err_t err = { 0 };
-    keypair_make (&server);
-    keypair_make (&known);
-    key_to_hex (known.public_key, hex);
-    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
-    zap_allow (zap, hex);
-    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
-    zsock_t *first = msg_connect (bound, &known, server.public_key, &err), *second = msg_connect ("inproc://unused", &known, server.public_key, &err);
-    zsock_set_rcvtimeo (router, PATIENCE_MS);
+    gate_open (&gate, 10);
+    zsock_t *first = gate_dial (&gate), *second = msg_connect ("inproc://unused", &gate.known, gate.server.public_key, &err);
+    zsock_set_rcvtimeo (gate.router, PATIENCE_MS);
     zsock_set_rcvtimeo (first, PATIENCE_MS);
     say_alive (first, NULL);
     zframe_t *id = NULL, *other = NULL;
-    AUTO (msg) msg_t *heard = msg_recv (router, &id, NULL, NULL, &err);
+    AUTO (msg) msg_t *heard = msg_recv (gate.router, &id, NULL, NULL, &err);
     assert_non_null (heard);
     zsock_disconnect (second, "inproc://unused");
     assert_int_equal (zmq_setsockopt (zsock_resolve (second), ZMQ_ROUTING_ID, zframe_data (id), zframe_size (id)), 0);
-    assert_int_equal (handshake_of (second, bound), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    assert_int_equal (handshake_of (second, gate.bound), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     say_alive (second, NULL);
-    zsock_set_rcvtimeo (router, 500);
-    AUTO (msg) msg_t *taken = msg_recv (router, &other, NULL, NULL, &err);
+    zsock_set_rcvtimeo (gate.router, 500);
+    AUTO (msg) msg_t *taken = msg_recv (gate.router, &other, NULL, NULL, &err);
     assert_null (taken);
-    say_alive (router, id);
+    say_alive (gate.router, id);
     AUTO (msg) msg_t *answer = msg_recv (first, NULL, NULL, NULL, &err);
     assert_non_null (answer);
     zframe_destroy (&other);
     zframe_destroy (&id);
     zsock_destroy (&second);
     zsock_destroy (&first);
-    zsock_destroy (&router);
-    actor_destroy (&zap);
+    gate_close (&gate);
 }
 
 static void nobody_gets_in_while_no_handler_runs (void **state)
 {
     (void) state;
-    keypair_t server, known;
-    char bound [256], hex [KEY_HEX_SIZE + 1];
-    err_t err = { 0 };
-    keypair_make (&server);
-    keypair_make (&known);
-    key_to_hex (known.public_key, hex);
-    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
-    zap_allow (zap, hex);
-    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
-    assert_non_null (router);
-    actor_destroy (&zap);
-    assert_int_not_equal (handshake (bound, &known, server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
-    zsock_destroy (&router);
+    gate_t gate;
+    gate_open (&gate, 10);
+    actor_destroy (&gate.zap);
+    assert_int_not_equal (handshake (gate.bound, &gate.known, gate.server.public_key), ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
+    gate_close (&gate);
 }
 
 static void a_closed_connection_is_told_with_its_descriptor (void **state)
 {
     (void) state;
-    keypair_t server, known;
-    char bound [256], hex [KEY_HEX_SIZE + 1];
+    gate_t gate;
     err_t err = { 0 };
-    keypair_make (&server);
-    keypair_make (&known);
-    key_to_hex (known.public_key, hex);
-    zsock_t *zap = actor_new (zap_actor, NULL, NULL);
-    zap_allow (zap, hex);
-    zsock_t *router = msg_bind ("tcp://127.0.0.1:*", &server, 10, bound, &err);
-    zsock_set_rcvtimeo (router, PATIENCE_MS);
-    monitor_t *monitor = monitor_new (router, ZMQ_EVENT_DISCONNECTED, NULL);
-    zsock_t *dealer = msg_connect (bound, &known, server.public_key, &err);
-    msg_t *out = msg_new ("alive", NULL, NULL, 0);
-    assert_int_equal (msg_send (&out, dealer, NULL, &err), 0);
+    gate_open (&gate, 10);
+    zsock_set_rcvtimeo (gate.router, PATIENCE_MS);
+    monitor_t *monitor = monitor_new (gate.router, ZMQ_EVENT_DISCONNECTED, NULL);
+    zsock_t *dealer = gate_dial (&gate);
+    say_alive (dealer, NULL);
     zframe_t *peer = NULL;
     int fd = -1, ended = -1;
-    AUTO (msg) msg_t *in = msg_recv (router, &peer, NULL, &fd, &err);
+    AUTO (msg) msg_t *in = msg_recv (gate.router, &peer, NULL, &fd, &err);
     assert_non_null (in);
     assert_int_equal (monitor_next (monitor, &ended), 0);
     zsock_destroy (&dealer);
@@ -216,8 +181,7 @@ static void a_closed_connection_is_told_with_its_descriptor (void **state)
     zpoller_destroy (&poller);
     zframe_destroy (&peer);
     monitor_destroy (&monitor);
-    zsock_destroy (&router);
-    actor_destroy (&zap);
+    gate_close (&gate);
 }
 
 /* A worker that has heard nothing for long makes its connection anew at once (worker/connection.c). */
