@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/label.h"
+#include "common/mem.h"
 #include "coordinator/audit.h"
 #include "coordinator/boards.h"
 #include "coordinator/view.h"
@@ -29,6 +30,15 @@ static int check_mode (const board_t *board, board_mode mode, err_t *err)
     return 0;
 }
 
+/* What was ordered, and why: of a worker that is forgotten nothing else keeps that. */
+static int note (engine_t *self, const event_t *event, const char *name, const char *what, err_t *err)
+{
+    const char *comment = event_text (event, "comment");
+    bool is_said = comment && *comment;
+    AUTO_FREE char *detail = mem_printf ("%s%s%s", what, is_said ? ": " : "", is_said ? comment : "");
+    return audit_done (self, event, name, detail, err);
+}
+
 int orders_on_order (engine_t *self, const event_t *event, err_t *err)
 {
     const char *name = event_text (event, "name"), *mode_name = event_text (event, "mode");
@@ -48,7 +58,7 @@ int orders_on_order (engine_t *self, const event_t *event, err_t *err)
         view = view_worker (self, name, err);
     if (!view)
         return -1;
-    if (audit_done (self, event, name, mode_name ? mode_name : "labels", err) < 0) {
+    if (note (self, event, name, mode_name ? mode_name : "labels", err) < 0) {
         json_decref (view);
         return -1;
     }

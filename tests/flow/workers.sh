@@ -64,6 +64,9 @@ paused ()
     run 0 farmctl worker resume attic
     wait_state "$id" published
     expect "comment" "$(worker_field attic .comment)" ""
+    run 0 farmctl worker resume attic --comment "aired"
+    run 0 farmctl worker inspect attic
+    grep -qE "^comment +aired$" "$work/out"
 }
 check "a paused worker gets nothing until it is resumed" paused
 
@@ -80,7 +83,9 @@ drained ()
     background_end attic
     wait_for 20 is_disconnected
     farmctl worker ls | grep -qE '^attic +draining, not connected '
-    run 0 farmctl worker forget attic
+    run 0 farmctl worker forget attic --comment "its board is broken"
+    run 0 farmctl audit show
+    grep -qE " order +done +attic forgotten: its board is broken$" "$work/out"
     run 2 farmctl worker inspect attic
     expect "workers" "$(farmctl worker ls --json | jq -r '[.workers[].name | select (. == "attic")] | length')" 0
 }

@@ -108,7 +108,7 @@ static void what_an_admin_does_is_a_row (void **state)
     assert_int_equal (count_rows (farm), 0);                        /* a user's own builds are none */
     invite (farm, 1);
     farm_say (farm, "grant", PEER, farm->admin, json_pack ("{s:s, s:s}", "name", "ann", "role", "viewer"));
-    farm_say (farm, "order", PEER, farm->admin, json_pack ("{s:s, s:s}", "name", "amd", "mode", "paused"));
+    farm_say (farm, "order", PEER, farm->admin, json_pack ("{s:s, s:s, s:s}", "name", "amd", "mode", "paused", "comment", "hot"));
     farm_cancel (farm, farm->admin, build);
     farm_say (farm, "revoke", PEER, farm->admin, json_pack ("{s:s, s:s}", "kind", "user", "name", "bob"));
     static const char *const acts [] = { "invite", "grant", "order", "cancel", "revoke" };
@@ -118,6 +118,7 @@ static void what_an_admin_does_is_a_row (void **state)
         assert_string_equal (says (farm, i, "who"), "root");
         assert_string_equal (says (farm, i, "outcome"), "done");
     }
+    assert_string_equal (says (farm, 2, "detail"), "paused: hot");
     assert_string_equal (says (farm, 4, "subject"), "bob");
     farm_say (farm, "grant", PEER, farm->admin, json_pack ("{s:s, s:s}", "name", "nobody", "role", "viewer"));
     assert_int_equal (count_rows (farm), 5);                        /* what was not done is not there */
