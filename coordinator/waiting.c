@@ -306,6 +306,8 @@ int waiting_end (engine_t *self, err_t *err)
 {
     if (self->boot_ms < self->patience_at)
         return 0;
+    if (self->must_look)                        /* a worker may have come back in this very batch, or at this time */
+        waiting_look (self);
     self->patience_at = INT64_MAX;
     for (size_t i = 0; i < self->lane_count; i++)
         if (self->lanes [i].unserved_since_ms && end_lane (self, &self->lanes [i], err) < 0)

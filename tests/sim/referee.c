@@ -154,12 +154,12 @@ void referee_judge (world_t *self, const heard_event_t *events, size_t count, co
     bool has_assigned = judge_actions (self, events, count, actions);
     judge_leases (self);
     judge_slots (self);
+    patience_look (self, count > 0);        /* at its start the engine has not looked yet, and may be frozen before it does */
     if (has_assigned || patience_is_pending (self) || self->judged++ % QUEUE_EVERY == 0) {
         ledger_read_queue (self);
         fairness_judge (self, actions);
         patience_judge (self);
     }
-    patience_look (self, count > 0);        /* at its start the engine has not looked yet, and may be frozen before it does */
     if (self->judged % ROWS_EVERY == 0)
         rows_judge (self);
 }

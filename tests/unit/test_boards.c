@@ -394,6 +394,38 @@ static void patience_counts_from_when_the_last_worker_went (void **state)
     SAYS (farm, first, "state", "running");
 }
 
+/* In the very batch in which a job's time is over, for its quarantine ends then. */
+static void a_worker_whose_quarantine_ends_in_time_takes_the_job (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    farm->settings.quarantine_ms = 60000;
+    farm_reopen (farm);
+    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    for (int i = 0; i < 3; i++)
+        fail_one (farm, &worker, "full");
+    int64_t build = submit (farm, "linux/arm64", "queue_timeout_ms", json_integer (60000));
+    pass (farm, &worker, NULL, 0, 60000);
+    SAYS (farm, build, "state", "running");
+}
+
+/* Or it has said so just before the tick. */
+static void a_worker_that_is_fit_again_in_time_takes_the_job (void **state)
+{
+    farm_t *farm = *state;
+    worker_t worker;
+    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
+    farm_say (farm, "heartbeat", worker.peer, worker.principal, json_pack ("{s:[], s:s}", "attempts", "unfit", "the disk is full"));
+    int64_t build = submit (farm, "linux/arm64", "queue_timeout_ms", json_integer (3000));
+    farm_pass (farm, 2999);
+    farm->now++;
+    farm_begin (farm);
+    farm_add (farm, "heartbeat", worker.peer, worker.principal, json_pack ("{s:[]}", "attempts"));
+    farm_add (farm, "tick", 0, 0, NULL);
+    farm_commit (farm);
+    SAYS (farm, build, "state", "running");
+}
+
 /* It says so before its connection ends, or without that, when the cable is slow. */
 static void patience_counts_from_when_a_worker_says_that_it_stops (void **state)
 {
@@ -474,6 +506,8 @@ int main (void)
         TEST (a_job_that_no_worker_takes_fails_after_its_time),
         TEST (patience_counts_from_when_the_last_worker_went),
         TEST (patience_counts_from_when_a_worker_says_that_it_stops),
+        TEST (a_worker_whose_quarantine_ends_in_time_takes_the_job),
+        TEST (a_worker_that_is_fit_again_in_time_takes_the_job),
         TEST (a_restart_ends_no_patience),
         TEST (whoever_asks_first_hears_that_it_would_wait),
     };
