@@ -73,10 +73,13 @@ static int keep (hand_t *hand, const folder_t *folder, item_t *item, const char 
     return 1;
 }
 
-/* Make room for a name. In a new folder nothing is there: what is, came from a tree that lies. */
-static int clear_name (const folder_t *folder, const char *name, err_t *err)
+/* Make room for a name. In a new folder nothing is there but other entries. */
+static int clear_name (folder_t *folder, const char *name, err_t *err)
 {
-    return folder->is_new ? err_sys (err, EEXIST, "make it") : file_remove_at (folder->fd, name, err);
+    if (folder->is_new)
+        return checkout_names_collide (err);
+    atomic_store (&folder->has_cleared, true);
+    return file_remove_at (folder->fd, name, err);
 }
 
 /* -- writing ---------------------------------------------------------------------------------------------------- */
@@ -115,7 +118,7 @@ static int finish_file (item_t *item, int fd, err_t *err)
     return 0;
 }
 
-static int write_file (hand_t *hand, const folder_t *folder, item_t *item, const char *name, err_t *err)
+static int write_file (hand_t *hand, folder_t *folder, item_t *item, const char *name, err_t *err)
 {
     const content_t *content = &item->entry.content;
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -139,7 +142,7 @@ static int write_file (hand_t *hand, const folder_t *folder, item_t *item, const
     return finish_file (item, fd, err);
 }
 
-static int write_link (const folder_t *folder, item_t *item, const char *name, err_t *err)
+static int write_link (folder_t *folder, item_t *item, const char *name, err_t *err)
 {
     struct timespec times [2];
     struct stat info;
@@ -160,7 +163,7 @@ static int write_link (const folder_t *folder, item_t *item, const char *name, e
     return 0;
 }
 
-int entry_make (hand_t *hand, const folder_t *folder, item_t *item, const char *name, err_t *err)
+int entry_make (hand_t *hand, folder_t *folder, item_t *item, const char *name, err_t *err)
 {
     bool is_file = item->entry.kind == TREE_FILE;
     uint64_t bytes = is_file ? item->entry.content.size_bytes : 0;

@@ -90,7 +90,10 @@ static int make (const checkout_t *all, folder_t *self, err_t *err)
     int parent = self->parent ? self->parent->fd : AT_FDCWD;
     const char *name = self->parent ? self->name : all->settings->folder;
     int rc = mkdirat (parent, name, 0700);
-    if (rc < 0 && errno == EEXIST && self->parent && !self->parent->is_new) {
+    if (rc < 0 && errno == EEXIST && self->parent) {
+        if (self->parent->is_new)
+            return checkout_names_collide (err);
+        atomic_store (&self->parent->has_cleared, true);
         if (file_remove_at (parent, name, err) < 0)
             return -1;
         rc = mkdirat (parent, name, 0700);
@@ -247,13 +250,13 @@ static size_t count_names (DIR *names)
     return count;
 }
 
-/* All entries are there; when there are as many names, there is nothing else. */
+/* All entries were made. Where none took another's place, as many names as entries are the entries' names. */
 static int remove_unlisted (hand_t *hand, const folder_t *self, DIR *names, err_t *err)
 {
-    size_t count = 0;
+    size_t count = 0, there = 0;
     struct dirent *item;
     tree_reader_t reader;
-    if (count_names (names) == self->count)
+    if (!atomic_load (&self->has_cleared) && count_names (names) == self->count)
         return 0;
     AUTO_FREE tree_entry_t *entries = mem_alloc ((self->count + 1) * sizeof *entries);
     tree_reader_init (&reader, self->listing, self->listing_size, 0);
@@ -261,13 +264,17 @@ static int remove_unlisted (hand_t *hand, const folder_t *self, DIR *names, err_
         count++;
     rewinddir (names);
     while ((item = readdir (names))) {
-        if (is_dots (item->d_name) || is_listed (entries, count, item->d_name))
+        if (is_dots (item->d_name))
             continue;
+        if (is_listed (entries, count, item->d_name)) {
+            there++;
+            continue;
+        }
         if (file_remove_at (self->fd, item->d_name, err) < 0)
             return err_wrap (err, "what is no part of the context");
         hand->stats.removed++;
     }
-    return 0;
+    return there < count ? checkout_names_collide (err) : 0;
 }
 
 static int tidy (hand_t *hand, const folder_t *self, err_t *err)

@@ -42,6 +42,7 @@ struct folder {
     int fd;
     bool is_open;                   /* and its listing read */
     bool is_new;                    /* made by us: nothing is in it but what we put there */
+    atomic_bool has_cleared;        /* what had a name was taken away for an entry: perhaps another entry, where the disk folds case */
     bool has_before;                /* the record knows it: block, and what it listed */
     content_t content_before;
     uint64_t block_before;
@@ -87,12 +88,14 @@ void checkout_work (void *argument);
 int checkout_check_cancelled (const checkout_t *self, err_t *err);
 /* One entry more. A tree that names a folder many times is small on the way, and large here. */
 int checkout_count_entry (checkout_t *self, err_t *err);
+/* The disk takes names of the context for one. Another worker's may tell them apart. Returns -1. */
+int checkout_names_collide (err_t *err);
 
 /* checkout_content.c: what an object and those it lists hold, into a file or (a listing) memory. */
 int content_pour (hand_t *hand, const content_t *content, int fd, buffer_t *memory, err_t *err);
 
 /* checkout_entry.c: one file or link into an open folder; the item's slot is filled. */
-int entry_make (hand_t *hand, const folder_t *folder, item_t *item, const char *name, err_t *err);
+int entry_make (hand_t *hand, folder_t *folder, item_t *item, const char *name, err_t *err);
 void entry_times (const tree_entry_t *entry, struct timespec times [2]);
 
 /* checkout_folder.c */

@@ -7,7 +7,8 @@
  *
  * Folders are entered from the top down, each name in its folder's descriptor (mkdirat, openat with O_EXCL and O_NOFOLLOW,
  * symlinkat), and in a new folder what exists already is an error: so a tree that lies can make a mess in its own folder,
- * and nowhere else.
+ * and nowhere else. In one that was there, what has the name goes; where that was another entry of the tree, on a disk that
+ * folds case, one name is missing at the folder's end, which is the same error.
  *
  * For a change the record of the earlier checkout is read side by side with the tree. */
 #include <inttypes.h>
@@ -32,6 +33,12 @@ int checkout_count_entry (checkout_t *self, err_t *err)
                         " what the build does not read", self->entries_most);
     return err_set (err, ERR_FULL, "the context does not fit: there is room for %" PRId64 " more files on the disk of %s. Remove some there, or move"
                     " the worker's state to another disk", self->entries_most, self->settings->folder);
+}
+
+int checkout_names_collide (err_t *err)
+{
+    return err_set (err, ERR_FARM, "the worker's disk takes two names there for one: they differ by upper and lower case alone, or are letters that it does not"
+                    " tell apart. Rename one, or give the worker a disk that keeps both");
 }
 
 /* -- work ------------------------------------------------------------------------------------------------------- */

@@ -52,6 +52,8 @@ static int tear_down (void **state)
 {
     place_t *self = *state;
     char *const texts [] = { self->top, self->context, self->depot_folder, self->kept, self->record, self->fresh };
+    AUTO_FREE char *disk = file_join (self->top, "disk.d");
+    umount2 (disk, MNT_DETACH);         /* where a test has mounted one */
     supply_destroy (&self->supply);
     depot_destroy (&self->depot);
     tree_remove (self->top);
@@ -478,6 +480,96 @@ static void a_second_checkout_shares_blocks_with_the_first (void **state)
     assert_int_equal (stats.cloned, 2);         /* not the one that a build wrote to */
 }
 
+/* -- a disk that takes two names for one ------------------------------------------------------------------------- */
+
+typedef struct { const char *path; char kind; } made_t;
+
+static void make_these (const char *top, const made_t *all, size_t count)
+{
+    for (size_t i = 0; i < count && all [i].path; i++)
+        if (all [i].kind == 'd')
+            tree_folder (top, all [i].path, 0755);
+        else if (all [i].kind == 'l')
+            tree_link (top, all [i].path, "x");
+        else
+            tree_file (top, all [i].path, 100, (unsigned) i, 0644);
+}
+
+/* What was there, and what comes; by the disk's rules two of the latter are one. */
+static const struct { made_t before [4], after [4]; } collisions [] = {
+    { { { "A", 'f' } }, { { "A", 'f' }, { "a", 'f' } } },
+    { { { "a", 'f' } }, { { "A", 'f' }, { "a", 'f' } } },
+    { { { "A", 'f' }, { "other", 'f' } }, { { "A", 'f' }, { "a", 'f' } } },       /* as many names as entries */
+    { { { "A", 'f' } }, { { "A", 'f' }, { "a", 'l' } } },
+    { { { "A", 'f' } }, { { "A", 'f' }, { "a", 'd' }, { "a/in", 'f' } } },
+    { { { "A", 'd' }, { "A/in", 'f' } }, { { "A", 'd' }, { "A/in", 'f' }, { "a", 'f' } } },
+    { { { "A", 'd' }, { "A/in", 'f' } }, { { "A", 'd' }, { "A/in", 'f' }, { "a", 'd' }, { "a/in", 'f' } } },
+    { { { "a", 'd' }, { "a/in", 'f' } }, { { "A", 'd' }, { "a", 'd' }, { "a/in", 'f' } } },
+    { { { "sub", 'd' }, { "sub/B", 'l' } }, { { "sub", 'd' }, { "sub/B", 'l' }, { "sub/b", 'f' } } },
+};
+
+static void empty_all (place_t *self)
+{
+    tree_remove (self->context);
+    tree_remove (self->kept);
+    unlink (self->record);
+    tree_folder (self->top, "context", 0755);
+}
+
+static bool says_that_names_collide (const err_t *err)
+{
+    return err->code == ERR_FARM && strstr (err->text, "takes two names there for one");
+}
+
+static void expect_collision (place_t *self, size_t row)
+{
+    err_t err = { 0 };
+    checkout_stats_t stats;
+    empty_all (self);
+    make_these (self->context, collisions [row].before, 4);
+    change (self);
+    tree_remove (self->context);
+    tree_folder (self->top, "context", 0755);
+    make_these (self->context, collisions [row].after, 4);
+    digest_t root = store (self);
+    if (change_to (self, &root, &stats, &err) == 0 || err.code != ERR_FARM)
+        fail_msg ("row %zu: changed: %s", row, err.text);
+    unlink (self->record);
+    tree_remove (self->kept);
+    if (change_to (self, &root, &stats, &err) == 0 || !says_that_names_collide (&err))
+        fail_msg ("row %zu: made anew: %s", row, err.text);
+}
+
+/* What differs by case alone from what it was is another name of the same place. */
+static void rename_by_case (place_t *self)
+{
+    static const made_t before [] = { { "Name", 'f' }, { "other", 'f' }, { "Sub", 'd' }, { "Sub/in", 'f' } };
+    static const made_t after [] = { { "name", 'f' }, { "new", 'f' }, { "sub", 'd' }, { "sub/In", 'f' } };
+    empty_all (self);
+    make_these (self->context, before, 4);
+    change (self);
+    tree_remove (self->context);
+    tree_folder (self->top, "context", 0755);
+    make_these (self->context, after, 4);
+    change (self);
+    assert_as_fresh (self);
+}
+
+static void names_that_are_one_for_the_disk_are_an_error (void **state)
+{
+    place_t *self = *state;
+    AUTO_FREE char *disk = file_join (self->top, "disk.d");
+    AUTO_FREE char *command = mem_printf ("python3 -B '" SOURCE_DIR "/tests/lib/folding_disk.py' '%s' 2> /dev/null", disk);
+    tree_folder (self->top, "disk.d", 0755);
+    if (geteuid () != 0 || system (command) != 0)
+        skip ();            /* only root mounts, and there must be FUSE */
+    free (self->kept);
+    self->kept = file_join (disk, "kept");
+    for (size_t row = 0; row < sizeof collisions / sizeof *collisions; row++)
+        expect_collision (self, row);
+    rename_by_case (self);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
 
 int main (void)
@@ -494,6 +586,7 @@ int main (void)
         TEST (a_cancelled_change_leaves_no_record),
         TEST (a_damaged_record_is_not_believed),
         TEST (a_second_checkout_shares_blocks_with_the_first),
+        TEST (names_that_are_one_for_the_disk_are_an_error),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
