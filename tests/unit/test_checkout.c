@@ -249,6 +249,34 @@ static void a_folder_that_is_named_many_times_is_written_up_to_the_limit (void *
     assert_int_equal (stats.files, 16384);
 }
 
+/* A file below so many folders, the context's own left out. The depot sees no folder, so it does not count. */
+static digest_t put_nested (place_t *place, int folders)
+{
+    AUTO_BUFFER buffer_t listing = { 0 };
+    digest_t below = put (place, OBJECT_CONTENT, "x", 1);
+    put_raw (&listing, 'f', "a", 1, NULL, &below, 1);
+    for (int i = 0; i <= folders; i++) {
+        size_t size = listing.size;
+        below = put (place, OBJECT_CONTENT, listing.data, size);
+        listing.size = 0;
+        put_raw (&listing, 'd', i < folders ? "a" : ".", 1, NULL, &below, size);
+    }
+    return put (place, OBJECT_CONTENT, listing.data, listing.size);
+}
+
+static void a_tree_that_is_too_deep_is_refused (void **state)
+{
+    place_t *place = *state;
+    err_t err = { 0 };
+    digest_t deep = put_nested (place, TREE_DEPTH_MAX), deeper = put_nested (place, TREE_DEPTH_MAX + 1);
+    if (tree_check_out (place->depot, &deep, place->out, NULL, &err) < 0)
+        fail_msg ("%s", err.text);
+    tree_remove (place->out);
+    assert_int_equal (tree_check_out (place->depot, &deeper, place->out, NULL, &err), -1);
+    assert_int_equal (err.code, ERR_PROTOCOL);
+    assert_non_null (strstr (err.text, "it lies in more than 128 folders"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown (name, set_up, tear_down)
 
 int main (void)
@@ -264,6 +292,7 @@ int main (void)
         TEST (content_of_another_size_is_refused),
         TEST (a_context_larger_than_the_disk_says_how_much_is_free),
         TEST (a_folder_that_is_named_many_times_is_written_up_to_the_limit),
+        TEST (a_tree_that_is_too_deep_is_refused),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
