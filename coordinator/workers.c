@@ -31,12 +31,11 @@ static int settle_leases (engine_t *self, const board_t *board, const json_t *at
     halts_settle (self, board->id, attempts, fresh_at);
     for (size_t i = 0; i < self->lease_count; ) {
         lease_t lease = self->leases [i];
-        if (lease.worker != board->id || lease.assigned_at > fresh_at) {
+        bool is_named = lease.worker == board->id && attempts_name (attempts, lease.job, lease.attempt);
+        if (is_named)
+            self->leases [i].lease_until = self->boot_ms + self->settings.lease_ms;
+        if (is_named || lease.worker != board->id || lease.assigned_at > fresh_at) {
             i++;
-            continue;
-        }
-        if (attempts_name (attempts, lease.job, lease.attempt)) {
-            self->leases [i++].lease_until = self->boot_ms + self->settings.lease_ms;
             continue;
         }
         if (attempt_lose (self, &lease, false, "the worker does not have it any more", err) < 0)

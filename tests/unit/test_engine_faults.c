@@ -155,6 +155,20 @@ static void heartbeats_renew_a_lease_for_as_long_as_they_come (void **state)
     SAYS (farm, one.build, "jobs/0/attempt", "1");
 }
 
+static void the_first_heartbeat_that_names_an_attempt_renews_its_lease (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_report (farm, &one.worker, one.task, "building", NULL));
+    farm_pass (farm, farm->settings.heartbeat_ms);
+    worker_beat (farm, &one.worker, &one.task, 1);
+    farm_pass (farm, farm->settings.lease_ms - 1);
+    SAYS (farm, one.build, "jobs/0/state", "building");
+    farm_pass (farm, 1);
+    SAYS (farm, one.build, "jobs/0/state", "queued");
+}
+
 /* A heartbeat may cross an assignment on its way; one that misses the attempt later says that it never arrived. */
 /* Its thread hangs there, on a dead disk say, while its heartbeats go on. */
 static void an_attempt_that_outlives_its_time_limit_goes_to_another (void **state)
@@ -1097,6 +1111,7 @@ int main (void)
         TEST (an_interrupted_attempt_does_not_count),
         TEST (a_silent_worker_s_job_goes_to_another_when_the_lease_ends),
         TEST (heartbeats_renew_a_lease_for_as_long_as_they_come),
+        TEST (the_first_heartbeat_that_names_an_attempt_renews_its_lease),
         TEST (an_attempt_that_outlives_its_time_limit_goes_to_another),
         TEST (an_attempt_that_no_heartbeat_names_goes_back),
         TEST (an_assignment_that_never_arrived_does_not_count),
