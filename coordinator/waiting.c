@@ -104,11 +104,12 @@ static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *te
 {
     AUTO_BUFFER buffer_t native = { 0 }, emulators = { 0 };
     lane_t most;
-    int runs = 0;
+    int registered = 0, runs = 0;
     for (size_t i = 0; i < self->board_count; i++) {
         const board_t *board = &self->boards [i];
         if (board->mode == MODE_FORGOTTEN)
             continue;
+        registered++;
         add_platforms (&native, board);
         if (could_emulate (board, lane))
             add_word (&emulators, board->name);
@@ -119,6 +120,8 @@ static void explain_none (const engine_t *self, const lane_t *lane, buffer_t *te
     add_wish (text, lane);
     if (self->board_count == 0)
         buffer_printf (text, ": none has joined this farm yet (farm-worker join)");
+    else if (registered == 0)
+        buffer_printf (text, ": all that had joined were forgotten (start one of them, or farm-worker join)");
     else if (find_most (self, lane, &most))
         explain_most (&most, text);
     else if (runs > 0)

@@ -175,6 +175,10 @@ no_such_base ()
     expect_text "$work/err" "is not there for $foreign, only for $native"
     id=$(farmctl ls --limit 1 --json | jq '.builds[0].id')
     expect "attempts" "$(field "$id" '[.jobs[].attempts | length] | add')" 0
+    run 3 farmctl submit --platform linux/riscv64 -t "$REGISTRY/bases:none" "$app"
+    expect_text "$work/err" "is not there for linux/riscv64, only for $native"
+    run 4 farmctl submit --platform linux/riscv64 --queue-timeout 0 -t "$REGISTRY/bases:none" "$app"
+    expect_text "$work/err" "no worker for linux/riscv64"
 }
 check "a base that is not there, or not for a platform, fails the build at once" no_such_base
 

@@ -110,11 +110,17 @@ check "a worker with too little disk takes nothing, and says why" unfit
 
 out_of_time ()
 {
+    local id
     run 4 farmctl submit --platform linux/riscv64 --queue-timeout 2 -t "$REGISTRY/workers:waiting" "$(context waiting <<< 'FROM scratch')"
     expect_text "$work/err" "it will wait for 2.0 s at most: no worker for linux/riscv64"
     expect_text "$work/err" "the workers run" "no worker took it within 2s (--queue-timeout)"
     [ "$(grep -c "linux/riscv64 *failed" "$work/err")" = 1 ]
     expect_no_text "$work/err" "farmctl logs"
+    id=$(submit_detached --platform linux/riscv64 -t "$REGISTRY/workers:waiting" "$work/waiting")
+    wait_for 10 waits_for "$id" "no worker for linux/riscv64"
+    run 0 farmctl inspect "$id"
+    expect_text "$work/out" "waiting: no worker for linux/riscv64; the workers run"
+    run 0 farmctl cancel "$id"
 }
 check "a build that no worker takes says so, and fails after its time" out_of_time
 
