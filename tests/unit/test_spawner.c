@@ -160,14 +160,19 @@ static void rules_that_cannot_be_had_start_nothing (void **state)
 static void only_three_descriptors_are_open (void **state)
 {
     (void) state;
-    /* The shell's own descriptor for reading the folder is listed, and gone when it is asked for. */
-    int output, extra = open ("/dev/null", O_RDONLY);       /* without CLOEXEC */
+    int output, status = -1, extra = open ("/dev/null", O_RDONLY);      /* without CLOEXEC, and there before the spawner is */
     char text [512];
-    int64_t child = run_shell (spawner, "for f in /proc/$$/fd/*; do [ -e $f ] && echo -n \"${f##*/} \"; done; true", &output);
+    err_t err;
+    spawner_t *other = NULL;
+    assert_int_equal (spawner_start (&other, -1, &err), 0);
+    close (extra);
+    /* The shell's own descriptor for reading the folder is listed, and gone when it is asked for. */
+    int64_t child = run_shell (other, "for f in /proc/$$/fd/*; do [ -e $f ] && echo -n \"${f##*/} \"; done; true", &output);
     read_all (output, text, sizeof text);
     assert_string_equal (text, "0 1 2 ");
-    assert_int_equal (end_of (child), 0);
-    close (extra);
+    assert_int_equal (spawner_wait (other, child, PATIENCE_MS, &status, &err), 0);
+    assert_int_equal (status, 0);
+    spawner_destroy (&other);
 }
 
 static void exit_codes_and_signals_are_told_apart (void **state)
@@ -369,7 +374,7 @@ enum { FIRST_ID = 1879048192, IDS = 65536 };
 static const char ask [] = "id -u; cat /proc/self/uid_map | tr -s ' '; ls -d /proc/[0-9]* | head -1; cat secret; touch new && stat -c %u new; "
     "test -e /tmp/test-room-canary || echo canary is not seen; touch /usr/new 2> /dev/null || echo usr is to be read; "
     "cat /proc/1/fd/9; echo; setpriv --bounding-set=-sys_admin,-sys_ptrace --inh-caps=-sys_admin,-sys_ptrace cat /proc/1/fd/9 2> /dev/null || echo refused; "
-    "ls /run | tr '\n' ' '; ls /etc/ssl | wc -l; grep -c 'Max processes *300 ' /proc/self/limits";
+    "ls /run | tr '\n' ' '; ls /etc/ssl | wc -l; grep -c 'Max processes *300 ' /proc/self/limits; readlink /proc/self/ns/ipc";
 
 static spawner_rules_t room_of (const char *const places [], const char *secret)
 {
@@ -381,7 +386,7 @@ static void a_room_holds_what_it_is_given_and_no_more (void **state)
 {
     (void) state;
     static const char *const argv [] = { "sh", "-c", ask, NULL };
-    char shifted [80], text [512], place [80];
+    char shifted [80], text [512], place [80], own [64];
     int output;
     err_t err;
     if (geteuid () != 0)
@@ -394,11 +399,19 @@ static void a_room_holds_what_it_is_given_and_no_more (void **state)
     assert_true (canary >= 0 && write (fd, "mine\n", 5) == 5);
     close (fd);
     close (canary);
+    ssize_t length = readlink ("/proc/self/ns/ipc", own, sizeof own - 1);
+    assert_true (length > 0);
+    own [length] = 0;
     int64_t child = spawner_run (spawner, argv, environment, folder, &rules, &output, &err);
     unlink ("/tmp/test-room-canary");
     if (child < 0)
         fail_msg ("%s", err.text);
     read_all (output, text, sizeof text);
+    char *ipc = strstr (text, "ipc:[");
+    assert_non_null (ipc);
+    ipc [strcspn (ipc, "\n")] = 0;
+    assert_string_not_equal (ipc, own);
+    *ipc = 0;
     assert_string_equal (text, "0\n 0 1879048192 65536\n/proc/1\nmine\n0\ncanary is not seen\nusr is to be read\ntell nobody\nrefused\nlock 0\n1\n");
     assert_int_equal (end_of (child), 0);
     struct stat info;
