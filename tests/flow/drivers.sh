@@ -3,6 +3,7 @@
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/registries.sh"
 . "$top_srcdir/tests/lib/images.sh"
+. "$top_srcdir/tests/lib/agents.sh"
 . "$top_srcdir/tests/lib/drivers.sh"
 drivers_up
 

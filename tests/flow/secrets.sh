@@ -4,9 +4,7 @@
 . "${top_srcdir:-.}/tests/lib/farm.sh"
 . "$top_srcdir/tests/lib/images.sh"
 farm_up
-# Where the native worker has them: in memory, under a name made of its state folder's
-vault=/dev/shm/archfarm-$(python3 -c 'import hashlib, os, sys; print (hashlib.blake2b (os.path.realpath (sys.argv [1]).encode (), digest_size=16).hexdigest () [:16])' \
-    "$farm/worker-$native_name")
+vault=$(vault_of "$farm/worker-$native_name")
 
 canary ()
 {

@@ -82,7 +82,7 @@ check "what offers no agent is refused with words" refused
 
 nothing_is_left ()
 {
-    expect "sockets" "$(find /dev/shm/archfarm-* -name 'agent-*' 2> /dev/null | grep -F -- "$(python3 -c 'import hashlib, os, sys; print (hashlib.blake2b (os.path.realpath (sys.argv [1]).encode (), digest_size=16).hexdigest () [:16])' "$farm/worker-$native_name")" || true)" ""
+    expect "sockets" "$(find "$(vault_of "$farm/worker-$native_name")" -name 'agent-*' 2> /dev/null)" ""
 }
 check "no socket is left" nothing_is_left
 

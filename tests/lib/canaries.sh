@@ -164,7 +164,5 @@ canaries_start ()
     settings_change
     laptop_make
     enrol > "$work/enrol.log" 2>&1 || { echo "Bail out! the canaries cannot be made"; tap_diagnose "$work/enrol.log"; exit 1; }
-    # In memory, under a name made of its state folder
-    vault=/dev/shm/archfarm-$(python3 -c 'import hashlib, os, sys; print (hashlib.blake2b (os.path.realpath (sys.argv [1]).encode (), digest_size=16).hexdigest () [:16])' \
-        "$farm/worker-$native_name")
+    vault=$(vault_of "$farm/worker-$native_name")
 }

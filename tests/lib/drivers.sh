@@ -1,5 +1,5 @@
 # drivers.sh - builders other than buildah, behind the same door: what they build, what they say of a build that fails, and what they leave.
-# Needs farm.sh, registries.sh, images.sh.
+# Needs farm.sh, registries.sh, images.sh, agents.sh.
 # shellcheck shell=bash
 
 drivers_up ()
@@ -25,7 +25,8 @@ END
     )
     echo hello > "$whole/greeting"
     canary=canary-$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')
-    printf %s "$canary" > "$work/word"
+    mkdir "$work/canaries"
+    printf %s "$canary" > "$work/canaries/word"
 }
 
 # build STATUS NAME OPTION… CONTEXT: by the driver's worker
@@ -42,7 +43,7 @@ starts ()
 
 builds ()
 {
-    build 0 whole --secret id=word,src="$work/word" --build-arg GREETING=moin --label org.example.of=drivers "$whole"
+    build 0 whole --secret id=word,src="$work/canaries/word" --build-arg GREETING=moin --label org.example.of=drivers "$whole"
     store_pull "$native" "$REGISTRY/$worker/whole:1"
     expect "the secret's sum, of another stage" "$(store_file sum)" "$(printf %s "$canary" | sha256sum | cut -d ' ' -f 1)"
     expect "the file of another image" "$(store_file shell | sha256sum)" "$(store_file bin/busybox | sha256sum)"
@@ -109,6 +110,51 @@ END
     expect_no_text "$work/log" "$LOGIN_PASSWORD"
 }
 
+# hunt RULES: the secret, for the search is in everything that was written, and in all processes
+hunt ()
+{
+    python3 -B "$top_srcdir/tests/lib/canary" --secrets "$work/canaries" --known "$work/known-clean" --allow "$1" --processes --pid "$(background_pid "$worker")" \
+        "$work" "$(vault_of "$work/$worker")" /var/tmp
+}
+
+# What `builds` has published is among what is searched. in_memory: a pattern for where else the driver has it, on a tmpfs of its own
+keeps_secrets ()
+{
+    local id folder vault
+    vault=$(vault_of "$work/$worker")
+    printf 'must word %s - what the step reads, in memory\n' "$vault/*" ${in_memory:+"$in_memory"} > "$work/rules-meanwhile"
+    : > "$work/rules"
+    folder=$(context "holding-$worker" <<'END'
+FROM %BASE%
+RUN --mount=type=secret,id=word cat /run/secrets/word > /dev/null; echo "it"" holds"; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done
+END
+    )
+    id=$(submit_detached --secret id=word,src="$work/canaries/word" --require "driver=$worker" --platform "$native" -t "$REGISTRY/$worker/holding:1" "$folder")
+    wait_said "$id" "it holds"
+    hunt "$work/rules-meanwhile"
+    # shellcheck disable=SC2086
+    [ -z "${in_memory:-}" ] || expect "what the driver has it on" "$(stat -f -c %T $in_memory)" tmpfs
+    run 0 farmctl cancel "$id"
+    wait_for 20 holds_nothing
+    hunt "$work/rules"
+}
+
+asks_the_agent ()
+{
+    local folder
+    [ -S "$work/agent.sock" ] || agent_start
+    folder=$(context "asking-$worker" <<END
+FROM %BASE%
+$(agent_steps)
+RUN --mount=type=ssh /tools/ssh-add -l > /keys
+END
+    )
+    agent_tools "$folder"
+    build 0 asking --ssh "default=$work/agent.sock" "$folder"
+    store_pull "$native" "$REGISTRY/$worker/asking:1"
+    store_file keys > "$work/keys"
+    expect_text "$work/keys" "of the laptop"
+}
 # Its Dockerfile names one image; that one wants another.
 keeps_to_its_images ()
 {
@@ -169,7 +215,9 @@ drives ()
     check "$worker: an unchanged rebuild pushes no layer" layers
     check "$worker: builds stages on several images, with arguments, labels and a secret" builds
     check "$worker: a failed step is told with its exit status and last words" fails
+    check "$worker: a secret is in memory alone while a step has it, and nowhere afterwards" keeps_secrets
     check "$worker: neither builder nor step sees the registry's password" hides
+    check "$worker: a RUN step asks the submitter's ssh agent" asks_the_agent
     check "$worker: no image comes in but those that the Dockerfile names" keeps_to_its_images
     check "$worker: a build that is cancelled leaves nothing" cancels
 }

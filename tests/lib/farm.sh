@@ -125,6 +125,12 @@ worker_add ()
     wait_for 60 is_connected "$name"
 }
 
+# vault_of STATE: where the worker with that state folder has secrets: in memory, under a name made of the folder's
+vault_of ()
+{
+    echo "/dev/shm/archfarm-$(python3 -c 'import hashlib, os, sys; print (hashlib.blake2b (os.path.realpath (sys.argv [1]).encode (), digest_size=16).hexdigest () [:16])' "$1")"
+}
+
 # -- builds ------------------------------------------------------------------------------------------------------------
 
 # context NAME < Dockerfile: a folder $work/NAME; prints it. %BASE% becomes the base image.
