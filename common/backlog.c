@@ -23,6 +23,7 @@ enum { ENTRIES = 65536, CURVE_ADDS = 33, SHORT_FRAME_MAX = 255, SHORT_ADDS = 2, 
 typedef struct {
     uint64_t cookie;
     uint64_t read_bytes;
+    uint64_t handed_bytes;          /* by backlog_hand; raised to what is acknowledged, for not every byte that libzmq sends is handed */
     int64_t still_at_ms;
     uint16_t port;                  /* and key_hex: once something was read */
     bool is_admitted;
@@ -125,6 +126,52 @@ bool backlog_admit (int fd, size_t max)
     bool is_admitted = entry->is_admitted;
     pthread_mutex_unlock (&lock);
     return is_admitted;
+}
+
+/* UINT64_MAX: it is no connection any more. */
+static uint64_t acked_bytes (int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    return getsockopt (fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_acked : UINT64_MAX;
+}
+
+/* Under the lock. */
+static uint64_t unsent_of (int fd)
+{
+    entry_t *entry = &entries [fd];
+    uint64_t acked = acked_bytes (fd);
+    if (acked != UINT64_MAX && entry->handed_bytes < acked)
+        entry->handed_bytes = acked;
+    return acked == UINT64_MAX ? 0 : entry->handed_bytes - acked;
+}
+
+/* Of all connections of that one's key on its port; under the lock. */
+static uint64_t unsent_like (const entry_t *one)
+{
+    uint64_t total = 0;
+    for (int fd = 0; fd < entries_used; fd++) {
+        const entry_t *other = &entries [fd];
+        if (other->handed_bytes > 0 && other->port == one->port && strcmp (other->key_hex, one->key_hex) == 0 && cookie_of (fd) == other->cookie)
+            total += unsent_of (fd);
+    }
+    return total;
+}
+
+bool backlog_hand (int fd, size_t wire_bytes, const char *key_hex)
+{
+    if (fd < 0 || fd >= ENTRIES)
+        return true;
+    pthread_mutex_lock (&lock);
+    entry_t *entry = &entries [fd];
+    bool may = true, is_it = entry->cookie && cookie_of (fd) == entry->cookie && strcmp (entry->key_hex, key_hex) == 0;
+    if (is_it) {
+        uint64_t unsent = unsent_of (fd);
+        may = unsent <= BACKLOG_UNSENT_FREE || (unsent <= BACKLOG_UNSENT_MAX && unsent_like (entry) <= BACKLOG_UNSENT_KEY_MAX);
+        entry->handed_bytes += may ? wire_bytes : 0;
+    }
+    pthread_mutex_unlock (&lock);
+    return may;
 }
 
 void backlog_note_rest (uint16_t port, bool rests)

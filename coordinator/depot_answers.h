@@ -26,6 +26,7 @@ typedef struct {
     zframe_t *peer;
     msg_t *message;
     char key [KEY_HEX_SIZE + 1];
+    int fd;                     /* of the connection, as msg_recv has it */
     speaker_t speaker;
     int64_t deadline_ms;        /* of a read-log that waits */
     bool is_asking;             /* the gateway has been asked whose build it is about */
@@ -78,6 +79,7 @@ struct depot_service {
 };
 
 /* depot_answers.c: each answers exactly once. */
+void answer (depot_service_t *self, request_t *request, const char *verb, json_t *header, const buffer_t *body);
 void answer_error (depot_service_t *self, request_t *request, const err_t *err);
 void depot_service_tell_denied (depot_service_t *self, const request_t *request, const err_t *err);
 void answer_missing (depot_service_t *self, request_t *request);

@@ -295,6 +295,7 @@ static request_t *next_request (depot_service_t *self, bool *is_empty)
     AUTO (request) request_t *request = mem_alloc (sizeof *request);
     int fd = -1;
     request->message = msg_recv (self->socket, &request->peer, request->key, &fd, &err);
+    request->fd = fd;
     if (!request->peer)
         return NULL;
     if (request->message && conduct_admit (self->conduct, fd, &err) == 0 && check_right (self, request, &err) == 0)

@@ -12,8 +12,7 @@ static void send_part (depot_service_t *self, request_t *request, const buffer_t
 {
     json_t *header = json_pack ("{s:I, s:I, s:b}", "re", (json_int_t) msg_int (request->message, "seq"), "offset",
                                 (json_int_t) msg_int (request->message, "offset"), "is_ended", is_ended);
-    msg_t *message = msg_new ("log-part", header, bytes->data, bytes->size);
-    msg_send (&message, self->socket, request->peer, NULL);     /* a reader that is gone needs no answer */
+    answer (self, request, "log-part", header, bytes);
 }
 
 /* True when it was answered. */

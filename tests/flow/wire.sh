@@ -2,6 +2,7 @@
 # wire.sh - crowds on the wire, before the handshake and behind it: meanwhile honest users are served, memory stays within 64 MiB of what the
 # idle coordinator has, and both memory and descriptors go back. tests/hostile/wire.c is the crowd. Prints a table of what was measured.
 . "${top_srcdir:-.}/tests/lib/farm.sh"
+. "$top_srcdir/tests/lib/users.sh"
 farm_need
 [ "$(ulimit -Hn)" -ge 12000 ] || skip_all "5,000 connections need 12,000 descriptors: ulimit -Hn"
 farm_up
@@ -110,6 +111,23 @@ check "control: one known key that never reads an answer" crowd silent-reader 5 
 check "objects: one known key that sends all it can" crowd whole 10 objects "$key"
 check "objects: the same over 100 connections" crowd whole 100 objects "$key"
 check "objects: the same over 250 connections" crowd whole 250 objects "$key"
+
+# All that one submitter may have, each with as many answers of 256 KiB as libzmq keeps for a connection that does not read:
+# that alone would be 128 MiB
+silent_askers ()
+{
+    local loud build job
+    user_add ann
+    loud=$(context loud <<< 'FROM %BASE%
+RUN i=0; while [ $i -lt 9000 ]; do echo "a line of a log that is of more than one part, and nobody reads it: $i"; i=$((i + 1)); done')
+    build=$(as ann submit -q --detach --platform "$native" -t "$REGISTRY/loud:1" "$loud")
+    wait_state "$build" published
+    job=$(field "$build" '.jobs[0].id')
+    [ "$(stat -c %s "$farm/coordinator/logs/$job-1.log")" -ge 524288 ]
+    crowd "silent-asker $job" 32 objects "$work/ann/farmctl.key"
+    grep -q "ended 0 of 32," "$work/crowd"
+}
+check "objects: one submitter who asks for a log and reads no answer" silent_askers
 for socket in control objects; do
     # Each of them could be a worker that comes with all others, which is worth 38 KiB; and 300 MB are sent at once
     limit_kib=98304

@@ -13,6 +13,7 @@
  *     endless SIZE           with a known key: a message of frames of SIZE bytes that does not end
  *     known                  with a known key: its side of the handshake, and nothing behind it
  *     silent-reader          with a known key: asks and asks, and never reads an answer
+ *     silent-asker JOB       with a known key: asks for the log of that job from its beginning, again and again, and never reads an answer
  *     whole                  with a known key: speaks once, and when all have, messages of 250 KiB as fast as they are taken
  *     part                   with a known key: all but the end of a message of 300 KiB, and no more
  *     refused                with a known key: short messages that are none, as fast as they are taken */
@@ -49,7 +50,8 @@ typedef void (fill_fn) (crowd_t *self, one_t *one);
 
 struct crowd {
     int port, count;
-    size_t frame_size;
+    size_t frame_size;              /* of endless */
+    unsigned long job;              /* of silent-asker */
     uint8_t server_key [KEY_SIZE];
     keypair_t own;
     one_t *ones;
@@ -191,6 +193,15 @@ static void fill_questions (crowd_t *self, one_t *one)
         add_message (one, "list", "{\"seq\":1,\"limit\":50}", "", 0);
 }
 
+/* Each is answered by the 256 KiB that a log-part has at most. */
+static void fill_log_questions (crowd_t *self, one_t *one)
+{
+    AUTO_FREE char *header = mem_printf ("{\"seq\":1,\"job\":%lu,\"attempt\":1,\"offset\":0,\"wait_ms\":0}", self->job);
+    one->size = 0;
+    for (int i = 0; i < 8; i++)
+        add_message (one, "read-log", header, "", 0);
+}
+
 static void fill_whole (crowd_t *self, one_t *one)
 {
     static const char body [250 * 1024];
@@ -232,6 +243,7 @@ static const how_t ways [] = {
     { "endless", begin_known, fill_endless, 0 },
     { "known", begin_rushing, NULL, 0 },
     { "silent-reader", begin_known, fill_questions, 0 },
+    { "silent-asker", begin_known, fill_log_questions, 20 },
     { "whole", begin_heard, fill_whole, 0 },
     { "part", begin_rushing, fill_part, 20 },
     { "refused", begin_known, fill_refused, 0 },
@@ -241,7 +253,7 @@ static void choose_way (crowd_t *self, const char *name)
 {
     char *copy = mem_strdup (name), *rest = copy;
     const char *word = strsep (&rest, " ");
-    self->frame_size = rest ? strtoul (rest, NULL, 10) : 0;
+    self->frame_size = self->job = rest ? strtoul (rest, NULL, 10) : 0;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strcmp (ways [i].name, word) == 0) {
             self->begin = ways [i].begin;
