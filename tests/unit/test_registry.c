@@ -239,6 +239,27 @@ static void test_a_body_beyond_the_limit_is_dropped (void **state)
     buffer_free (&blob);
 }
 
+/* Sent whole: one that only says so is a body that was cut. */
+static int get_of_size (world_t *world, size_t size)
+{
+    AUTO_FREE char *spaces = mem_alloc (size + 1);
+    memset (spaces, ' ', size);
+    AUTO_FREE char *script = mem_printf (RULES ("{\"status\":200,\"body\":\"{\\\"schemaVersion\\\":2}%s\",\"headers\":{\"Content-Type\":\"" MEDIA_OCI_MANIFEST "\"}}"),
+                                         spaces + strlen ("{'schemaVersion':2}"));
+    world_start (world, script);
+    return get (world);
+}
+
+static void test_a_manifest_has_4_mib_at_most (void **state)
+{
+    (void) state;
+    AUTO_WORLD world_t large, larger;
+    if (get_of_size (&large, MANIFEST_BYTES_MAX) < 0)
+        fail_msg ("%s", large.err.text);
+    assert_int_equal (large.manifest.bytes.size, MANIFEST_BYTES_MAX);
+    assert_refused (&larger, get_of_size (&larger, MANIFEST_BYTES_MAX + 1), ERR_REGISTRY, "more than 4194304 bytes");
+}
+
 /* -- not there ----------------------------------------------------------------------------------------------------- */
 
 static void test_a_registry_that_is_down_is_named_with_advice (void **state)
@@ -450,6 +471,7 @@ int main (void)
         cmocka_unit_test (test_a_registry_that_names_another_digest_is_refused),
         cmocka_unit_test (test_nonsense_is_the_registrys_fault),
         cmocka_unit_test (test_a_body_beyond_the_limit_is_dropped),
+        cmocka_unit_test (test_a_manifest_has_4_mib_at_most),
         cmocka_unit_test (test_a_registry_that_is_down_is_named_with_advice),
         cmocka_unit_test (test_a_registry_that_says_nothing_is_given_up),
         cmocka_unit_test (test_plain_http_is_for_listed_hosts_alone),
