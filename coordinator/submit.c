@@ -197,19 +197,29 @@ static int check_former (engine_t *self, const event_t *event, const json_t *spe
     return err_set (err, ERR_USAGE, "build %lld has other inputs: its images cannot be used for this one", (long long) former);
 }
 
+/* The user's next build behind that one that waits for the same tags; 0: none. They are among those of any of its tags that came after the oldest one that lives. */
+static int next_older (engine_t *self, int64_t build, int64_t principal, const json_t *spec, const char *tag_set, int64_t *older, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT builds.id FROM build_tags AS theirs CROSS JOIN builds ON builds.id = theirs.build "
+                              "WHERE theirs.reference = :tag AND theirs.build > max (:older, (SELECT min (id) FROM builds WHERE ended_ms IS NULL) - 1) "
+                              "AND theirs.build < :build AND state = 'queued' AND tag_set = :tag_set AND principal = :principal "
+                              "ORDER BY theirs.build LIMIT 1");
+    query_text (&query, ":tag", json_string_value (json_array_get (json_object_get (spec, "tags"), 0)));
+    query_text (&query, ":tag_set", tag_set);
+    query_int (&query, ":principal", principal);
+    query_int (&query, ":older", *older);
+    query_int (&query, ":build", build);
+    *older = query_step (&query) ? query_get_int (&query, 0) : 0;
+    return query_end (&query, err);
+}
+
 /* Those of the user's builds that wait for the same tags have nobody who waits for them any more. */
 static int supersede (engine_t *self, int64_t build, int64_t principal, const json_t *spec, err_t *err)
 {
     AUTO_FREE char *cause = mem_printf ("superseded by %lld", (long long) build), *tag_set = spec_tag_set (spec);
-    int64_t older;
+    int64_t older = 0;
     do {
-        query_t query = db_query (self->db, "SELECT id FROM builds WHERE state = 'queued' AND tag_set = :tag_set "
-                                  "AND principal = :principal AND id < :build ORDER BY id LIMIT 1");
-        query_text (&query, ":tag_set", tag_set);
-        query_int (&query, ":principal", principal);
-        query_int (&query, ":build", build);
-        older = query_step (&query) ? query_get_int (&query, 0) : 0;
-        if (query_end (&query, err) < 0 || (older && build_cancel (self, older, cause, err) < 0))
+        if (next_older (self, build, principal, spec, tag_set, &older, err) < 0 || (older && build_cancel (self, older, cause, err) < 0))
             return -1;
     } while (older);
     return 0;
