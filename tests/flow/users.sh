@@ -67,6 +67,40 @@ limits_are_kept ()
     farmctl user ls --json | expect_json users
 }
 
+# There is a free worker: what holds the second is the limit. It ends once that is raised, and the first goes on.
+a_limit_of_running_builds_holds_the_next_back ()
+{
+    local first second
+    worker_add free || return
+    user_add kim --max-running 1 || return
+    first=$(as kim submit -q --detach -t "$REGISTRY/team/kim:1" "$(slow_context long 600)") || return
+    wait_said "$first" 'slow begins' || return
+    second=$(as kim submit -q --detach -t "$REGISTRY/team/kim:2" "$(slow_context short 0)") || return
+    as kim inspect "$second" > "$work/out" && grep -q 'kim may have 1 builds at work: it waits for one of them to end' "$work/out" || { cat "$work/out"; return 1; }
+    expect "the second" "$(field "$second" .state)" queued || return
+    farmctl user limit --json kim --max-running 2 | expect_json user || return
+    wait_state "$second" published || return
+    expect "the first" "$(field "$first" .state)" running || return
+    as kim cancel "$first" > /dev/null && background_end free
+}
+
+a_submitter_becomes_a_viewer ()
+{
+    local folder=$work/waits build
+    user_add dan || return
+    build=$(as dan submit -q --detach -t "$REGISTRY/team/dan:1" --platform linux/s390x "$folder") || return
+    run 2 farmctl user role nobody viewer || return
+    run 1 as bob user role bob admin || return
+    farmctl user role --json dan viewer | expect_json user || return
+    run 1 as dan submit -q --detach -t "$REGISTRY/team/dan:2" --platform linux/s390x "$folder" || return
+    grep -q 'role may not do that: here you are dan, with the role viewer' "$work/err" || { cat "$work/err"; return 1; }
+    run 1 as dan cancel "$build" || return
+    expect "what was taken" "$(field "$build" .state)" queued || return
+    as dan logs "$(as ann ls --json | jq '.builds[0].id')" > "$work/out" && grep -q 'slow ends' "$work/out" || return
+    farmctl user role dan submitter > /dev/null || return
+    as dan cancel "$build" > /dev/null && run 1 as dan logs "$(as ann ls --json | jq '.builds[0].id')"
+}
+
 a_right_is_taken_back ()
 {
     farmctl user rm --json eve | expect_json revoked || return
@@ -122,6 +156,8 @@ check "a string expires" a_string_expires
 check "others' builds are not seen" others_builds_are_not_seen
 check "a viewer sees all and changes nothing" a_viewer_sees_all_and_changes_nothing
 check "limits are kept" limits_are_kept
+check "a limit of running builds holds the next back" a_limit_of_running_builds_holds_the_next_back
+check "a submitter becomes a viewer" a_submitter_becomes_a_viewer
 check "a right is taken back" a_right_is_taken_back
 check "a worker is invited, and its right taken back" a_worker_is_invited_and_its_right_taken_back
 check "the audit log tells it all" the_audit_log_tells_it_all
