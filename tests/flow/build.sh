@@ -299,19 +299,16 @@ errors_fit ()
 }
 check "--json of an error too" errors_fit
 
+took='[0-9][0-9. min]* m?s'
 people_can_read ()
 {
     run 0 farmctl ls
     expect_text "$work/out" "published" "$native"
     run 0 farmctl worker ls
     expect_text "$work/out" "worker-$native_name" "$native"
-    if [ -e "$farm/worker-$foreign_name.pid" ]; then
-        expect_text "$work/out" "emulated"
-        run 0 farmctl wait 1
-        expect_text "$work/err" "done (emulated) sha256:"
-    fi
     run 0 farmctl inspect 1
-    expect_text "$work/out" "published"
+    expect_text "$work/out" "published" "      pushed $(field 1 '.jobs[0].attempts[0].digest')"
+    grep -qE "^      queued $took, fetching $took, building $took, pushing $took, verifying $took, all $took\$" "$work/out"
     run 0 farmctl logs 1
     expect_text "$work/out" "STEP 1/"
     run 0 farmctl logs -f --platform "$native" 1
@@ -319,5 +316,20 @@ people_can_read ()
     run 0 farmctl version
 }
 check "the same verbs for people" people_can_read
+
+emulation_is_said ()
+{
+    need_both
+    run 0 farmctl worker ls
+    expect_text "$work/out" "$foreign (emulated)"
+    run 0 farmctl wait 1
+    grep -qE "^$native *done sha256:" "$work/err"
+    grep -qE "^$foreign *done \(emulated\) sha256:" "$work/err"
+    run 0 farmctl inspect 1
+    expect_text "$work/out" "attempt 1 on worker-$foreign_name (emulated): done"
+    run 0 farmctl logs 1
+    expect_text "$work/out" "worker-$foreign_name builds $foreign (emulated) with" "worker-$native_name builds $native with"
+}
+check "the result and the logs say which job was emulated" emulation_is_said
 
 farm_end

@@ -219,7 +219,9 @@ tag_stays ()
     wait_for 20 is_on "$id" spare
     net_mend board1
     background_ends tag 0
-    expect "note" "$(field "$id" .note)" "superseded by $newer"
+    expect_text "$work/tag.log" "superseded by $newer"
+    run 0 farmctl inspect "$id"
+    grep -qE "^note +superseded by $newer$" "$work/out"
     expect "the tag" "sha256:$(registry_get parted/manifests/tag | sha256sum | sed 's/ .*//')" "$(field "$newer" .digest)"
 }
 check "a build that was held up by a cut does not move its tag back" tag_stays

@@ -44,15 +44,19 @@ check "the coordinator, away when the build ends: the result is kept and reporte
 
 worker_killed_alone ()
 {
-    local id
+    local id log
     id=$(submit_detached --platform "$native" -t "$REGISTRY/killed:alone" "$(slow_context alone 3)")
     wait_said "$id" "slow begins"
     farm_kill "worker-$native_name"
     wait_for 15 is_state_of_job "$id" queued
     wait_for 10 has_no_builders "$farm/worker-$native_name"
+    log=$farm/coordinator/logs/$(field "$id" '.jobs[0].id')-1.log
+    cp "$log" "$work/first.log"
     devfarm start "worker-$native_name"
     wait_state "$id" published
     expect "attempts" "$(field "$id" '[.jobs[0].attempts[].state] | join (" ")')" "failed done"
+    cmp "$work/first.log" "$log"
+    expect "attempts whose log is shown" "$(farmctl logs --json "$id" | jq -c '[.lines[].attempt] | unique')" "[1,2]"
 }
 is_state_of_job () { [ "$(field "$1" '.jobs[0].state')" = "$2" ]; }
 has_no_builders () { local found; found=$(processes_below "$1"); echo "$found"; [ -z "$found" ]; }

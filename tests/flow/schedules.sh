@@ -45,7 +45,7 @@ check "what cannot be is said before a context is read" wrong_ones_are_refused
 
 by_hand ()
 {
-    run 0 farmctl schedule add yearly --cron '30 2 1 jan *' --tz Europe/Berlin --platform "$native" -t "$REGISTRY/sched/app:y-{date}-{build}" -f "$app/Dockerfile" "$app"
+    run 0 farmctl schedule add yearly --cron '30 2 1 jan *' --tz Europe/Berlin --priority high --platform "$native" -t "$REGISTRY/sched/app:y-{date}-{build}" -f "$app/Dockerfile" "$app"
     expect_text "$work/err" '-01-01T02:30+01:00 (Europe/Berlin)'
     run 2 farmctl schedule add yearly --cron '@yearly' --platform "$native" -t "$REGISTRY/sched/app" "$app"
     expect_text "$work/err" '--replace changes it'
@@ -66,6 +66,7 @@ by_hand ()
     expect_text "$work/out" "build $build published"
     run 0 farmctl schedule inspect yearly
     expect_text "$work/out" 'Europe/Berlin'
+    grep -qE '^priority +high$' "$work/out"
     run 0 farmctl schedule pause yearly
     expect "state" "$(schedule yearly .state)" paused
     run 0 farmctl schedule inspect yearly
@@ -119,6 +120,8 @@ killed ()
     expect "builds of one request" "$(farm_sql "SELECT count (*) - count (DISTINCT request) FROM builds")" 0
     expect "builds" "$(farm_sql "SELECT count (*) FROM builds WHERE spec LIKE '%sched/killed%'")" \
         "$(farm_sql "SELECT count (*) FROM firings JOIN schedules ON schedules.id = schedule WHERE name = 'killed' AND outcome = 'built'")"
+    expect "classes, 0 being high" "$(farm_sql "SELECT group_concat (DISTINCT jobs.class) FROM jobs JOIN builds ON builds.id = build WHERE spec LIKE '%sched/app:y-%'")" 0
+    expect "classes, 2 being low" "$(farm_sql "SELECT group_concat (DISTINCT jobs.class) FROM jobs JOIN builds ON builds.id = build WHERE spec LIKE '%sched/killed:%'")" 2
     devfarm start coordinator
 }
 check "killed again and again, the coordinator fires each time once" killed

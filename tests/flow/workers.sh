@@ -20,7 +20,9 @@ own_labels ()
     echo 'labels = "room=attic,ssd=no"' >> "$farm/worker-$native_name.conf"      # the other one is made like it
     worker_add attic
     expect "labels" "$(worker_field attic '.labels | [.name, .room, .ssd] | join (" ")')" "attic attic no"
+    wait_for 20 is_load_shown
 }
+is_load_shown () { farmctl worker inspect attic | grep -E '^health +load [0-9]+ % of a cpu, [0-9.]+ [kMG]B of memory free, '; }
 check "a worker says its labels" own_labels
 
 given_labels ()
@@ -72,7 +74,7 @@ check "a paused worker gets nothing until it is resumed" paused
 
 drained ()
 {
-    local id
+    local id why
     id=$(submit_detached --platform "$native" --require room=attic -t "$REGISTRY/workers:drained" "$(slow_context drained 3)")
     wait_said "$id" "slow begins"
     expect "works on" "$(worker_field attic '.tasks[0].build')" "$id"
@@ -80,6 +82,9 @@ drained ()
     grep -qx "worker attic is drained" "$work/err"
     expect "slots taken" "$(worker_field attic .busy)" 0
     wait_state "$id" published
+    run 4 farmctl submit --platform "$native" --require room=attic --queue-timeout 2 -t "$REGISTRY/workers:drained" "$(context draining <<< 'FROM scratch')"
+    why="no worker takes jobs for $native with room=attic: attic is draining"
+    expect_text "$work/err" "$native  queued; waiting: $why" "no worker took it within 2s (--queue-timeout): $why"
     background_end attic
     wait_for 20 is_disconnected
     farmctl worker ls | grep -qE '^attic +draining, not connected '
@@ -113,7 +118,8 @@ out_of_time ()
     local id
     run 4 farmctl submit --platform linux/riscv64 --queue-timeout 2 -t "$REGISTRY/workers:waiting" "$(context waiting <<< 'FROM scratch')"
     expect_text "$work/err" "it will wait for 2.0 s at most: no worker for linux/riscv64"
-    expect_text "$work/err" "the workers run" "no worker took it within 2s (--queue-timeout)"
+    expect_text "$work/err" "linux/riscv64  queued; waiting: no worker for linux/riscv64; the workers run" \
+        "no worker took it within 2s (--queue-timeout): no worker for linux/riscv64; the workers run"
     [ "$(grep -c "linux/riscv64 *failed" "$work/err")" = 1 ]
     expect_no_text "$work/err" "farmctl logs"
     id=$(submit_detached --platform linux/riscv64 -t "$REGISTRY/workers:waiting" "$work/waiting")
