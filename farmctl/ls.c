@@ -19,15 +19,35 @@ static char *join_texts (const json_t *array)
     return mem_strdup (text.size ? (char *) text.data : "");
 }
 
+static const char *waiting_of (const json_t *jobs, size_t job)
+{
+    return track_text (json_array_get (jobs, job), "waiting");
+}
+
+/* Why jobs of it wait; what several say, once. */
+static char *join_waiting (const json_t *build)
+{
+    AUTO_BUFFER buffer_t text = { 0 };
+    const json_t *jobs = json_object_get (build, "jobs");
+    for (size_t i = 0, j; i < json_array_size (jobs); i++) {
+        const char *waiting = waiting_of (jobs, i);
+        for (j = 0; !streq (waiting_of (jobs, j), waiting); j++);
+        if (j == i && *waiting)
+            buffer_printf (&text, "%s%s", text.size ? "; " : "", waiting);
+    }
+    return mem_strdup (text.size ? (char *) text.data : "");
+}
+
 static void add_row (output_table_t *table, const json_t *build)
 {
     AUTO_FREE char *id = mem_printf ("%lld", (long long) track_int (build, "id"));
     AUTO_FREE char *platforms = join_texts (json_object_get (build, "platforms"));
     AUTO_FREE char *tags = join_texts (json_object_get (build, "tags"));
+    AUTO_FREE char *waiting = join_waiting (build);
     int64_t ended_ms = track_int (build, "ended_ms"), created_ms = track_int (build, "created_ms");
     const char *took = ended_ms ? output_duration (ended_ms - created_ms) : "";
     const char *cells [] = { id, track_shown_state (build), platforms, track_text (build, "user"),
-                             output_ago (created_ms), took, tags };
+                             output_ago (created_ms), took, tags, waiting };
     output_table_add (table, cells);
 }
 
@@ -60,8 +80,8 @@ static int read_builds (client_t *client, json_t *builds, int64_t limit, err_t *
 
 static void print_builds (const json_t *builds)
 {
-    static const char *const heads [] = { "BUILD", "STATE", "PLATFORMS", "USER", "CREATED", "TOOK", "TAGS" };
-    output_table_of (heads, 7, builds, add_row);
+    static const char *const heads [] = { "BUILD", "STATE", "PLATFORMS", "USER", "CREATED", "TOOK", "TAGS", "WAITING" };
+    output_table_of (heads, 8, builds, add_row);
 }
 
 int verb_ls (int argc, char **argv, err_t *err)

@@ -142,6 +142,15 @@ static size_t column_width (const output_table_t *self, size_t column)
     return widest;
 }
 
+/* Is nothing to be printed behind this cell in its row? */
+static bool is_end (const output_table_t *self, size_t i)
+{
+    while (++i % self->columns)
+        if (*self->cells [i])
+            return false;
+    return true;
+}
+
 void output_table_print (output_table_t *self)
 {
     AUTO_FREE size_t *widths = mem_alloc (self->columns * sizeof *widths);
@@ -149,9 +158,8 @@ void output_table_print (output_table_t *self)
         widths [i] = column_width (self, i);
     for (size_t i = 0; i < self->count; i++) {
         size_t column = i % self->columns;
-        bool is_last = column == self->columns - 1;
-        int gap = is_last ? 0 : (int) (widths [column] - width_of (self->cells [i])) + 2;
-        printf ("%s%*s%s", self->cells [i], gap, "", is_last ? "\n" : "");
+        int gap = is_end (self, i) ? 0 : (int) (widths [column] - width_of (self->cells [i])) + 2;
+        printf ("%s%*s%s", self->cells [i], gap, "", column == self->columns - 1 ? "\n" : "");
     }
 }
 

@@ -63,8 +63,12 @@ paused ()
     farmctl worker ls | grep -qF "it smells"
     id=$(submit_detached --platform "$native" --require room=attic -t "$REGISTRY/workers:paused" "$(slow_context paused 0)")
     wait_for 10 waits_for "$id" "no worker takes jobs for $native with room=attic: attic is paused"
+    run 0 farmctl ls
+    grep -qE "^$id +queued .* $REGISTRY/workers:paused +no worker takes jobs for $native with room=attic: attic is paused$" "$work/out"
     run 0 farmctl worker resume attic
     wait_state "$id" published
+    run 0 farmctl ls
+    grep -qE "^$id +published .* $REGISTRY/workers:paused$" "$work/out"
     expect "comment" "$(worker_field attic .comment)" ""
     run 0 farmctl worker resume attic --comment "aired"
     run 0 farmctl worker inspect attic
