@@ -82,7 +82,7 @@ static void take_denials (gateway_t *self)
 {
     for (int i = 0; i < BATCH_MAX && zsock_events (self->denials) & ZMQ_POLLIN; i++) {
         char *key = NULL, *text = NULL;
-        if (zstr_recvx (self->denials, &key, &text, NULL) == 2)
+        if (zstr_recvx (self->denials, &key, &text, NULL) >= 0 && text)
             gateway_note_denial (self, key, "connect", text);
         zstr_free (&key);
         zstr_free (&text);

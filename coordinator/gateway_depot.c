@@ -90,22 +90,24 @@ void gateway_take_depot (gateway_t *self)
 {
     while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
         char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
-        int count = zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);
-        if (count == 4 && streq (verb, "HAS"))
+        zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);       /* NULL where no string came */
+        if (!verb)
+            break;
+        if (third && streq (verb, "HAS"))
             on_has (self, first, second, third);
-        else if (count >= 1 && streq (verb, "RESTS"))
+        else if (streq (verb, "RESTS"))
             self->is_depot_quiet = true;
-        else if (count == 4 && streq (verb, "DENIED"))
+        else if (third && streq (verb, "DENIED"))
             gateway_note_denial (self, first, second, third);
-        else if (count == 4 && streq (verb, "FIGURES"))
+        else if (third && streq (verb, "FIGURES"))
             gateway_take_figures (self, first, second, third);
-        else if (count >= 2 && streq (verb, "OWNER"))
+        else if (first && streq (verb, "OWNER"))
             on_owner (self, first);
-        else if (count >= 2 && streq (verb, "LOST"))
+        else if (first && streq (verb, "LOST"))
             on_lost (self, first);
-        else if (count >= 2 && streq (verb, "LOGS-GONE"))
+        else if (first && streq (verb, "LOGS-GONE"))
             on_logs_gone (self, first);
-        else if (count >= 3 && streq (verb, "COLLECTED"))
+        else if (second && streq (verb, "COLLECTED"))
             on_collected (self, first, second);
         zstr_free (&verb);
         zstr_free (&first);
