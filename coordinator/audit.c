@@ -9,7 +9,7 @@
 #include "coordinator/cells.h"
 #include "coordinator/principals.h"
 
-enum { WINDOW_MS = 60000, HOUR_MS = 3600000, HOUR_MAX = 200, PAGE_MAX = 200, DETAIL_MAX = 400 };
+enum { HOUR_MS = 3600000, FOUND_MAX = 200, PAGE_MAX = 200, DETAIL_MAX = 400 };
 
 /* -- rows -------------------------------------------------------------------------------------------------------- */
 
@@ -68,12 +68,7 @@ static json_t *text_of (const char *text)
     return value ? value : json_string ("");
 }
 
-typedef struct {
-    const char *who, *key, *act, *subject, *outcome, *detail;
-    int64_t times;
-} entry_t;
-
-static int append (engine_t *self, const entry_t *entry, err_t *err)
+int audit_append (engine_t *self, const audit_entry_t *entry, err_t *err)
 {
     int64_t id;
     char before [CHAIN_HEX_SIZE + 1], hash [CHAIN_HEX_SIZE + 1];
@@ -88,11 +83,9 @@ static int append (engine_t *self, const entry_t *entry, err_t *err)
     return insert (self, row, hash, err);
 }
 
-/* -- who --------------------------------------------------------------------------------------------------------- */
+/* -- what is done and found --------------------------------------------------------------------------------------- */
 
-typedef struct { char name [64], key [65]; } speaker_t;
-
-static int find_speaker (engine_t *self, int64_t principal, speaker_t *out, err_t *err)
+int audit_find_speaker (engine_t *self, int64_t principal, speaker_t *out, err_t *err)
 {
     query_t query = db_query (self->db, "SELECT name, key FROM principals WHERE id = :id");
     query_int (&query, ":id", principal);
@@ -104,126 +97,35 @@ static int find_speaker (engine_t *self, int64_t principal, speaker_t *out, err_
     return query_end (&query, err);
 }
 
-static int find_name (engine_t *self, const char *key, char name [64], err_t *err)
-{
-    query_t query = db_query (self->db, "SELECT name FROM principals WHERE key = :key");
-    query_text (&query, ":key", key);
-    snprintf (name, 64, "%s", query_step (&query) ? query_get_text (&query, 0) : "");
-    return query_end (&query, err);
-}
-
 int audit_done (engine_t *self, const event_t *event, const char *subject, const char *detail, err_t *err)
 {
     speaker_t by;
-    if (find_speaker (self, event->principal, &by, err) < 0)
+    if (audit_find_speaker (self, event->principal, &by, err) < 0)
         return -1;
-    const entry_t entry = { by.name, by.key, event->verb, subject, "done", detail, 1 };
-    return append (self, &entry, err);
+    const audit_entry_t entry = { by.name, by.key, event->verb, subject, "done", detail, 1 };
+    return audit_append (self, &entry, err);
 }
 
 /* May another row be written in this hour? */
-static bool take_budget (engine_t *self)
+static bool may_tell (engine_t *self)
 {
     audit_t *audit = &self->audit;
     if (audit->hour_since == 0 || self->boot_ms - audit->hour_since >= HOUR_MS) {
         audit->hour_since = self->boot_ms;
         audit->hour_count = 0;
     }
-    return audit->hour_count++ < HOUR_MAX;
+    return audit->hour_count++ < FOUND_MAX;
 }
 
 int audit_found (engine_t *self, const char *act, const char *subject, const char *detail, err_t *err)
 {
-    const entry_t entry = { "coordinator", "", act, subject, "found", detail, 1 };
-    return take_budget (self) ? append (self, &entry, err) : 0;
+    const audit_entry_t entry = { "coordinator", "", act, subject, "found", detail, 1 };
+    return may_tell (self) ? audit_append (self, &entry, err) : 0;
 }
 
 int audit_on_prune (engine_t *self, const event_t *event, err_t *err)
 {
     return audit_done (self, event, "", "", err);
-}
-
-/* -- denials ------------------------------------------------------------------------------------------------------ */
-
-static denial_t *find_denial (engine_t *self, const char *key, const char *act)
-{
-    for (size_t i = 0; i < self->audit.count; i++)
-        if (strcmp (self->audit.denials [i].key, key) == 0 && strcmp (self->audit.denials [i].act, act) == 0)
-            return &self->audit.denials [i];
-    return NULL;
-}
-
-static int write_denial (engine_t *self, const denial_t *denial, int64_t times, err_t *err)
-{
-    char name [64];
-    if (find_name (self, denial->key, name, err) < 0)
-        return -1;
-    const entry_t entry = { name, denial->key, denial->act, "", "denied", denial->detail, times };
-    return append (self, &entry, err);
-}
-
-static int deny (engine_t *self, const char *key, const char *act, const char *detail, err_t *err)
-{
-    audit_t *audit = &self->audit;
-    denial_t *denial = find_denial (self, key, act);
-    if (denial) {
-        denial->times++;
-        snprintf (denial->detail, sizeof denial->detail, "%s", detail);
-        return 0;
-    }
-    if (audit->count == DENIALS_MAX || !take_budget (self)) {
-        if (audit->others++ == 0)
-            audit->others_since = self->boot_ms;
-        return 0;
-    }
-    denial = &audit->denials [audit->count++];
-    *denial = (denial_t) { .since = self->boot_ms };
-    snprintf (denial->key, sizeof denial->key, "%s", key);
-    snprintf (denial->act, sizeof denial->act, "%s", act);
-    snprintf (denial->detail, sizeof denial->detail, "%s", detail);
-    return write_denial (self, denial, 1, err);
-}
-
-int audit_denied_event (engine_t *self, const event_t *event, const err_t *why, err_t *err)
-{
-    speaker_t by;
-    if (find_speaker (self, event->principal, &by, err) < 0)
-        return -1;
-    return deny (self, by.key, event->verb, why->text, err);
-}
-
-int audit_on_denied (engine_t *self, const event_t *event, err_t *err)
-{
-    return deny (self, event_text (event, "key"), event_text (event, "act"), event_text (event, "detail"), err);
-}
-
-int audit_tick (engine_t *self, err_t *err)
-{
-    audit_t *audit = &self->audit;
-    for (size_t i = 0; i < audit->count; ) {
-        denial_t denial = audit->denials [i];
-        if (self->boot_ms < denial.since + WINDOW_MS) {
-            i++;
-            continue;
-        }
-        audit->denials [i] = audit->denials [--audit->count];
-        if (denial.times > 0 && write_denial (self, &denial, denial.times, err) < 0)
-            return -1;
-    }
-    if (audit->others == 0 || self->boot_ms < audit->others_since + WINDOW_MS)
-        return 0;
-    const entry_t others = { "", "", "others", "", "denied", "more were denied, of too many keys to name each", audit->others };
-    audit->others = 0;
-    return append (self, &others, err);
-}
-
-int64_t audit_next_tick (const engine_t *self)
-{
-    int64_t next = self->audit.others ? self->audit.others_since + WINDOW_MS : INT64_MAX;
-    for (size_t i = 0; i < self->audit.count; i++)
-        if (self->audit.denials [i].since + WINDOW_MS < next)
-            next = self->audit.denials [i].since + WINDOW_MS;
-    return next;
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------ */

@@ -313,7 +313,7 @@ static int conclude (engine_t *self, err_t *err)
             return -1;
         engine_act (self, ACTION_CHANGED, build);
     }
-    return 0;
+    return audit_conclude (self, err);
 }
 
 static void end_batch (engine_t *self)
@@ -329,6 +329,7 @@ static int drop_batch (engine_t *self, actions_t *actions, err_t *err)
     if (db_in_transaction (self->db))
         db_exec (self->db, "ROLLBACK", NULL);
     take_back (self, 0);
+    audit_undo (self);
     put_off (self, &self->lost);
     self->careful_until = self->boot_ms + CAREFUL_MS;
     for (size_t i = 0; i < self->heard.count; i++) {
@@ -373,6 +374,7 @@ static int commit (engine_t *self, actions_t *actions, err_t *err)
         return drop_batch (self, actions, err);
     if (self->has_ticked)
         self->failures = 0;
+    audit_settle (self);
     if (self->must_shred)
         shred (self);
     watching_end (self);
@@ -418,6 +420,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
     AUTO (engine) engine_t *self = mem_alloc (sizeof *self);
     self->settings = *settings;
     self->boot_ms = self->age_at = self->patience_at = self->forgetting.at = self->tidy_at = self->news_at = self->news_tidy_at = now_ms;
+    self->audit.denials.next_ms = INT64_MAX;
     self->must_shred = true;                    /* by a run that was killed before it could */
     self->settled_at = now_ms + settings->lease_ms;
     if (db_open (&self->db, path, err) < 0 || end_rests (self, err) < 0
@@ -431,6 +434,7 @@ int engine_open (engine_t **out, const char *path, const engine_settings_t *sett
 void engine_wind_down (engine_t *self)
 {
     self->winds_down = true;
+    audit_wind_down (self);
 }
 
 /* The logs of live attempts may be gone on with. */
@@ -454,6 +458,7 @@ void engine_destroy (engine_t **self_p)
     actions_free (&self->pending);
     free_heard (&self->heard);
     free_heard (&self->again);
+    audit_close (self);
     free (self->changed);
     free (self->watched);
     free (self);

@@ -145,18 +145,23 @@ typedef struct {
     bool is_done;               /* since it was asked for */
 } forgetting_t;
 
-/* Denials of one key and verb in the last minute, of which the first is a row already. */
-enum { DENIALS_MAX = 64 };
+/* What one key was denied, for one reason; the first was a row at once. */
 typedef struct {
     char key [65], act [33], detail [256];
-    int64_t times;              /* since that row */
-    int64_t since;              /* boot clock */
+    bool is_stranger;
+    int64_t times;              /* since the last row */
+    int64_t since_ms, due_ms;   /* boot clock: of the first row of this hour; no other row before */
 } denial_t;
 typedef struct {
-    denial_t denials [DENIALS_MAX];
+    denial_t *items;
     size_t count;
-    int64_t others, others_since;           /* denials that have no place there; boot clock */
-    int64_t hour_since;         /* boot clock: of hour_count rows */
+    int64_t next_ms;            /* boot clock: when one of them is to be a row; INT64_MAX: never */
+} denial_list_t;
+typedef struct {
+    denial_list_t denials;
+    denial_list_t before;       /* this batch, where has_before; else it has changed nothing */
+    bool has_before;
+    int64_t hour_since;         /* boot clock: of hour_count rows of what was found */
     int hour_count;
     bool is_changed;            /* since it was asked for last (engine_take_audit_head) */
 } audit_t;

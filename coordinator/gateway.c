@@ -18,10 +18,11 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "coordinator/courier.h"
+#include "coordinator/news_words.h"
 #include "coordinator/rights.h"
 #include "coordinator/zap.h"
 
-enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 250, TICK_WAITS_MS = 1000 };
+enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 250, TICK_WAITS_MS = 1000, DETAIL_MAX = 400 };
 
 /* -- who may speak ---------------------------------------------------------------------------------------------- */
 
@@ -71,9 +72,10 @@ void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int6
     engine_handle (self->parts.engine, &event);
 }
 
-void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail)
+void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail, int64_t times)
 {
-    AUTO_JSON json_t *header = json_pack ("{s:s, s:s, s:s}", "key", key_hex, "act", act, "detail", detail);
+    AUTO_FREE char *line = news_words_line (detail, DETAIL_MAX);       /* there may be a stranger's bytes in it */
+    AUTO_JSON json_t *header = json_pack ("{s:s, s:s, s:s, s:I}", "key", key_hex, "act", act, "detail", line, "times", (json_int_t) times);
     if (header)
         gateway_give_engine (self, "denied", 0, 0, header);
 }
@@ -83,7 +85,7 @@ static void take_denials (gateway_t *self)
     for (int i = 0; i < BATCH_MAX && zsock_events (self->denials) & ZMQ_POLLIN; i++) {
         char *key = NULL, *text = NULL;
         if (zstr_recvx (self->denials, &key, &text, NULL) >= 0 && text)
-            gateway_note_denial (self, key, "connect", text);
+            gateway_note_denial (self, key, "connect", text, 1);
         zstr_free (&key);
         zstr_free (&text);
     }
@@ -147,7 +149,7 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
     int64_t seq = msg_int (message, "seq");
     if (engine_find_principal (self->parts.engine, peer->key_hex, &principal, &err) < 0) {
         if (err.code == ERR_DENIED)
-            gateway_note_denial (self, peer->key_hex, msg_verb (message), err.text);
+            gateway_note_denial (self, peer->key_hex, msg_verb (message), err.text, 1);
         gateway_send_error (self, peer, seq, &err);
         return;
     }
@@ -314,6 +316,15 @@ static void tell_stopped (gateway_t *self, zsock_t *pipe)
     zstr_send (pipe, "STOPPED");
 }
 
+/* What was counted and is no row yet: there is no later batch. */
+static void write_last (gateway_t *self)
+{
+    err_t err = { 0 };
+    engine_wind_down (self->parts.engine);
+    if (take_batch (self, &err) < 0)
+        log_error ("gateway", "%s", err.text);
+}
+
 void gateway_actor (zsock_t *pipe, void *gateway)
 {
     gateway_t *self = gateway;
@@ -330,14 +341,15 @@ void gateway_actor (zsock_t *pipe, void *gateway)
     engine_resume (self->parts.engine, &self->actions);
     gateway_do_actions (self);
     err_t err = { 0 };
-    while (wait_for_work (self, pipe, poller)) {
+    while (err.code == ERR_NONE && wait_for_work (self, pipe, poller)) {
         if (take_batch (self, &err) < 0) {
             log_error ("gateway", "%s", err.text);
             zstr_sendx (pipe, "FATAL", err.text, NULL);
-            break;
-        }
-        tell_stopped (self, pipe);
+        } else
+            tell_stopped (self, pipe);
     }
+    if (err.code == ERR_NONE && self->is_stopping)
+        write_last (self);
     zpoller_destroy (&poller);
 }
 

@@ -98,7 +98,7 @@ void gateway_take_depot (gateway_t *self)
         else if (streq (verb, "RESTS"))
             self->is_depot_quiet = true;
         else if (third && streq (verb, "DENIED"))
-            gateway_note_denial (self, first, second, third);
+            gateway_note_denial (self, first, second, third, 1);
         else if (third && streq (verb, "FIGURES"))
             gateway_take_figures (self, first, second, third);
         else if (first && streq (verb, "OWNER"))

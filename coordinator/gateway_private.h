@@ -50,7 +50,7 @@ void gateway_do_actions (gateway_t *self);
 void gateway_give_engine (gateway_t *self, const char *verb, uint64_t peer, int64_t principal, const json_t *header);
 
 /* For the audit log: what was refused before the engine heard of it. */
-void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail);
+void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act, const char *detail, int64_t times);
 
 /* -- who may speak (gateway.c): {key, id, role}, as ACTION_PRINCIPAL has it. It holds when this returns. */
 void gateway_let (gateway_t *self, const json_t *header);

@@ -33,7 +33,7 @@ static void on_hook (gateway_t *self, const char *id, const char *name)
 
 static void on_denied (gateway_t *self, const char *id, const char *status, const char *detail)
 {
-    gateway_note_denial (self, "", "hook", detail);
+    gateway_note_denial (self, "", "hook", detail, 1);
     answer (self, id, atoi (status), TEXT, "there is no such hook, or this was not signed with its secret\n");
 }
 

@@ -7,7 +7,6 @@
 
 #include "common/mem.h"
 #include "coordinator/attempts.h"
-#include "coordinator/audit.h"
 #include "coordinator/boards.h"
 #include "coordinator/due.h"
 #include "coordinator/fetches.h"
@@ -270,7 +269,7 @@ int workers_on_tick (engine_t *self, const event_t *event, err_t *err)
         }
     boards_tick (self);
     if (end_leases (self, err) < 0 || end_waits (self, err) < 0 || restores_tick (self, err) < 0 || waiting_end (self, err) < 0
-        || queue_age (self, err) < 0 || audit_tick (self, err) < 0 || secrets_tick (self, err) < 0 || due_tick (self, err) < 0 || news_tick (self, err) < 0)
+        || queue_age (self, err) < 0 || secrets_tick (self, err) < 0 || due_tick (self, err) < 0 || news_tick (self, err) < 0)
         return -1;
     return retention_forget (self, err);
 }

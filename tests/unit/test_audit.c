@@ -86,6 +86,33 @@ static void invite (farm_t *farm, int number)
     assert_non_null (farm_sent (farm, PEER, "invited"));
 }
 
+static void deny (farm_t *farm, const char *key, const char *act, const char *detail, int64_t times)
+{
+    farm_say (farm, "denied", 0, 0, json_pack ("{s:s, s:s, s:s, s:I}", "key", key, "act", act, "detail", detail, "times", (json_int_t) times));
+}
+
+/* What the rows of a key and an act come to; NULL: of any. */
+static int64_t sum_of (farm_t *farm, const char *key, const char *act)
+{
+    int64_t sum = 0;
+    AUTO_JSON json_t *rows = read_log (farm);
+    for (size_t i = 0; i < json_array_size (rows); i++) {
+        const json_t *row = json_array_get (rows, i);
+        if ((!key || strcmp (json_string_value (json_object_get (row, "key")), key) == 0) && (!act || strcmp (json_string_value (json_object_get (row, "act")), act) == 0))
+            sum += json_integer_value (json_object_get (row, "times"));
+    }
+    return sum;
+}
+
+/* A key of the people in engines.c. */
+static const char *key_of_user (const char *name)
+{
+    static char hex [65];
+    digest_t key = digest_of (name, strlen (name));
+    digest_to_hex (&key, hex);
+    return hex;
+}
+
 static void tamper (farm_t *farm, const char *sql)
 {
     sqlite3 *db = NULL;
@@ -127,7 +154,7 @@ static void what_an_admin_does_is_a_row (void **state)
     assert_string_equal (farm_error (farm, PEER), "denied");
 }
 
-static void the_first_denial_is_a_row_at_once_and_the_others_one_a_minute (void **state)
+static void the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later (void **state)
 {
     farm_t *farm = *state;
     for (int i = 0; i < 1000; i++)
@@ -140,24 +167,117 @@ static void the_first_denial_is_a_row_at_once_and_the_others_one_a_minute (void 
     assert_string_equal (says (farm, 1, "times"), "999");
     farm_pass (farm, 10 * MINUTE_MS);
     assert_int_equal (count_rows (farm), 2);
+    farm_say (farm, "users", PEER, farm->bob, json_object ());
+    assert_int_equal (count_rows (farm), 3);                        /* quiet for so long: at once */
 }
 
-/* Strangers come with a new key each time. */
+/* After 1, 2, 4 … minutes, and each hour anew. */
+static void who_is_denied_without_end_has_seven_rows_an_hour (void **state)
+{
+    farm_t *farm = *state;
+    for (int second = 0; second < 24 * 3600; second += 10) {
+        deny (farm, key_of_user ("bob"), "users", "why", 3);
+        farm_pass (farm, 10000);
+    }
+    assert_int_equal (count_rows (farm), 24 * 7 + 1);
+    farm_pass (farm, 60 * MINUTE_MS);
+    assert_int_equal (sum_of (farm, key_of_user ("bob"), "users"), 24 * 360 * 3);
+}
+
+/* Nor for another reason: of each the first is there. */
+static void nobody_hides_what_another_was_denied (void **state)
+{
+    farm_t *farm = *state;
+    static const int floods = 500;
+    for (int i = 0; i < floods; i++) {
+        AUTO_FREE char *reason = mem_printf ("reason %d", i);
+        deny (farm, key_of_user ("ann"), "put", reason, 3);         /* a known key, for all reasons that there are */
+        deny (farm, key_of (i), "connect", "from 10.0.0.1", 2);     /* and strangers */
+        deny (farm, "", "hook", reason, 1);                         /* and who has no key */
+    }
+    assert_int_equal (sum_of (farm, key_of_user ("ann"), "put"), 3 * 16);
+    farm_say (farm, "users", PEER, farm->bob, json_object ());
+    size_t last = count_rows (farm) - 1;
+    assert_string_equal (says (farm, last, "who"), "bob");
+    assert_string_equal (says (farm, last, "act"), "users");
+    farm_pass (farm, 2 * MINUTE_MS);
+    assert_int_equal (sum_of (farm, key_of_user ("ann"), "others"), 3 * (floods - 16));
+    assert_int_equal (sum_of (farm, NULL, "connect"), 2 * 28);
+    assert_int_equal (sum_of (farm, NULL, "hook"), 16);
+    assert_int_equal (sum_of (farm, NULL, NULL), 6 * floods + 1);
+    assert_true (count_rows (farm) < 100);
+}
+
+/* Such are told apart as long as their beginning is. */
+static void a_long_reason_is_cut_and_is_one (void **state)
+{
+    farm_t *farm = *state;
+    AUTO_FREE char *tail = mem_printf ("%0300d", 0);
+    for (int i = 0; i < 40; i++) {
+        AUTO_FREE char *reason = mem_printf ("%s%d", tail, i);
+        deny (farm, key_of_user ("ann"), "an act with a name that is much too long", reason, 1);
+    }
+    farm_pass (farm, MINUTE_MS);
+    assert_int_equal (count_rows (farm), 2);
+    assert_int_equal (sum_of (farm, NULL, NULL), 40);
+}
+
+static void what_is_counted_is_a_row_before_the_end (void **state)
+{
+    farm_t *farm = *state;
+    for (int i = 0; i < 10; i++)
+        farm_say (farm, "users", PEER, farm->bob, json_object ());
+    for (int i = 0; i < 100; i++)
+        deny (farm, key_of (i), "connect", "", 1);
+    engine_wind_down (farm->engine);
+    farm_pass (farm, 0);
+    assert_int_equal (sum_of (farm, NULL, "users"), 10);
+    assert_int_equal (sum_of (farm, NULL, NULL), 110);
+    size_t count = count_rows (farm);
+    for (int i = 0; i < 10; i++)
+        deny (farm, key_of_user ("ann"), "put", "", 1);
+    farm_pass (farm, 1000);                                         /* and once a second then */
+    assert_int_equal (count_rows (farm), count + 2);
+    assert_int_equal (sum_of (farm, NULL, "put"), 10);
+}
+
+/* One row of the batch was written and the next was not: both are counted again, and what was heard in it is heard again. */
+static void a_batch_that_is_lost_loses_no_number (void **state)
+{
+    farm_t *farm = *state;
+    tamper (farm, "CREATE TRIGGER fails BEFORE INSERT ON audit WHEN new.times = 7 AND NOT EXISTS (SELECT 1 FROM builds) BEGIN SELECT raise (ABORT, 'as it was told'); END");
+    deny (farm, key_of_user ("ann"), "put", "", 1);
+    deny (farm, key_of_user ("ann"), "want", "", 1);
+    deny (farm, key_of_user ("ann"), "put", "", 5);
+    deny (farm, key_of_user ("ann"), "want", "", 7);
+    farm->now += MINUTE_MS;
+    deny (farm, key_of_user ("bob"), "log", "", 100);               /* its batch has the two rows */
+    assert_int_equal (count_rows (farm), 2);
+    farm_say (farm, "users", PEER, farm->bob, json_object ());      /* the disk is in trouble, and who is denied hears of that */
+    assert_string_equal (farm_error (farm, PEER), "denied");
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
+    farm_pass (farm, 2000);
+    assert_int_equal (sum_of (farm, NULL, "put"), 6);
+    assert_int_equal (sum_of (farm, NULL, "want"), 8);
+    assert_int_equal (sum_of (farm, NULL, "log"), 100);
+    assert_int_equal (sum_of (farm, NULL, "users"), 1);
+    assert_int_equal (count_rows (farm), 6);
+    assert_int_equal (first_wrong (farm), -1);
+}
+
+/* Strangers come with a new key each time, or again and again. */
 static void nobody_fills_the_disk_by_being_denied (void **state)
 {
     farm_t *farm = *state;
     for (int minute = 0; minute < 60; minute++) {
-        for (int i = 0; i < 500; i++)
-            farm_say (farm, "denied", 0, 0, json_pack ("{s:s, s:s, s:s}", "key", key_of (minute * 1000 + i), "act", "connect", "detail", "from 10.0.0.1"));
+        for (int i = 0; i < 250; i++) {
+            deny (farm, key_of (minute * 1000 + i), "connect", "from 10.0.0.1", 1);
+            deny (farm, key_of (i), "connect", "from 10.0.0.1", 1);
+        }
         farm_pass (farm, MINUTE_MS);
     }
-    size_t count = count_rows (farm);
-    assert_in_range (count, 200, 200 + 61);
-    int64_t all = 0;
-    AUTO_JSON json_t *rows = read_log (farm);
-    for (size_t i = 0; i < count; i++)
-        all += json_integer_value (json_object_get (json_array_get (rows, i), "times"));
-    assert_int_equal (all, 60 * 500);                               /* none is left out of the sum */
+    assert_in_range (count_rows (farm), 29, 29 * 8);                   /* the last at its very end */
+    assert_int_equal (sum_of (farm, NULL, NULL), 60 * 500);             /* none is left out of the sum */
     assert_int_equal (first_wrong (farm), -1);
 }
 
@@ -215,7 +335,12 @@ int main (void)
 #define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
     const struct CMUnitTest tests [] = {
         TEST (what_an_admin_does_is_a_row),
-        TEST (the_first_denial_is_a_row_at_once_and_the_others_one_a_minute),
+        TEST (the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later),
+        TEST (who_is_denied_without_end_has_seven_rows_an_hour),
+        TEST (nobody_hides_what_another_was_denied),
+        TEST (a_long_reason_is_cut_and_is_one),
+        TEST (what_is_counted_is_a_row_before_the_end),
+        TEST (a_batch_that_is_lost_loses_no_number),
         TEST (nobody_fills_the_disk_by_being_denied),
         TEST (a_changed_row_is_found_whatever_was_changed),
         TEST (a_cut_end_is_found_by_what_was_noted_elsewhere),
