@@ -10,7 +10,7 @@
 #include "common/pack.h"
 #include "coordinator/put_checks.h"
 
-enum { DIGESTS_MAX = 8192, DENIALS_MAX = 20 };
+enum { DIGESTS_MAX = 8192 };
 
 void request_destroy (request_t **self_p)
 {
@@ -42,22 +42,24 @@ void answer (depot_service_t *self, request_t *request, const char *verb, json_t
         log_debug ("depot", "%.16s: %s", request->key, err.text);
 }
 
-/* So many a second: whoever is denied more often is in the audit log already. */
-void depot_service_tell_denied (depot_service_t *self, const request_t *request, const err_t *err)
+bool depot_service_tell_denied (void *service, const char *key_hex, const char *verb, const char *text, int64_t times)
 {
-    int64_t now = clock_boot_ms ();
-    if (now - self->denied_since >= 1000) {
-        self->denied_since = now;
-        self->denied = 0;
-    }
-    if (self->denied++ < DENIALS_MAX && *request->key)
-        zstr_sendx (self->pipe, "DENIED", request->key, request->message ? msg_verb (request->message) : "message", err->text, NULL);
+    const depot_service_t *self = service;
+    char number [24];
+    snprintf (number, sizeof number, "%lld", (long long) times);
+    return zstr_sendx (self->pipe, "DENIED", key_hex, verb, text, number, NULL) == 0;
+}
+
+void depot_service_note_denied (depot_service_t *self, const request_t *request, const err_t *err)
+{
+    if (*request->key)
+        denials_add (self->denials, request->key, request->message ? msg_verb (request->message) : "message", err->text, clock_boot_ms ());
 }
 
 void answer_error (depot_service_t *self, request_t *request, const err_t *err)
 {
     if (err->code == ERR_DENIED)
-        depot_service_tell_denied (self, request, err);
+        depot_service_note_denied (self, request, err);
     json_t *header = json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text);
     if (request->message && msg_int (request->message, "seq") > 0)
         json_object_set_new (header, "re", json_integer (msg_int (request->message, "seq")));
@@ -119,7 +121,7 @@ static void refuse_foreign (depot_service_t *self, const request_t *request, con
     set_absent (digest, err);
     if (scopes_is_unsure (self->scopes, request->speaker.id))
         return;
-    depot_service_tell_denied (self, request, err);
+    depot_service_note_denied (self, request, err);
     log_warn ("depot", "%.16s asks for an object of none of its attempts", request->key);
 }
 

@@ -9,6 +9,7 @@
 #include "common/msg.h"
 #include "coordinator/build_log.h"
 #include "coordinator/conduct.h"
+#include "coordinator/denials.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/id_map.h"
 #include "coordinator/scopes.h"
@@ -70,7 +71,7 @@ struct depot_service {
     digest_map_t lost_by_digest;                /* its places */
     bool is_lost_back, is_lost_root_back;       /* something of it was put, a root was */
     uint64_t asked_objects, absent_objects, sent_objects;       /* since the start: by farmctl, of them not there; to workers */
-    int64_t denied_since, denied;               /* boot clock; told in that second */
+    denials_t *denials;         /* on their way to the audit log */
     scopes_t *scopes;           /* what workers may ask for */
     id_map_t owners;            /* job -> the principal whose build it is of */
     conduct_t *conduct;
@@ -81,7 +82,8 @@ struct depot_service {
 /* depot_answers.c: each answers exactly once. */
 void answer (depot_service_t *self, request_t *request, const char *verb, json_t *header, const buffer_t *body);
 void answer_error (depot_service_t *self, request_t *request, const err_t *err);
-void depot_service_tell_denied (depot_service_t *self, const request_t *request, const err_t *err);
+void depot_service_note_denied (depot_service_t *self, const request_t *request, const err_t *err);
+denials_fn depot_service_tell_denied;           /* context: the service */
 void answer_missing (depot_service_t *self, request_t *request);
 void answer_want (depot_service_t *self, request_t *request);
 void answer_log (depot_service_t *self, request_t *request);

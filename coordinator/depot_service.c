@@ -54,6 +54,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     self->context_entries_max = settings->context_entries_max;
     self->context_bytes_max = settings->context_bytes_max;
     self->conduct = conduct_new ("depot", (size_t) settings->connections_max);
+    self->denials = denials_new (depot_service_tell_denied, self);
     self->speakers = zhashx_new ();
     zhashx_set_destructor (self->speakers, free_speaker);
     self->waiters = zlistx_new ();
@@ -81,6 +82,7 @@ void depot_service_destroy (depot_service_t **self_p)
     zlistx_destroy (&self->waiters);
     zhashx_destroy (&self->speakers);
     conduct_destroy (&self->conduct);
+    denials_destroy (&self->denials);
     zsock_destroy (&self->socket);
     build_logs_destroy (&self->logs);
     scopes_destroy (&self->scopes);
@@ -302,6 +304,8 @@ static request_t *next_request (depot_service_t *self, bool *is_empty)
         return take (&request);
     if (!conduct_refuse (self->conduct, request->key, fd, &err, clock_boot_ms ()))
         answer_error (self, request, &err);
+    else if (err.code == ERR_DENIED)
+        depot_service_note_denied (self, request, &err);
     return NULL;
 }
 
@@ -359,13 +363,17 @@ static void rest (depot_service_t *self)
     zstr_send (self->pipe, "RESTS");
 }
 
+/* ms until the first of two; -1: never. */
+static int sooner (int a_ms, int b_ms)
+{
+    return a_ms < 0 ? b_ms : b_ms < 0 || a_ms < b_ms ? a_ms : b_ms;
+}
+
 static int wait_ms (depot_service_t *self, bool is_idle)
 {
-    int waiters_ms = is_idle ? waiters_expire (self) : 0;
+    int waiters_ms = is_idle ? waiters_expire (self) : 0, denials_ms = denials_tell (self->denials, clock_boot_ms ());
     int64_t rest_ms = rests_in_ms (self);
-    if (rest_ms > REST_MS)
-        return waiters_ms;
-    return waiters_ms >= 0 && waiters_ms < rest_ms ? waiters_ms : rest_ms < 0 ? 0 : (int) rest_ms;
+    return sooner (sooner (waiters_ms, denials_ms), rest_ms > REST_MS ? -1 : rest_ms < 0 ? 0 : (int) rest_ms);
 }
 
 /* -- the loop --------------------------------------------------------------------------------------------------- */

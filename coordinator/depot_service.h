@@ -21,7 +21,7 @@
  *   ["REST"]                                    answered by ["RESTS"] as soon as nobody has sent an object for a second
  *   ["$TERM"]                                   end
  * Unasked it says ["LOST", digest hex]: a context or a Dockerfile was damaged on the disk, and is not there any more; and
- * ["DENIED", key hex, verb, text]: for the audit log, 20 a second at most. ["OWNER", job]: whose build is it of? And ["LOGS-GONE", JSON]: these logs ([[job, attempt] …]) were removed. */
+ * ["DENIED", key hex, verb, text, times]: for the audit log (denials.h). ["OWNER", job]: whose build is it of? And ["LOGS-GONE", JSON]: these logs ([[job, attempt] …]) were removed. */
 #ifndef FARM_DEPOT_SERVICE_H
 #define FARM_DEPOT_SERVICE_H
 

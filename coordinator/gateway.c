@@ -83,11 +83,13 @@ void gateway_note_denial (gateway_t *self, const char *key_hex, const char *act,
 static void take_denials (gateway_t *self)
 {
     for (int i = 0; i < BATCH_MAX && zsock_events (self->denials) & ZMQ_POLLIN; i++) {
-        char *key = NULL, *text = NULL;
-        if (zstr_recvx (self->denials, &key, &text, NULL) >= 0 && text)
-            gateway_note_denial (self, key, "connect", text, 1);
+        char *key = NULL, *act = NULL, *text = NULL, *times = NULL;
+        if (zstr_recvx (self->denials, &key, &act, &text, &times, NULL) >= 0 && times)
+            gateway_note_denial (self, key, act, text, strtoll (times, NULL, 10));
         zstr_free (&key);
+        zstr_free (&act);
         zstr_free (&text);
+        zstr_free (&times);
     }
 }
 

@@ -89,16 +89,16 @@ static void on_owner (gateway_t *self, const char *job)
 void gateway_take_depot (gateway_t *self)
 {
     while (zsock_events (self->parts.depot) & ZMQ_POLLIN) {
-        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL;
-        zstr_recvx (self->parts.depot, &verb, &first, &second, &third, NULL);       /* NULL where no string came */
+        char *verb = NULL, *first = NULL, *second = NULL, *third = NULL, *fourth = NULL;
+        zstr_recvx (self->parts.depot, &verb, &first, &second, &third, &fourth, NULL);       /* NULL where no string came */
         if (!verb)
             break;
         if (third && streq (verb, "HAS"))
             on_has (self, first, second, third);
         else if (streq (verb, "RESTS"))
             self->is_depot_quiet = true;
-        else if (third && streq (verb, "DENIED"))
-            gateway_note_denial (self, first, second, third, 1);
+        else if (fourth && streq (verb, "DENIED"))
+            gateway_note_denial (self, first, second, third, strtoll (fourth, NULL, 10));
         else if (third && streq (verb, "FIGURES"))
             gateway_take_figures (self, first, second, third);
         else if (first && streq (verb, "OWNER"))
@@ -113,5 +113,6 @@ void gateway_take_depot (gateway_t *self)
         zstr_free (&first);
         zstr_free (&second);
         zstr_free (&third);
+        zstr_free (&fourth);
     }
 }

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/log_limit.h"
 #include "common/mem.h"
+#include "coordinator/denials.h"
 
 enum { TELL_MS = 1000 };
 #define ZAP_PLACE "inproc://zeromq.zap.01"     /* RFC 27 */
@@ -15,7 +16,8 @@ enum { TELL_MS = 1000 };
 typedef struct {
     zsock_t *pipe;
     zsock_t *handler;
-    zsock_t *denials;           /* PUSH; what nobody takes is dropped, a log line says it too */
+    zsock_t *outlet;            /* PUSH: of denials */
+    denials_t *denials;
     zhashx_t *keys;             /* hex -> itself */
     log_limit_t lines;          /* about strangers, who have as many keys as they like */
 } zap_t;
@@ -67,12 +69,25 @@ static bool is_allowed (const zap_t *self, const request_t *request, char hex [K
     return zhashx_lookup (self->keys, hex) != NULL;
 }
 
-static void tell_denied (zap_t *self, const char *hex, const char *address)
+/* False while whoever writes them down has enough to do. */
+static bool send_denied (void *zap, const char *key_hex, const char *act, const char *text, int64_t times)
+{
+    const zap_t *self = zap;
+    void *handle = zsock_resolve (self->outlet);
+    char number [24];
+    int size = snprintf (number, sizeof number, "%lld", (long long) times);
+    if (zmq_send (handle, key_hex, strlen (key_hex), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return false;
+    zmq_send (handle, act, strlen (act), ZMQ_SNDMORE | ZMQ_DONTWAIT);          /* a message goes as a whole */
+    zmq_send (handle, text, strlen (text), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send (handle, number, (size_t) size, ZMQ_DONTWAIT);
+    return true;
+}
+
+static void note_denied (zap_t *self, const char *hex, const char *address)
 {
     AUTO_FREE char *text = mem_printf ("from %.64s: this key is not known here", address);
-    void *handle = zsock_resolve (self->denials);
-    if (zmq_send (handle, hex, strlen (hex), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-        zmq_send (handle, text, strlen (text), ZMQ_DONTWAIT);
+    denials_add (self->denials, hex, "connect", text, clock_boot_ms ());
     if (log_limit_may (&self->lines, clock_boot_ms ()))
         log_warn ("zap", "refused a connection from %s: key %s is not known here", address, hex);
 }
@@ -92,7 +107,7 @@ static void on_request (zap_t *self)
     char hex [KEY_HEX_SIZE + 1] = "";
     bool allowed = is_allowed (self, request, hex);
     if (!allowed)
-        tell_denied (self, hex, request->address ? request->address : "?");
+        note_denied (self, hex, request->address ? request->address : "?");
     zstr_sendx (self->handler, "1.0", request->sequence ? request->sequence : "", allowed ? "200" : "400",
                 allowed ? "OK" : "no such key", allowed ? hex : "", "", NULL);
     request_destroy (&request);
@@ -119,17 +134,19 @@ static bool on_command (zap_t *self)
 void zap_actor (zsock_t *pipe, void *unused)
 {
     (void) unused;
-    zap_t self = { .pipe = pipe, .handler = zsock_new (ZMQ_REP), .denials = zsock_new (ZMQ_PUSH), .keys = zhashx_new () };
+    zap_t self = { .pipe = pipe, .handler = zsock_new (ZMQ_REP), .outlet = zsock_new (ZMQ_PUSH), .keys = zhashx_new () };
     int rc = zsock_bind (self.handler, ZAP_PLACE);
     assert (rc == 0);       /* a second handler in the process is our mistake */
-    zsock_set_sndhwm (self.denials, 100);
-    zsock_set_linger (self.denials, 0);
-    zsock_connect (self.denials, ZAP_DENIALS);
+    self.denials = denials_new (send_denied, &self);
+    zsock_set_sndhwm (self.outlet, 100);
+    zsock_set_linger (self.outlet, 0);
+    zsock_connect (self.outlet, ZAP_DENIALS);
     zpoller_t *poller = zpoller_new (pipe, self.handler, NULL);
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {
-        void *which = zpoller_wait (poller, self.lines.left_out > 0 ? TELL_MS : -1);
+        int denials_ms = denials_tell (self.denials, clock_boot_ms ());
+        void *which = zpoller_wait (poller, denials_ms < 0 && self.lines.left_out > 0 ? TELL_MS : denials_ms);
         tell_left_out (&self);
         if (which == self.handler)
             on_request (&self);
@@ -141,7 +158,8 @@ void zap_actor (zsock_t *pipe, void *unused)
     zpoller_destroy (&poller);
     zsock_unbind (self.handler, ZAP_PLACE);         /* at once; closing does it some time later, in another thread */
     zsock_destroy (&self.handler);
-    zsock_destroy (&self.denials);
+    zsock_destroy (&self.outlet);
+    denials_destroy (&self.denials);
     zhashx_destroy (&self.keys);
 }
 

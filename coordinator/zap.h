@@ -9,7 +9,7 @@
 
 #include <czmq.h>
 
-/* Where it says whom it has refused, [key hex, text], for the audit log: a PULL socket of this process may be bound there. */
+/* Where it says whom it has refused, [key hex, act, text, times], for the audit log: a PULL socket of this process may be bound there. */
 #define ZAP_DENIALS "inproc://archfarm-zap-denials"
 
 void zap_actor (zsock_t *pipe, void *unused);
