@@ -106,6 +106,12 @@ int audit_done (engine_t *self, const event_t *event, const char *subject, const
     return audit_append (self, &entry, err);
 }
 
+int audit_of_another (engine_t *self, const event_t *event, int64_t owner, const char *subject, const char *detail, err_t *err)
+{
+    AUTO_FREE char *text = mem_printf ("%s%sof another user", detail, *detail ? ", " : "");
+    return owner == event->principal ? 0 : audit_done (self, event, subject, text, err);
+}
+
 /* May another row be written in this hour? */
 static bool may_tell (engine_t *self)
 {

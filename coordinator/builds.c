@@ -112,15 +112,12 @@ int build_cancel (engine_t *self, int64_t build, const char *cause, err_t *err)
     return jobs_cancel (self, build, cause, err) < 0 ? -1 : build_end (self, build, state, BUILD_CANCELLED, &fault, err);
 }
 
-/* An admin has cancelled somebody else's. */
-static int note_foreign (engine_t *self, const event_t *event, int64_t build, err_t *err)
+int build_note_foreign (engine_t *self, const event_t *event, int64_t build, err_t *err)
 {
     int64_t owner;
     char number [24];
     snprintf (number, sizeof number, "%lld", (long long) build);
-    if (build_owner (self, build, &owner, err) < 0)
-        return -1;
-    return owner == event->principal ? 0 : audit_done (self, event, number, "of another user", err);
+    return build_owner (self, build, &owner, err) < 0 ? -1 : audit_of_another (self, event, owner, number, "", err);
 }
 
 int builds_on_cancel (engine_t *self, const event_t *event, err_t *err)
@@ -131,7 +128,7 @@ int builds_on_cancel (engine_t *self, const event_t *event, err_t *err)
         || principal_load (self, event->principal, &by, err) < 0)
         return -1;
     AUTO_FREE char *cause = mem_printf ("cancelled by %s", by.name);
-    if (build_cancel (self, build, cause, err) < 0 || note_foreign (self, event, build, err) < 0)
+    if (build_cancel (self, build, cause, err) < 0 || build_note_foreign (self, event, build, err) < 0)
         return -1;
     json_t *view = view_build (self, build, err);
     if (!view)
@@ -143,9 +140,10 @@ int builds_on_cancel (engine_t *self, const event_t *event, err_t *err)
 int builds_on_spec (engine_t *self, const event_t *event, err_t *err)
 {
     char repository [512];
-    if (build_check_owner (self, event, event_int (event, "build"), err) < 0)
+    int64_t build = event_int (event, "build");
+    if (build_check_owner (self, event, build, err) < 0 || build_note_foreign (self, event, build, err) < 0)
         return -1;
-    json_t *spec = build_spec (self, event_int (event, "build"), repository, err);
+    json_t *spec = build_spec (self, build, repository, err);
     if (!spec)
         return -1;
     engine_answer (self, event, "build-spec", json_pack ("{s:o}", "spec", spec));

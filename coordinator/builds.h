@@ -18,6 +18,8 @@ int build_owner (engine_t *self, int64_t build, int64_t *owner, err_t *err);
 
 /* Only the build's owner and admins: ERR_DENIED. ERR_NOT_FOUND. */
 int build_check_owner (engine_t *self, const event_t *event, int64_t build, err_t *err);
+/* That an admin does this to another user's build is a row of the audit log. */
+int build_note_foreign (engine_t *self, const event_t *event, int64_t build, err_t *err);
 /* The same, and viewers. */
 int build_check_reader (engine_t *self, const event_t *event, int64_t build, err_t *err);
 

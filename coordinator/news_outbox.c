@@ -398,11 +398,25 @@ int news_outbox_on_list (engine_t *self, const event_t *event, err_t *err)
     return 0;
 }
 
+static int note_retry (engine_t *self, const event_t *event, int64_t id, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT count (*) FROM news WHERE state = 'given-up' AND (:id = 0 OR id = :id) AND principal <> :by");
+    query_int (&query, ":id", id);
+    query_int (&query, ":by", event->principal);
+    int64_t count = query_step (&query) ? query_get_int (&query, 0) : 0;
+    if (query_end (&query, err) < 0)
+        return -1;
+    if (count == 0)
+        return 0;
+    AUTO_FREE char *subject = id ? mem_printf ("%lld", (long long) id) : mem_strdup (""), *detail = mem_printf ("%lld of other users", (long long) count);
+    return audit_done (self, event, subject, detail, err);
+}
+
 /* What was given up is tried again, for as long as it was at first; id 0: all of it that is one's own, or an admin's any. */
 int news_outbox_on_retry (engine_t *self, const event_t *event, err_t *err)
 {
     int64_t only = principal_sees (self, event->principal, err), id = event_int (event, "id");
-    if (only < 0)
+    if (only < 0 || (only == 0 && note_retry (self, event, id, err) < 0))
         return -1;
     query_t query = db_query (self->db, "UPDATE news SET state = 'waiting', due_ms = :now, ended_ms = NULL, tries = 0, at_ms = :now WHERE state = 'given-up' "
                               "AND (:id = 0 OR id = :id) AND (:only = 0 OR principal = :only)");

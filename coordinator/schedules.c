@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/audit.h"
 #include "coordinator/builds.h"
 #include "coordinator/fetches.h"
 #include "coordinator/firings.h"
@@ -307,7 +308,8 @@ int schedules_on_order (engine_t *self, const event_t *event, err_t *err)
         return -1;
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
         if (strcmp (orders [i].name, event_text (event, "order")) == 0)
-            return orders [i].run (self, event, &schedule, err);
+            return orders [i].run (self, event, &schedule, err) < 0 ? -1
+                   : audit_of_another (self, event, schedule.principal, schedule.name, orders [i].name, err);
     return err_set (err, ERR_PROTOCOL, "order-schedule: %s is no order", event_text (event, "order"));
 }
 

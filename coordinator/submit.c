@@ -271,7 +271,7 @@ static int note_submit (engine_t *self, const event_t *event, const char *schedu
 {
     principal_t who;
     int64_t former = event_int (event, "reuse");
-    if (principal_load (self, event->principal, &who, err) < 0)
+    if (principal_load (self, event->principal, &who, err) < 0 || (former && build_note_foreign (self, event, former, err) < 0))
         return -1;
     AUTO_FREE char *by = schedule ? mem_printf ("by schedule %s of %s", schedule, who.name) : mem_printf ("by %s", who.name);
     AUTO_FREE char *how = former ? mem_printf ("submitted %s, with what build %lld has done", by, (long long) former) : mem_printf ("submitted %s", by);

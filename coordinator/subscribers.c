@@ -201,7 +201,8 @@ static void read_events (const json_t *events, char out [NEWS_EVENTS_MAX])
 typedef struct {
     subscriber_t is;
     const char *scope;
-    int64_t schedule;
+    int64_t schedule, owner;        /* the schedule's owner, else whoever wishes it */
+    bool was_farm;                  /* news of that name were of the whole farm */
 } wish_t;
 
 static void bind_wish (query_t *query, const wish_t *wish)
@@ -222,6 +223,7 @@ static int read_scope (engine_t *self, const event_t *event, const principal_t *
     bool is_farm = json_is_true (json_object_get (event->header, "farm"));
     AUTO_SCHEDULE schedule_t schedule = { .id = 0 };
     wish->scope = name ? "schedule" : is_farm ? "farm" : "user";
+    wish->owner = by->id;
     if (name && is_farm)
         return err_set (err, ERR_USAGE, "news %s: of a schedule or of the farm, not of both", wish->is.name);
     if (is_farm && strcmp (by->role, "admin") != 0)
@@ -231,6 +233,7 @@ static int read_scope (engine_t *self, const event_t *event, const principal_t *
     if (schedule_find (self, name, &schedule, err) < 0)
         return -1;
     wish->schedule = schedule.id;
+    wish->owner = schedule.principal;
     if (schedule.principal == by->id || strcmp (by->role, "admin") == 0)
         return 0;
     return err_set (err, ERR_DENIED, "schedule %s belongs to somebody else: only they or an admin may be told of it", name);
@@ -251,16 +254,17 @@ static int read_wish (engine_t *self, const event_t *event, const principal_t *b
 }
 
 /* 1: it is there as it is wished, so this was asked before. */
-static int check_name (engine_t *self, const event_t *event, const wish_t *wish, err_t *err)
+static int check_name (engine_t *self, const event_t *event, wish_t *wish, err_t *err)
 {
     int64_t principal = 0;
     bool is_same = false;
     query_t query = db_query (self->db, "SELECT principal, scope = :scope AND coalesce (schedule, 0) = :schedule AND kind = :kind AND address = :address "
-                              "AND events = :events AND salt = :salt FROM subscribers WHERE name = :name");
+                              "AND events = :events AND salt = :salt, scope = 'farm' FROM subscribers WHERE name = :name");
     bind_wish (&query, wish);
     if (query_step (&query)) {
         principal = query_get_int (&query, 0);
         is_same = query_get_int (&query, 1);
+        wish->was_farm = query_get_int (&query, 2);
     }
     if (query_end (&query, err) < 0)
         return -1;
@@ -330,7 +334,9 @@ int subscribers_on_add (engine_t *self, const event_t *event, err_t *err)
     if (!is_known && (check_room (self, &wish, err) < 0 || store (self, &wish, err) < 0 || carry_over (self, &wish, err) < 0))
         return -1;
     AUTO_FREE char *detail = mem_printf ("%s %s, %s", wish.is.kind, wish.is.address, wish.scope);
-    if (!is_known && strcmp (wish.scope, "farm") == 0 && audit_done (self, event, wish.is.name, detail, err) < 0)
+    bool is_of_farm = wish.was_farm || strcmp (wish.scope, "farm") == 0;
+    if (!is_known && (is_of_farm ? audit_done (self, event, wish.is.name, detail, err)
+                      : audit_of_another (self, event, wish.owner, wish.is.name, detail, err)) < 0)
         return -1;
     self->has_subscribers = true;
     return answer (self, event, wish.is.name, true, err);
@@ -338,24 +344,23 @@ int subscribers_on_add (engine_t *self, const event_t *event, err_t *err)
 
 /* -- orders ----------------------------------------------------------------------------------------------------- */
 
-static int find_own (engine_t *self, const event_t *event, int64_t *id, err_t *err)
+typedef struct { int64_t id, owner; bool is_farm; } found_t;
+
+static int find_own (engine_t *self, const event_t *event, found_t *out, err_t *err)
 {
     principal_t by;
-    int64_t owner = 0;
     const char *name = event_text (event, "name");
     if (principal_load (self, event->principal, &by, err) < 0)
         return -1;
-    query_t query = db_query (self->db, "SELECT id, principal FROM subscribers WHERE name = :name");
+    query_t query = db_query (self->db, "SELECT id, principal, scope = 'farm' FROM subscribers WHERE name = :name");
     query_text (&query, ":name", name);
-    if (query_step (&query)) {
-        *id = query_get_int (&query, 0);
-        owner = query_get_int (&query, 1);
-    }
+    if (query_step (&query))
+        *out = (found_t) { query_get_int (&query, 0), query_get_int (&query, 1), query_get_int (&query, 2) };
     if (query_end (&query, err) < 0)
         return -1;
-    if (!owner)
+    if (!out->owner)
         return err_set (err, ERR_NOT_FOUND, "there are no news %s: farmctl news ls shows which there are", name);
-    if (owner == by.id || strcmp (by.role, "admin") == 0)
+    if (out->owner == by.id || strcmp (by.role, "admin") == 0)
         return 0;
     return err_set (err, ERR_DENIED, "news %s belong to somebody else: only they or an admin may do that", name);
 }
@@ -372,10 +377,10 @@ static int on_remove (engine_t *self, const event_t *event, int64_t id, err_t *e
 
 int subscribers_on_order (engine_t *self, const event_t *event, err_t *err)
 {
-    int64_t id = 0;
-    if (find_own (self, event, &id, err) < 0)
+    found_t news = { .id = 0 };
+    const char *name = event_text (event, "name"), *order = event_text (event, "order");
+    bool is_removed = strcmp (order, "remove") == 0;
+    if (find_own (self, event, &news, err) < 0 || (is_removed ? on_remove (self, event, news.id, err) : news_test (self, event, news.id, err)) < 0)
         return -1;
-    if (strcmp (event_text (event, "order"), "remove") == 0)
-        return on_remove (self, event, id, err);
-    return news_test (self, event, id, err);
+    return is_removed && news.is_farm ? audit_done (self, event, name, "remove, farm", err) : audit_of_another (self, event, news.owner, name, order, err);
 }

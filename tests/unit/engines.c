@@ -99,7 +99,7 @@ static json_t *as_it_travels (const char *verb, const json_t *header)
     json_t *copy = json_copy ((json_t *) header);
     static const struct { const char *verb, *fields [5]; } own [] = {
         { "secret", { "sealed" } }, { "secret-part", { "sealed", "principal", "request", "secret" } }, { "token", { "host", "scope", "is_own", "job", "attempt" } },
-        { "news-state", { "salt" } },
+        { "news-state", { "salt" } }, { "order-schedule", { "sealed" } },
     };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         for (size_t j = 0; strcmp (own [i].verb, verb) == 0 && j < 5 && own [i].fields [j]; j++)

@@ -86,6 +86,16 @@ static void invite (farm_t *farm, int number)
     assert_non_null (farm_sent (farm, PEER, "invited"));
 }
 
+/* Of a schedule; NULL: of one's own builds. */
+static void add_news (farm_t *farm, int64_t principal, const char *name, const char *schedule)
+{
+    json_t *header = json_pack ("{s:s, s:s, s:s, s:s}", "request", "00000000000000000000000000000001", "name", name, "kind", "mail", "address", "ann@example.com");
+    if (schedule)
+        json_object_set_new (header, "schedule", json_string (schedule));
+    farm_say (farm, "add-news", PEER, principal, header);
+    assert_string_equal (farm_error (farm, PEER), "");
+}
+
 static void deny (farm_t *farm, const char *key, const char *act, const char *detail, int64_t times)
 {
     farm_say (farm, "denied", 0, 0, json_pack ("{s:s, s:s, s:s, s:I}", "key", key, "act", act, "detail", detail, "times", (json_int_t) times));
@@ -152,6 +162,78 @@ static void what_an_admin_does_is_a_row (void **state)
     assert_int_equal (first_wrong (farm), -1);
     farm_say (farm, "audit", PEER, farm->viewer, json_object ());
     assert_string_equal (farm_error (farm, PEER), "denied");
+}
+
+static void is_row (farm_t *farm, size_t nth, const char *act, const char *subject, const char *detail)
+{
+    assert_int_equal (count_rows (farm), nth + 1);
+    assert_string_equal (says (farm, nth, "act"), act);
+    assert_string_equal (says (farm, nth, "who"), "root");
+    assert_string_equal (says (farm, nth, "subject"), subject);
+    assert_string_equal (says (farm, nth, "detail"), detail);
+}
+
+/* Each thing that an admin may do because they are one; their owner does all of it without a row. */
+static void what_an_admin_does_to_what_is_anothers_is_a_row (void **state)
+{
+    farm_t *farm = *state;
+    static const char *const orders [] = { "pause", "resume", "run", "hook", "unhook", "remove" };
+    const int64_t by [] = { farm->ann, farm->admin };
+    for (size_t who = 0; who < 2; who++) {
+        size_t rows = count_rows (farm);
+        bool is_foreign = by [who] == farm->admin;
+        int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
+        farm_say (farm, "add-schedule", PEER, farm->ann, json_pack ("{s:s, s:s, s:s, s:o}", "name", "nightly", "cron", "0 2 * * *", "zone", "UTC",
+                                                                    "spec", spec_of ("linux/amd64", "r.lan/a")));
+        add_news (farm, farm->ann, "mine", NULL);
+        assert_int_equal (count_rows (farm), rows);
+        add_news (farm, by [who], "told", "nightly");
+        if (is_foreign)
+            is_row (farm, rows++, "add-news", "told", "mail ann@example.com, schedule, of another user");
+        for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+            farm_say (farm, "order-schedule", PEER, by [who], json_pack ("{s:s, s:s, s:s, s:s}", "name", "nightly", "order", orders [i],
+                                                                         "request", "000000000000000000000000000000ab", "sealed", "AAAA"));
+            assert_string_equal (farm_error (farm, PEER), "");
+            AUTO_FREE char *detail = mem_printf ("%s, of another user", orders [i]);
+            if (is_foreign)
+                is_row (farm, rows++, "order-schedule", "nightly", detail);
+        }
+        farm_say (farm, "order-news", PEER, by [who], json_pack ("{s:s, s:s}", "name", "mine", "order", "remove"));
+        if (is_foreign)
+            is_row (farm, rows++, "order-news", "mine", "remove, of another user");
+        AUTO_FREE char *number = mem_printf ("%lld", (long long) build);
+        farm_say (farm, "spec", PEER, by [who], json_pack ("{s:I}", "build", (json_int_t) build));
+        assert_non_null (farm_sent (farm, PEER, "build-spec"));
+        if (is_foreign)
+            is_row (farm, rows++, "spec", number, "of another user");
+        json_t *again = submit_of (farm, spec_of ("linux/amd64", "r.lan/a"));
+        json_object_set_new (again, "reuse", json_integer (build));
+        farm_say (farm, "submit", PEER, by [who], again);
+        assert_string_equal (farm_error (farm, PEER), "");
+        if (is_foreign)
+            is_row (farm, rows++, "submit", number, "of another user");
+        assert_int_equal (count_rows (farm), rows);
+    }
+    assert_int_equal (first_wrong (farm), -1);
+}
+
+/* Whoever is told of the whole farm is an admin's word, and so is that they are not any more. */
+static void news_of_the_whole_farm_are_rows (void **state)
+{
+    farm_t *farm = *state;
+    const char *const acts [] = { "add-news", "add-news", "add-news", "order-news" };
+    const char *const details [] = { "mail root@example.com, farm", "mail root@example.com, user", "mail root@example.com, farm", "remove, farm" };
+    for (int i = 0; i < 3; i++) {
+        farm_say (farm, "add-news", PEER, farm->admin, json_pack ("{s:s, s:s, s:s, s:s, s:b, s:b}", "request", "00000000000000000000000000000001", "name", "all",
+                                                                 "kind", "mail", "address", "root@example.com", "farm", i != 1, "replace", 1));
+        assert_string_equal (farm_error (farm, PEER), "");
+    }
+    farm_say (farm, "order-news", PEER, farm->admin, json_pack ("{s:s, s:s}", "name", "all", "order", "remove"));
+    assert_int_equal (count_rows (farm), 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal (says (farm, i, "act"), acts [i]);
+        assert_string_equal (says (farm, i, "detail"), details [i]);
+    }
 }
 
 static void the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later (void **state)
@@ -335,6 +417,8 @@ int main (void)
 #define TEST(name) cmocka_unit_test_setup_teardown (name, farm_setup, farm_teardown)
     const struct CMUnitTest tests [] = {
         TEST (what_an_admin_does_is_a_row),
+        TEST (what_an_admin_does_to_what_is_anothers_is_a_row),
+        TEST (news_of_the_whole_farm_are_rows),
         TEST (the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later),
         TEST (who_is_denied_without_end_has_seven_rows_an_hour),
         TEST (nobody_hides_what_another_was_denied),

@@ -469,6 +469,10 @@ static void it_is_tried_again_and_given_up (void **state)
     AUTO_JSON json_t *given = task (farm);
     deliver (farm, given, false, true, "550 no such mailbox");                  /* for good */
     assert_string_equal (cell (farm, "SELECT state FROM news"), "given-up");
+    assert_int_equal (count (farm, "SELECT count (*) FROM audit WHERE outcome = 'done'"), 0);
+    farm_say (farm, "retry-news", peer_of (farm->admin), farm->admin, json_object ());         /* of another user: a row */
+    farm_say (farm, "retry-news", peer_of (farm->admin), farm->admin, json_object ());         /* there are none any more */
+    assert_string_equal (cell (farm, "SELECT group_concat (act || ' ' || detail) FROM audit WHERE outcome = 'done'"), "retry-news 1 of other users");
 }
 
 /* A subscriber that does not answer holds up nobody else, and what follows in a thread waits for what is before it. */
