@@ -53,13 +53,13 @@ narrow_scopes ()
 }
 check "tokens are asked for the one repository to push to, and to read the base" narrow_scopes
 
-# memory_has PROCESS TEXT: somewhere in its writable memory
-memory_has ()
+# memory_of PROCESS PATTERN: what fits it somewhere in its writable memory, each once, one a line
+memory_of ()
 {
     python3 - "$1" "$2" <<'END'
 import re, sys
-needle = sys.argv[2].encode()
-found = False
+pattern = re.compile(sys.argv[2].encode())
+found = set()
 with open(f"/proc/{sys.argv[1]}/maps") as maps, open(f"/proc/{sys.argv[1]}/mem", "rb", 0) as memory:
     for line in maps:
         match = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
@@ -69,18 +69,18 @@ with open(f"/proc/{sys.argv[1]}/maps") as maps, open(f"/proc/{sys.argv[1]}/mem",
                 continue
             try:
                 memory.seek(begin)
-                found = found or needle in memory.read(end - begin)
+                found.update(pattern.findall(memory.read(end - begin)))
             except (OSError, OverflowError, ValueError):
                 pass
-print("yes" if found else "no")
+print(*(text.decode() for text in found), sep="\n")
 END
 }
 
 never_sees_the_password ()
 {
     [ -s "$work/out" ]
-    expect "the worker's memory has its name" "$(memory_has "$(farm_pid "worker-$native_name")" "worker-$native_name")" yes
-    expect "the worker's memory has the password" "$(memory_has "$(farm_pid "worker-$native_name")" "$login")" no
+    expect "the worker's memory has its name" "$(memory_of "$(farm_pid "worker-$native_name")" "worker-$native_name")" "worker-$native_name"
+    expect "the worker's memory has the password" "$(memory_of "$(farm_pid "worker-$native_name")" "$login")" ""
     expect "files of the worker with it" "$(grep -rlaF "$login" "$farm/worker-$native_name" "$farm/worker-$native_name.log" "$farm/coordinator" "$farm/coordinator.log" || true)" ""
 }
 check "no worker has the password, not even in its memory" never_sees_the_password
@@ -134,5 +134,57 @@ staged_again ()
     expect "digest under the tag" "sha256:$(manifest_of team/app 3 | sha256sum | cut -d ' ' -f 1)" "$(cat "$work/out")"
 }
 check "and what was built before is found there" staged_again
+
+# begins_push REPOSITORY < TOKENS: what the registry says to each, once
+begins_push ()
+{
+    local token
+    while read -r token; do
+        curl -sS --cacert "$work/tls/ca.crt" -H "Authorization: Bearer $token" -X POST -o /dev/null -w '%{http_code}\n' "https://$TOKEN_REGISTRY/v2/$1/blobs/uploads/"
+    done | sort -u
+}
+
+# The base is in the repository that is pushed to, so the worker has the token for that while the step runs.
+no_right_on_the_released ()
+{
+    local folder build
+    skopeo --insecure-policy copy -q --src-tls-verify=false --dest-cert-dir "$work/tls-client" --dest-creds ann:s3 "docker://$base" \
+        "docker://$TOKEN_REGISTRY/staging/team/held:base"
+    folder=$(context held <<< "FROM $TOKEN_REGISTRY/staging/team/held:base"$'\nRUN echo "slow begins"; sleep 600')
+    build=$(submit_detached --no-cache --platform "$native" -t "$TOKEN_REGISTRY/team/held:1" "$folder")
+    wait_said "$build" 'slow begins'
+    memory_of "$(farm_pid "worker-$native_name")" 'eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+' > "$work/held-tokens"
+    farmctl cancel "$build" > "$work/out"
+    begins_push staging/team/held < "$work/held-tokens" > "$work/said"
+    expect_text "$work/said" 202
+    expect "the released repository says" "$(begins_push team/held < "$work/held-tokens")" 401
+}
+check "what a worker has in its memory pushes to the staging folder, and not beyond" no_right_on_the_released
+
+# As if it were the worker: its builder begins to push, to the staging folder and to where the image is to be released.
+pushes_past_the_staging_folder ()
+{
+    cat > "$work/hasty-buildah" <<END
+#!/bin/bash
+begin_push ()
+{
+    curl -s --noproxy '*' -H "Authorization: Basic \$1" -X POST -w "%{http_code} from \$3\\n" "http://\$2/v2/${TOKEN_REGISTRY/:/__}/\$3/blobs/uploads/" >&2
+}
+if [[ " \$* " = *" build "* ]]; then
+    read -r door login <<< "\$(sed 's/.*{"\(.*\)": {"auth": "\(.*\)".*/\1 \2/' "\$(sed 's/.*--authfile=\([^ ]*\) .*/\1/' <<< "\$*")")"
+    begin_push "\$login" "\$door" staging/team/hasty
+    begin_push "\$login" "\$door" team/hasty
+fi
+exec buildah "\$@"
+END
+    chmod +x "$work/hasty-buildah"
+    devfarm stop "worker-$native_name"
+    farm_set "worker-$native_name" builder/program "$work/hasty-buildah"
+    devfarm start "worker-$native_name"
+    run 0 farmctl submit --no-cache --platform "$native" -t "$TOKEN_REGISTRY/team/hasty:1" "$(with_private_base hasty)"
+    farmctl logs "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" > "$work/said"
+    expect_text "$work/said" "202 from staging/team/hasty" "403 from team/hasty" "this attempt may only write to $TOKEN_REGISTRY/staging/team/hasty"
+}
+check "the worker's door lets no push to the released repository through" pushes_past_the_staging_folder
 
 farm_end
