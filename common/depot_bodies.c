@@ -64,13 +64,6 @@ static int fail (const depot_t *self, const char *what, int64_t segment, err_t *
     return err_sys (err, errno, "%s %s", what, path);
 }
 
-static int sync_folder (const depot_t *self, err_t *err)
-{
-    AUTO_FREE char *path = file_join (self->folder, "segments");
-    AUTO_CLOSE int fd = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 && fsync (fd) == 0 ? 0 : err_sys (err, errno, "sync %s", path);
-}
-
 static int write_all (int fd, const uint8_t *data, size_t size, off_t offset)
 {
     while (size > 0) {
@@ -128,9 +121,10 @@ int bodies_sync (depot_t *self, err_t *err)
     if (!self->is_unsynced || self->is_relaxed)
         return 0;
     int fd = bodies_fd (self, self->end.segment, 0);
+    AUTO_FREE char *path = bodies_path (self, self->end.segment);
     if (fd < 0 || fdatasync (fd) < 0)
         return fail (self, "sync", self->end.segment, err);
-    if (self->end.segment != self->synced_segment && sync_folder (self, err) < 0)
+    if (self->end.segment != self->synced_segment && file_sync_name (path, err) < 0)
         return -1;
     self->synced_segment = self->end.segment;
     self->is_unsynced = false;
@@ -209,7 +203,7 @@ int bodies_open (depot_t *self, const place_t *end, err_t *err)
 {
     AUTO_FREE char *folder = file_join (self->folder, "segments");
     AUTO_FREE char *path = bodies_path (self, end->segment);
-    if (file_make_folders (folder, 0700, err) < 0)
+    if (!file_exists (folder) && (file_make_folders (folder, 0700, err) < 0 || file_sync_name (folder, err) < 0))
         return -1;
     self->synced_segment = file_exists (path) ? end->segment : 0;
     self->end = (place_t) { .segment = end->segment };

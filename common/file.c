@@ -107,7 +107,7 @@ int file_write_all (int fd, const void *data, size_t size, err_t *err)
     return 0;
 }
 
-static int sync_folder_of (const char *path, err_t *err)
+int file_sync_name (const char *path, err_t *err)
 {
     const char *slash = strrchr (path, '/');
     AUTO_FREE char *folder = !slash ? mem_strdup (".") : slash == path ? mem_strdup ("/")
@@ -151,7 +151,7 @@ static int write_beside (const char *path, const void *data, size_t size, mode_t
 
 int file_write (const char *path, const void *data, size_t size, mode_t mode, err_t *err)
 {
-    return write_beside (path, data, size, mode, true, err) < 0 ? -1 : sync_folder_of (path, err);
+    return write_beside (path, data, size, mode, true, err) < 0 ? -1 : file_sync_name (path, err);
 }
 
 int file_write_scratch (const char *path, const void *data, size_t size, mode_t mode, err_t *err)

@@ -24,6 +24,9 @@ int file_write (const char *path, const void *data, size_t size, mode_t mode, er
 /* The same without the syncs, which take long on an SD card: for a file that need not outlive a power cut. */
 int file_write_scratch (const char *path, const void *data, size_t size, mode_t mode, err_t *err);
 
+/* The name of a file or folder is on the disk when it returns 0: the folder that it is in is synced. */
+int file_sync_name (const char *path, err_t *err);
+
 /* A name beside path for mkstemp. The caller frees. */
 char *file_temporary (const char *path);
 

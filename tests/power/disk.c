@@ -11,7 +11,7 @@
 #include "common/mem.h"
 #include "tests/lib/chance.h"
 
-enum { FILES_MAX = 8, SECTOR = 512 };
+enum { FILES_MAX = 64, SECTOR = 512 };
 
 typedef enum { DO_WRITE, DO_TRUNCATE, DO_SYNC, DO_DELETE } deed_kind;
 
@@ -25,7 +25,7 @@ typedef struct {
 
 /* What is known of a file on the disk. */
 typedef struct {
-    char *name;                 /* behind the last '/' */
+    char *name;                 /* in the folder */
     buffer_t synced;
     bool is_there;
     size_t replayed;            /* deeds that are in `synced` */
@@ -38,15 +38,21 @@ static size_t deed_count, deed_capacity;
 
 /* -- writing down ----------------------------------------------------------------------------------------------- */
 
-static int file_named (const char *path)
+static int file_named (const char *name)
 {
-    const char *slash = strrchr (path, '/'), *name = slash ? slash + 1 : path;
     for (int i = 0; i < file_count; i++)
         if (strcmp (files [i].name, name) == 0)
             return i;
     assert (file_count < FILES_MAX);
     files [file_count].name = mem_strdup (name);
     return file_count++;
+}
+
+/* SQLite's are all in the folder itself. */
+static int file_at (const char *path)
+{
+    const char *slash = strrchr (path, '/');
+    return file_named (slash ? slash + 1 : path);
 }
 
 static void note (deed_kind kind, int file, int64_t offset, const void *data, size_t size)
@@ -63,8 +69,28 @@ static void note (deed_kind kind, int file, int64_t offset, const void *data, si
     }
 }
 
+void disk_note_write (const char *name, int64_t offset, const void *data, size_t size)
+{
+    note (DO_WRITE, file_named (name), offset, data, size);
+}
+
+void disk_note_truncate (const char *name, int64_t size)
+{
+    note (DO_TRUNCATE, file_named (name), size, NULL, 0);
+}
+
+void disk_note_sync (const char *name)
+{
+    note (DO_SYNC, file_named (name), 0, NULL, 0);
+}
+
+void disk_note_delete (const char *name)
+{
+    note (DO_DELETE, file_named (name), 0, NULL, 0);
+}
+
 /* A folder that is synced has lost for good what was deleted in it. */
-static void note_folder_sync (void)
+void disk_note_folder_sync (void)
 {
     for (int i = 0; i < file_count; i++) {
         size_t last = deed_count;
@@ -124,7 +150,7 @@ static int on_sync (sqlite3_file *file, int flags)
     if (self->file >= 0)
         note (DO_SYNC, self->file, 0, NULL, 0);
     if (self->file >= 0 && self->is_new)
-        note_folder_sync ();
+        disk_note_folder_sync ();
     self->is_new = false;
     return PASS (xSync, file, flags);
 }
@@ -141,7 +167,7 @@ static int on_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     shim_t *self = (shim_t *) file;
     (void) vfs;
     self->real = (sqlite3_file *) (self + 1);
-    self->file = name && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) ? file_named (name) : -1;
+    self->file = name && (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)) ? file_at (name) : -1;
     self->is_new = flags & SQLITE_OPEN_CREATE;
     int rc = real_vfs->xOpen (real_vfs, name, self->real, flags, out_flags);
     self->base.pMethods = self->real->pMethods ? &methods : NULL;
@@ -151,10 +177,10 @@ static int on_open (sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 static int on_delete (sqlite3_vfs *vfs, const char *name, int must_sync)
 {
     (void) vfs;
-    int file = file_named (name);
+    int file = file_at (name);
     note (DO_DELETE, file, 0, NULL, 0);
     if (must_sync)
-        note_folder_sync ();
+        disk_note_folder_sync ();
     return real_vfs->xDelete (real_vfs, name, must_sync);
 }
 
@@ -237,6 +263,7 @@ static size_t last_sync (int file, size_t moments)
 
 static void restore_file (int number, size_t moments, disk_loss loss, uint64_t *random, const char *folder)
 {
+    err_t err = { 0 };
     disk_file_t *file = &files [number];
     size_t synced = last_sync (number, moments);
     for (; file->replayed < synced; file->replayed++)
@@ -249,8 +276,9 @@ static void restore_file (int number, size_t moments, disk_loss loss, uint64_t *
         if (deeds [i].file == number)
             apply_by_chance (&content, &is_there, &deeds [i], loss, random);
     AUTO_FREE char *path = file_join (folder, file->name);
-    err_t err = { 0 };
-    if (is_there && file_write_scratch (path, content.data ? (const char *) content.data : "", content.size, 0600, &err) < 0)
+    AUTO_FREE char *parent = mem_strndup (path, (size_t) (strrchr (path, '/') - path));
+    if (is_there && (file_make_folders (parent, 0700, &err) < 0
+                     || file_write_scratch (path, content.data ? (const char *) content.data : "", content.size, 0600, &err) < 0))
         abort ();
 }
 

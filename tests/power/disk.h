@@ -16,6 +16,13 @@ void disk_install (void);
 /* Files that are opened from now on are not. */
 void disk_leave (void);
 
+/* The same for a file that a program writes past SQLite, by its name in the folder: "segments/000001". A new one's first sync is of its name too. */
+void disk_note_write (const char *name, int64_t offset, const void *data, size_t size);
+void disk_note_truncate (const char *name, int64_t size);
+void disk_note_sync (const char *name);
+void disk_note_delete (const char *name);
+void disk_note_folder_sync (void);              /* of any folder */
+
 /* How many moments there have been. */
 size_t disk_moments (void);
 
