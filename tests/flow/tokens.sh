@@ -53,29 +53,6 @@ narrow_scopes ()
 }
 check "tokens are asked for the one repository to push to, and to read the base" narrow_scopes
 
-# memory_of PROCESS PATTERN: what fits it somewhere in its writable memory, each once, one a line
-memory_of ()
-{
-    python3 - "$1" "$2" <<'END'
-import re, sys
-pattern = re.compile(sys.argv[2].encode())
-found = set()
-with open(f"/proc/{sys.argv[1]}/maps") as maps, open(f"/proc/{sys.argv[1]}/mem", "rb", 0) as memory:
-    for line in maps:
-        match = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
-        if match:
-            begin, end = (int(value, 16) for value in match.groups())
-            if end - begin > 1 << 36:       # a sanitizer's own
-                continue
-            try:
-                memory.seek(begin)
-                found.update(pattern.findall(memory.read(end - begin)))
-            except (OSError, OverflowError, ValueError):
-                pass
-print(*(text.decode() for text in found), sep="\n")
-END
-}
-
 never_sees_the_password ()
 {
     [ -s "$work/out" ]

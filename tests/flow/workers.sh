@@ -13,6 +13,33 @@ waits_for ()
     field "$1" '.jobs[0].waiting' | grep -qF -- "$2"
 }
 
+# -- the process that starts builders ------------------------------------------------------------------------------------
+
+# is_after SPAWNER WORKER THREAD: begun later; the numbers go round
+is_after ()
+{
+    local most
+    most=$(cat /proc/sys/kernel/pid_max)
+    [ $((($3 - $2 + most) % most)) -gt $((($1 - $2 + most) % most)) ]
+}
+
+forked_first ()
+{
+    local worker spawner thread process secret
+    worker=$(farm_pid "worker-$native_name")
+    spawner=$(pgrep -P "$worker" farm-spawner)
+    expect "threads" "$(ls "/proc/$spawner/task")" "$spawner"
+    expect "descriptors from 3 on" "$(readlink "/proc/$spawner/fd/"{3..9} | sed 's/:\[[0-9]*\]$//' | tr '\n' ' ')" \
+        "socket $farm/worker-$native_name/lock anon_inode:[signalfd] "
+    grep -q '^ZMQbg' "/proc/$worker/task/"*/comm
+    for thread in "/proc/$worker/task/"*; do
+        [ "${thread##*/}" = "$worker" ] || is_after "$spawner" "$worker" "${thread##*/}" || { echo "older: $(cat "$thread/comm")"; return 1; }
+    done
+    secret=$(sed -n 's/^secret //p' "$farm/worker-$native_name/worker.key" | sed 's/../\\x&/g')
+    expect "who has the worker's key in memory" "$(for process in "$worker" "$spawner"; do memory_of "$process" "$secret" | grep -qa . && echo "$process"; done)" "$worker"
+}
+check "the process that starts builders was there before threads, sockets and keys" forked_first
+
 # -- labels ------------------------------------------------------------------------------------------------------------
 
 own_labels ()
