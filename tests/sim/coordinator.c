@@ -79,6 +79,7 @@ void coordinator_start (world_t *self)
     self->patience.restarted_ms = wall_ms (self);
     self->is_doubtful = false;
     actions_clear (&self->actions);
+    tenure_restart (self);
     engine_resume (self->engine, &self->actions);
     referee_judge (self, NULL, 0, &self->actions);
     do_actions (self);

@@ -128,6 +128,8 @@ static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from
     }
     judge_second (self, job, from, to);
     self->ledger.held += job_state_is_held (to) - job_state_is_held (from);
+    if (job_state_is_held (from) && (to == JOB_QUEUED || to == JOB_FAILED))
+        tenure_note_taken (self, job);
     if (from == JOB_QUEUED && to == JOB_FAILED)
         patience_judge_end (self, job);
     if (to == JOB_ASSIGNED && attempt != job->attempt + 1)
@@ -143,7 +145,7 @@ static void move_job (world_t *self, int64_t id, int64_t attempt, job_state from
     }
     if (to == JOB_ASSIGNED) {
         job->attempt = attempt;
-        job->renewed_at = self->now;
+        job->renewed_at = job->given_at = job->kept_from = self->now;
         read_attempt (self, job);
     }
 }
@@ -259,9 +261,10 @@ void ledger_restart (world_t *self)
     ledger_watch_queue (self);
     self->ledger.open_logs = 0;
     for (int64_t i = 1; i <= self->ledger.job_max; i++) {
-        self->ledger.jobs [i].is_open = false;
-        self->ledger.jobs [i].renewed_at = self->now;
-        self->ledger.jobs [i].class_since = 0;
+        job_entry_t *job = &self->ledger.jobs [i];
+        job->is_open = false;
+        job->renewed_at = job->given_at = job->kept_from = self->now;
+        job->class_since = 0;
     }
 }
 

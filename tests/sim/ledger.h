@@ -7,7 +7,7 @@
 
 /* -- ledger.c, seats.c: what was committed, kept beside the engine ------------------------------------------------- */
 
-enum { TOLD_MAX = 4, NAMED_MAX = 64, QUEUE_MAX = 2048, TOUCHED_MAX = 256 };
+enum { TOLD_MAX = 4, NAMED_MAX = 64, QUEUE_MAX = 2048, TOUCHED_MAX = 256, TAKEN_MAX = 64 };
 
 typedef struct {
     int64_t id, build, attempt, queued_ms;
@@ -19,6 +19,7 @@ typedef struct {
     int64_t class_since;                                /* boot clock: it waits, and has its class; 0: that was not seen */
     int class;
     int64_t renewed_at;                                 /* boot clock: its worker has named it, or was given it */
+    int64_t given_at, kept_from;                        /* boot clock: its lease began; and begins anew, at the earliest */
     int64_t judged_at;                                  /* boot clock: a publisher's verdict of its image was taken down */
     int submission, platform, worker;                   /* worker: of the last attempt */
     job_state state;
@@ -68,6 +69,7 @@ int lane_of_job (const world_t *self, const job_entry_t *job);          /* which
 typedef struct {
     uint64_t peer;
     int64_t seen_at, quarantined_until_ms, last_served [USERS];
+    int64_t back_until;                                 /* boot clock: its connection has ended, and until then it may come back; 0: it has not */
     unsigned repositories, inputs;                      /* bits: of jobs that it has had */
     bool is_there, is_unfit, is_stopping;
     char instance [33];
@@ -90,13 +92,20 @@ bool seat_is_open (const world_t *self, int worker);
 bool seat_serves (const world_t *self, int worker, const job_entry_t *job);           /* may it have such jobs? */
 const board_t *board_of_worker (const world_t *self, int worker);       /* the engine's; NULL where there is none */
 
-/* -- referee.c, assigns.c, publishing.c, fairness.c, patience.c, rows.c: the invariants ------------------------------- */
+/* -- referee.c, assigns.c, tenure.c, publishing.c, fairness.c, patience.c, rows.c: the invariants ------------------------------- */
 
 void violation (world_t *self, const char *rule, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
 void referee_judge (world_t *self, const heard_event_t *events, size_t count, const actions_t *actions);
 void referee_judge_end (world_t *self);                 /* when the calm is over */
 void assigns_judge (world_t *self, const action_t *action);
 void assigns_judge_base (world_t *self, int64_t build, int version);
+void tenure_restart (world_t *self);                    /* reads the ledger: what was heard before that nobody knows */
+void tenure_note_taken (world_t *self, const job_entry_t *job);         /* its worker has the attempt no more, for reasons of the farm's */
+void tenure_hear_word (world_t *self, int worker, const json_t *attempts, int64_t fresh_at);   /* what it says it has */
+void tenure_hear_end (world_t *self, int worker, int64_t job, int64_t attempt);        /* it reports that it has ended it */
+void tenure_part (world_t *self, int worker, int64_t grace_ms);         /* its connection has ended */
+void tenure_judge (world_t *self);                      /* after seats_hear */
+void tenure_judge_abort (world_t *self, const action_t *action);
 void publishing_judge_verify (world_t *self, const json_t *task);
 void publishing_judge (world_t *self, const json_t *task);
 void fairness_judge (world_t *self, const actions_t *actions);          /* after ledger_read_queue */
@@ -108,6 +117,9 @@ void patience_judge_start (world_t *self, const job_entry_t *job);      /* it wa
 void patience_judge_end (world_t *self, const job_entry_t *job);        /* it failed in the queue */
 void rows_judge (world_t *self);
 int64_t rows_count (world_t *self, const char *sql);
+
+typedef struct { int64_t job, attempt, given_at, kept_from, limit_at; int worker; bool is_given_up; } taken_t;
+typedef struct { taken_t items [TAKEN_MAX]; int count; } tenure_t;      /* of this batch */
 
 typedef struct {
     int64_t restarted_ms;           /* wall clock: when the coordinator began */

@@ -70,6 +70,8 @@ static void judge_sent (world_t *self, const heard_event_t *events, size_t count
         judge_accepted (self, event_of (events, count, action), number_of (action->header, "build"));
     else if (strcmp (action->verb, "assign") == 0)
         assigns_judge (self, action);
+    else if (strcmp (action->verb, "abort") == 0)
+        tenure_judge_abort (self, action);
     else if (strcmp (action->verb, "pinned") == 0)
         judge_pinned (self, event_of (events, count, action), action->header);
     else if (strcmp (action->verb, "error") == 0)
@@ -151,6 +153,7 @@ void referee_judge (world_t *self, const heard_event_t *events, size_t count, co
     if (self->ledger.has_new_workers)
         seats_read (self);
     seats_hear (self, events, count, actions);
+    tenure_judge (self);
     bool has_assigned = judge_actions (self, events, count, actions);
     judge_leases (self);
     judge_slots (self);

@@ -100,7 +100,7 @@ static void name_all (world_t *self, int worker, const json_t *attempts)
         if (job && job->attempt == attempt + 1 && job->judged_at == self->now)
             continue;                           /* judged in this batch, and given to somebody else */
         if (is_last)
-            job->renewed_at = self->now;
+            job->renewed_at = job->kept_from = self->now;
         if (is_last && (job->state == JOB_VERIFYING || job->state == JOB_DONE || job->pushed_at == self->now || job->judged_at == self->now))
             continue;                           /* pushed, or judged, in this batch, and perhaps cancelled since */
         if ((is_last && job_state_is_held (job->state)) || strays-- > 0)
@@ -115,6 +115,7 @@ static void settle (world_t *self, int worker, const json_t *attempts, int64_t f
     for (int i = 0; i < seat->named_count; i++)
         if (seat->named [i].at <= fresh_at)
             seat->named [i--] = seat->named [--seat->named_count];
+    tenure_hear_word (self, worker, attempts, fresh_at);
     name_all (self, worker, attempts);
 }
 
@@ -130,6 +131,7 @@ static void greet (world_t *self, const heard_event_t *event)
             is_again ? self->now - 2 * self->settings.heartbeat_ms : INT64_MAX);
     seat->peer = event->peer;
     seat->seen_at = self->now;
+    seat->back_until = 0;
     seat->is_there = true;
     if (!is_same)
         seat->is_unfit = seat->is_stopping = false;
@@ -158,6 +160,15 @@ static void on_heartbeat (world_t *self, const heard_event_t *event)
     seat->is_unfit = json_object_get (event->header, "unfit") != NULL;
     seat->is_stopping = json_is_true (json_object_get (event->header, "stopping"));
     settle (self, event->who, json_object_get (event->header, "attempts"), self->now - 2 * self->settings.heartbeat_ms);
+}
+
+static void lose_connection (world_t *self, const heard_event_t *event)
+{
+    seat_t *seat = &self->seats [event->who];
+    if (seat->peer != event->peer)
+        return;
+    seat->peer = 0;
+    tenure_part (self, event->who, strcmp (event->verb, "ended") == 0 ? self->settings.ended_grace_ms : self->settings.gone_grace_ms);
 }
 
 static bool is_stale (const heard_event_t *event, const actions_t *actions)
@@ -189,6 +200,7 @@ static void on_report (world_t *self, const heard_event_t *event, const actions_
     if (strcmp (state, "pushed") != 0 && strcmp (state, "failed") != 0)
         return;
     forget (&self->seats [event->who], id, attempt);
+    tenure_hear_end (self, event->who, id, attempt);
     if (strcmp (state, "pushed") == 0)
         note_told (self, event);
     bool is_pushed = job && job->attempt == attempt && (job->state == JOB_VERIFYING || job->state == JOB_DONE);
@@ -223,8 +235,8 @@ void seats_hear (world_t *self, const heard_event_t *events, size_t count, const
             on_heartbeat (self, event);
         else if (is_worker && strcmp (event->verb, "report") == 0)
             on_report (self, event, actions);
-        else if (is_worker && is_end (event) && self->seats [event->who].peer == event->peer)
-            self->seats [event->who].peer = 0;
+        else if (is_worker && is_end (event))
+            lose_connection (self, event);
         else if (strcmp (event->verb, "order") == 0)
             on_order (self, event);
     }
@@ -261,6 +273,20 @@ static bool says_good_bye (world_t *self, const heard_event_t *events, const hea
            && job && job->worker == event->who && job->attempt == number_of (event->header, "attempt") && job_state_is_held (job->state);
 }
 
+/* On a new connection it has to greet anew, and has as long for it as if that had ended. */
+static void glimpse_hello (world_t *self, const heard_event_t *event)
+{
+    seat_t *seat = &self->seats [event->who];
+    int64_t back_until = seat->back_until;
+    bool was_greeted = seat->peer == event->peer;
+    greet (self, event);
+    if (was_greeted)
+        return;
+    seat->peer = 0;
+    seat->back_until = back_until;
+    tenure_part (self, event->who, self->settings.gone_grace_ms);
+}
+
 static void glimpse_report (world_t *self, const heard_event_t *events, const heard_event_t *event)
 {
     if (says_good_bye (self, events, event))
@@ -282,16 +308,12 @@ void seats_glimpse (world_t *self, const heard_event_t *events, size_t count)
         const heard_event_t *event = &events [i];
         if (!event->peer || event->who >= PEOPLE || event->is_refused)
             continue;                           /* refused by itself, before the batch was lost: it never counted */
-        if (strcmp (event->verb, "hello") == 0) {
-            bool was_greeted = self->seats [event->who].peer == event->peer;
-            greet (self, event);
-            if (!was_greeted)
-                self->seats [event->who].peer = 0;      /* until it greets anew */
-        }
+        if (strcmp (event->verb, "hello") == 0)
+            glimpse_hello (self, event);
         else if (strcmp (event->verb, "heartbeat") == 0)
             on_heartbeat (self, event);
-        else if (is_end (event) && self->seats [event->who].peer == event->peer)
-            self->seats [event->who].peer = 0;
+        else if (is_end (event))
+            lose_connection (self, event);
         else if (strcmp (event->verb, "report") == 0)
             glimpse_report (self, events, event);
     }
@@ -340,6 +362,7 @@ void seats_restart (world_t *self, bool is_doubtful)
     for (int i = 0; i < WORKERS; i++) {
         seat_t *seat = &self->seats [i];
         seat->peer = 0;
+        seat->back_until = 0;
         seat->is_there = seat->is_unfit = seat->is_stopping = false;
         seat->named_count = 0;
         memset (seat->last_served, 0, sizeof seat->last_served);

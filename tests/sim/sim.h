@@ -256,6 +256,7 @@ struct world {
     ledger_t ledger;
     seat_t seats [WORKERS];
     patience_t patience;
+    tenure_t tenure;
     int64_t last_turn, labels_changed, judged;  /* judged: batches */
     bool is_doubtful;           /* the last commit: nobody knows */
     int kills, deaths;
