@@ -112,6 +112,17 @@ says_how ()
 }
 on_each "says how it enforces limits" says_how "${all[@]}"
 
+# Whatever is asked of a group below is asked where its controller is.
+by_cgroup ()
+{
+    local missing="" what
+    for what in "memory of" "cpus by" processes; do
+        has_controller grouped "$what" || missing+=" ${what%% *}"
+    done
+    [ -z "$missing" ] || skip "cgroup v2 has no controller here for$missing: make -C tests check-vm has"
+}
+check "cgroup v2 keeps jobs to memory, cpus and processes" by_cgroup
+
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 eats ()
