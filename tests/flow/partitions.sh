@@ -108,15 +108,16 @@ all_end ()
 
 # -- for less than a lease ---------------------------------------------------------------------------------------------
 
+# Two thirds of it: TCP would try again after more than a lease, so the worker has to dial anew.
 cut_short ()
 {
     local one two three
-    begin_all short 3
+    begin_all short 6
     net_pull board1
     net_unplug board2
     net_unplug desk
     kill -STOP "$(background_pid board3)"
-    sleep 1.5
+    sleep $((lease - 2))
     net_mend board1
     net_mend board2
     net_mend desk
