@@ -59,6 +59,7 @@ struct depot_service {
     char endpoint [256];
     uint16_t port;
     bool is_open;
+    bool shall_end;             /* the gateway has ended */
     bool shall_rest;            /* the gateway waits to hear that nobody sends anything */
     int64_t put_at;             /* boot clock: when somebody did */
     char *folder;               /* of the depot: whose disk must keep free_floor_bytes */

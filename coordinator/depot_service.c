@@ -250,6 +250,12 @@ static bool take_command (depot_service_t *self, zsock_t *pipe)
     return !streq (verb, "$TERM");
 }
 
+static void take_commands (depot_service_t *self)
+{
+    while (!self->shall_end && zsock_events (self->pipe) & ZMQ_POLLIN)
+        self->shall_end = !take_command (self, self->pipe);
+}
+
 /* -- messages --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -300,6 +306,7 @@ static request_t *next_request (depot_service_t *self, bool *is_empty)
     request->fd = fd;
     if (!request->peer)
         return NULL;
+    take_commands (self);               /* again: the gateway told of this key, or attempt, before it told the peer, but perhaps only just */
     if (request->message && conduct_admit (self->conduct, fd, &err) == 0 && check_right (self, request, &err) == 0)
         return take (&request);
     if (!conduct_refuse (self->conduct, request->key, fd, &err, clock_boot_ms ()))
@@ -387,15 +394,13 @@ void depot_service_actor (zsock_t *pipe, void *service)
     zpoller_set_nonstop (poller, true);     /* ends by $TERM alone, when the gateway has ended */
     zpoller_set_nonstop (pipe_only, true);
     zsock_signal (pipe, 0);
-    bool goes_on = true;
-    while (goes_on) {
+    while (!self->shall_end) {
         bool is_idle = !(zsock_events (self->socket) & ZMQ_POLLIN) && !self->collection.is_running;
         backlog_note_rest (self->port, is_idle);
         zpoller_wait (self->is_open ? poller : pipe_only, wait_ms (self, is_idle || !self->is_open));
         backlog_note_rest (self->port, false);
-        while (goes_on && zsock_events (pipe) & ZMQ_POLLIN)     /* first: they say who may speak */
-            goes_on = take_command (self, pipe);
-        if (goes_on && self->is_open) {
+        take_commands (self);
+        if (!self->shall_end && self->is_open) {
             take_messages (self);
             waiters_expire (self);
             collection_tick (self);

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,10 +64,15 @@ static digest_t send_file (farm_t *self, client_t *client, const char *text)
     return send_again (self, client);
 }
 
-static int want (farm_t *self, const digest_t *digest, err_t *err)
+static int ask_for (zsock_t *objects, const digest_t *digest, err_t *err)
 {
     AUTO (msg) msg_t *question = msg_new ("want", json_pack ("{s:i}", "seq", 1), digest, sizeof *digest);
-    if (msg_send (&question, self->objects, NULL, err) < 0)
+    return msg_send (&question, objects, NULL, err);
+}
+
+static int want (farm_t *self, const digest_t *digest, err_t *err)
+{
+    if (ask_for (self->objects, digest, err) < 0)
         return -1;
     AUTO (msg) msg_t *answer = msg_recv (self->objects, NULL, NULL, NULL, err);
     if (!answer)
@@ -220,6 +227,53 @@ static void an_attempt_that_ended_gives_nothing_any_more (void **state)
     assert_int_equal (want (self, &root, &err), -1);
 }
 
+static atomic_bool is_over;             /* of the floods */
+
+/* Keeps the service busy with questions. */
+static void *flood (void *argument)
+{
+    enum { ON_THE_WAY = 8 };
+    farm_t *self = argument;
+    err_t err = { 0 };
+    const digest_t nothing = { { 1 } };
+    zsock_t *objects = msg_connect (depot_service_endpoint (self->service), &self->worker, self->server.public_key, &err);
+    for (int sent = 0; !is_over && ask_for (objects, &nothing, &err) == 0; sent++) {
+        msg_t *answer = sent < ON_THE_WAY ? NULL : msg_recv (objects, NULL, NULL, NULL, &err);
+        msg_destroy (&answer);
+    }
+    zsock_destroy (&objects);
+    return NULL;
+}
+
+/* The service hears of an attempt from the gateway and of its worker's question from the network, here while it reads others' questions. */
+static void an_attempt_is_known_when_its_worker_asks (void **state)
+{
+    enum { ATTEMPTS = 1000, FLOODS = 6 };
+    farm_t *self = *state;
+    err_t err = { 0 };
+    pthread_t threads [FLOODS];
+    int refused = 0;
+    AUTO_BUFFER buffer_t pack = { 0 };
+    for (int number = 0; number < ATTEMPTS; number++) {
+        digest_t digest = digest_of (&number, sizeof number);
+        assert_true (pack_add (&pack, OBJECT_CONTENT, &digest, &number, sizeof number));
+    }
+    AUTO (msg) msg_t *stored = ask (self->client, "put", pack.data, pack.size, &err);
+    assert_non_null (stored);
+    is_over = false;
+    for (int i = 0; i < FLOODS; i++)
+        assert_int_equal (pthread_create (&threads [i], NULL, flood, self), 0);
+    for (int number = 0; number < ATTEMPTS; number++) {
+        digest_t digest = digest_of (&number, sizeof number);
+        begin_attempt (&digest);
+        refused += want (self, &digest, &err) < 0;
+    }
+    is_over = true;
+    for (int i = 0; i < FLOODS; i++)
+        pthread_join (threads [i], NULL);
+    assert_int_equal (refused, 0);
+}
+
 int main (void)
 {
     if (sodium_init () < 0)
@@ -235,6 +289,7 @@ int main (void)
         TEST (a_context_that_comes_to_too_much_is_told),
         TEST (a_worker_has_what_its_attempts_are_built_from),
         TEST (an_attempt_that_ended_gives_nothing_any_more),
+        TEST (an_attempt_is_known_when_its_worker_asks),
     };
     int failed = cmocka_run_group_tests (tests, NULL, NULL);
     zsys_shutdown ();
