@@ -118,7 +118,7 @@ static bool begin_rushing (crowd_t *self, one_t *one)
     return curve_rush (&one->curve, &self->own, self->server_key);
 }
 
-/* So it is no newcomer any more (common/newcomers.h). */
+/* So it is one that has spoken, and not one of those that the watchman ends first. */
 static bool begin_heard (crowd_t *self, one_t *one)
 {
     uint8_t message [1024];
