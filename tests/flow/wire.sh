@@ -59,13 +59,30 @@ all_are_ended ()
     grep -q '^all are ended' "$work/crowd"
 }
 
+# From here on the peak counts
+peak_begins ()
+{
+    wait_for 30 are_gone
+    wait_for 30 memory_is_back
+    echo 5 > "/proc/$coordinator/clear_refs"
+}
+
+# judge HOW COUNT SOCKET LS SUBMIT WORDS: a row of the table
+judge ()
+{
+    local peak
+    peak=$(memory_kib VmHWM)
+    printf '%-24s %5s on %-8s ls %4s ms, submit %4s ms, memory %3s MiB above idle; %s\n' "$1" "$2" "$3" "$4" "$5" "$(((peak - idle_kib) / 1024))" "$6" |
+        tee -a "$work/table"
+    [ $((peak - idle_kib)) -le "$limit_kib" ] || { echo "more than $limit_kib KiB above idle"; return 1; }
+    [ "$4" -lt 5000 ] && [ "$5" -lt 3000 ] || { echo "that is no service"; return 1; }
+}
+
 # crowd HOW COUNT SOCKET [KEY]: while it stands ls and submit are served
 crowd ()
 {
-    local pid ls submit peak
-    wait_for 30 are_gone
-    wait_for 30 memory_is_back
-    echo 5 > "/proc/$coordinator/clear_refs"            # the peak begins anew
+    local pid ls submit
+    peak_begins
     mkfifo "$work/hold"
     "$top_builddir/tests/hostile/wire" "$(port_of "$3")" "$(setting key)" "$1" "$2" ${4:+"$4"} < "$work/hold" > "$work/crowd" 2>&1 &
     pid=$!
@@ -78,11 +95,7 @@ crowd ()
     expect "processes with the coordinator's number" "$(farm_pid coordinator)" "$coordinator"
     exec 9>&-
     wait "$pid"
-    peak=$(memory_kib VmHWM)
-    printf '%-24s %5s on %-8s ls %4s ms, submit %4s ms, memory %3s MiB above idle; %s\n' "$1" "$2" "$3" "$ls" "$submit" "$(((peak - idle_kib) / 1024))" \
-        "$(tail -n 1 "$work/crowd")" | tee -a "$work/table"
-    [ $((peak - idle_kib)) -le "$limit_kib" ] || { echo "more than $limit_kib KiB above idle"; return 1; }
-    [ "$ls" -lt 5000 ] && [ "$submit" -lt 3000 ] || { echo "that is no service"; return 1; }
+    judge "$1" "$2" "$3" "$ls" "$submit" "$(tail -n 1 "$work/crowd")"
 }
 
 must_end=no
@@ -151,6 +164,36 @@ refused ()
 for socket in control objects; do
     check "$socket: one known key that sends what is refused, as fast as it can" refused $socket
 done
+
+# -- submits -----------------------------------------------------------------------------------------------------------
+
+objects_kept () { farmctl du --json | jq .objects; }
+has_more_than () { [ "$(objects_kept)" -gt "$1" ]; }
+builds_of () { farmctl ls --json | jq --arg tag "$REGISTRY/$1" '[.builds[] | select (.tags | index ($tag))] | length'; }
+
+# What comes before the long file is sent while that is read, which takes minutes
+begun ()
+{
+    local folder before ls submit pids=()
+    folder=$(context long <<< $'FROM scratch\nCOPY . /')
+    head -c 3000000 /dev/urandom > "$folder/a"
+    truncate -s 1T "$folder/b"
+    before=$(objects_kept)
+    peak_begins
+    for _ in 1 2 3 4 5 6 7 8; do
+        farmctl submit -q --detach --platform "$native" -t "$REGISTRY/begun:1" "$folder" > "$work/begun" 2>&1 &
+        pids+=($!)
+    done
+    wait_for 30 has_more_than "$before" || { kill "${pids[@]}"; cat "$work/begun"; return 1; }
+    kill -STOP "${pids[@]}"
+    ls=$(slowest_ls) && submit=$(milliseconds farmctl submit -q --detach --platform "$native" -t "$REGISTRY/honest:1" "$honest") || ls=""
+    kill -KILL "${pids[@]}"
+    wait "${pids[@]}" 2> /dev/null || true
+    [ -n "$ls" ] && judge begun 8 both "$ls" "$submit" "$(($(objects_kept) - before)) objects are left"
+    [ "$(builds_of honest:1)" -gt 0 ]
+    expect "builds of them" "$(builds_of begun:1)" 0
+}
+check "eight submits that are begun, and stop in the middle" begun
 
 # -- descriptors -------------------------------------------------------------------------------------------------------
 
