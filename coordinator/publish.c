@@ -76,11 +76,26 @@ static bool look (registry_t *registry, const publication_t *self, const referen
     return may;
 }
 
+/* It has just taken it. */
+static int read_back (registry_t *registry, const publication_t *self, const reference_t *reference, err_t *err)
+{
+    err_t why = { 0 };
+    manifest_t back = { .media_type = "" };
+    int rc = registry_get_manifest (registry, reference, &back, &why);
+    if (rc == 0 && !is_index (self, &back))
+        rc = err_set (&why, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving this tag");
+    manifest_free (&back);
+    if (why.code == ERR_NOT_FOUND)
+        why.code = ERR_REGISTRY;
+    if (rc < 0 && err)
+        *err = why;
+    return rc;
+}
+
 static int put_tag (registry_t *registry, const publication_t *self, const reference_t *tag, bool *has_moved, err_t *err)
 {
     err_t why = { 0 };
     reference_t reference = *tag;
-    manifest_t back = { .media_type = "" };
     reference.digest [0] = 0;
     *has_moved = registry_put_manifest (registry, &reference, tag->tag, self->index, &why) == 0;
     if (!*has_moved) {
@@ -89,14 +104,7 @@ static int put_tag (registry_t *registry, const publication_t *self, const refer
             *err = why;
         return -1;
     }
-    int rc = registry_get_manifest (registry, &reference, &back, err);
-    if (rc == 0 && !is_index (self, &back))
-        rc = err_set (err, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving "
-                      "this tag");
-    manifest_free (&back);
-    if (rc < 0 && err && err->code == ERR_NOT_FOUND)
-        err->code = ERR_REGISTRY;           /* it has just taken it */
-    return rc;
+    return read_back (registry, self, &reference, err);
 }
 
 /* Their manifests are the caller's. */
@@ -133,11 +141,23 @@ static int is_first_of_its_repository (const publication_t *self, size_t index)
     return 1;
 }
 
+/* Where a tag is put next, that is read. */
+static int check_source (registry_t *registry, const publication_t *self, err_t *err)
+{
+    reference_t reference = self->source;
+    for (size_t i = 0; i < self->tag_count; i++)
+        if (is_same_repository (&self->tags [i], &self->source))
+            return 0;
+    reference.tag [0] = 0;
+    snprintf (reference.digest, sizeof reference.digest, "%s", self->index->digest);
+    return read_back (registry, self, &reference, err);
+}
+
 /* Every repository first, then the tags: a tag moves when all that stands behind it is there. The source repository gets the
  * index by digest even when no tag is left for it (a superseded build). */
 static int publish (registry_t *registry, const publication_t *self, err_t *err)
 {
-    if (fill_repository (registry, self, &self->source, err) < 0)
+    if (fill_repository (registry, self, &self->source, err) < 0 || check_source (registry, self, err) < 0)
         return err_wrap (err, "publish to %s/%s", self->source.host, self->source.path);
     for (size_t i = 0; i < self->tag_count; i++)
         if (is_first_of_its_repository (self, i) && !is_same_repository (&self->tags [i], &self->source)

@@ -18,7 +18,7 @@ typedef struct {
 } publication_t;
 
 /* Nothing is put when all tags, of the source repository alone, show the index's bytes already. Else, for each repository among the tags: have the children there (blobs mounted or copied, manifests put as the raw bytes),
- * PUT the index by digest; then PUT each tag, GET it back and compare. After an error `moved` says how far it came. */
+ * PUT the index by digest; then PUT each tag, GET it back and compare; where no tag brings the index to the source repository, that is asked for it by digest. After an error `moved` says how far it came. */
 int publish_index (registry_t *registry, const publication_t *publication, err_t *err);
 
 #endif

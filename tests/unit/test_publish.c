@@ -525,6 +525,27 @@ static void test_a_tag_that_gives_other_bytes_back_is_an_error (void **state)
     server_stop (&fake);
 }
 
+/* A build that was superseded has no tag to move. */
+static void test_an_index_without_tags_that_was_not_kept_is_an_error (void **state)
+{
+    (void) state;
+    server_t fake;
+    fake_start (&fake, "{\"rules\":[{\"method\":\"PUT\",\"path\":\"manifests/sha256\",\"status\":201,\"times\":1}]}");
+    registry_t *of_fake = client_of (&fake, NULL);
+    manifest_t index = { .media_type = "" };
+    manifest_compose_index (NULL, 0, NULL, &index.bytes, index.media_type);
+    oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
+    publication_t publication = { .source = reference_of (fake.host, "team/app"), .index = &index, .moved = moved };
+    for (int times = 0; times < 2; times++) {               /* the second is kept */
+        err_t err = { 0 };
+        assert_int_equal (publish_index (of_fake, &publication, &err), times - 1);
+        assert_int_equal (err.code, times == 0 ? ERR_REGISTRY : ERR_NONE);
+    }
+    manifest_free (&index);
+    registry_destroy (&of_fake);
+    server_stop (&fake);
+}
+
 /* Publish under three tags of a registry with these rules, which fails: which were moved, as "yes no no". tag 1 shows the index before. */
 static char *half_published (const char *rules, bool is_unsure)
 {
@@ -644,6 +665,7 @@ int main (void)
         cmocka_unit_test (test_what_stands_already_is_not_put),
         cmocka_unit_test (test_a_publish_that_failed_says_what_it_moved),
         cmocka_unit_test (test_a_tag_that_gives_other_bytes_back_is_an_error),
+        cmocka_unit_test (test_an_index_without_tags_that_was_not_kept_is_an_error),
         cmocka_unit_test (test_a_base_registry_that_is_silent_holds_up_one_publisher_once),
     };
     return cmocka_run_group_tests (tests, set_up, tear_down);
