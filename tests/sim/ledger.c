@@ -165,6 +165,8 @@ static void move_build (world_t *self, build_entry_t *build, build_state from, b
                    build_state_name (from), build_state_name (to), build_state_name (build->state));
         return;
     }
+    if (to == BUILD_PUBLISHED)
+        publishing_judge_end (self, build);
     self->ledger.tallies [from]--;
     self->ledger.tallies [to]++;
     build->state = to;

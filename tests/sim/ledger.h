@@ -35,6 +35,7 @@ typedef struct {
     int64_t ended_ms, first_job;                        /* wall clock; its jobs have one number after the other */
     int job_count;
     bool has_begun, is_new;     /* its first event was read; in this batch */
+    bool is_kept;               /* the registry has its index */
     int base;                   /* version of the base image that its jobs are given, and one more; 0: none was */
     char index [80];            /* digest, once it was handed out */
 } build_entry_t;
@@ -108,6 +109,7 @@ void tenure_judge (world_t *self);                      /* after seats_hear */
 void tenure_judge_abort (world_t *self, const action_t *action);
 void publishing_judge_verify (world_t *self, const json_t *task);
 void publishing_judge (world_t *self, const json_t *task);
+void publishing_judge_end (world_t *self, const build_entry_t *build);          /* it is published */
 void fairness_judge (world_t *self, const actions_t *actions);          /* after ledger_read_queue */
 void patience_look (world_t *self, bool has_run);       /* which lanes are served; has_run: the engine has had a batch, and looked as well */
 void patience_restart (world_t *self);

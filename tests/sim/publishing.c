@@ -124,3 +124,17 @@ void publishing_judge (world_t *self, const json_t *task)
     judge_bytes (self, build, task);
     judge_children (self, build, task);
 }
+
+/* Each of its tags shows it, or a newer one, or a publisher has said that a newer one moved it. */
+void publishing_judge_end (world_t *self, const build_entry_t *build)
+{
+    const submission_t *wish = &self->submissions [build->submission];
+    if (!build->is_kept)
+        violation (self, "what is published is there, under its tags", "build %lld: the registry has no such index", (long long) build->id);
+    for (int i = 0; i < TAGS; i++) {
+        const tag_t *tag = &self->registry.tags [i];
+        if (wish->tags >> i & 1 && tag->build < build->id && tag->claimed <= build->id)
+            violation (self, "what is published is there, under its tags", "build %lld: %s shows build %lld", (long long) build->id, tag_names [i],
+                       (long long) tag->build);
+    }
+}

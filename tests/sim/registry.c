@@ -1,5 +1,6 @@
 /* registry.c - see sim.h: the registry, and the coordinator's publishers, which ask it and put into it. It is down, slow, loses
- * images, moves the tags of base images, and says no before, in the middle of and behind what it has done. */
+ * images, moves the tags of base images, and says no before, in the middle of and behind what it has done, or yes to what it has not. Publishers
+ * look what it shows after a yes: so they tell the engine of all that can be seen, as publish.c does. */
 #include "sim.h"
 
 #include <stdio.h>
@@ -68,6 +69,12 @@ static bool is_down (const world_t *self)
     return self->registry.down_until > self->now;
 }
 
+/* It says yes: it has what it has not, or it has taken what it throws away. */
+static bool lies (world_t *self)
+{
+    return mishap (self, 80);
+}
+
 /* Do the base images that a known one was made from still stand? */
 static bool bases_hold (const world_t *self, const json_t *task)
 {
@@ -102,7 +109,7 @@ static const char *look_at (world_t *self, const json_t *task)
     image_t *image = index >= 0 ? &self->registry.images [index] : NULL;
     if (is_down (self) || mishap (self, 12))
         return "registry";
-    if (!image || !image->is_there || strcmp (platform_names [image->platform], text_of (task, "platform")) != 0 || !bases_hold (self, task))
+    if (!image || !(image->is_there || lies (self)) || strcmp (platform_names [image->platform], text_of (task, "platform")) != 0 || !bases_hold (self, task))
         return "verify";
     const json_t *same_as = json_object_get (task, "same_as");
     if (same_as && !is_same (self, image, same_as))
@@ -140,6 +147,14 @@ static tag_t *tag_find (world_t *self, const char *name)
     return NULL;
 }
 
+/* Its index is there: put by digest, or with a tag. */
+static void note_kept (world_t *self, const json_t *task)
+{
+    build_entry_t *build = ledger_build (self, number_of (task, "build"));
+    if (build)
+        build->is_kept = true;
+}
+
 static void move_tag (world_t *self, const char *name, const json_t *task)
 {
     tag_t *tag = tag_find (self, name);
@@ -152,6 +167,7 @@ static void move_tag (world_t *self, const char *name, const json_t *task)
         violation (self, "a tag never moves to an older build", "%s goes back from build %lld to %lld", name, (long long) tag->build,
                    (long long) build);
     tag->build = build;
+    note_kept (self, task);
     snprintf (tag->digest, sizeof tag->digest, "%s", text_of (task, "index_digest"));
 }
 
@@ -167,29 +183,32 @@ static bool has_children (const world_t *self, const json_t *task)
     return true;
 }
 
-/* A publisher that failed tells which tags it moved, or may have: the last one it put, when nobody answers what became of it; and where
- * nobody knows how far an earlier try came, all that show the index, or that nobody answers for. */
-static json_t *moved_tags (world_t *self, const json_t *task, int stage)
+/* A publisher that failed tells which tags it moved, or may have: the last one it put, when that was taken, whatever it shows then, or when nobody
+ * answers what became of it; and where nobody knows how far an earlier try came, all that show the index, or that nobody answers for. */
+static json_t *moved_tags (world_t *self, const json_t *task, int stage, bool is_taken)
 {
     size_t i;
     json_t *name, *moved = json_array ();
     bool is_unsure = json_is_true (json_object_get (task, "is_unsure"));
     json_array_foreach (json_object_get (task, "tags"), i, name) {
-        const tag_t *tag = tag_find (self, json_string_value (name));
+        tag_t *tag = tag_find (self, json_string_value (name));
         bool is_last = (int) i + 1 == stage;
         bool shows = tag && strcmp (tag->digest, text_of (task, "index_digest")) == 0;
-        if ((int) i + 1 < stage || ((is_last || is_unsure) && (shows || is_down (self) || mishap (self, 12))))
-            json_array_append (moved, name);
+        if ((int) i + 1 >= stage && !(is_last && is_taken) && !((is_last || is_unsure) && (shows || is_down (self) || mishap (self, 12))))
+            continue;
+        json_array_append (moved, name);
+        if (tag && tag->claimed < number_of (task, "build"))
+            tag->claimed = number_of (task, "build");
     }
     return moved;
 }
 
-static void end_publish (world_t *self, const json_t *task, int stage, const char *code)
+static void end_publish (world_t *self, const json_t *task, int stage, const char *code, bool is_taken)
 {
     json_t *header = json_pack ("{s:O}", "build", json_object_get (task, "build"));
     add_outcome (header, code);
     if (code)
-        json_object_set_new (header, "moved", moved_tags (self, task, stage));
+        json_object_set_new (header, "moved", moved_tags (self, task, stage, is_taken));
     coordinator_hear (self, "published", 0, 0, header);
 }
 
@@ -198,19 +217,47 @@ static int64_t answer_ms (world_t *self)
     return self->registry.slow_until > self->now ? draw_ms (self, 8000) : mishap (self, 20) ? draw_ms (self, 10000) : 1 + draw_ms (self, 30);
 }
 
-/* Stage 0: the index; then a tag each. */
+static bool is_refused_for_good (world_t *self, const chore_t *chore)
+{
+    return (chore->stage == 0 && !has_children (self, chore->header)) || mishap (self, 120);
+}
+
+static const char *tag_of_stage (const chore_t *chore)
+{
+    return json_string_value (json_array_get (json_object_get (chore->header, "tags"), (size_t) chore->stage - 1));
+}
+
+/* What it was given it has. */
+static void keep (world_t *self, const chore_t *chore)
+{
+    if (chore->stage == 0)
+        note_kept (self, chore->header);
+    else
+        move_tag (self, tag_of_stage (chore), chore->header);
+}
+
+/* From an earlier try, or another build's that is the same: then a lie makes no difference. */
+static bool is_shown (world_t *self, const chore_t *chore)
+{
+    const build_entry_t *build = ledger_build (self, number_of (chore->header, "build"));
+    if (chore->stage == 0)
+        return build && build->is_kept;
+    const tag_t *tag = tag_find (self, tag_of_stage (chore));
+    return tag && strcmp (tag->digest, text_of (chore->header, "index_digest")) == 0;
+}
+
+/* Stage 0: the index; then a tag each. That what was taken was not kept is seen when the tag is read back, or the index, where no tag brings it. */
 static void publish (world_t *self, chore_t *chore)
 {
-    const json_t *tags = json_object_get (chore->header, "tags");
-    bool is_last = chore->stage == (int) json_array_size (tags);
-    const char *code = is_down (self) || mishap (self, 12) ? "registry" : mishap (self, 120) ? "registry-denied" : NULL;
-    bool is_done = !code || chance (self, 2);           /* it may have been done though the answer was no */
-    if (chore->stage == 0 && !has_children (self, chore->header))
-        code = "registry-denied";
-    else if (chore->stage > 0 && is_done)
-        move_tag (self, json_string_value (json_array_get (tags, (size_t) chore->stage - 1)), chore->header);
+    bool is_last = chore->stage == (int) json_array_size (json_object_get (chore->header, "tags"));
+    const char *code = is_down (self) || mishap (self, 12) ? "registry" : is_refused_for_good (self, chore) ? "registry-denied" : NULL;
+    bool is_taken = !code, is_kept = is_taken ? !lies (self) || is_shown (self, chore) : chance (self, 2) && (chore->stage > 0 || has_children (self, chore->header));
+    if (is_kept)
+        keep (self, chore);
+    else if (is_taken && (chore->stage > 0 || is_last))
+        code = "registry";
     if (code || is_last)
-        end_publish (self, chore->header, chore->stage, code);
+        end_publish (self, chore->header, chore->stage, code, is_taken);
     else
         agenda_add (self, answer_ms (self), (chore_t) { .kind = CHORE_PUBLISHER, .stage = chore->stage + 1, .verb = "publish",
                                                         .header = json_incref (chore->header) });

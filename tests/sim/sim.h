@@ -178,7 +178,7 @@ typedef struct {
     bool is_there, is_verified;
 } image_t;
 
-typedef struct { int64_t build; char digest [80]; } tag_t;
+typedef struct { int64_t build, claimed; char digest [80]; } tag_t;     /* claimed: the newest that a publisher has said to have moved it */
 
 typedef struct {
     image_t *images;
