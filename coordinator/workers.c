@@ -44,21 +44,34 @@ static int settle_leases (engine_t *self, const board_t *board, const json_t *at
     return 0;
 }
 
+/* It may go on naming it for a moment, beside what it has in that slot now. */
+static int was_pushed (engine_t *self, int64_t worker, int64_t job, int64_t attempt, bool *was, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT 1 FROM attempts WHERE job = :job AND number = :attempt AND worker = :worker AND verifying_ms IS NOT NULL");
+    query_int (&query, ":job", job);
+    query_int (&query, ":attempt", attempt);
+    query_int (&query, ":worker", worker);
+    *was = query_step (&query);
+    return query_end (&query, err);
+}
+
 /* is_believed: what it names it really has, in a slot. */
 static int abort_strays (engine_t *self, const event_t *event, const board_t *board, bool is_believed, err_t *err)
 {
     size_t i;
     json_t *item;
-    int slots = is_believed ? board->slots : 0;         /* it cannot have more of them */
+    int slots = is_believed ? board->slots : 0;         /* it cannot have more of them, but for what it has pushed */
     json_array_foreach (json_object_get (event->header, "attempts"), i, item) {
         int64_t job = json_integer_value (json_object_get (item, "job"));
         int64_t attempt = json_integer_value (json_object_get (item, "attempt"));
-        bool is_wanted = false;
+        bool is_wanted = false, is_pushed = false;
         if (attempt_is_wanted (self, board->id, job, attempt, &is_wanted, err) < 0)
             return -1;
         if (is_wanted)
             continue;
-        if (slots-- > 0)
+        if (is_believed && was_pushed (self, board->id, job, attempt, &is_pushed, err) < 0)
+            return -1;
+        if (is_pushed || slots-- > 0)
             halt_add (self, board->id, job, attempt);
         engine_send (self, event->peer, "abort", json_pack ("{s:I, s:I, s:s}", "job", (json_int_t) job, "attempt",
                                                             (json_int_t) attempt, "reason", "it is not wanted any more"));

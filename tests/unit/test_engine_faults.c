@@ -432,6 +432,34 @@ static void what_is_not_the_worker_s_own_attempt_is_stale (void **state)
     SAYS (farm, one.build, "jobs/0/state", "assigned");
 }
 
+/* It names an attempt that it has pushed, and the one in its slot; the latter was lost by a heartbeat from before it was given out. Neither is
+ * wanted, and when it is heard that the first has ended the slot is still taken. */
+static void what_was_pushed_hides_nothing_that_has_the_slot (void **state)
+{
+    farm_t *farm = *state;
+    one_t one;
+    start_one (farm, &one);
+    assert_true (worker_push (farm, &one.worker, one.task));
+    int64_t second = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/b");
+    task_t held [] = { one.task, worker_task (farm, &one.worker) };
+    assert_true (held [1].job > 0);
+    farm_cancel (farm, farm->ann, one.build);
+    farm_pass (farm, 11000);
+    farm_begin (farm);
+    farm_add (farm, "heartbeat", one.worker.peer, one.worker.principal, json_pack ("{s:[]}", "attempts"));
+    farm_add (farm, "heartbeat", one.worker.peer, one.worker.principal, json_pack ("{s:[{s:I, s:I}, {s:I, s:I}]}", "attempts", "job", (json_int_t) held [0].job,
+              "attempt", (json_int_t) held [0].attempt, "job", (json_int_t) held [1].job, "attempt", (json_int_t) held [1].attempt));
+    farm_add (farm, "report", one.worker.peer, one.worker.principal, json_pack ("{s:I, s:I, s:s, s:s}", "job", (json_int_t) held [0].job, "attempt",
+              (json_int_t) held [0].attempt, "state", "pushed", "digest", digest_of_task (held [0])));
+    farm_commit (farm);
+    assert_int_equal (worker_task (farm, &one.worker).job, 0);
+    assert_non_null (farm_sent (farm, one.worker.peer, "abort"));
+    farm_pass (farm, 11000);
+    worker_beat (farm, &one.worker, NULL, 0);
+    assert_int_equal (worker_task (farm, &one.worker).job, held [1].job);
+    SAYS (farm, second, "state", "running");
+}
+
 static void reports_may_come_twice_and_overtake_each_other (void **state)
 {
     farm_t *farm = *state;
@@ -1125,6 +1153,7 @@ int main (void)
         TEST (a_worker_that_has_ended_is_replaced_almost_at_once),
         TEST (a_new_instance_gives_up_all_its_leases_at_once),
         TEST (what_is_not_the_worker_s_own_attempt_is_stale),
+        TEST (what_was_pushed_hides_nothing_that_has_the_slot),
         TEST (reports_may_come_twice_and_overtake_each_other),
         TEST (a_push_without_a_digest_is_no_push),
         TEST (a_publisher_s_word_counts_once),
