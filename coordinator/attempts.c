@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/audit.h"
 #include "coordinator/bases.h"
 #include "coordinator/boards.h"
 #include "coordinator/builds.h"
@@ -177,11 +178,27 @@ int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char
     return job_retry (self, &job, &fault, has_begun ? RETRY_AT_ONCE : RETRY_FREE, err);
 }
 
-const lease_t *attempt_of_speaker (engine_t *self, int64_t principal, int64_t job, int64_t attempt)
+/* Has this worker, which may be none, ever had it? */
+static int was_its (engine_t *self, const board_t *board, int64_t job, int64_t attempt, bool *was, err_t *err)
 {
+    query_t query = db_query (self->db, "SELECT 1 FROM attempts WHERE job = :job AND number = :attempt AND worker = :worker");
+    query_int (&query, ":job", job);
+    query_int (&query, ":attempt", attempt);
+    query_int (&query, ":worker", board ? board->id : 0);
+    *was = query_step (&query);
+    return query_end (&query, err);
+}
+
+const lease_t *attempt_of_speaker (engine_t *self, int64_t principal, int64_t job, int64_t attempt, const char *so, err_t *err)
+{
+    bool was;
     const board_t *board = board_of_principal (self, principal);
     const lease_t *lease = lease_find (self, job);
-    return board && lease && lease->worker == board->id && lease->attempt == attempt ? lease : NULL;
+    if (board && lease && lease->worker == board->id && lease->attempt == attempt)
+        return lease;
+    if (was_its (self, board, job, attempt, &was, err) == 0)
+        err_set (err, was ? ERR_STALE : ERR_DENIED, "job %lld, attempt %lld is not this worker's%s: %s", (long long) job, (long long) attempt, was ? " any more" : "", so);
+    return NULL;
 }
 
 int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t attempt, bool *is_wanted, err_t *err)
@@ -319,13 +336,21 @@ static int on_state (engine_t *self, const event_t *event, const job_t *job, err
     return on_progress (self, event, job, job_state_of (state), err);
 }
 
+/* It is told that it is not wanted, as a worker is whose attempt is over; but it never was. */
+static int note_foreign (engine_t *self, const event_t *event, err_t *err)
+{
+    err_t why = { 0 };
+    attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"), "what it says of it is not heard", &why);
+    return why.code == ERR_DENIED ? audit_denied_event (self, event, &why, err) : 0;
+}
+
 int attempts_on_report (engine_t *self, const event_t *event, err_t *err)
 {
     const board_t *board = board_of_principal (self, event->principal);
     int64_t id = event_int (event, "job"), attempt = event_int (event, "attempt");
     const lease_t *lease = lease_find (self, id);
     bool is_live = board && lease && lease->worker == board->id && lease->attempt == attempt, is_wanted = is_live;
-    if (board && !is_live && attempt_is_wanted (self, board->id, id, attempt, &is_wanted, err) < 0)
+    if ((board && !is_live && attempt_is_wanted (self, board->id, id, attempt, &is_wanted, err) < 0) || (!is_wanted && note_foreign (self, event, err) < 0))
         return -1;
     if (board && (strcmp (event_text (event, "state"), "failed") == 0 || strcmp (event_text (event, "state"), "pushed") == 0))
         halt_drop (self, board->id, id, attempt);

@@ -151,10 +151,8 @@ int bases_on_pin (engine_t *self, const event_t *event, err_t *err)
     char digest [80];
     const char *reference = event_text (event, "reference");
     int64_t job = event_int (event, "job"), attempt = event_int (event, "attempt");
-    const lease_t *lease = attempt_of_speaker (self, event->principal, job, attempt);
-    if (!lease)
-        return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: no base image is looked up for it", (long long) job, (long long) attempt);
-    if (check_reference (reference, err) < 0)
+    const lease_t *lease = attempt_of_speaker (self, event->principal, job, attempt, "no base image is looked up for it", err);
+    if (!lease || check_reference (reference, err) < 0)
         return -1;
     err_t why = { 0 };
     AUTO_JSON json_t *base = json_pack ("[{s:s, s:s}]", "reference", reference, "digest", event_text (event, "digest"));

@@ -29,11 +29,9 @@ int grants_on_want (engine_t *self, const event_t *event, err_t *err)
 {
     reference_t repository;
     const char *host = event_text (event, "host"), *scope = event_text (event, "scope");
-    const lease_t *lease = attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"));
-    if (!lease)
-        return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: nothing is shown to registries for it",
-                        (long long) event_int (event, "job"), (long long) event_int (event, "attempt"));
-    if (read_repository (self, lease->build, &repository, err) < 0)
+    const lease_t *lease = attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"),
+                                               "nothing is shown to registries for it", err);
+    if (!lease || read_repository (self, lease->build, &repository, err) < 0)
         return -1;
     bool is_own = strcmp (host, repository.host) == 0;
     if (!may_push (scope, is_own ? repository.path : ""))
@@ -47,7 +45,8 @@ int grants_on_want (engine_t *self, const event_t *event, err_t *err)
 bool engine_may_show (engine_t *self, const char *key_hex, int64_t job, int64_t attempt)
 {
     principal_t who;
-    return engine_find_principal (self, key_hex, &who, NULL) == 0 && attempt_of_speaker (self, who.id, job, attempt);
+    err_t err;
+    return engine_find_principal (self, key_hex, &who, NULL) == 0 && attempt_of_speaker (self, who.id, job, attempt, "", &err);
 }
 
 /* -- ssh agents ---------------------------------------------------------------------------------------------------- */
@@ -65,9 +64,9 @@ static bool has_agent (const json_t *spec, const char *agent)
 int engine_find_agent (engine_t *self, int64_t worker, int64_t job, int64_t attempt, const char *agent, int64_t *build, int64_t *owner, err_t *err)
 {
     char repository [512];
-    const lease_t *lease = attempt_of_speaker (self, worker, job, attempt);
+    const lease_t *lease = attempt_of_speaker (self, worker, job, attempt, "no agent is asked for it", err);
     if (!lease)
-        return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: no agent is asked for it", (long long) job, (long long) attempt);
+        return -1;
     *build = lease->build;
     AUTO_JSON json_t *spec = build_spec (self, lease->build, repository, err);
     if (!spec || build_owner (self, lease->build, owner, err) < 0)

@@ -188,10 +188,10 @@ static json_t *part_of (const query_t *query, const event_t *event)
 int secrets_on_want (engine_t *self, const event_t *event, err_t *err)
 {
     json_t *part = NULL;
-    const lease_t *lease = attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"));
+    const lease_t *lease = attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"),
+                                               "its secrets are not given out", err);
     if (!lease)
-        return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's: its secrets are not given out",
-                        (long long) event_int (event, "job"), (long long) event_int (event, "attempt"));
+        return -1;
     query_t query = db_query (self->db, "SELECT principal, request, parts, sealed FROM secrets WHERE build = :build AND name = :name AND part = :part");
     query_int (&query, ":build", lease->build);
     query_text (&query, ":name", event_text (event, "secret"));

@@ -236,6 +236,53 @@ static void news_of_the_whole_farm_are_rows (void **state)
     }
 }
 
+/* All that a worker may say of an attempt. */
+static void ask_for (farm_t *farm, const worker_t *worker, task_t task)
+{
+    static const struct { const char *verb, *more; } words [] = {
+        { "want-secret", "{\"secret\": \"npm\", \"part\": 0}" }, { "want-token", "{\"host\": \"r.lan\", \"scope\": \"repository:a:pull\"}" },
+        { "pin", "{\"reference\": \"r.lan/base:1\", \"digest\": \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"}" },
+        { "report", "{\"state\": \"building\"}" },
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        json_t *header = json_loads (words [i].more, 0, NULL);
+        json_object_set_new (header, "job", json_integer (task.job));
+        json_object_set_new (header, "attempt", json_integer (task.attempt));
+        farm_say (farm, words [i].verb, worker->peer, worker->principal, header);
+    }
+}
+
+/* Of one that it had once it asks late; of another's, or of none, it lies. */
+static void a_worker_that_speaks_of_anothers_attempt_is_denied_that (void **state)
+{
+    farm_t *farm = *state;
+    static const char *const acts [] = { "want-secret", "want-token", "pin", "report" };
+    int64_t build, owner;
+    err_t err = { 0 };
+    worker_t one, two;
+    worker_join (farm, &one, "one", "linux/amd64", 1);
+    int64_t number = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
+    task_t task = worker_task (farm, &one), none = { task.job, task.attempt + 1 };
+    worker_join (farm, &two, "two", "linux/amd64", 1);
+    ask_for (farm, &two, task);
+    assert_int_equal (count_rows (farm), 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal (says (farm, i, "who"), "two");
+        assert_string_equal (says (farm, i, "act"), acts [i]);
+        assert_string_equal (says (farm, i, "outcome"), "denied");
+    }
+    assert_non_null (strstr (says (farm, 3, "detail"), "job 1, attempt 1 is not this worker's: "));
+    ask_for (farm, &one, none);
+    assert_int_equal (count_rows (farm), 8);
+    assert_int_equal (engine_find_agent (farm->engine, two.principal, task.job, task.attempt, "default", &build, &owner, &err), -1);
+    assert_int_equal (err.code, ERR_DENIED);
+    farm_cancel (farm, farm->ann, number);
+    ask_for (farm, &one, task);
+    assert_int_equal (count_rows (farm), 8);
+    assert_int_equal (engine_find_agent (farm->engine, one.principal, task.job, task.attempt, "default", &build, &owner, &err), -1);
+    assert_int_equal (err.code, ERR_STALE);
+}
+
 static void the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later (void **state)
 {
     farm_t *farm = *state;
@@ -419,6 +466,7 @@ int main (void)
         TEST (what_an_admin_does_is_a_row),
         TEST (what_an_admin_does_to_what_is_anothers_is_a_row),
         TEST (news_of_the_whole_farm_are_rows),
+        TEST (a_worker_that_speaks_of_anothers_attempt_is_denied_that),
         TEST (the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later),
         TEST (who_is_denied_without_end_has_seven_rows_an_hour),
         TEST (nobody_hides_what_another_was_denied),

@@ -236,7 +236,7 @@ static void the_first_that_asks_says_what_it_means (void **state)
     assert_string_equal (pin (farm, &arm, two, BASE, TWO), ONE);
     assert_string_equal (pin (farm, &arm, two, "r.lan/other:1", TWO), TWO);
     assert_string_equal (farm_shows (farm, build, "bases/0/digest"), ONE);
-    assert_string_equal (pin (farm, &arm, one, BASE, ONE), "stale");                /* not its attempt */
+    assert_string_equal (pin (farm, &arm, one, BASE, ONE), "denied");               /* not its attempt */
     assert_string_equal (pin (farm, &arm, two, "r.lan/other", ONE), "protocol");
     for (int i = 0; i < 30; i++) {
         AUTO_FREE char *name = mem_printf ("r.lan/many:%d", i);

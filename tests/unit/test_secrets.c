@@ -207,7 +207,7 @@ static void the_worker_that_builds_has_it_and_nobody_else (void **state)
     assert_string_equal (json_string_value (json_object_get (part, "request")), request_of_ann);
     assert_int_equal (json_integer_value (json_object_get (part, "principal")), farm->ann);
     assert_null (want (farm, &two, task, "npm", 0));
-    assert_string_equal (farm_error (farm, two.peer + 5000), "stale");
+    assert_string_equal (farm_error (farm, two.peer + 5000), "denied");
     assert_null (want (farm, &one, (task_t) { task.job, task.attempt + 1 }, "npm", 0));
     assert_null (want (farm, &one, task, "pypi", 0));
     assert_string_equal (farm_error (farm, one.peer + 5000), "farm");
@@ -340,7 +340,7 @@ static void it_pushes_to_its_own_repository_alone (void **state)
             fail_msg ("%s %s: %s", rows [i].host, rows [i].scope, farm_error_text (farm, one.peer + 5000));
         assert_int_equal (json_is_true (json_object_get (token, "is_own")), rows [i].is_own);
     }
-    assert_string_equal (wants_token (farm, &two, two.peer, task, "r.lan", "repository:team/app:pull"), "stale");
+    assert_string_equal (wants_token (farm, &two, two.peer, task, "r.lan", "repository:team/app:pull"), "denied");
 }
 
 static void workers_push_to_the_staging_folder (void **state)
