@@ -21,7 +21,7 @@ void conduct_destroy (conduct_t **self);
 /* May the connection that a message of this key was just read from be used? -1: the key has too many; *err is for its far end. */
 int conduct_admit (const conduct_t *self, int fd, err_t *err);
 
-/* A message of this key was refused, for this: says so in the log, where there is room, and ends the connection when there have been too
+/* A message of this key was refused, or denied, for this: says so in the log, where there is room, and ends the connection when there have been too
  * many; true then. now_ms: boot clock. */
 bool conduct_refuse (conduct_t *self, const char *key_hex, int fd, const err_t *why, int64_t now_ms);
 

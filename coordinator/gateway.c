@@ -148,11 +148,11 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
 {
     err_t err = { 0 };
     principal_t principal;
-    int64_t seq = msg_int (message, "seq");
     if (engine_find_principal (self->parts.engine, peer->key_hex, &principal, &err) < 0) {
         if (err.code == ERR_DENIED)
-            gateway_note_denial (self, peer->key_hex, msg_verb (message), err.text, 1);
-        gateway_send_error (self, peer, seq, &err);
+            gateway_deny (self, peer, message, &err);
+        else
+            gateway_send_error (self, peer, msg_int (message, "seq"), &err);
         return;
     }
     if (!peer->has_said_hello && !needs_no_hello (message)) {

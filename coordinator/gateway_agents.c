@@ -68,8 +68,9 @@ void gateway_ask_agent (gateway_t *self, peer_t *worker, int64_t principal, cons
     if (agents_has (self->agents, worker->number, msg_int (message, "seq")) || ask (self, worker, principal, message, &err) == 0)
         return;
     if (err.code == ERR_DENIED)
-        gateway_note_denial (self, worker->key_hex, "ask-agent", err.text, 1);
-    gateway_send_error (self, worker, msg_int (message, "seq"), &err);
+        gateway_deny (self, worker, message, &err);
+    else
+        gateway_send_error (self, worker, msg_int (message, "seq"), &err);
 }
 
 void gateway_reply_agent (gateway_t *self, peer_t *laptop, const msg_t *message)

@@ -1,6 +1,7 @@
 /* gateway_out.c - what leaves the gateway once a batch is committed: answers, assignments, changes, tasks. */
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "coordinator/gateway_private.h"
 
@@ -24,6 +25,21 @@ void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t 
     if (re > 0)
         json_object_set_new (header, "re", json_integer (re));
     gateway_send (self, peer, "error", header);
+}
+
+/* What is denied counts against its key, as does what is refused unread; false: there was too much of it, and its connection was ended. */
+static bool may_deny (gateway_t *self, const peer_t *peer, const char *text)
+{
+    err_t why = { 0 };
+    err_set (&why, ERR_DENIED, "%s", text);
+    return !conduct_refuse (self->conduct, peer->key_hex, peer->fd, &why, clock_boot_ms ());
+}
+
+void gateway_deny (gateway_t *self, peer_t *peer, const msg_t *message, const err_t *why)
+{
+    gateway_note_denial (self, peer->key_hex, msg_verb (message), why->text, 1);
+    if (may_deny (self, peer, why->text))
+        gateway_send_error (self, peer, msg_int (message, "seq"), why);
 }
 
 /* How a worker's connection ends says whether its jobs are to be given to others at once. */
@@ -50,6 +66,9 @@ static void do_send (gateway_t *self, action_t *action)
     }
     peer_t *peer = peers_find (self->peers, action->peer);
     if (!peer)
+        return;
+    bool is_denied = streq (action->verb, "error") && streq (json_string_value (json_object_get (action->header, "code")), err_name (ERR_DENIED));
+    if (is_denied && !may_deny (self, peer, json_string_value (json_object_get (action->header, "text"))))
         return;
     if (streq (action->verb, "welcome"))
         note_welcome (peer, action->header);

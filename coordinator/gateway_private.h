@@ -43,6 +43,8 @@ struct gateway {
 void gateway_send (gateway_t *self, peer_t *peer, const char *verb, json_t *header);        /* takes header */
 void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t *err);      /* re 0: not asked for */
 void gateway_send_body (gateway_t *self, peer_t *peer, const char *verb, json_t *header, buffer_t *body);      /* takes both */
+/* What was denied before the engine heard of it: an answer, a row of the audit log, and one more that counts against its key (conduct.h). */
+void gateway_deny (gateway_t *self, peer_t *peer, const msg_t *message, const err_t *why);
 /* What the engine says is to be done. */
 void gateway_do_actions (gateway_t *self);
 

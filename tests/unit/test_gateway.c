@@ -16,6 +16,7 @@
 #include "common/file.h"
 #include "common/monitor.h"
 #include "common/msg.h"
+#include "coordinator/conduct.h"
 #include "coordinator/depot_service.h"
 #include "coordinator/gateway_private.h"
 #include "coordinator/zap.h"
@@ -613,6 +614,64 @@ static char *many (const char *text, size_t count)
     return out;
 }
 
+/* Says what is denied until the connection ends; how often that was denied. */
+static int count_denied (farm_t *self, zsock_t *peer, const char *verb)
+{
+    int fd, count = 0;
+    AUTO (monitor) monitor_t *monitor = monitor_new (peer, ZMQ_EVENT_DISCONNECTED, NULL);
+    zpoller_t *poller = zpoller_new (monitor_socket (monitor), peer, NULL);
+    zsock_set_reconnect_ivl (peer, -1);
+    for (say (self, peer, verb, json_object ()); count < 3 * CONDUCT_REFUSED_MAX && zpoller_wait (poller, PATIENCE_MS) == peer; count++) {
+        assert_string_equal (hear (peer), "denied");
+        say (self, peer, verb, json_object ());
+    }
+    assert_int_equal (monitor_next (monitor, &fd), ZMQ_EVENT_DISCONNECTED);
+    zpoller_destroy (&poller);
+    return count;
+}
+
+/* By its role, or because its right was taken back. */
+static void who_is_denied_again_and_again_loses_the_connection (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *admin = somebody (self, "admin"), *viewer = somebody (self, "viewer"), *user = somebody (self, "submitter");
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (hello (self, viewer, false), "welcome");
+    assert_string_equal (hello (self, user, false), "welcome");
+    assert_string_equal (ask (self, admin, "revoke", revoke_of ("submitter")), "revoked");
+    assert_in_range (count_denied (self, viewer, "users"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
+    assert_in_range (count_denied (self, user, "list"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
+    assert_string_equal (ask (self, admin, "list", json_object ()), "builds");
+    zsock_destroy (&user);
+    zsock_destroy (&viewer);
+    zsock_destroy (&admin);
+}
+
+/* The gateway asks for agents itself. */
+static void who_asks_for_the_agent_of_anothers_attempt_is_in_the_audit_log (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    zsock_t *admin = somebody (self, "admin"), *worker = somebody (self, "worker");
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    json_t *asked = json_pack ("{s:i, s:i, s:s}", "job", 1, "attempt", 1, "agent", "default");
+    assert_string_equal (ask_body (self, worker, "ask-agent", asked, 1), "denied");
+    AUTO_JSON json_t *row = NULL;
+    for (int i = 0; i < 100 && !row; i++) {             /* it is written at the end of the batch, and the answer may leave before */
+        say (self, admin, "audit", json_object ());
+        AUTO (msg) msg_t *log = msg_recv (admin, NULL, NULL, NULL, &err);
+        row = json_incref (json_array_get (json_object_get (msg_header (log), "rows"), 0));
+    }
+    assert_non_null (row);
+    assert_string_equal (json_string_value (json_object_get (row, "act")), "ask-agent");
+    assert_string_equal (json_string_value (json_object_get (row, "outcome")), "denied");
+    zsock_destroy (&worker);
+    zsock_destroy (&admin);
+}
+
 static void what_is_no_message_is_answered_and_harms_nobody (void **state)
 {
     farm_t *self = *state;
@@ -680,6 +739,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_asks_for_the_agent_of_anothers_attempt_is_in_the_audit_log, setup, teardown),
         cmocka_unit_test_setup_teardown (what_is_no_message_is_answered_and_harms_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown (a_giant_frame_ends_its_own_connection, setup, teardown),
     };
