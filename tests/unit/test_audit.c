@@ -337,6 +337,23 @@ static void nobody_hides_what_another_was_denied (void **state)
     assert_true (count_rows (farm) < 100);
 }
 
+/* So many that there is no place for all of them. */
+static void of_more_known_keys_than_places_the_rest_are_a_number (void **state)
+{
+    farm_t *farm = *state;
+    enum { KEYS = 260, REASONS = 16, PLACES = 4096 };
+    tamper (farm, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 260) INSERT INTO principals (key, role, name, created_ms) "
+            "SELECT printf ('%064d', i), 'viewer', 'user' || i, 1 FROM n");
+    farm_begin (farm);
+    for (int i = 0; i < KEYS * REASONS; i++) {
+        AUTO_FREE char *key = mem_printf ("%064d", i / REASONS + 1), *reason = mem_printf ("reason %d", i % REASONS);
+        farm_add (farm, "denied", 0, 0, json_pack ("{s:s, s:s, s:s, s:i}", "key", key, "act", "put", "detail", reason, "times", 1));
+    }
+    farm_commit (farm);
+    assert_int_equal (sum_of (farm, NULL, "put"), PLACES);
+    assert_int_equal (sum_of (farm, "", "others"), KEYS * REASONS - PLACES);
+}
+
 /* Such are told apart as long as their beginning is. */
 static void a_long_reason_is_cut_and_is_one (void **state)
 {
@@ -470,6 +487,7 @@ int main (void)
         TEST (the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later),
         TEST (who_is_denied_without_end_has_seven_rows_an_hour),
         TEST (nobody_hides_what_another_was_denied),
+        TEST (of_more_known_keys_than_places_the_rest_are_a_number),
         TEST (a_long_reason_is_cut_and_is_one),
         TEST (what_is_counted_is_a_row_before_the_end),
         TEST (a_batch_that_is_lost_loses_no_number),

@@ -469,6 +469,48 @@ static void a_coordinator_that_stops_begins_nothing_new (void **state)
     zsock_destroy (&worker);
 }
 
+/* What the audit log's rows come to, once the gateway has ended. */
+static int64_t sum_of_audit (farm_t *self, const keypair_t *admin)
+{
+    char hex [KEY_HEX_SIZE + 1];
+    principal_t who;
+    actions_t actions = { 0 };
+    err_t err = { 0 };
+    size_t i;
+    const json_t *row;
+    int64_t sum = 0;
+    key_to_hex (admin->public_key, hex);
+    assert_int_equal (engine_begin (self->engine, clock_boot_ms (), clock_wall_ms (), &err), 0);
+    assert_int_equal (engine_find_principal (self->engine, hex, &who, &err), 0);
+    AUTO_JSON json_t *header = json_object ();
+    engine_handle (self->engine, &(event_t) { .verb = "audit", .peer = 1, .principal = who.id, .header = header });
+    assert_int_equal (engine_commit (self->engine, &actions, &err), 0);
+    json_array_foreach (json_object_get (actions.items [0].header, "rows"), i, row)
+        sum += json_integer_value (json_object_get (row, "times"));
+    actions_free (&actions);
+    return sum;
+}
+
+/* Also what is denied when it has said that it is done. */
+static void a_stop_loses_no_number_of_what_was_denied (void **state)
+{
+    farm_t *self = *state;
+    keypair_t admin;
+    enrol (self, "admin", &admin);
+    zsock_t *viewer = somebody (self, "viewer");
+    run (self);
+    assert_string_equal (hello (self, viewer, false), "welcome");
+    for (int i = 0; i < 5; i++)
+        assert_string_equal (ask (self, viewer, "users", json_object ()), "denied");
+    zstr_send (self->actor, "STOP");
+    assert_string_equal (word (self, PATIENCE_MS), "STOPPED");
+    for (int i = 0; i < 5; i++)
+        assert_string_equal (ask (self, viewer, "users", json_object ()), "denied");
+    zsock_destroy (&viewer);
+    actor_destroy (&self->actor);
+    assert_int_equal (sum_of_audit (self, &admin), 10);
+}
+
 /* A depot that goes through its objects for ever. */
 static void busy_depot (zsock_t *pipe, void *unused)
 {
@@ -735,6 +777,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_job_of_a_worker_that_has_ended_is_another_s_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown (a_job_of_a_worker_whose_connection_was_reset_waits_for_it, setup, teardown),
         cmocka_unit_test_setup_teardown (a_coordinator_that_stops_begins_nothing_new, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_stop_loses_no_number_of_what_was_denied, setup, teardown),
         cmocka_unit_test_setup_teardown (whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
