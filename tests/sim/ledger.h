@@ -117,6 +117,7 @@ bool patience_is_pending (const world_t *self);         /* some job waits beside
 void patience_judge (world_t *self);                    /* after ledger_read_queue */
 void patience_judge_start (world_t *self, const job_entry_t *job);      /* it was assigned */
 void patience_judge_end (world_t *self, const job_entry_t *job);        /* it failed in the queue */
+void patience_judge_ended (world_t *self);              /* after patience_look: nor did a worker come back in that batch */
 void rows_judge (world_t *self);
 int64_t rows_count (world_t *self, const char *sql);
 
@@ -129,6 +130,7 @@ typedef struct {
     int64_t seen;               /* who was open, and with which labels, when it was looked at last */
     bool is_pending;
     int64_t looks;              /* at the queue */
+    int64_t ended;              /* a job that failed in this batch for want of a worker; 0 */
 } patience_t;
 
 #endif

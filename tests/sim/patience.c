@@ -123,12 +123,21 @@ void patience_judge_end (world_t *self, const job_entry_t *job)
         return;
     }
     int64_t since_ms = self->patience.since_ms [lane_of_job (self, job)];
+    self->patience.ended = job->id;
     if (since_ms == 0)
         violation (self, "a job fails in the queue when no worker takes it", "job %lld: one does", (long long) job->id);
     else if (overdue_ms (self, job, since_ms) < 0)
         violation (self, "a job fails in the queue after its time", "job %lld: %lld ms too early, for %s, unserved since %lld", (long long) job->id,
                    (long long) -overdue_ms (self, job, since_ms), platform_names [job->platform],
                    (long long) (since_ms - wall_ms (self) + self->now));
+}
+
+void patience_judge_ended (world_t *self)
+{
+    const job_entry_t *job = self->patience.ended ? ledger_job (self, self->patience.ended) : NULL;
+    self->patience.ended = 0;
+    if (job && self->patience.since_ms [lane_of_job (self, job)] == 0)
+        violation (self, "a job fails in the queue when no worker takes it", "job %lld: one is back", (long long) job->id);
 }
 
 static void judge_overdue (world_t *self, const job_entry_t *job)

@@ -158,6 +158,7 @@ void referee_judge (world_t *self, const heard_event_t *events, size_t count, co
     judge_leases (self);
     judge_slots (self);
     patience_look (self, count > 0);        /* at its start the engine has not looked yet, and may be frozen before it does */
+    patience_judge_ended (self);
     if (has_assigned || patience_is_pending (self) || self->judged++ % QUEUE_EVERY == 0) {
         ledger_read_queue (self);
         fairness_judge (self, actions);
