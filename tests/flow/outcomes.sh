@@ -64,13 +64,16 @@ check "retry --failed-only builds what was not done" failed_only
 again ()
 {
     local id
-    run 0 farmctl submit -q --platform "$native" --label a=b --build-arg "WANTED=$wanted" -t "$REGISTRY/outcomes:first" "$picky"
+    run 0 farmctl submit -q --platform "$native" --label a=b --priority high --require "name=worker-$native_name" --timeout 50m --keep-going --build-arg "WANTED=$wanted" -t "$REGISTRY/outcomes:first" "$picky"
     id=$(farmctl ls --limit 1 --json | jq '.builds[0].id')
     run 0 farmctl retry -q "$id"
     expect "options" "$(farmctl ls --limit 2 --json | jq -c '[.builds[] | [.tags, .platforms, .context]] | unique | length')" 1
     expect "built anew" "$(field "$((id + 1))" '.jobs[0].attempts | length')" 1
     run 2 farmctl retry 4711
     expect_text "$work/err" "there is no build 4711"
+    devfarm stop coordinator
+    expect "all else that was asked for" "$(farm_sql "SELECT count (DISTINCT json_remove (spec, '\$.no_result_cache')) FROM builds WHERE id >= $id")" 1
+    devfarm start coordinator
 }
 check "retry builds the same once more" again
 

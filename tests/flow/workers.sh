@@ -118,7 +118,7 @@ drained ()
     expect_text "$work/err" "$native  queued; waiting: $why" "no worker took it within 2s (--queue-timeout): $why"
     background_end attic
     wait_for 20 is_disconnected
-    farmctl worker ls | grep -qE '^attic +draining, not connected '
+    farmctl worker ls | grep -E '^attic +draining, not connected ' | grep -q "to be moved"
     run 0 farmctl worker forget attic --comment "its board is broken"
     run 0 farmctl audit show
     grep -qE " order +done +attic forgotten: its board is broken$" "$work/out"

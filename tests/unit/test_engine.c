@@ -67,6 +67,15 @@ static void a_build_goes_all_the_way (void **state)
     SAYS (farm, build, "code", "null");
 }
 
+static void a_worker_s_platforms_are_normalised_too (void **state)
+{
+    farm_t *farm = *state;
+    worker_t arm;
+    worker_join (farm, &arm, "arm", "linux/aarch64,linux/arm64/v8", 1);
+    farm_submit (farm, farm->ann, "linux/arm64", "r.lan/app");
+    assert_true (worker_task (farm, &arm).job > 0);
+}
+
 /* The bytes of the index: those that manifest.h composes of the verified images, in the order asked for, whatever came first. */
 static void the_index_names_the_platforms_in_the_order_asked (void **state)
 {
@@ -909,8 +918,14 @@ static void each_change_of_state_is_told (void **state)
     assert_int_equal (json_array_size (events), sizeof states / sizeof *states);
     assert_string_equal (json_string_value (json_object_get (json_array_get (events, 0), "from")), "");
     assert_string_equal (json_string_value (json_object_get (json_array_get (events, 0), "cause")), "submitted by ann");
-    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
-        assert_string_equal (json_string_value (json_object_get (json_array_get (events, i), "to")), states [i]);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        const json_t *event = json_array_get (events, i);
+        bool is_of_job = json_is_string (json_object_get (event, "platform"));
+        assert_string_equal (json_string_value (json_object_get (event, "to")), states [i]);
+        assert_true (json_integer_value (json_object_get (event, "at_ms")) > 0);
+        assert_true (*json_string_value (json_object_get (event, "cause")));
+        assert_int_equal (json_integer_value (json_object_get (event, "attempt")), is_of_job && i > 0);
+    }
     int64_t third = json_integer_value (json_object_get (json_array_get (events, 2), "id"));
     farm_say (farm, "events", 1, farm->viewer, json_pack ("{s:I, s:I}", "build", (json_int_t) build, "after", (json_int_t) third));
     assert_int_equal (json_array_size (json_object_get (farm_sent (farm, 1, "event-list"), "events")), sizeof states / sizeof *states - 3);
@@ -1056,6 +1071,7 @@ int main (void)
         TEST (who_watches_hears_of_each_change_until_the_end),
         TEST (lists_come_newest_first_in_pages),
         TEST (the_largest_build_is_shown_within_64_kib),
+        TEST (a_worker_s_platforms_are_normalised_too),
         TEST (each_change_of_state_is_told),
         TEST (a_queue_that_winds_down_begins_nothing_and_loses_nothing),
         TEST (a_build_of_many_attempts_is_shown_within_64_kib),
