@@ -18,7 +18,7 @@
 
 /* "\x07MESSAGE", a short nonce, the box's 16 bytes, flags; in front of it 2 or 9 bytes of ZMTP. */
 enum { KERNEL_ESTABLISHED = 1 };           /* linux/tcp.h, which has the newer counters, does not name it */
-enum { LOOK_MS = 5, ENTRIES = 65536, CURVE_ADDS = 33, SHORT_FRAME_MAX = 255, SHORT_ADDS = 2, LONG_ADDS = 9 };
+enum { ENTRIES = 65536, CURVE_ADDS = 33, SHORT_FRAME_MAX = 255, SHORT_ADDS = 2, LONG_ADDS = 9 };
 
 typedef struct {
     uint64_t cookie;
@@ -33,15 +33,7 @@ typedef struct {
     char key_hex [KEY_HEX_SIZE + 1];
 } entry_t;
 
-/* Of a port, when it was looked at. */
-typedef struct {
-    uint16_t port;
-    int64_t looked_ms;
-    uint64_t bytes;
-} unsent_t;
-
 static entry_t entries [ENTRIES];
-static unsent_t unsent;
 static int entries_used;            /* none behind these was ever */
 static atomic_bool resting [UINT16_MAX + 1];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -154,63 +146,32 @@ static uint64_t unsent_of (int fd)
     return acked == UINT64_MAX ? 0 : entry->handed_bytes - acked;
 }
 
-/* Of all connections on that port, or of those of one key; under the lock. */
-static uint64_t sum_unsent (uint16_t port, const char *key_hex)
+/* Of all connections of that one's key on its port; under the lock. */
+static uint64_t unsent_like (const entry_t *one)
 {
     uint64_t total = 0;
     for (int fd = 0; fd < entries_used; fd++) {
-        const entry_t *entry = &entries [fd];
-        if (entry->handed_bytes > 0 && entry->port == port && (!key_hex || strcmp (entry->key_hex, key_hex) == 0) && cookie_of (fd) == entry->cookie)
+        const entry_t *other = &entries [fd];
+        if (other->handed_bytes > 0 && other->port == one->port && strcmp (other->key_hex, one->key_hex) == 0 && cookie_of (fd) == other->cookie)
             total += unsent_of (fd);
     }
     return total;
 }
 
-/* Looked at anew now and then; what is handed meanwhile counts, what is acknowledged does not yet. Under the lock. */
-static uint64_t all_unsent (uint16_t port)
+bool backlog_hand (int fd, size_t wire_bytes, const char *key_hex)
 {
-    int64_t now_ms = clock_boot_ms ();
-    if (unsent.port != port || now_ms - unsent.looked_ms >= LOOK_MS)
-        unsent = (unsent_t) { .port = port, .looked_ms = now_ms, .bytes = sum_unsent (port, NULL) };
-    return unsent.bytes;
-}
-
-/* The entry of the connection that a message of this key was noted of; NULL where it is no more. Under the lock. */
-static entry_t *entry_of (int fd, const char *key_hex)
-{
-    entry_t *entry = fd < 0 || fd >= ENTRIES ? NULL : &entries [fd];
-    return entry && entry->cookie && cookie_of (fd) == entry->cookie && strcmp (entry->key_hex, key_hex) == 0 ? entry : NULL;
-}
-
-/* Of a connection's key, beside all others; under the lock. */
-static bool has_part (const entry_t *entry)
-{
-    uint64_t all = all_unsent (entry->port), shared = BACKLOG_UNSENT_ALL_MAX / 4 * 3;
-    if (all <= shared / 2)
-        return true;                    /* the key has no more than all */
-    uint64_t own = sum_unsent (entry->port, entry->key_hex);
-    return own == 0 ? all < BACKLOG_UNSENT_ALL_MAX : own + all < shared;
-}
-
-bool backlog_has_room (int fd, const char *key_hex)
-{
+    if (fd < 0 || fd >= ENTRIES)
+        return true;
     pthread_mutex_lock (&lock);
-    const entry_t *entry = entry_of (fd, key_hex);
-    bool has_room = !entry || (unsent_of (fd) <= BACKLOG_UNSENT_MAX && has_part (entry));
-    pthread_mutex_unlock (&lock);
-    return has_room;
-}
-
-void backlog_hand (int fd, size_t wire_bytes, const char *key_hex)
-{
-    pthread_mutex_lock (&lock);
-    entry_t *entry = entry_of (fd, key_hex);
-    if (entry) {
-        unsent_of (fd);                 /* what was acknowledged before it */
-        entry->handed_bytes += wire_bytes;
-        unsent.bytes += unsent.port == entry->port ? wire_bytes : 0;
+    entry_t *entry = &entries [fd];
+    bool may = true, is_it = entry->cookie && cookie_of (fd) == entry->cookie && strcmp (entry->key_hex, key_hex) == 0;
+    if (is_it) {
+        uint64_t unsent = unsent_of (fd);
+        may = unsent <= BACKLOG_UNSENT_FREE || (unsent <= BACKLOG_UNSENT_MAX && unsent_like (entry) <= BACKLOG_UNSENT_KEY_MAX);
+        entry->handed_bytes += may ? wire_bytes : 0;
     }
     pthread_mutex_unlock (&lock);
+    return may;
 }
 
 void backlog_note_rest (uint16_t port, bool rests)

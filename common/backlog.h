@@ -35,16 +35,12 @@ bool backlog_note (int fd, size_t wire_bytes, const char *key_hex);
 /* Is the connection that was just noted one of at most max of its key on its port? Once it is, it stays one until it ends. */
 bool backlog_admit (int fd, size_t max);
 
-/* Is there room for an answer to whoever sent the message that was just noted? Of all that was handed to libzmq for them, the kernel tells
- * what their end has acknowledged; the rest is unsent. Whoever keeps to 8 requests on the way (docs/protocol.md) never has more unsent than 8
- * answers, so BACKLOG_UNSENT_MAX is over that, and nobody has more. All on a port have BACKLOG_UNSENT_ALL_MAX together. The connections of one
- * key may have as much as is left of three quarters of it, and the last quarter is for those of whom nothing is unsent: so however many do not
- * read, there is room for whoever comes, and nobody counts them. (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory
- * Packet Switches", 1998.) */
-enum { BACKLOG_UNSENT_MAX = 2560 * 1024, BACKLOG_UNSENT_ALL_MAX = 64 * 1024 * 1024 };
-bool backlog_has_room (int fd, const char *key_hex);
-/* An answer of so many bytes was handed to libzmq for them. */
-void backlog_hand (int fd, size_t wire_bytes, const char *key_hex);
+/* May an answer of so many bytes be handed to libzmq for the connection that a message of this key was noted of? Then it counts. The kernel
+ * tells what of all answers the far end has acknowledged; the rest is unsent. Whoever keeps to 8 requests on the way (docs/protocol.md)
+ * never has more unsent than 8 answers, so BACKLOG_UNSENT_MAX is over that; where one has more than BACKLOG_UNSENT_FREE, the connections of
+ * its key on its port have BACKLOG_UNSENT_KEY_MAX together. */
+enum { BACKLOG_UNSENT_FREE = 512 * 1024, BACKLOG_UNSENT_MAX = 2560 * 1024, BACKLOG_UNSENT_KEY_MAX = 20 * 1024 * 1024 };
+bool backlog_hand (int fd, size_t wire_bytes, const char *key_hex);
 
 /* Whoever reads the ROUTER on that port has found nothing there and waits, or goes on. */
 void backlog_note_rest (uint16_t port, bool rests);

@@ -23,11 +23,20 @@ void request_destroy (request_t **self_p)
     *self_p = NULL;
 }
 
+/* What more is asked is lost, as beyond the high-water mark, and asked again: a worker on a slow line repeats itself, so it is not ended. */
+static bool may_send (const request_t *request, const buffer_t *body)
+{
+    return !body || body->size == 0 || backlog_hand (request->fd, backlog_wire_size (body->size), request->key);
+}
+
 void answer (depot_service_t *self, request_t *request, const char *verb, json_t *header, const buffer_t *body)
 {
     err_t err;
-    if (body && body->size > 0)
-        backlog_hand (request->fd, backlog_wire_size (body->size), request->key);
+    if (!may_send (request, body)) {
+        log_debug ("depot", "%.16s: an answer is left out, for too much is on the way to it", request->key);
+        json_decref (header);
+        return;
+    }
     msg_t *message = msg_new (verb, header, body ? body->data : NULL, body ? body->size : 0);
     if (msg_send (&message, self->socket, request->peer, &err) < 0)
         log_debug ("depot", "%.16s: %s", request->key, err.text);

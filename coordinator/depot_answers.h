@@ -78,18 +78,7 @@ struct depot_service {
     conduct_t *conduct;
     zhashx_t *speakers;         /* key hex -> speaker_t */
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
-    zlistx_t *crowded;          /* request_t: for whose answers there is no room yet, oldest first */
-    size_t crowded_bytes;       /* of their bodies */
-    int64_t crowded_at_ms;      /* boot clock: when they are looked at next */
 };
-
-/* room_waiters.c: is there room for an answer? Take over and keep a request until there is; one too many is left out. Look at those that are
- * kept, and give those that have room to be answered: ms until the next time, -1 none is kept. */
-typedef void (room_answer_fn) (depot_service_t *self, request_t **request);
-bool room_is_there (const request_t *request);
-void room_wait (depot_service_t *self, request_t **request);
-void room_drop_key (depot_service_t *self, const char *key);
-int room_look (depot_service_t *self, room_answer_fn *answer);
 
 /* depot_answers.c: each answers exactly once. */
 void answer (depot_service_t *self, request_t *request, const char *verb, json_t *header, const buffer_t *body);

@@ -59,8 +59,6 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     zhashx_set_destructor (self->speakers, free_speaker);
     self->waiters = zlistx_new ();
     zlistx_set_destructor (self->waiters, free_request);
-    self->crowded = zlistx_new ();
-    zlistx_set_destructor (self->crowded, free_request);
     if (depot_open (&self->depot, self->folder, err) < 0 || depot_keep_owners (self->depot, err) < 0
     ||  build_logs_new (&self->logs, logs, settings->log_limit_bytes, err) < 0)
         return -1;
@@ -82,7 +80,6 @@ void depot_service_destroy (depot_service_t **self_p)
     buffer_free (&self->lost);
     digest_map_free (&self->lost_by_digest);
     zlistx_destroy (&self->waiters);
-    zlistx_destroy (&self->crowded);
     zhashx_destroy (&self->speakers);
     conduct_destroy (&self->conduct);
     denials_destroy (&self->denials);
@@ -137,7 +134,6 @@ static void on_revoke (depot_service_t *self, zmsg_t *command)
     AUTO_FREE char *key = next_word (command);
     zhashx_delete (self->speakers, key);
     waiters_drop_key (self, key);
-    room_drop_key (self, key);
 }
 
 /* Why no worker should write this context out, "" if it may; to the caller. */
@@ -265,14 +261,12 @@ static void take_commands (depot_service_t *self)
 typedef struct {
     const char *verb;
     bool has_body;
-    bool is_answered_by_much;
 } rule_t;
 
 static const rule_t *rule_for (const msg_t *message)
 {
     static const rule_t table [] = {
-        { "missing", true, true }, { "put", true, false }, { "want", true, true }, { "log", true, false }, { "read-log", false, true },
-        { "stats", false, false },
+        { "missing", true }, { "put", true }, { "want", true }, { "log", true }, { "read-log", false }, { "stats", false },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (msg_is (message, table [i].verb))
@@ -325,9 +319,7 @@ static request_t *next_request (depot_service_t *self, bool *is_empty)
 static void answer_other (depot_service_t *self, request_t **request)
 {
     const msg_t *message = (*request)->message;
-    if (rule_for (message)->is_answered_by_much && !room_is_there (*request))
-        room_wait (self, request);
-    else if (msg_is (message, "missing"))
+    if (msg_is (message, "missing"))
         answer_missing (self, *request);
     else if (msg_is (message, "want"))
         answer_want (self, *request);
@@ -386,7 +378,7 @@ static int sooner (int a_ms, int b_ms)
 
 static int wait_ms (depot_service_t *self, bool is_idle)
 {
-    int waiters_ms = is_idle ? sooner (waiters_expire (self), room_look (self, answer_other)) : 0, denials_ms = denials_tell (self->denials, clock_boot_ms ());
+    int waiters_ms = is_idle ? waiters_expire (self) : 0, denials_ms = denials_tell (self->denials, clock_boot_ms ());
     int64_t rest_ms = rests_in_ms (self);
     return sooner (sooner (waiters_ms, denials_ms), rest_ms > REST_MS ? -1 : rest_ms < 0 ? 0 : (int) rest_ms);
 }
@@ -411,7 +403,6 @@ void depot_service_actor (zsock_t *pipe, void *service)
         if (!self->shall_end && self->is_open) {
             take_messages (self);
             waiters_expire (self);
-            room_look (self, answer_other);
             collection_tick (self);
             collection_step (self, pipe);
             lost_tell (self);

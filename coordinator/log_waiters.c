@@ -6,7 +6,7 @@
 #include "coordinator/depot_answers.h"
 #include "coordinator/rights.h"
 
-enum { PART_MAX = 256 * 1024, WAITERS_MAX = 1024, ASKING_MS = 5000, OWNERS_MAX = 65536, ROOM_MS = 100 };
+enum { PART_MAX = 256 * 1024, WAITERS_MAX = 1024, ASKING_MS = 5000, OWNERS_MAX = 65536 };
 
 static void send_part (depot_service_t *self, request_t *request, const buffer_t *bytes, bool is_ended)
 {
@@ -36,10 +36,6 @@ static bool try_answer (depot_service_t *self, request_t *request, bool must)
     }
     if (bytes.size == 0 && !is_ended && !must)
         return false;
-    if (bytes.size > 0 && !room_is_there (request)) {
-        request->deadline_ms = clock_boot_ms () + ROOM_MS;
-        return false;
-    }
     send_part (self, request, &bytes, is_ended);
     return true;
 }
@@ -135,9 +131,10 @@ int waiters_expire (depot_service_t *self)
 {
     int64_t now = clock_boot_ms (), next = INT64_MAX;
     for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters))
-        if (request->deadline_ms <= now && try_answer (self, request, true))
+        if (request->deadline_ms <= now) {
+            try_answer (self, request, true);
             remove_current (self);
-        else if (request->deadline_ms < next)
+        } else if (request->deadline_ms < next)
             next = request->deadline_ms;
     return next == INT64_MAX ? -1 : (int) (next - now);
 }
