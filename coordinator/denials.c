@@ -49,10 +49,24 @@ static entry_t *find (denials_t *self, const entry_t *wanted)
     return NULL;
 }
 
+static size_t count_of (const denials_t *self, const char *key)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->count; i++)
+        count += strcmp (self->entries [i].key, key) == 0;
+    return count;
+}
+
 static entry_t *find_or_add (denials_t *self, const entry_t *wanted)
 {
     static const entry_t others = { .act = "others", .detail = "more was denied, too much to name each" };
-    entry_t *entry = find (self, wanted);
+    entry_t *entry = find (self, wanted), others_of_key = others;
+    if (entry)
+        return entry;
+    if (count_of (self, wanted->key) >= DENIALS_OF_KEY) {
+        strcpy (others_of_key.key, wanted->key);
+        entry = find (self, wanted = &others_of_key);
+    }
     if (entry)
         return entry;
     if (self->count > DENIALS_APART)

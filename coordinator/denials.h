@@ -1,13 +1,14 @@
 /* denials.h - what keys were denied by an actor that cannot write the audit log itself, put together so that a key that floods neither fills
  * a pipe nor hides what another was denied: the first of a key, an act and a reason is told at once, the others of that second by their number.
- * Of more than DENIALS_APART such in a second the rest are `others` of no key. Reads no clock. */
+ * Of more than DENIALS_OF_KEY such of a key in a second the rest are `others` of that key; of more than DENIALS_APART in all, of no key. Reads
+ * no clock. */
 #ifndef FARM_DENIALS_H
 #define FARM_DENIALS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { DENIALS_APART = 256, DENIALS_MS = 1000 };
+enum { DENIALS_APART = 256, DENIALS_OF_KEY = 16, DENIALS_MS = 1000 };
 
 /* False when nobody takes it now: it is told with the next ones. */
 typedef bool (denials_fn) (void *context, const char *key_hex, const char *act, const char *detail, int64_t times);
