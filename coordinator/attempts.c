@@ -341,7 +341,9 @@ static int note_foreign (engine_t *self, const event_t *event, err_t *err)
 {
     err_t why = { 0 };
     attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"), "what it says of it is not heard", &why);
-    return why.code == ERR_DENIED ? audit_denied_event (self, event, &why, err) : 0;
+    if (why.code == ERR_DENIED)
+        return audit_denied_event (self, event, &why, err);
+    return why.code == ERR_STALE ? 0 : err_set (err, why.code, "%s", why.text);
 }
 
 int attempts_on_report (engine_t *self, const event_t *event, err_t *err)
