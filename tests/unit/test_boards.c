@@ -280,16 +280,22 @@ static void a_worker_that_fails_three_times_is_quarantined_for_longer_and_longer
     }
 }
 
+/* For a minute, after three faults. */
+static void join_into_quarantine (farm_t *farm, worker_t *worker)
+{
+    farm->settings.quarantine_ms = 60000;
+    farm_reopen (farm);
+    worker_join (farm, worker, "pi4", "linux/arm64", 1);
+    for (int i = 0; i < 3; i++)
+        fail_one (farm, worker, "full");
+}
+
 /* Its machine was seen to. */
 static void an_admin_ends_a_quarantine (void **state)
 {
     farm_t *farm = *state;
     worker_t worker;
-    farm->settings.quarantine_ms = 60000;
-    farm_reopen (farm);
-    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
-    for (int i = 0; i < 3; i++)
-        fail_one (farm, &worker, "full");
+    join_into_quarantine (farm, &worker);
     submit (farm, "linux/arm64", NULL, NULL);
     order (farm, "pi4", "mode", json_string ("draining"));
     assert_int_equal (json_integer_value (json_object_get (look (farm, "pi4"), "faults")), 3);
@@ -399,11 +405,7 @@ static void a_worker_whose_quarantine_ends_in_time_takes_the_job (void **state)
 {
     farm_t *farm = *state;
     worker_t worker;
-    farm->settings.quarantine_ms = 60000;
-    farm_reopen (farm);
-    worker_join (farm, &worker, "pi4", "linux/arm64", 1);
-    for (int i = 0; i < 3; i++)
-        fail_one (farm, &worker, "full");
+    join_into_quarantine (farm, &worker);
     int64_t build = submit (farm, "linux/arm64", "queue_timeout_ms", json_integer (60000));
     pass (farm, &worker, NULL, 0, 60000);
     SAYS (farm, build, "state", "running");
