@@ -37,6 +37,7 @@ static docker_t *make (const builder_settings_t *settings, spawner_t *spawner)
     self->program = mem_strdup (settings->program && *settings->program ? settings->program : "docker");
     self->state_folder = mem_strdup (settings->state_folder);
     self->names_folder = file_join (settings->state_folder, "images");
+    self->late_folder = file_join (self->names_folder, "late");
     self->host = settings->docker_host && *settings->docker_host ? mem_strdup (settings->docker_host) : NULL;
     self->may_use_host_network = settings->may_use_host_network;
     self->free_floor_bytes = settings->free_floor_bytes;
@@ -50,7 +51,7 @@ static int docker_new (builder_t **out, const builder_settings_t *settings, spaw
         return -1;
     docker_t *self = make (settings, spawner);
     *out = &self->base;
-    if (file_make_folders (self->names_folder, 0700, err) == 0 && docker_write_config (self->state_folder, NULL, err) == 0 && docker_probe (self, err) == 0)
+    if (file_make_folders (self->late_folder, 0700, err) == 0 && docker_write_config (self->state_folder, NULL, err) == 0 && docker_probe (self, err) == 0)
         return 0;
     builder_destroy (out);
     return -1;
@@ -59,7 +60,7 @@ static int docker_new (builder_t **out, const builder_settings_t *settings, spaw
 static void docker_destroy (builder_t *base)
 {
     docker_t *self = (docker_t *) base;
-    char *const texts [] = { self->program, self->state_folder, self->names_folder, self->host, self->root_folder };
+    char *const texts [] = { self->program, self->state_folder, self->names_folder, self->late_folder, self->host, self->root_folder };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free (texts [i]);
     pthread_mutex_destroy (&self->lock);
@@ -165,7 +166,10 @@ static int docker_build (builder_t *base, const builder_task_t *task, builder_ou
     heard->reach = reach;
     heard->given = given;
     door_clear_error (task->door, task->job, task->attempt);
-    if (docker_run (self, task->scratch_folder, &words, task->rules, &watch, &status, err) < 0)
+    int rc = docker_run (self, task->scratch_folder, &words, task->rules, &watch, &status, err);
+    if (rc < 0 || heard->is_hopeless)
+        docker_doubt_image (self, task);
+    if (rc < 0)
         return -1;
     return status != 0 || heard->is_hopeless ? docker_judge_build (self, heard, status, outcome, err) : 0;
 }

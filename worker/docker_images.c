@@ -2,9 +2,13 @@
 #include "worker/docker_private.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -13,7 +17,7 @@
 #include "common/mem.h"
 #include "worker/door_names.h"
 
-enum { REMOVE_MS = 60000, PRUNE_MS = 600000, PRUNE_EVERY_MS = 600000, EMPTY_EVERY_MS = 60000, SECRET_BYTES = 16 };
+enum { REMOVE_MS = 60000, PRUNE_MS = 600000, PRUNE_EVERY_MS = 600000, EMPTY_EVERY_MS = 60000, SECRET_BYTES = 16, LATE_S = 600 };
 
 /* -- images ------------------------------------------------------------------------------------------------------ */
 
@@ -38,42 +42,94 @@ int docker_note_image (const docker_t *self, const builder_task_t *task, err_t *
     return file_write_scratch (note, name, strlen (name), 0600, err);
 }
 
-/* A build that failed has left none. */
-static void remove_noted (docker_t *self, const char *note)
+static int remove_image (docker_t *self, const char *name, bool *is_missing)
 {
     AUTO_WORDS words_t words = { 0 };
-    AUTO_FREE char *name = file_text (note);
     char said [DOCKER_SAID_MAX];
     err_t err;
+    *is_missing = false;
     words_add (&words, "rmi");
     words_add (&words, "%s", name);
-    if (*name && docker_ask (self, &words, REMOVE_MS, NULL, said, &err) < 0 && !strstr (err.text, "No such image") && !strstr (err.text, "invalid reference")) {
+    if (!*name || docker_ask (self, &words, REMOVE_MS, NULL, said, &err) == 0)
+        return 0;
+    *is_missing = strstr (err.text, "No such image") || strstr (err.text, "invalid reference");
+    if (!*is_missing)
         log_warn ("builder", "remove the image %s: %s", name, err.text);
-        return;                         /* the note stays for the next start */
-    }
-    unlink (note);
+    return *is_missing ? 0 : -1;
 }
 
-static void remove_all (docker_t *self)
+/* Late: BuildKit may make the image though nobody waits for it, as its client was killed. The note says so from now on. */
+static void mark_late (const docker_t *self, const char *note)
 {
-    file_sweep (self->names_folder);
-    DIR *folder = opendir (self->names_folder);
+    AUTO_FREE char *late = mem_printf ("%s/%s", self->late_folder, strrchr (note, '/') + 1);
+    if (rename (note, late) < 0 || utimensat (AT_FDCWD, late, NULL, 0) < 0)
+        log_warn ("builder", "rename %s to %s: %s; should the build go on in the daemon, its image stays there", note, late, strerror (errno));
+}
+
+static bool is_old (const char *note)
+{
+    struct stat now;
+    return stat (note, &now) < 0 || time (NULL) - now.st_mtime > LATE_S;
+}
+
+/* A note that stays is looked at again: at the end of the next attempt when it is late, else at the next start. */
+static void remove_late (docker_t *self, const char *note)
+{
+    AUTO_FREE char *name = file_text (note);
+    bool is_missing;
+    if (remove_image (self, name, &is_missing) == 0 && (!is_missing || is_old (note)))
+        unlink (note);
+}
+
+static void remove_left (docker_t *self, const char *note)
+{
+    AUTO_FREE char *name = file_text (note);
+    bool is_missing;
+    if (remove_image (self, name, &is_missing) < 0)
+        return;
+    if (is_missing)
+        mark_late (self, note);
+    else
+        unlink (note);
+}
+
+/* A build that failed by itself has left no image. */
+static void remove_own (docker_t *self, const char *note)
+{
+    AUTO_FREE char *name = file_text (note);
+    bool is_missing;
+    if (remove_image (self, name, &is_missing) == 0)
+        unlink (note);
+}
+
+static void remove_each (docker_t *self, const char *path, void (*remove) (docker_t *self, const char *note))
+{
+    DIR *folder = opendir (path);
     for (struct dirent *item; folder && (item = readdir (folder));) {
-        AUTO_FREE char *note = file_join (self->names_folder, item->d_name);
-        if (item->d_name [0] != '.')
-            remove_noted (self, note);
+        AUTO_FREE char *note = file_join (path, item->d_name);
+        if (item->d_name [0] != '.' && strcmp (note, self->late_folder) != 0)
+            remove (self, note);
     }
     if (folder)
         closedir (folder);
 }
 
+void docker_doubt_image (const docker_t *self, const builder_task_t *task)
+{
+    AUTO_FREE char *note = note_of (self, task);
+    mark_late (self, note);
+}
+
 void docker_remove_images (docker_t *self, const builder_task_t *task)
 {
     AUTO_FREE char *note = task ? note_of (self, task) : NULL;
-    if (!task)
-        remove_all (self);
+    if (!task) {
+        file_sweep (self->names_folder);
+        remove_each (self, self->names_folder, remove_left);
+    }
     else if (access (note, F_OK) == 0)
-        remove_noted (self, note);
+        remove_own (self, note);
+    remove_each (self, self->late_folder, remove_late);
 }
 
 /* -- the cache --------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@ typedef struct {
     char *program;
     char *state_folder;             /* HOME of commands that are of no attempt; below it: */
     char *names_folder;             /* a file for each attempt, with the name that its image has in the daemon */
+    char *late_folder;              /* in it, of those whose client was killed */
     char *host;                     /* "unix:///run/docker.sock"; NULL: docker's own default */
     char *root_folder;              /* the daemon's images and layers */
     char platform [PLATFORM_MAX];   /* the daemon's */
@@ -97,7 +98,10 @@ char *docker_image_name (const builder_task_t *task);
 
 /* Before there is one: note its name, so that it can be removed whatever comes. */
 int docker_note_image (const docker_t *self, const builder_task_t *task, err_t *err);
-/* Remove the attempt's image, or all that are noted (task NULL). What BuildKit keeps of their layers stays as cache. */
+/* Its client was killed: BuildKit ends such a build in its own time, and may have made the image by then. It is looked for at the end of each further attempt,
+ * for ten minutes at least. */
+void docker_doubt_image (const docker_t *self, const builder_task_t *task);
+/* Remove the attempt's image, or all that are noted (task NULL), and those that came late. What BuildKit keeps of their layers stays as cache. */
 void docker_remove_images (docker_t *self, const builder_task_t *task);
 
 /* Prune the build cache: all of it where the disk is nearly full, once a minute at most; else, every ten minutes, what is more than 40 GB. BuildKit spares what builds use. */

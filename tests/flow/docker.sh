@@ -78,13 +78,37 @@ networks ()
 }
 check "a build has the network that it asks for; what docker cannot do goes to no docker" networks
 
-no_image () { expect "images in the daemon" "$(docker images --format '{{.Repository}}:{{.Tag}}')" ""; }
+# An attempt's image goes after its build has ended.
+has_no_image () { [ -z "$(docker images --format '{{.Repository}}:{{.Tag}}')" ]; }
+no_image () { wait_for 20 has_no_image || { docker images; return 1; }; }
 check "no image is left in the daemon" no_image
+
+# Images that BuildKit may still make
+is_late () { [ -e "$work/$worker/builder/images/late/$1" ]; }
+is_forgotten () { ! is_late "$1"; }
+made () { tar -c -T /dev/null | docker import - "$(cat "$1")" > /dev/null; }
+
+# BuildKit finishes what its client was killed over.
+comes_late ()
+{
+    local id folder
+    folder=$(context late <<< 'FROM %BASE%
+RUN echo "late"" begins"; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done')
+    id=$(submit_detached --require "driver=$worker" --platform "$native" -t "$REGISTRY/$worker/late:1" "$folder")
+    wait_said "$id" "late begins"
+    run 0 farmctl cancel "$id"
+    wait_for 20 is_late "$id-1"
+    made "$work/$worker/builder/images/late/$id-1"
+    build 0 after-late "$(context after-late <<< 'FROM %BASE%')"
+    no_image
+    wait_for 20 is_forgotten "$id-1"
+}
+check "an image that is made after its build was cancelled is removed by the next attempt" comes_late
 
 # Without a word of goodbye, in the middle of a RUN step
 comes_back ()
 {
-    local id folder note
+    local id folder notes=$work/$worker/builder/images
     folder=$(context lost <<END
 FROM %BASE%
 RUN : $canary; echo "lost"" begins"; i=0; while [ \$i -lt 600 ]; do sleep 0.1; i=\$((i + 1)); done
@@ -95,14 +119,18 @@ END
     step_goes_on
     background_end "$worker" KILL
     wait_for 20 step_is_gone
-    note=$work/$worker/builder/images/$id-1
-    tar -c -T /dev/null | docker import - "$(cat "$note")" > /dev/null
+    made "$notes/$id-1"
+    echo 127.0.0.1:1/registry/not:made > "$notes/0-1"
     run 0 farmctl cancel "$id"
     background "$worker" farm-worker -c "$work/$worker.conf" --builder-driver=docker --builder-program="$program" --labels="driver=$worker" \
         --builder-docker-host="unix://$work/docker.sock"
     wait_for 60 is_connected "$worker"
-    expect "notes of images" "$(ls "$work/$worker/builder/images")" ""
+    expect "notes of images" "$(ls "$notes")" late
+    is_late 0-1
     no_image
+    touch -d "1 hour ago" "$notes/late/0-1"
+    build 0 after-lost "$(context after-lost <<< 'FROM %BASE%')"
+    wait_for 20 is_forgotten 0-1
 }
 step_goes_on () { grep -qsF -f "$work/canaries/word" /proc/[0-9]*/cmdline; }
 step_is_gone () { ! step_goes_on; }
