@@ -249,7 +249,7 @@ static int configure (db_t *self, err_t *err)
         "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON", "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON",
         "PRAGMA wal_autocheckpoint = 4000", "PRAGMA journal_size_limit = 16777216",     /* pages, bytes: the same */
-        "PRAGMA cache_size = -4096", "PRAGMA temp_store = MEMORY",
+        "PRAGMA cache_size = -2048", "PRAGMA temp_store = MEMORY",
         "PRAGMA secure_delete = ON",        /* as Debian builds it: of secrets.c nothing is to stay */
     };
     for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)

@@ -22,7 +22,7 @@
 #include "coordinator/rights.h"
 #include "coordinator/zap.h"
 
-enum { BATCH_MAX = 128, CONTROL_HIGH_WATER = 250, TICK_WAITS_MS = 1000, DETAIL_MAX = 400 };
+enum { BATCH_MAX = 96, CONTROL_HIGH_WATER = 250, TICK_WAITS_MS = 1000, DETAIL_MAX = 400 };
 
 /* -- who may speak ---------------------------------------------------------------------------------------------- */
 

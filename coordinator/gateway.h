@@ -1,6 +1,6 @@
 /* gateway.h - the actor that owns the control socket and the engine: messages in, actions out.
  *
- * It takes every message that is ready (at most 128 at a time), lets the engine decide on them in one transaction, and does
+ * It takes every message that is ready (at most 96 at a time), lets the engine decide on them in one transaction, and does
  * what the engine says after the commit.
  *
  * Pipe: ["STOP"] nothing new is begun; it sends ["STOPPED"] when the publishers, and who sends a context, have ended what they were at.
