@@ -1,5 +1,6 @@
 /* main.c - farm-coordinator: puts the parts together, and waits for a signal to take them apart. */
 #include <czmq.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <sys/stat.h>
@@ -311,6 +312,7 @@ int main (int argc, char **argv)
     coordinator_t self = { .lock = -1, .signals = -1, .stop_until = INT64_MAX };
     if (sodium_init () < 0)
         return 1;
+    mallopt (M_MMAP_THRESHOLD, 128 * 1024);         /* for good: what a crowd sends goes back to the system when it is ended, at once */
     db_prepare_process ();
     secret_guard_process ();
     umask (S_IRWXG | S_IRWXO);          /* the queue has build arguments, the depot the contexts: also in a folder that was there */

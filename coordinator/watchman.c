@@ -15,17 +15,18 @@
 #include "common/mem.h"
 #include "common/msg.h"
 
-enum { LOOK_MS = 20, LOOK_AGAIN_MS = 5, STILL_MS = 250, STILL_BUSY_MS = 1000, STILL_LONG_MS = 30000, TIDY_MS = 10000, REST_SHARE = 4 };
+enum { LOOK_MS = 20, LOOK_AGAIN_MS = 5, STILL_MS = 250, STILL_BUSY_MS = 1000, STILL_LONG_MS = 30000, TIDY_MS = 10000, TIDY_SOON_MS = 25, REST_SHARE = 4 };
 enum { MIB = 1024 * 1024 };
-enum { GROWN_BYTES = 8 * MIB, UNTIDY_BYTES = 16 * MIB };
+/* NEAR: half of what one may have is there, and a crowd sends as much again between two looks. */
+enum { GROWN_BYTES = 8 * MIB, GROWN_NEAR_BYTES = 2 * MIB, UNTIDY_BYTES = 4 * MIB };
 /* Whole messages of one peer: 8 (the ROUTERs' high-water mark) of header and body. More is a message without an end. */
 enum { UNREAD_MAX = 3 * MIB, UNREAD_ALL_MAX = 12 * MIB, UNREAD_ONE = MSG_HEADER_MAX + MSG_BODY_MAX + 1024, UNREAD_SMALL = 64 * 1024 };
 /* ZMTP's greeting; then two buffers of 8 KiB, the mechanism, and a session with pipes: measured. */
 enum { GREETING_BYTES = 64, GREETED_BYTES = 36 * 1024 };
 /* However busy the reader is: of the connections of one key, of all over which nobody admitted has spoken, and of all together. */
-enum { UNREAD_KEY_MAX = 20 * MIB, UNREAD_UNKNOWN_MAX = 8 * MIB, UNREAD_MOST = 32 * MIB };
-/* Of all over which nobody admitted has spoken, with what libzmq has for them: some 1,200, as the boards of a large farm come all at once. */
-enum { GREETED_MOST = 44 * MIB };
+enum { UNREAD_KEY_MAX = 20 * MIB, UNREAD_UNKNOWN_MAX = 6 * MIB, UNREAD_MOST = 32 * MIB };
+/* Of all over which nobody admitted has spoken, with what libzmq has for them: some 1,100, as the boards of a large farm come all at once. */
+enum { GREETED_MOST = 40 * MIB };
 
 typedef struct {
     const watchman_settings_t *settings;
@@ -34,8 +35,9 @@ typedef struct {
     DIR *descriptors;               /* /proc/self/fd */
     size_t resident_bytes;          /* when connections were last gone through, or what it has shrunk to since */
     size_t least_bytes;             /* the least that it was ever seen to be */
-    int64_t next_at_ms, tidy_at_ms; /* boot clock */
-    bool shall_go_on;               /* connections were ended, or may have to be soon */
+    int64_t next_at_ms, tidied_ms;  /* boot clock */
+    bool shall_go_on;               /* connections were ended, or some have more than they may */
+    bool is_near;                   /* they may have it soon */
     buffer_t found;                 /* of backlog_t */
 } watchman_t;
 
@@ -123,16 +125,16 @@ static size_t choose_first (backlog_t *connections, size_t from, size_t to, weig
     return i;
 }
 
-/* Is it certain that no owner has too much? */
-static bool is_little (const backlog_t *connections, size_t count)
+/* Is it certain that no owner has more than one part in `parts` of what would be too much? */
+static bool is_little (const backlog_t *connections, size_t count, size_t parts)
 {
-    return sum_of (connections, count, unread_of) <= UNREAD_UNKNOWN_MAX && sum_of (connections, count, weight_of) <= GREETED_MOST;
+    return sum_of (connections, count, unread_of) <= UNREAD_UNKNOWN_MAX / parts && sum_of (connections, count, weight_of) <= GREETED_MOST / parts;
 }
 
 static size_t choose_by_owner (backlog_t *connections, size_t count)
 {
     size_t chosen = 0, to;
-    if (is_little (connections, count))
+    if (is_little (connections, count, 1))
         return 0;
     qsort (connections, count, sizeof *connections, by_owner);
     for (size_t from = 0; from < count; from = to) {
@@ -272,14 +274,15 @@ static void end_all (const watchman_t *self, const backlog_t *chosen, size_t cou
         tell_ended (chosen, address, ended, unread_bytes);
 }
 
-/* What a crowd leaves behind in the allocator is given back when it has gone. */
+/* What a crowd leaves behind in the allocator is given back: when it has gone, and while it is being ended, as the pieces are too small for what
+ * comes next to take their place. */
 static void tidy (watchman_t *self, size_t resident, int64_t now_ms)
 {
     if (resident < self->least_bytes)
         self->least_bytes = resident;
-    if (now_ms < self->tidy_at_ms || resident < self->least_bytes + UNTIDY_BYTES)
+    if (now_ms < self->tidied_ms + (self->shall_go_on ? TIDY_SOON_MS : TIDY_MS) || resident < self->least_bytes + UNTIDY_BYTES)
         return;
-    self->tidy_at_ms = now_ms + TIDY_MS;
+    self->tidied_ms = now_ms;
     malloc_trim (0);
 }
 
@@ -288,17 +291,19 @@ static void look (watchman_t *self)
     int64_t now_ms = clock_boot_ms ();
     size_t resident = resident_bytes (self), max = descriptors_max ();
     tidy (self, resident, now_ms);
-    bool has_grown = resident > self->resident_bytes + GROWN_BYTES;
+    bool has_grown = resident > self->resident_bytes + (self->is_near ? GROWN_NEAR_BYTES : GROWN_BYTES);
     if (resident < self->resident_bytes)
         self->resident_bytes = resident;
-    if (now_ms < self->next_at_ms || !(has_grown || self->shall_go_on || is_crowded (max)))
+    bool may_rest = now_ms < self->next_at_ms && !(self->is_near && has_grown);
+    if (may_rest || !(has_grown || self->shall_go_on || is_crowded (max)))
         return;
     size_t descriptors = go_through (self, now_ms);
     size_t over = descriptors > max ? descriptors - max : 0;
     backlog_t *found = (backlog_t *) (void *) self->found.data;
     size_t count = self->found.size / sizeof *found, chosen = watchman_choose (found, count, over, now_ms);
     end_all (self, found, chosen);
-    self->shall_go_on = chosen > 0 || !is_little (found, count);
+    self->shall_go_on = chosen > 0 || !is_little (found, count, 1);
+    self->is_near = self->shall_go_on || !is_little (found, count, 2);
     self->resident_bytes = resident;
     self->next_at_ms = now_ms + (self->shall_go_on ? 1 : REST_SHARE) * (clock_boot_ms () - now_ms);
 }
@@ -323,7 +328,7 @@ void watchman_actor (zsock_t *pipe, void *settings)
         zstr_free (&command);
         if (goes_on && self.descriptors) {
             look (&self);
-            zsock_set_rcvtimeo (pipe, self.shall_go_on ? LOOK_AGAIN_MS : LOOK_MS);
+            zsock_set_rcvtimeo (pipe, self.is_near ? LOOK_AGAIN_MS : LOOK_MS);
         }
     }
     if (self.descriptors)

@@ -5,7 +5,7 @@
  *   - each that has sent more than whole messages could be, without anything coming of it: a message without an end;
  *   - each that is more than its key may have (common/backlog.h, is_over);
  *   - of one key's, of those that are not admitted (common/backlog.h), and of all together, the largest, as long as they are too much; one
- *     that is not admitted counts for what libzmq has for it too, so some 1,200 of them may be in the handshake, or behind it and silent;
+ *     that is not admitted counts for what libzmq has for it too, so some 1,100 of them may be in the handshake, or behind it and silent;
  *   - when all together are too much, those from which nothing was read for a second, the longest first;
  *   - when descriptors run short, those from which nothing was ever read, the most silent first.
  * Honest ones dial again by themselves. Pipe: ["$TERM"]. */
