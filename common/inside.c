@@ -48,6 +48,36 @@ static uint32_t v4_at (const uint8_t *bytes)
     return (uint32_t) bytes [0] << 24 | (uint32_t) bytes [1] << 16 | (uint32_t) bytes [2] << 8 | bytes [3];
 }
 
+static place_t farther_in (place_t a, place_t b)
+{
+    return a > b ? a : b;
+}
+
+/* 2001::/32, Teredo (RFC 4380): its server's address, and the client's with each bit turned over. */
+static place_t place_of_teredo (const uint8_t *bytes)
+{
+    return farther_in (place_of_v4 (v4_at (bytes + 4)), place_of_v4 (~v4_at (bytes + 12)));
+}
+
+/* 64:ff9b:1::/48, a network's own NAT64 (RFC 8215). How long its prefix is, 48, 56, 64 or 96 bits, is not to be seen, and what a translator
+ * does not need it may ignore, so each reading counts: but for those that begin with 0, as all but the right one do behind a prefix of zeros. */
+static place_t place_of_local_nat64 (const uint8_t *bytes)
+{
+    static const uint8_t readings [] [4] = { { 6, 7, 9, 10 }, { 7, 9, 10, 11 }, { 9, 10, 11, 12 }, { 12, 13, 14, 15 } };      /* RFC 6052, 2.2 */
+    place_t place = PLACE_OUTSIDE;
+    bool is_any = false;
+    for (size_t i = 0; i < sizeof readings / sizeof *readings; i++) {
+        uint8_t v4 [4];
+        for (size_t j = 0; j < 4; j++)
+            v4 [j] = bytes [readings [i] [j]];
+        if (!v4 [0])
+            continue;
+        is_any = true;
+        place = farther_in (place, place_of_v4 (v4_at (v4)));
+    }
+    return is_any ? place : PLACE_PRIVATE;
+}
+
 /* Where an address of IPv4 stands in one of IPv6: ::ffff:a.b.c.d, ::a.b.c.d, 64:ff9b::a.b.c.d, 2002:aabb:ccdd::; -1 nowhere. */
 static int wrapped_at (const uint8_t *bytes)
 {
@@ -59,9 +89,14 @@ static int wrapped_at (const uint8_t *bytes)
 
 static place_t place_of_v6 (const uint8_t *bytes)
 {
+    static const uint8_t teredo [4] = { 0x20, 0x01 }, local_nat64 [6] = { 0, 0x64, 0xff, 0x9b, 0, 1 };
     int at = wrapped_at (bytes);
     if (at >= 0)
         return place_of_v4 (v4_at (bytes + at));        /* ::1 is 0.0.0.1, and so of this machine */
+    if (memcmp (bytes, teredo, sizeof teredo) == 0)
+        return place_of_teredo (bytes);
+    if (memcmp (bytes, local_nat64, sizeof local_nat64) == 0)
+        return place_of_local_nat64 (bytes);
     if ((bytes [0] & 0xfe) == 0xfc)
         return PLACE_PRIVATE;                           /* fc00::/7 */
     if (bytes [0] == 0xfe && (bytes [1] & 0xc0) == 0xc0)

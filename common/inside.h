@@ -16,8 +16,8 @@
 
 typedef enum { PLACE_OUTSIDE, PLACE_PRIVATE, PLACE_LINK, PLACE_LOOPBACK } place_t;
 
-/* Of an address of IPv4 or IPv6; one of IPv4 that is wrapped into one of IPv6 is unwrapped. LINK are also multicast and what is
- * no host's: 0.0.0.0 leads to this machine, so it is LOOPBACK. */
+/* Of an address of IPv4 or IPv6; one of IPv4 that is wrapped into one of IPv6 (mapped, NAT64, 6to4, Teredo) is unwrapped; of several, the
+ * one that lies farthest in counts. LINK are also multicast and what is no host's: 0.0.0.0 leads to this machine, so it is LOOPBACK. */
 place_t place_of (const struct sockaddr *address);
 /* Of an address as text, in brackets or not; OUTSIDE for a name. */
 place_t place_of_text (const char *text);

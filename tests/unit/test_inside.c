@@ -33,6 +33,17 @@ static const struct {
     { "192.0.0.8", PLACE_PRIVATE }, { "192.0.1.1", PLACE_OUTSIDE }, { "198.18.0.1", PLACE_PRIVATE }, { "198.19.255.255", PLACE_PRIVATE },
     { "198.20.0.0", PLACE_OUTSIDE }, { "fc00::1", PLACE_PRIVATE }, { "fdff::1", PLACE_PRIVATE }, { "fec0::1", PLACE_PRIVATE },
     { "2002:a00:1::", PLACE_PRIVATE }, { "64:ff9b::a00:1", PLACE_PRIVATE }, { "fe00::1", PLACE_OUTSIDE },
+    /* 64:ff9b:1::/48 with prefixes of 96, 64, 56 and 48 bits, of zeros and others */
+    { "64:ff9b:1::93.184.216.34", PLACE_OUTSIDE }, { "64:ff9b:1::10.0.0.1", PLACE_PRIVATE }, { "64:ff9b:1::127.0.0.1", PLACE_LOOPBACK },
+    { "64:ff9b:1:aa:bb:cc:169.254.169.254", PLACE_LINK }, { "64:ff9b:1:0:5d:b8d8:2200:0", PLACE_OUTSIDE }, { "64:ff9b:1:0:7f:0:100:0", PLACE_LOOPBACK },
+    { "64:ff9b:1:22:a9:fea9:fe00:0", PLACE_LINK }, { "64:ff9b:1:5d:b8:d822::", PLACE_OUTSIDE }, { "64:ff9b:1:c0:a8:1::", PLACE_PRIVATE },
+    { "64:ff9b:1:5db8:d8:2200::", PLACE_OUTSIDE }, { "64:ff9b:1:a9fe:a9:fe00::", PLACE_LINK }, { "64:ff9b:1:a00:0:100::", PLACE_PRIVATE },
+    { "64:ff9b:1:7f00:0:100:1:1", PLACE_LOOPBACK }, { "64:ff9b:1::", PLACE_PRIVATE }, { "64:ff9b:2::10.0.0.1", PLACE_OUTSIDE },
+    /* Teredo: server, flags, port, and the client turned over */
+    { "2001:0:4136:e378:8000:63bf:3fff:fdd2", PLACE_OUTSIDE }, { "2001:0:4136:e378:8000:63bf:80ff:fffe", PLACE_LOOPBACK },
+    { "2001:0:4136:e378:8000:63bf:f5ff:fffe", PLACE_PRIVATE }, { "2001:0:4136:e378:8000:63bf:5601:5601", PLACE_LINK },
+    { "2001:0:a00:1:8000:63bf:3fff:fdd2", PLACE_PRIVATE }, { "2001:0:7f00:1:8000:63bf:3fff:fdd2", PLACE_LOOPBACK },
+    { "2001:1:a00:1::", PLACE_OUTSIDE }, { "2001:db8::10.0.0.1", PLACE_OUTSIDE },
     { "registry.example.com", PLACE_OUTSIDE }, { "", PLACE_OUTSIDE },
 };
 
