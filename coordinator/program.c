@@ -9,7 +9,8 @@
 #define EM_LOONGARCH 258
 #endif
 
-/* One row for each form that a platform's kernel runs: that of 386 belongs to amd64 as well. */
+/* One row for each form that a platform's kernel runs: that of 386 belongs to amd64 as well. All architectures that common/platform.c knows
+ * have one, but wasm, whose modules are no ELF. */
 static const struct {
     const char *architecture, *also;
     int machine, class, order;          /* class 0: both */
@@ -24,7 +25,9 @@ static const struct {
     { "s390x", NULL, EM_S390, ELFCLASS64, ELFDATA2MSB },
     { "loong64", NULL, EM_LOONGARCH, ELFCLASS64, ELFDATA2LSB },
     { "mips64le", NULL, EM_MIPS, ELFCLASS64, ELFDATA2LSB },
+    { "mips64", NULL, EM_MIPS, ELFCLASS64, ELFDATA2MSB },
     { "mipsle", NULL, EM_MIPS, ELFCLASS32, ELFDATA2LSB },
+    { "mips", NULL, EM_MIPS, ELFCLASS32, ELFDATA2MSB },
 };
 
 static int half (const uint8_t *at, int order)

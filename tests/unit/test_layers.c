@@ -20,7 +20,7 @@ static server_t server;
 static bool has_registry;
 static registry_t *client;
 static reading_t reading;
-static uint8_t amd64 [64], arm64 [64], i386 [64], arm [64], s390x [64], object [64], firmware [64];
+static uint8_t amd64 [64], arm64 [64], i386 [64], arm [64], s390x [64], mips [64], mipsle [64], mips64 [64], mips64le [64], object [64], firmware [64];
 static const file_entry_t script [] = { { "bin/run", 0755, "#!/bin/sh\n", 0, NULL }, { 0 } };
 
 static int set_up (void **state)
@@ -31,6 +31,10 @@ static int set_up (void **state)
     elf_head (i386, ET_EXEC, EM_386, 1, 1);
     elf_head (arm, ET_EXEC, EM_ARM, 1, 1);
     elf_head (s390x, ET_DYN, EM_S390, 2, 2);
+    elf_head (mips, ET_EXEC, EM_MIPS, 1, 2);
+    elf_head (mipsle, ET_EXEC, EM_MIPS, 1, 1);
+    elf_head (mips64, ET_DYN, EM_MIPS, 2, 2);
+    elf_head (mips64le, ET_DYN, EM_MIPS, 2, 1);
     elf_head (object, ET_REL, EM_AARCH64, 2, 1);
     elf_head (firmware, ET_EXEC, EM_AVR, 1, 1);
     has_registry = real_begin (&server, &client);
@@ -94,11 +98,20 @@ static void test_programs_for_another_platform_are_found (void **state)
         { "386 on amd64", "linux/amd64", "bin/app", 0755, i386, NULL, NULL },
         { "a big-endian one", "linux/s390x", "bin/app", 0755, s390x, NULL, NULL },
         { "arm/v7", "linux/arm/v7", "bin/app", 0755, arm, NULL, NULL },
+        { "mips", "linux/mips", "bin/app", 0755, mips, NULL, NULL },
+        { "mips64", "linux/mips64", "bin/app", 0755, mips64, NULL, NULL },
+        { "mips64le", "linux/mips64le", "bin/app", 0755, mips64le, NULL, NULL },
         { "amd64 labelled arm64", "linux/arm64", "usr/bin/app", 0755, amd64, NULL, "/usr/bin/app is a program for amd64, and the image is for linux/arm64" },
         { "arm64 labelled amd64", "linux/amd64", "./usr/bin/app", 0755, arm64, NULL, "usr/bin/app is a program for arm64" },
         { "amd64 labelled 386", "linux/386", "app", 0755, amd64, NULL, "/app is a program for amd64" },
         { "arm labelled arm64", "linux/arm64", "app", 0755, arm, NULL, "/app is a program for arm, " },
         { "s390x labelled arm64", "linux/arm64", "app", 0755, s390x, NULL, "program for s390x" },
+        { "mips labelled amd64", "linux/amd64", "app", 0755, mips, NULL, "/app is a program for mips, " },
+        { "mips64 labelled s390x", "linux/s390x", "app", 0755, mips64, NULL, "/app is a program for mips64, " },
+        { "mips labelled mipsle", "linux/mipsle", "app", 0755, mips, NULL, "/app is a program for mips, " },
+        { "mipsle labelled mips", "linux/mips", "app", 0755, mipsle, NULL, "/app is a program for mipsle, " },
+        { "mips64 labelled mips64le", "linux/mips64le", "app", 0755, mips64, NULL, "/app is a program for mips64, " },
+        { "mips64le labelled mips64", "linux/mips64", "app", 0755, mips64le, NULL, "/app is a program for mips64le, " },
         { "for its owner alone", "linux/arm64", "app", 0100, amd64, NULL, "program for amd64" },
         { "setuid", "linux/arm64", "app", 04711, amd64, NULL, "program for amd64" },
         { "a library that nobody can run", "linux/arm64", "lib/x.so", 0644, amd64, NULL, NULL },
