@@ -42,23 +42,17 @@ int docker_note_image (const docker_t *self, const builder_task_t *task, err_t *
     return file_write_scratch (note, name, strlen (name), 0600, err);
 }
 
-static int remove_image (docker_t *self, const char *name, bool *is_missing)
+/* What becomes of a note whose image is not there. */
+typedef void (missing_fn) (const docker_t *self, const char *note);
+
+/* A build that failed by itself has left none. */
+static void forget (const docker_t *self, const char *note)
 {
-    AUTO_WORDS words_t words = { 0 };
-    char said [DOCKER_SAID_MAX];
-    err_t err;
-    *is_missing = false;
-    words_add (&words, "rmi");
-    words_add (&words, "%s", name);
-    if (!*name || docker_ask (self, &words, REMOVE_MS, NULL, said, &err) == 0)
-        return 0;
-    *is_missing = strstr (err.text, "No such image") || strstr (err.text, "invalid reference");
-    if (!*is_missing)
-        log_warn ("builder", "remove the image %s: %s", name, err.text);
-    return *is_missing ? 0 : -1;
+    (void) self;
+    unlink (note);
 }
 
-/* Late: BuildKit may make the image though nobody waits for it, as its client was killed. The note says so from now on. */
+/* BuildKit may still make it, though the client was killed. From now on the note says so. */
 static void mark_late (const docker_t *self, const char *note)
 {
     AUTO_FREE char *late = mem_printf ("%s/%s", self->late_folder, strrchr (note, '/') + 1);
@@ -66,49 +60,36 @@ static void mark_late (const docker_t *self, const char *note)
         log_warn ("builder", "rename %s to %s: %s; should the build go on in the daemon, its image stays there", note, late, strerror (errno));
 }
 
-static bool is_old (const char *note)
+static void forget_old (const docker_t *self, const char *note)
 {
     struct stat now;
-    return stat (note, &now) < 0 || time (NULL) - now.st_mtime > LATE_S;
+    if (stat (note, &now) == 0 && time (NULL) - now.st_mtime > LATE_S)
+        forget (self, note);
 }
 
-/* A note that stays is looked at again: at the end of the next attempt when it is late, else at the next start. */
-static void remove_late (docker_t *self, const char *note)
+static void remove_noted (docker_t *self, const char *note, missing_fn *if_missing)
 {
+    AUTO_WORDS words_t words = { 0 };
     AUTO_FREE char *name = file_text (note);
-    bool is_missing;
-    if (remove_image (self, name, &is_missing) == 0 && (!is_missing || is_old (note)))
+    char said [DOCKER_SAID_MAX];
+    err_t err;
+    words_add (&words, "rmi");
+    words_add (&words, "%s", name);
+    if (!*name || docker_ask (self, &words, REMOVE_MS, NULL, said, &err) == 0)
         unlink (note);
-}
-
-static void remove_left (docker_t *self, const char *note)
-{
-    AUTO_FREE char *name = file_text (note);
-    bool is_missing;
-    if (remove_image (self, name, &is_missing) < 0)
-        return;
-    if (is_missing)
-        mark_late (self, note);
+    else if (strstr (err.text, "No such image") || strstr (err.text, "invalid reference"))
+        if_missing (self, note);
     else
-        unlink (note);
+        log_warn ("builder", "remove the image %s: %s", name, err.text);        /* the note stays for the next time */
 }
 
-/* A build that failed by itself has left no image. */
-static void remove_own (docker_t *self, const char *note)
-{
-    AUTO_FREE char *name = file_text (note);
-    bool is_missing;
-    if (remove_image (self, name, &is_missing) == 0)
-        unlink (note);
-}
-
-static void remove_each (docker_t *self, const char *path, void (*remove) (docker_t *self, const char *note))
+static void remove_all (docker_t *self, const char *path, missing_fn *if_missing)
 {
     DIR *folder = opendir (path);
     for (struct dirent *item; folder && (item = readdir (folder));) {
         AUTO_FREE char *note = file_join (path, item->d_name);
         if (item->d_name [0] != '.' && strcmp (note, self->late_folder) != 0)
-            remove (self, note);
+            remove_noted (self, note, if_missing);
     }
     if (folder)
         closedir (folder);
@@ -125,11 +106,11 @@ void docker_remove_images (docker_t *self, const builder_task_t *task)
     AUTO_FREE char *note = task ? note_of (self, task) : NULL;
     if (!task) {
         file_sweep (self->names_folder);
-        remove_each (self, self->names_folder, remove_left);
+        remove_all (self, self->names_folder, mark_late);
     }
     else if (access (note, F_OK) == 0)
-        remove_own (self, note);
-    remove_each (self, self->late_folder, remove_late);
+        remove_noted (self, note, forget);
+    remove_all (self, self->late_folder, forget_old);
 }
 
 /* -- the cache --------------------------------------------------------------------------------------------------- */
