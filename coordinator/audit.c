@@ -112,6 +112,12 @@ int audit_of_another (engine_t *self, const event_t *event, int64_t owner, const
     return owner == event->principal ? 0 : audit_done (self, event, subject, text, err);
 }
 
+int audit_done_at_start (engine_t *self, const char *subject, const char *detail, err_t *err)
+{
+    const audit_entry_t entry = { "coordinator", "", "start", subject, "done", detail, 1 };
+    return audit_append (self, &entry, err);
+}
+
 /* May another row be written in this hour? */
 static bool may_tell (engine_t *self)
 {

@@ -11,6 +11,8 @@
 int audit_done (engine_t *self, const event_t *event, const char *subject, const char *detail, err_t *err);
 /* The same, where what they did it to is another user's; to their own it is no row. */
 int audit_of_another (engine_t *self, const event_t *event, int64_t owner, const char *subject, const char *detail, err_t *err);
+/* The coordinator has done that at its start, because its state folder or its settings say so. */
+int audit_done_at_start (engine_t *self, const char *subject, const char *detail, err_t *err);
 /* The coordinator has found that; of more than 200 rows an hour the rest are not written. */
 int audit_found (engine_t *self, const char *act, const char *subject, const char *detail, err_t *err);
 /* A peer's event was denied. */

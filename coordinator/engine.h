@@ -157,6 +157,9 @@ bool engine_may_show (engine_t *self, const char *key_hex, int64_t job, int64_t 
 /* role: admin, submitter, viewer, worker, invitation. The same key again is fine when the role is the same. */
 int engine_add_principal (engine_t *self, const char *key_hex, const char *role, const char *name, int64_t wall_ms,
                           int64_t *id, err_t *err);
+/* The next two are done at a start, and what they change is a row of the audit log. An admin with this key, unless it is one; ERR_DENIED when its right
+ * was taken back. */
+int engine_make_admin (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err);
 /* The invitation that works for everybody, again and again: this key's alone, or (NULL) there is none. */
 int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err);
 /* Whose build a job is of; 0: there is no such job. */

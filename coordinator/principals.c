@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/audit.h"
 #include "coordinator/holds.h"
 #include "coordinator/rights.h"
 
@@ -144,22 +145,75 @@ int64_t engine_owner_of_job (engine_t *self, int64_t job)
     return owner;
 }
 
-int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err)
+/* -- those of the state folder ----------------------------------------------------------------------------------- */
+
+static int begin (engine_t *self, int64_t wall_ms, err_t *err)
 {
-    query_t others = db_query (self->db, "UPDATE principals SET revoked_ms = :now WHERE role = 'invitation' AND revoked_ms IS NULL "
-                               "AND key IS NOT :key AND id NOT IN (SELECT principal FROM invitations)");
-    query_int (&others, ":now", wall_ms);
-    query_text (&others, ":key", key_hex);
-    if (query_run (&others, err) < 0)
-        return -1;
+    self->wall_ms = wall_ms;
+    return db_do (self->db, "BEGIN IMMEDIATE", err);
+}
+
+/* rc: how it went. What was done is there with its rows, or neither is. */
+static int end (engine_t *self, int rc, err_t *err)
+{
+    bool is_unknown;
+    if (rc == 0)
+        rc = db_commit (self->db, &is_unknown, err);
+    else if (db_in_transaction (self->db))
+        db_exec (self->db, "ROLLBACK", NULL);
     principals_forget (self);
+    return rc;
+}
+
+static int make_admin (engine_t *self, const char *key_hex, err_t *err)
+{
+    int64_t id, before = db_changes (self->db);
+    if (engine_add_principal (self, key_hex, "admin", "admin", self->wall_ms, &id, err) < 0)
+        return -1;
+    return db_changes (self->db) == before ? 0 : audit_done_at_start (self, "admin", key_hex, err);
+}
+
+int engine_make_admin (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err)
+{
+    return begin (self, wall_ms, err) < 0 ? -1 : end (self, make_admin (self, key_hex, err), err);
+}
+
+static int note_invitation (engine_t *self, const char *key_hex, const char *what, err_t *err)
+{
+    AUTO_FREE char *detail = mem_printf ("%s, %s", what, key_hex);
+    return audit_done_at_start (self, "standing invitation", detail, err);
+}
+
+/* All but this one, or (NULL) all. */
+static int end_invitations (engine_t *self, const char *but, err_t *err)
+{
+    query_t query = db_query (self->db, "UPDATE principals SET revoked_ms = :now WHERE role = 'invitation' AND revoked_ms IS NULL "
+                              "AND key IS NOT :key AND id NOT IN (SELECT principal FROM invitations) RETURNING key");
+    query_int (&query, ":now", self->wall_ms);
+    query_text (&query, ":key", but);
+    int rc = 0;
+    while (rc == 0 && query_step (&query))
+        rc = note_invitation (self, query_get_text (&query, 0), "off", err);
+    return query_end (&query, rc == 0 ? err : NULL) < 0 ? -1 : rc;
+}
+
+static int stand_invitation (engine_t *self, const char *key_hex, err_t *err)
+{
+    if (end_invitations (self, key_hex, err) < 0)
+        return -1;
     if (!key_hex)
         return 0;
     query_t query = db_query (self->db, "INSERT INTO principals (key, role, name, created_ms) VALUES (:key, 'invitation', 'invitation', :now) "
-                              "ON CONFLICT (key) DO UPDATE SET revoked_ms = NULL");
+                              "ON CONFLICT (key) DO UPDATE SET revoked_ms = NULL WHERE revoked_ms IS NOT NULL");
     query_text (&query, ":key", key_hex);
-    query_int (&query, ":now", wall_ms);
-    return query_run (&query, err) < 0 ? -1 : 0;
+    query_int (&query, ":now", self->wall_ms);
+    int changed = query_run (&query, err);
+    return changed > 0 ? note_invitation (self, key_hex, "on", err) : changed;
+}
+
+int engine_stand_invitation (engine_t *self, const char *key_hex, int64_t wall_ms, err_t *err)
+{
+    return begin (self, wall_ms, err) < 0 ? -1 : end (self, stand_invitation (self, key_hex, err), err);
 }
 
 /* -- names ------------------------------------------------------------------------------------------------------- */

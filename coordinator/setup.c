@@ -57,11 +57,10 @@ int setup_audit (engine_t *engine, const char *path, int64_t wall_ms, err_t *err
 int setup_principals (engine_t *engine, const setup_keys_t *keys, int64_t wall_ms, err_t *err)
 {
     char admin [KEY_HEX_SIZE + 1], invitation [KEY_HEX_SIZE + 1];
-    int64_t id;
     err_t why = { 0 };
     key_to_hex (keys->admin.public_key, admin);
     key_to_hex (keys->invitation.public_key, invitation);
-    if (engine_add_principal (engine, admin, "admin", "admin", wall_ms, &id, &why) < 0) {
+    if (engine_make_admin (engine, admin, wall_ms, &why) < 0) {
         if (why.code != ERR_DENIED) {
             *err = why;
             return -1;

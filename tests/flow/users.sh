@@ -129,6 +129,7 @@ the_audit_log_tells_it_all ()
 {
     farmctl audit show --json > "$work/audit" || return
     expect_json audit < "$work/audit" || return
+    jq -e 'any(.rows[]; .act == "start" and .subject == "admin" and .outcome == "done")' "$work/audit" > /dev/null || return
     jq -e 'any(.rows[]; .act == "invite" and .subject == "ann" and .outcome == "done")' "$work/audit" > /dev/null || return
     jq -e 'any(.rows[]; .who == "vic" and .outcome == "denied")' "$work/audit" > /dev/null || return
     jq -e 'any(.rows[]; .act == "connect" and .who == "eve" and .outcome == "denied")' "$work/audit" > /dev/null || return

@@ -8,6 +8,7 @@
 
 #include <sodium.h>
 #include <sqlite3.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/chain.h"
@@ -474,6 +475,83 @@ static void a_cut_end_is_found_by_what_was_noted_elsewhere (void **state)
     assert_int_equal (first_wrong (farm), -1);
 }
 
+/* A row of the coordinator's own. */
+static void is_of_start (farm_t *farm, size_t nth, const char *subject, const char *what, const char *key)
+{
+    AUTO_FREE char *detail = mem_printf ("%s%s", what, key);
+    assert_int_equal (count_rows (farm), nth + 1);
+    assert_string_equal (says (farm, nth, "who"), "coordinator");
+    assert_string_equal (says (farm, nth, "act"), "start");
+    assert_string_equal (says (farm, nth, "outcome"), "done");
+    assert_string_equal (says (farm, nth, "subject"), subject);
+    assert_string_equal (says (farm, nth, "detail"), detail);
+}
+
+/* Whoever can write the state folder or the settings makes an admin without a word to anybody: the log has it. A start that changes nothing is no row. */
+static void a_start_that_makes_an_admin_is_a_row (void **state)
+{
+    farm_t *farm = *state;
+    principal_t admin;
+    err_t err = { 0 };
+    AUTO_FREE char *key = mem_strdup (key_of (1));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal (engine_make_admin (farm->engine, key, 10 + i, &err), 0);
+        is_of_start (farm, 0, "admin", "", key);
+        assert_int_equal (strtoll (says (farm, 0, "at_ms"), NULL, 10), 10);
+    }
+    assert_int_equal (engine_find_principal (farm->engine, key, &admin, &err), 0);
+    assert_string_equal (admin.role, "admin");
+    farm_reopen (farm);
+    is_of_start (farm, 0, "admin", "", key);
+    tamper (farm, "UPDATE principals SET revoked_ms = 3 WHERE name = 'admin'");
+    assert_int_equal (engine_make_admin (farm->engine, key, 20, &err), -1);
+    assert_int_equal (err.code, ERR_DENIED);
+    assert_int_equal (count_rows (farm), 1);
+    assert_int_equal (engine_make_admin (farm->engine, key_of (2), 30, &err), 0);
+    is_of_start (farm, 1, "admin", "", key_of (2));
+    assert_int_equal (first_wrong (farm), -1);
+}
+
+static void a_standing_invitation_that_comes_or_goes_is_a_row (void **state)
+{
+    farm_t *farm = *state;
+    err_t err = { 0 };
+    AUTO_FREE char *one = mem_strdup (key_of (1)), *two = mem_strdup (key_of (2));
+    invite (farm, 3);                                               /* another's, which works once: it stays */
+    tamper (farm, "UPDATE principals SET revoked_ms = 3 WHERE name = 'invitation'");      /* that of engines.c */
+    const char *const keys [] = { NULL, one, one, two, NULL, NULL, two };
+    static const struct { const char *what; int key; } rows [] = { { "on, ", 0 }, { "off, ", 0 }, { "on, ", 1 }, { "off, ", 1 }, { "on, ", 1 } };
+    static const size_t rows_after [] = { 0, 1, 1, 3, 4, 4, 5 };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        assert_int_equal (engine_stand_invitation (farm->engine, keys [i], 10, &err), 0);
+        assert_int_equal (count_rows (farm), 1 + rows_after [i]);
+        if (i > 0 && rows_after [i] > rows_after [i - 1])
+            is_of_start (farm, rows_after [i], "standing invitation", rows [rows_after [i] - 1].what, rows [rows_after [i] - 1].key ? two : one);
+    }
+    AUTO_FREE char *off = mem_printf ("off, %s", one);
+    assert_string_equal (says (farm, 2, "detail"), off);
+    principal_t who;
+    assert_int_equal (engine_find_principal (farm->engine, one, &who, &err), -1);
+    assert_int_equal (engine_find_principal (farm->engine, two, &who, &err), 0);
+    assert_int_equal (engine_find_principal (farm->engine, key_of (3), &who, &err), 0);
+    assert_int_equal (first_wrong (farm), -1);
+}
+
+/* A row that cannot be written: what it tells was not done either. */
+static void what_cannot_be_told_is_not_done (void **state)
+{
+    farm_t *farm = *state;
+    principal_t who;
+    err_t err = { 0 };
+    AUTO_FREE char *key = mem_strdup (key_of (1));
+    tamper (farm, "CREATE TRIGGER no BEFORE INSERT ON audit BEGIN SELECT RAISE (FAIL, 'no'); END");
+    assert_int_equal (engine_make_admin (farm->engine, key, 10, &err), -1);
+    assert_int_equal (engine_find_principal (farm->engine, key, &who, &err), -1);
+    assert_int_equal (engine_stand_invitation (farm->engine, key, 10, &err), -1);
+    assert_int_equal (engine_find_principal (farm->engine, key, &who, &err), -1);
+    assert_int_equal (engine_find_principal (farm->engine, key_of_user ("invitation"), &who, &err), 0);
+}
+
 int main (void)
 {
     if (sodium_init () < 0)
@@ -494,6 +572,9 @@ int main (void)
         TEST (nobody_fills_the_disk_by_being_denied),
         TEST (a_changed_row_is_found_whatever_was_changed),
         TEST (a_cut_end_is_found_by_what_was_noted_elsewhere),
+        TEST (a_start_that_makes_an_admin_is_a_row),
+        TEST (a_standing_invitation_that_comes_or_goes_is_a_row),
+        TEST (what_cannot_be_told_is_not_done),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
