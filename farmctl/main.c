@@ -93,15 +93,15 @@ static const verb_t verbs [] = {
       "      --max-queued N       so many builds may wait; none: any number\n"
       "      --max-running N      so many are at work at once, the others are held back; none: any number\n" },
     { "schedule", verb_schedule, "schedule add|ls|inspect|…", "builds by the clock: add one, look at them, say what becomes of them",
-      "  add NAME [options] CONTEXT  a build of the folder as it is now, at each time\n"
+      "  add NAME [options] CONTEXT  a build at each time: of the folder as it is now, of a repository as it is then\n"
       "    --cron TIMES           minute hour day-of-month month day-of-week, or @daily and the like; H spreads (docs/schedules.md)\n"
       "    --tz ZONE              the clock that it goes by, as Europe/Berlin; default: UTC\n"
       "    --catch-up MODE        none (default) or last: after an outage the latest time that was missed\n"
       "    --overlap MODE         skip (default), queue or cancel-old: when an earlier build has not ended\n"
-      "    --if-changed           no build where options and base images are those of the last success\n"
+      "    --if-changed           no build where options, commit and base images are those of the last success\n"
       "    --mail ADDRESS, --hook URL   who is told when it fails, does not run, and is fixed (farmctl news); may be repeated\n"
       "    --replace              change the schedule of that name\n"
-      "    and the options of submit but those to follow a build; --priority is low; tags may hold {date} and {build}\n"
+      "    and the options of submit but those to follow a build; --priority is low; tags may hold {date}, {build} and, of a repository, {commit}\n"
       "  ls                       all: when they are due next, what became of the last time\n"
       "  inspect NAME             one: options, latest times, next times\n"
       "  hook NAME                POST /hooks/NAME of the coordinator's HTTP service builds it; prints the secret that a forge is to sign with\n"
