@@ -215,6 +215,81 @@ by_a_proxy ()
 }
 check "by a proxy, which looks the names up" by_a_proxy
 
+# What git's answers of the repository `grows` came to since the last time
+answered ()
+{
+    awk -v skip="$1" '$1 ~ "^/grows/" && ++n > skip { bytes += $2 } END { print bytes + 0, n + 0 }' "$repos/answered.log"
+}
+
+# fetch_grows LEAST MOST: so many bytes come
+fetch_grows ()
+{
+    fetches "http://127.0.0.1:$http/grows"
+    expect "commit" "$(field "$build" .source.commit)" "$(head_of grows)"
+    read -r bytes seen <<< "$(answered "$seen")"
+    echo "$bytes bytes came"
+    [ "$bytes" -ge "$1" ] && [ "$bytes" -le "$2" ]
+}
+
+# 700 kB in the commit that is wanted, and as much in one before it
+only_what_is_new ()
+{
+    local bytes seen=0
+    repo grows
+    head -c 700000 /dev/urandom > "$work/away/grows/noise"
+    commit grows noise
+    head -c 700000 /dev/urandom > "$work/away/grows/noise"
+    commit grows 'other noise'
+    fetch_grows 700000 750000
+    echo more > "$work/away/grows/word"
+    commit grows 'a word'
+    fetch_grows 100 10000
+    fetch_grows 100 2000
+    devfarm stop coordinator
+    rm -r "$farm/coordinator/git/mirrors"
+    devfarm start coordinator
+    wait_for 20 has_worker "worker-$native_name"
+    fetch_grows 700000 750000
+}
+check "no history comes, and of what came before nothing again, until the mirror is gone" only_what_is_new
+
+# Of a process: the coordinator's own files that it has open, and its sockets
+files_of ()
+{
+    find "/proc/$1/fd" -type l -printf '%l\n' | awk -v state="$farm/coordinator/" 'index ($0, state) == 1 && index ($0, state "git/") != 1'
+}
+
+sockets_of ()
+{
+    find "/proc/$1/fd" -type l -printf '%l\n' | sed -n '/^socket:/p' | sort
+}
+
+# While a host gives no answer: what the coordinator started for it, and git below that
+nothing_of_the_coordinator ()
+{
+    local id pid coordinator started
+    devfarm stop coordinator
+    OF_THE_COORDINATOR=canary devfarm start coordinator
+    wait_for 20 farm_is_up
+    coordinator=$(farm_pid coordinator)
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/git/app:held" "http://127.0.0.1:$http/slow/app")
+    sleepers () { pgrep -f "http://127.0.0.1:$http/slow/app"; }
+    wait_for 10 sleepers
+    started=$(pgrep -P "$coordinator" -f farm-coordinator-fetch; sleepers)
+    expect "processes" "$(($(wc -w <<< "$started") >= 2))" 1
+    expect "what the coordinator has" "$(tr '\0' '\n' < "/proc/$coordinator/environ" | grep OF_THE)" OF_THE_COORDINATOR=canary
+    expect_text <(files_of "$coordinator") "$farm/coordinator/farm.db"
+    for pid in $started; do
+        tr '\0' '\n' < "/proc/$pid/environ" > "$work/environ"
+        expect_no_text "$work/environ" OF_THE_COORDINATOR
+        expect "files of $(tr '\0' ' ' < "/proc/$pid/cmdline")" "$(files_of "$pid")" ""
+        expect "sockets of the coordinator" "$(comm -12 <(sockets_of "$pid") <(sockets_of "$coordinator"))" ""
+    done
+    run 0 farmctl cancel "$id"
+    wait_for 20 has_worker "worker-$native_name"
+}
+check "what fetches has nothing of the coordinator's environment, files and connections" nothing_of_the_coordinator
+
 hosts_in_trouble ()
 {
     local slow
@@ -336,6 +411,10 @@ archives ()
     tar -C "$work/tar" -czf "$repos/files/app.tar.gz" app-1
     pin=$(sha256sum "$repos/files/app.tar.gz" | cut -d ' ' -f 1)
     fetches "http://127.0.0.1:$http/files/app.tar.gz#sha256=$pin:app-1"
+    fetches "https://127.0.0.1:$https/files/app.tar.gz#sha256=$pin:app-1"
+    expect "source" "$(field "$build" .source.url)" "https://127.0.0.1:$https/files/app.tar.gz"
+    refuses 2 'answers' "https://127.0.0.1:$https/files/none.tar.gz#sha256=$pin"
+    refuses 1 'certificate' "https://127.0.0.1:$other/files/app.tar.gz#sha256=$pin:app-1"
     refuses 2 'pinned' "http://127.0.0.1:$http/files/app.tar.gz"
     refuses 2 'another archive' "http://127.0.0.1:$http/files/app.tar.gz#sha256=$(echo | sha256sum | cut -d ' ' -f 1):app-1"
     refuses 2 'answers 404' "http://127.0.0.1:$http/files/none.tar.gz#sha256=$pin"

@@ -4,7 +4,8 @@
     git_host.py FOLDER [CERTIFICATE...]
 
 It serves the bare repositories below FOLDER and the files below FOLDER/files. It prints the ports for http, git and, with each certificate (a file with its
-key), https on standard output, and ends when its standard input does. What it was asked for over http stands in FOLDER/asked.log. Over http these differ from the rest:
+key), https on standard output, and ends when its standard input does. What it was asked for over http stands in FOLDER/asked.log, and in
+FOLDER/answered.log what git answered: the path, and how many bytes. Over http these differ from the rest:
 
     /private/…      wants user ann, with the password in FOLDER/password, s3 without that file
     /moved/…        sends to the same without /moved
@@ -70,6 +71,8 @@ class Handler(BaseHTTPRequestHandler):
                        "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
         answer = subprocess.run(["git", "http-backend"], input=self.body(), env=environment, capture_output=True, check=False).stdout
         head, _, data = answer.partition(b"\r\n\r\n")
+        with open(os.path.join(self.folder, "answered.log"), "a", encoding="utf-8") as log:
+            log.write(f"{path} {len(data)}\n")
         lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
         status = [int(value.split()[0]) for name, value in lines if name == "Status"]
         self.send_response(status[0] if status else 200)
