@@ -229,6 +229,41 @@ mail_goes_over_smtps_too ()
     expect "mails" "$(mails)" $((before + 1))
 }
 
+# Whoever wrote that one had no farm in mind.
+a_server_of_another_hand_takes_it ()
+{
+    python3 -W ignore -c 'import smtpd' 2> /dev/null || skip "this Python has no smtpd any more"
+    mkdir "$work/smtpd"
+    cat > "$work/another.py" <<'END'
+import asyncore, os, smtpd, sys
+class Server(smtpd.SMTPServer):
+    def process_message(self, peer, mailfrom, rcpttos, data, **_):
+        keep("mail", data)
+        keep("envelope", f"{mailfrom} {rcpttos}".encode())
+def keep(name, data):
+    with open(f"{sys.argv[1]}/{name}.new", "wb") as file:
+        file.write(data)
+    os.rename(f"{sys.argv[1]}/{name}.new", f"{sys.argv[1]}/{name}")
+server = Server(("127.0.0.1", 0), None)
+keep("port", str(server.socket.getsockname()[1]).encode())
+asyncore.loop()
+END
+    background smtpd python3 -W ignore -B "$work/another.py" "$work/smtpd"
+    wait_for 20 test -e "$work/smtpd/port"
+    sed -i '/^    \(user\|password-file\) = /d' "$farm/coordinator.conf"
+    coordinator_restart mail/server "smtp://127.0.0.1:$(cat "$work/smtpd/port")" mail/tls no
+    submit_bad another
+    wait_for 20 test -e "$work/smtpd/envelope"
+    expect "the envelope" "$(cat "$work/smtpd/envelope")" "farm@example.com ['ann@example.com']"
+    [[ $(mail_read "$work/smtpd/mail" subject) == "[archfarm] build "*" failed: $native, "* ]]
+    mail_read "$work/smtpd/mail" body > "$work/text"
+    expect_text "$work/text" "make: *** [Makefile:3: test] Error 2" "grün ✓ about to fail" "$REGISTRY/news/app:another"
+    coordinator_restart "${mail_settings[@]}" mail/tls yes
+    background_end smtpd
+    submit_good another
+    wait_for 20 is_idle
+}
+
 # -- hooks -------------------------------------------------------------------------------------------------------------
 
 # call N: its signature holds, and its document is what the schema says
@@ -446,6 +481,7 @@ check "a mail server that is busy gets it later" a_server_that_is_busy_gets_it_l
 check "no for good is given up, told, and tried again on demand" no_for_good_is_given_up
 check "nothing leaves without TLS, and a server that hangs has its time" nothing_leaves_without_tls
 check "mail goes over TLS from the first byte on too, and never with a wrong certificate" mail_goes_over_smtps_too
+check "the SMTP server of Python's own library takes it, where no TLS is asked for" a_server_of_another_hand_takes_it
 check "a hook is signed, and has a document of the schema" a_hook_is_signed
 check "a receiver may redirect, hang, lie and talk without end" receivers_may_do_as_they_like
 check "a name does not lead to an address inside" a_name_does_not_lead_inside

@@ -28,7 +28,13 @@ has_mails ()
 # mail N HEADER|body: of the N-th mail, as a mail program reads it
 mail ()
 {
-    python3 - "$work/mail/mail-$1" "$2" <<'END'
+    mail_read "$work/mail/mail-$1" "$2"
+}
+
+# mail_read FILE HEADER|body
+mail_read ()
+{
+    python3 - "$1" "$2" <<'END'
 import email
 import email.policy
 import sys
