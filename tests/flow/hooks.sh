@@ -297,6 +297,8 @@ often ()
     done
     answers 429 "too often"
     expect "builds" "$(builds)" "$before"
+    expect "metrics" "$(curl -sS "$FARM_HTTP/metrics" | grep '^farm_http_requests_total{path="/hooks",status="429"}')" \
+        'farm_http_requests_total{path="/hooks",status="429"} 2'
 }
 check "no more often than is good" often
 

@@ -51,6 +51,8 @@ by_hand ()
     expect_text "$work/err" '--replace changes it'
     run 0 farmctl schedule next yearly -n 2
     expect "next times" "$(sed 's/^20[0-9][0-9]//' "$work/out" | tr '\n' ' ')" "-01-01T02:30+01:00 -01-01T02:30+01:00 "
+    run 0 farmctl schedule next yearly
+    expect "times without -n" "$(wc -l < "$work/out")" 5
     farmctl schedule next yearly --json | expect_json schedule-times
     farmctl schedule run yearly --json > "$work/run.json"
     expect_json schedule-run < "$work/run.json"
