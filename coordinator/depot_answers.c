@@ -52,20 +52,41 @@ bool depot_service_tell_denied (void *service, const char *key_hex, const char *
     return zstr_sendx (self->pipe, "DENIED", key_hex, verb, text, number, NULL) == 0;
 }
 
-void depot_service_note_denied (depot_service_t *self, const request_t *request, const err_t *err)
+/* One more for the audit log. */
+static void note_denied (depot_service_t *self, const request_t *request, const err_t *err)
 {
     if (*request->key)
         denials_add (self->denials, request->key, request->message ? msg_verb (request->message) : "message", err->text, clock_boot_ms ());
 }
 
-void answer_error (depot_service_t *self, request_t *request, const err_t *err)
+static void send_error (depot_service_t *self, request_t *request, const err_t *err)
 {
-    if (err->code == ERR_DENIED)
-        depot_service_note_denied (self, request, err);
     json_t *header = json_pack ("{s:s, s:s}", "code", err_name (err->code), "text", err->text);
     if (request->message && msg_int (request->message, "seq") > 0)
         json_object_set_new (header, "re", json_integer (msg_int (request->message, "seq")));
     answer (self, request, "error", header, NULL);
+}
+
+/* It counts against its key; false: there was too much of it, and its connection was ended. */
+static bool may_refuse (depot_service_t *self, const request_t *request, const err_t *err)
+{
+    return !conduct_refuse (self->conduct, request->key, request->fd, err, clock_boot_ms ());
+}
+
+void answer_refused (depot_service_t *self, request_t *request, const err_t *err)
+{
+    if (err->code == ERR_DENIED)
+        note_denied (self, request, err);
+    if (may_refuse (self, request, err))
+        send_error (self, request, err);
+}
+
+void answer_error (depot_service_t *self, request_t *request, const err_t *err)
+{
+    if (err->code == ERR_DENIED)
+        answer_refused (self, request, err);
+    else
+        send_error (self, request, err);
 }
 
 static json_t *header_to (const request_t *request)
@@ -118,13 +139,14 @@ static void set_absent (const digest_t *digest, err_t *err)
     err_set (err, ERR_NOT_FOUND, "object %s is not in the depot, or of none of this worker's attempts: submit again, which sends what is missing", hex);
 }
 
-static void refuse_foreign (depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err)
+/* Denied, under another name; false as may_refuse. */
+static bool may_refuse_foreign (depot_service_t *self, const request_t *request, const digest_t *digest, err_t *err)
 {
     set_absent (digest, err);
     if (scopes_is_unsure (self->scopes, request->speaker.id))
-        return;
-    depot_service_note_denied (self, request, err);
-    log_warn ("depot", "%.16s asks for an object of none of its attempts", request->key);
+        return true;
+    note_denied (self, request, err);
+    return may_refuse (self, request, err);
 }
 
 void answer_want (depot_service_t *self, request_t *request)
@@ -135,11 +157,12 @@ void answer_want (depot_service_t *self, request_t *request)
     AUTO_BUFFER buffer_t object = { 0 };
     AUTO_BUFFER buffer_t memory = { 0 };
     zip_t zip;
+    bool may_answer = true;
     ssize_t count = read_digests (request, &digests, &err);
     for (ssize_t i = 0; i < count; i++) {
         object_kind kind = OBJECT_CONTENT;
         if (!scopes_allow (self->scopes, request->speaker.id, &digests [i])) {
-            refuse_foreign (self, request, &digests [i], &err);
+            may_answer = may_refuse_foreign (self, request, &digests [i], &err);
             count = i > 0 ? i : -1;
         } else if (depot_get_zip (self->depot, &digests [i], &object, &kind, &memory, &zip, &err) < 0) {
             if (err.code != ERR_NOT_FOUND)
@@ -156,9 +179,9 @@ void answer_want (depot_service_t *self, request_t *request)
     if (count < 0 && err.code == ERR_NOT_FOUND)
         set_absent (&digests [0], &err);
     lost_tell (self);                   /* first: whoever hears the answer shall find that it is being looked for */
-    if (count < 0)
+    if (may_answer && count < 0)
         answer_error (self, request, &err);
-    else
+    else if (may_answer)
         answer (self, request, "objects", header_to (request), &pack);
 }
 

@@ -80,10 +80,11 @@ struct depot_service {
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
 };
 
-/* depot_answers.c: each answers exactly once. */
+/* depot_answers.c: each answers exactly once, but for what was refused or denied once too often, which ends the connection (conduct.h). What is denied
+ * is for the audit log. answer_refused: of a request that is not looked at further, whatever the error. */
 void answer (depot_service_t *self, request_t *request, const char *verb, json_t *header, const buffer_t *body);
 void answer_error (depot_service_t *self, request_t *request, const err_t *err);
-void depot_service_note_denied (depot_service_t *self, const request_t *request, const err_t *err);
+void answer_refused (depot_service_t *self, request_t *request, const err_t *err);
 denials_fn depot_service_tell_denied;           /* context: the service */
 void answer_missing (depot_service_t *self, request_t *request);
 void answer_want (depot_service_t *self, request_t *request);

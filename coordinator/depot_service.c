@@ -309,10 +309,7 @@ static request_t *next_request (depot_service_t *self, bool *is_empty)
     take_commands (self);               /* again: the gateway told of this key, or attempt, before it told the peer, but perhaps only just */
     if (request->message && conduct_admit (self->conduct, fd, &err) == 0 && check_right (self, request, &err) == 0)
         return take (&request);
-    if (!conduct_refuse (self->conduct, request->key, fd, &err, clock_boot_ms ()))
-        answer_error (self, request, &err);
-    else if (err.code == ERR_DENIED)
-        depot_service_note_denied (self, request, &err);
+    answer_refused (self, request, &err);
     return NULL;
 }
 

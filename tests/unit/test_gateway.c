@@ -159,13 +159,18 @@ static void run (farm_t *self)
     self->actor = actor_new (gateway_actor, self->gateway, NULL);
 }
 
-static void say (farm_t *self, zsock_t *peer, const char *verb, json_t *header)
+static void say_body (farm_t *self, zsock_t *peer, const char *verb, json_t *header, const void *body, size_t size)
 {
     err_t err = { 0 };
     if (strcmp (verb, "heartbeat") != 0)
         json_object_set_new (header, "seq", json_integer (++self->seq));
-    msg_t *message = msg_new (verb, header, NULL, 0);
+    msg_t *message = msg_new (verb, header, body, size);
     assert_int_equal (msg_send (&message, peer, NULL, &err), 0);
+}
+
+static void say (farm_t *self, zsock_t *peer, const char *verb, json_t *header)
+{
+    say_body (self, peer, verb, header, NULL, 0);
 }
 
 /* "denied" for an error of that code, else the verb; borrowed until the next call. */
@@ -190,10 +195,7 @@ static const char *ask (farm_t *self, zsock_t *peer, const char *verb, json_t *h
 static const char *ask_body (farm_t *self, zsock_t *peer, const char *verb, json_t *header, size_t body_size)
 {
     static const char body [MSG_BODY_MAX];
-    err_t err = { 0 };
-    json_object_set_new (header, "seq", json_integer (++self->seq));
-    msg_t *message = msg_new (verb, header, body, body_size);
-    assert_int_equal (msg_send (&message, peer, NULL, &err), 0);
+    say_body (self, peer, verb, header, body, body_size);
     return hear (peer);
 }
 
@@ -656,19 +658,20 @@ static char *many (const char *text, size_t count)
     return out;
 }
 
-/* Says what is denied until the connection ends; how often that was denied. */
-static int count_denied (farm_t *self, zsock_t *peer, const char *verb)
+/* Says what is denied, and answered by that code, until the connection ends; how often that was denied. Takes header. */
+static int count_denied (farm_t *self, zsock_t *peer, const char *verb, json_t *header, const void *body, size_t size, const char *code)
 {
     int fd, count = 0;
     AUTO (monitor) monitor_t *monitor = monitor_new (peer, ZMQ_EVENT_DISCONNECTED, NULL);
     zpoller_t *poller = zpoller_new (monitor_socket (monitor), peer, NULL);
     zsock_set_reconnect_ivl (peer, -1);
-    for (say (self, peer, verb, json_object ()); count < 3 * CONDUCT_REFUSED_MAX && zpoller_wait (poller, PATIENCE_MS) == peer; count++) {
-        assert_string_equal (hear (peer), "denied");
-        say (self, peer, verb, json_object ());
+    for (say_body (self, peer, verb, json_incref (header), body, size); count < 3 * CONDUCT_REFUSED_MAX && zpoller_wait (poller, PATIENCE_MS) == peer; count++) {
+        assert_string_equal (hear (peer), code);
+        say_body (self, peer, verb, json_incref (header), body, size);
     }
     assert_int_equal (monitor_next (monitor, &fd), ZMQ_EVENT_DISCONNECTED);
     zpoller_destroy (&poller);
+    json_decref (header);
     return count;
 }
 
@@ -682,12 +685,32 @@ static void who_is_denied_again_and_again_loses_the_connection (void **state)
     assert_string_equal (hello (self, viewer, false), "welcome");
     assert_string_equal (hello (self, user, false), "welcome");
     assert_string_equal (ask (self, admin, "revoke", revoke_of ("submitter")), "revoked");
-    assert_in_range (count_denied (self, viewer, "users"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
-    assert_in_range (count_denied (self, user, "list"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
+    assert_in_range (count_denied (self, viewer, "users", json_object (), NULL, 0, "denied"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
+    assert_in_range (count_denied (self, user, "list", json_object (), NULL, 0, "denied"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
     assert_string_equal (ask (self, admin, "list", json_object ()), "builds");
     zsock_destroy (&user);
     zsock_destroy (&viewer);
     zsock_destroy (&admin);
+}
+
+/* What its role may, but not with what is another's. */
+static void who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection (void **state)
+{
+    farm_t *self = *state;
+    digest_t object = digest_of (content, sizeof content);
+    zsock_t *user = somebody_at_objects (self, "submitter"), *writer = somebody_at_objects (self, "worker"), *reader = somebody_at_objects (self, "worker");
+    zsock_t *other = somebody_at_objects (self, "worker");
+    zstr_sendx (self->depot, "OPEN-LOG", "1", "1", "999", NULL);
+    run (self);
+    assert_in_range (count_denied (self, user, "read-log", log_of (0), NULL, 0, "denied"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
+    assert_in_range (count_denied (self, writer, "log", log_of (0), "x", 1, "denied"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
+    assert_in_range (count_denied (self, reader, "want", json_object (), object.bytes, DIGEST_SIZE, "not-found"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
+    for (int i = 0; i < 2 * CONDUCT_REFUSED_MAX; i++)           /* what is not there is no denial */
+        assert_string_equal (ask_body (self, other, "want", json_object (), DIGEST_SIZE), "not-found");
+    zsock_destroy (&other);
+    zsock_destroy (&reader);
+    zsock_destroy (&writer);
+    zsock_destroy (&user);
 }
 
 /* The gateway asks for agents itself. */
@@ -783,6 +806,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_the_agent_of_anothers_attempt_is_in_the_audit_log, setup, teardown),
         cmocka_unit_test_setup_teardown (what_is_no_message_is_answered_and_harms_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown (a_giant_frame_ends_its_own_connection, setup, teardown),
