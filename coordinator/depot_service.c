@@ -293,7 +293,7 @@ static int check_right (depot_service_t *self, request_t *request, err_t *err)
     return 0;
 }
 
-/* The next message, checked, or NULL where there is none or it was answered with an error. *is_empty: no more now. */
+/* The next message, or NULL where there is none that may be looked at. *is_empty: no more now. */
 static request_t *next_request (depot_service_t *self, bool *is_empty)
 {
     err_t err = { 0 };
@@ -306,8 +306,7 @@ static request_t *next_request (depot_service_t *self, bool *is_empty)
     request->fd = fd;
     if (!request->peer)
         return NULL;
-    take_commands (self);               /* again: the gateway told of this key, or attempt, before it told the peer, but perhaps only just */
-    if (request->message && conduct_admit (self->conduct, fd, &err) == 0 && check_right (self, request, &err) == 0)
+    if (request->message && conduct_admit (self->conduct, fd, &err) == 0)
         return take (&request);
     answer_refused (self, request, &err);
     return NULL;
@@ -329,18 +328,32 @@ static void answer_other (depot_service_t *self, request_t **request)
     request_destroy (request);
 }
 
-/* What is there, at most a batch. Puts first and together: a sync is shared by all of them. */
+/* What is there, at most a batch. */
+static size_t receive (depot_service_t *self, request_t *batch [BATCH_MAX])
+{
+    size_t count = 0;
+    bool is_empty = false;
+    for (int i = 0; i < BATCH_MAX && !is_empty; i++)
+        if ((batch [count] = next_request (self, &is_empty)))
+            count++;
+    return count;
+}
+
+/* Puts first and together: a sync is shared by all of them. */
 static void take_messages (depot_service_t *self)
 {
-    request_t *puts [BATCH_MAX], *others [BATCH_MAX];
-    size_t put_count = 0, other_count = 0;
-    bool is_empty = false;
-    for (int i = 0; i < BATCH_MAX && !is_empty; i++) {
-        request_t *request = next_request (self, &is_empty);
-        if (request && msg_is (request->message, "put"))
-            puts [put_count++] = request;
-        else if (request)
-            others [other_count++] = request;
+    request_t *batch [BATCH_MAX], *puts [BATCH_MAX], *others [BATCH_MAX];
+    size_t put_count = 0, other_count = 0, count = receive (self, batch);
+    take_commands (self);       /* again: the gateway told of a key, an attempt or a revocation before it told the peer, but perhaps only just */
+    for (size_t i = 0; i < count; i++) {
+        err_t err = { 0 };
+        if (check_right (self, batch [i], &err) < 0) {
+            answer_refused (self, batch [i], &err);
+            request_destroy (&batch [i]);
+        } else if (msg_is (batch [i]->message, "put"))
+            puts [put_count++] = batch [i];
+        else
+            others [other_count++] = batch [i];
     }
     if (put_count > 0) {
         answer_puts (self, puts, put_count);

@@ -584,6 +584,15 @@ static void each_role_says_its_own_verbs_only (void **state)
     zsock_destroy (&worker);
 }
 
+static char *many (const char *text, size_t count)
+{
+    size_t size = strlen (text);
+    char *out = mem_alloc (count * size + 1);
+    for (size_t i = 0; i < count; i++)
+        memcpy (out + i * size, text, size);
+    return out;
+}
+
 /* -- objects -------------------------------------------------------------------------------------------------------- */
 
 static json_t *log_of (int64_t offset)
@@ -613,6 +622,48 @@ static void each_role_asks_for_its_own_objects_only (void **state)
     zsock_destroy (&viewer);
     zsock_destroy (&worker);
     zsock_destroy (&invited);
+}
+
+static void pass_over (zsock_t *pipe)
+{
+    zmsg_t *said = zmsg_recv (pipe);
+    assert_non_null (said);
+    zmsg_destroy (&said);
+}
+
+/* While the service is kept busy with other questions as many requests come as a peer may have on the way; the right is taken back when it has just begun
+ * to take them. All that leaves after the first denial has to be one. */
+static void take_back_meanwhile (farm_t *self)
+{
+    enum { REQUESTS = 8, QUESTIONS = 100 };
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_t key;
+    bool is_over = false;
+    enrol (self, "submitter", &key);
+    key_to_hex (key.public_key, hex);
+    zsock_t *peer = connect_to (self, depot_service_endpoint (self->service), &key);
+    assert_string_equal (ask_body (self, peer, "missing", json_object (), DIGEST_SIZE), "missing");
+    for (int i = 0; i < QUESTIONS; i++)
+        zstr_sendx (self->depot, "FIGURES", "1", NULL);
+    for (int i = 0; i < REQUESTS; i++)
+        say_body (self, peer, "missing", json_object (), key.public_key, DIGEST_SIZE);
+    for (int i = 0; i < QUESTIONS; i++)
+        pass_over (self->depot);
+    zstr_sendx (self->depot, "REVOKE", hex, NULL);
+    for (int i = 0; i < REQUESTS; i++) {
+        bool is_denied = strcmp (hear (peer), "denied") == 0;
+        if (is_over && !is_denied)
+            fail_msg ("answer %d is no denial, and there was one before", i);
+        is_over = is_denied;
+    }
+    zsock_destroy (&peer);
+}
+
+/* The gateway does not run here: its pipe is the test's. */
+static void what_was_taken_already_is_denied_with_the_right (void **state)
+{
+    for (int round = 0; round < 40; round++)
+        take_back_meanwhile (*state);
 }
 
 /* A read-log is kept while it waits, 1,024 of them: with what hangs on it they would be 260 MiB. */
@@ -647,15 +698,6 @@ static void send_frames (zsock_t *peer, const char *const *frames)
     for (; *frames; frames++)
         zmsg_addstr (message, *frames);
     assert_int_equal (zmsg_send (&message, peer), 0);
-}
-
-static char *many (const char *text, size_t count)
-{
-    size_t size = strlen (text);
-    char *out = mem_alloc (count * size + 1);
-    for (size_t i = 0; i < count; i++)
-        memcpy (out + i * size, text, size);
-    return out;
 }
 
 /* Says what is denied, and answered by that code, until the connection ends; how often that was denied. Takes header. */
@@ -804,6 +846,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
+        cmocka_unit_test_setup_teardown (what_was_taken_already_is_denied_with_the_right, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
