@@ -178,26 +178,27 @@ int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char
     return job_retry (self, &job, &fault, has_begun ? RETRY_AT_ONCE : RETRY_FREE, err);
 }
 
-/* Has this worker, which may be none, ever had it? */
-static int was_its (engine_t *self, const board_t *board, int64_t job, int64_t attempt, bool *was, err_t *err)
+/* Is there such an attempt, and not of this worker, which may be none? */
+static int is_anothers (engine_t *self, const board_t *board, int64_t job, int64_t attempt, bool *is, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT 1 FROM attempts WHERE job = :job AND number = :attempt AND worker = :worker");
+    query_t query = db_query (self->db, "SELECT 1 FROM attempts WHERE job = :job AND number = :attempt AND worker <> :worker");
     query_int (&query, ":job", job);
     query_int (&query, ":attempt", attempt);
     query_int (&query, ":worker", board ? board->id : 0);
-    *was = query_step (&query);
+    *is = query_step (&query);
     return query_end (&query, err);
 }
 
 const lease_t *attempt_of_speaker (engine_t *self, int64_t principal, int64_t job, int64_t attempt, const char *so, err_t *err)
 {
-    bool was;
+    bool is;
     const board_t *board = board_of_principal (self, principal);
     const lease_t *lease = lease_find (self, job);
     if (board && lease && lease->worker == board->id && lease->attempt == attempt)
         return lease;
-    if (was_its (self, board, job, attempt, &was, err) == 0)
-        err_set (err, was ? ERR_STALE : ERR_DENIED, "job %lld, attempt %lld is not this worker's%s: %s", (long long) job, (long long) attempt, was ? " any more" : "", so);
+    if (is_anothers (self, board, job, attempt, &is, err) == 0)
+        err_set (err, is ? ERR_DENIED : ERR_STALE, "job %lld, attempt %lld is %s: %s", (long long) job, (long long) attempt,
+                 is ? "another worker's" : "not this worker's (any more)", so);
     return NULL;
 }
 

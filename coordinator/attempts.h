@@ -26,8 +26,8 @@ int attempt_is_wanted (engine_t *self, int64_t worker, int64_t job, int64_t atte
 /* Have what was pushed verified (again). A job that is not verifying is passed over. */
 int attempt_hand_out (engine_t *self, int64_t job, err_t *err);
 
-/* The lease that this principal has on it, borrowed. NULL with ERR_STALE: it has it no more; with ERR_DENIED: it never had. so: what follows from
- * that, for the text. */
+/* The lease that this principal has on it, borrowed. NULL with ERR_STALE: it has it no more, or there is no such attempt (any more);
+ * with ERR_DENIED: it is another's. so: what follows from that, for the text. */
 const lease_t *attempt_of_speaker (engine_t *self, int64_t principal, int64_t job, int64_t attempt, const char *so, err_t *err);
 
 /* The worker of the lease may write the attempt's log, and fetch what spec (NULL where it cannot be read) has it build from. */

@@ -237,8 +237,8 @@ static void news_of_the_whole_farm_are_rows (void **state)
     }
 }
 
-/* All that a worker may say of an attempt. */
-static void ask_for (farm_t *farm, const worker_t *worker, task_t task)
+/* All that a worker may say of an attempt, which is refused with this code, or noted as stale. */
+static void ask_for (farm_t *farm, const worker_t *worker, task_t task, const char *code)
 {
     static const struct { const char *verb, *more; } words [] = {
         { "want-secret", "{\"secret\": \"npm\", \"part\": 0}" }, { "want-token", "{\"host\": \"r.lan\", \"scope\": \"repository:a:pull\"}" },
@@ -250,10 +250,14 @@ static void ask_for (farm_t *farm, const worker_t *worker, task_t task)
         json_object_set_new (header, "job", json_integer (task.job));
         json_object_set_new (header, "attempt", json_integer (task.attempt));
         farm_say (farm, words [i].verb, worker->peer, worker->principal, header);
+        if (strcmp (words [i].verb, "report") != 0)
+            assert_string_equal (farm_error (farm, worker->peer), code);
+        else
+            assert_true (json_is_true (json_object_get (farm_sent (farm, worker->peer, "noted"), "stale")));
     }
 }
 
-/* Of one that it had once it asks late; of another's, or of none, it lies. */
+/* Of another's it lies. Of one that it had once, or that is forgotten, it asks late. */
 static void a_worker_that_speaks_of_anothers_attempt_is_denied_that (void **state)
 {
     farm_t *farm = *state;
@@ -265,21 +269,22 @@ static void a_worker_that_speaks_of_anothers_attempt_is_denied_that (void **stat
     int64_t number = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
     task_t task = worker_task (farm, &one), none = { task.job, task.attempt + 1 };
     worker_join (farm, &two, "two", "linux/amd64", 1);
-    ask_for (farm, &two, task);
+    ask_for (farm, &two, task, "denied");
     assert_int_equal (count_rows (farm), 4);
     for (size_t i = 0; i < 4; i++) {
         assert_string_equal (says (farm, i, "who"), "two");
         assert_string_equal (says (farm, i, "act"), acts [i]);
         assert_string_equal (says (farm, i, "outcome"), "denied");
     }
-    assert_non_null (strstr (says (farm, 3, "detail"), "job 1, attempt 1 is not this worker's: "));
-    ask_for (farm, &one, none);
-    assert_int_equal (count_rows (farm), 8);
+    assert_non_null (strstr (says (farm, 3, "detail"), "job 1, attempt 1 is another worker's: "));
     assert_int_equal (engine_find_agent (farm->engine, two.principal, task.job, task.attempt, "default", &build, &owner, &err), -1);
     assert_int_equal (err.code, ERR_DENIED);
     farm_cancel (farm, farm->ann, number);
-    ask_for (farm, &one, task);
-    assert_int_equal (count_rows (farm), 8);
+    ask_for (farm, &one, none, "stale");
+    ask_for (farm, &one, task, "stale");
+    assert_int_equal (count_rows (farm), 4);
+    assert_int_equal (engine_find_agent (farm->engine, one.principal, none.job, none.attempt, "default", &build, &owner, &err), -1);
+    assert_int_equal (err.code, ERR_STALE);
     assert_int_equal (engine_find_agent (farm->engine, one.principal, task.job, task.attempt, "default", &build, &owner, &err), -1);
     assert_int_equal (err.code, ERR_STALE);
 }
