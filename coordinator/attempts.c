@@ -337,11 +337,10 @@ static int on_state (engine_t *self, const event_t *event, const job_t *job, err
     return on_progress (self, event, job, job_state_of (state), err);
 }
 
-/* It is told that it is not wanted, as a worker is whose attempt is over; but it never was. */
-static int note_foreign (engine_t *self, const event_t *event, err_t *err)
+int attempt_note_foreign (engine_t *self, const event_t *event, int64_t job, int64_t attempt, err_t *err)
 {
     err_t why = { 0 };
-    attempt_of_speaker (self, event->principal, event_int (event, "job"), event_int (event, "attempt"), "what it says of it is not heard", &why);
+    attempt_of_speaker (self, event->principal, job, attempt, "what it says of it is not heard", &why);
     if (why.code == ERR_DENIED)
         return audit_denied_event (self, event, &why, err);
     return why.code == ERR_STALE ? 0 : err_set (err, why.code, "%s", why.text);
@@ -353,7 +352,7 @@ int attempts_on_report (engine_t *self, const event_t *event, err_t *err)
     int64_t id = event_int (event, "job"), attempt = event_int (event, "attempt");
     const lease_t *lease = lease_find (self, id);
     bool is_live = board && lease && lease->worker == board->id && lease->attempt == attempt, is_wanted = is_live;
-    if ((board && !is_live && attempt_is_wanted (self, board->id, id, attempt, &is_wanted, err) < 0) || (!is_wanted && note_foreign (self, event, err) < 0))
+    if ((board && !is_live && attempt_is_wanted (self, board->id, id, attempt, &is_wanted, err) < 0) || (!is_wanted && attempt_note_foreign (self, event, id, attempt, err) < 0))
         return -1;
     if (board && (strcmp (event_text (event, "state"), "failed") == 0 || strcmp (event_text (event, "state"), "pushed") == 0))
         halt_drop (self, board->id, id, attempt);

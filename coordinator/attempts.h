@@ -30,6 +30,10 @@ int attempt_hand_out (engine_t *self, int64_t job, err_t *err);
  * with ERR_DENIED: it is another's. so: what follows from that, for the text. */
 const lease_t *attempt_of_speaker (engine_t *self, int64_t principal, int64_t job, int64_t attempt, const char *so, err_t *err);
 
+/* A worker has named an attempt that is not wanted of it. It is told so, as one is whose attempt is over; but where it is another's, that is denied,
+ * and for the audit log. */
+int attempt_note_foreign (engine_t *self, const event_t *event, int64_t job, int64_t attempt, err_t *err);
+
 /* The worker of the lease may write the attempt's log, and fetch what spec (NULL where it cannot be read) has it build from. */
 void attempt_open_log (engine_t *self, const lease_t *lease, const json_t *spec);
 

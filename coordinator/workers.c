@@ -69,6 +69,8 @@ static int abort_strays (engine_t *self, const event_t *event, const board_t *bo
             return -1;
         if (is_wanted)
             continue;
+        if (attempt_note_foreign (self, event, job, attempt, err) < 0)
+            return -1;
         if (is_believed && was_pushed (self, board->id, job, attempt, &is_pushed, err) < 0)
             return -1;
         if (is_pushed || slots-- > 0)

@@ -289,6 +289,37 @@ static void a_worker_that_speaks_of_anothers_attempt_is_denied_that (void **stat
     assert_int_equal (err.code, ERR_STALE);
 }
 
+/* It is told to end it, as if it had it; and that is for the log. */
+static void a_worker_that_names_anothers_attempt_as_its_own_is_denied_that (void **state)
+{
+    farm_t *farm = *state;
+    worker_t one, two;
+    worker_join (farm, &one, "one", "linux/amd64", 1);
+    int64_t number = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/a");
+    task_t task = worker_task (farm, &one), none = { task.job, task.attempt + 1 };
+    worker_join (farm, &two, "two", "linux/amd64", 1);
+    worker_beat (farm, &two, &task, 1);
+    assert_non_null (farm_sent (farm, two.peer, "abort"));
+    assert_int_equal (count_rows (farm), 1);
+    assert_string_equal (says (farm, 0, "who"), "two");
+    assert_string_equal (says (farm, 0, "act"), "heartbeat");
+    assert_string_equal (says (farm, 0, "outcome"), "denied");
+    assert_string_equal (says (farm, 0, "detail"), "job 1, attempt 1 is another worker's: what it says of it is not heard");
+    worker_hello (farm, &two, &task, 1);
+    assert_int_equal (count_rows (farm), 2);
+    assert_string_equal (says (farm, 1, "act"), "hello");
+    assert_string_equal (farm_shows (farm, number, "jobs/0/worker"), "one");
+    farm_cancel (farm, farm->ann, number);
+    worker_beat (farm, &one, &task, 1);             /* late is no lie */
+    worker_beat (farm, &one, &none, 1);
+    assert_int_equal (count_rows (farm), 2);
+    for (int i = 0; i < 100; i++)
+        worker_beat (farm, &two, &task, 1);
+    assert_int_equal (count_rows (farm), 2);
+    farm_pass (farm, MINUTE_MS);
+    assert_int_equal (sum_of (farm, NULL, "heartbeat"), 101);
+}
+
 static void the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later (void **state)
 {
     farm_t *farm = *state;
@@ -567,6 +598,7 @@ int main (void)
         TEST (what_an_admin_does_to_what_is_anothers_is_a_row),
         TEST (news_of_the_whole_farm_are_rows),
         TEST (a_worker_that_speaks_of_anothers_attempt_is_denied_that),
+        TEST (a_worker_that_names_anothers_attempt_as_its_own_is_denied_that),
         TEST (the_first_denial_is_a_row_at_once_and_the_others_one_a_minute_later),
         TEST (who_is_denied_without_end_has_seven_rows_an_hour),
         TEST (nobody_hides_what_another_was_denied),
