@@ -9,6 +9,35 @@ static int is_same_repository (const reference_t *a, const reference_t *b)
     return strcmp (a->host, b->host) == 0 && strcmp (a->path, b->path) == 0;
 }
 
+static bool is_same_manifest (const manifest_t *a, const manifest_t *b)
+{
+    return a->bytes.size == b->bytes.size && memcmp (a->bytes.data, b->bytes.data, a->bytes.size) == 0;
+}
+
+/* The registry has just taken this manifest. */
+static int read_back (registry_t *registry, const reference_t *reference, const manifest_t *put, err_t *err)
+{
+    err_t why = { 0 };
+    manifest_t back = { .media_type = "" };
+    int rc = registry_get_manifest (registry, reference, &back, &why);
+    if (rc == 0 && !is_same_manifest (&back, put))
+        rc = err_set (&why, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving this tag");
+    manifest_free (&back);
+    if (why.code == ERR_NOT_FOUND)
+        why.code = ERR_REGISTRY;
+    if (rc < 0 && err)
+        *err = why;
+    return rc;
+}
+
+static int read_back_digest (registry_t *registry, const reference_t *repository, const manifest_t *put, err_t *err)
+{
+    reference_t reference = *repository;
+    reference.tag [0] = 0;
+    snprintf (reference.digest, sizeof reference.digest, "%s", put->digest);
+    return read_back (registry, &reference, put, err);
+}
+
 /* -- children in another repository ------------------------------------------------------------------------------ */
 
 static int copy_blobs (registry_t *registry, const reference_t *from, const reference_t *to, const manifest_t *manifest,
@@ -36,13 +65,15 @@ static int copy_child (registry_t *registry, const reference_t *from, const refe
         rc = copy_blobs (registry, from, to, &manifest, err);
     if (rc == 0)
         rc = registry_put_manifest (registry, to, NULL, &manifest, err);
-    manifest_free (&manifest);
     if (rc < 0 && err && err->code == ERR_NOT_FOUND)
         err->code = ERR_VERIFY;             /* it was there when it was verified */
+    if (rc == 0)
+        rc = read_back_digest (registry, to, &manifest, err);
+    manifest_free (&manifest);
     return rc < 0 ? err_wrap (err, "copy %s to %s/%s", digest, to->host, to->path) : 0;
 }
 
-/* Have everything that the index names, and the index itself, in a repository. */
+/* Have everything that the index names, and behind that the index itself, in a repository. */
 static int fill_repository (registry_t *registry, const publication_t *self, const reference_t *repository, err_t *err)
 {
     if (!is_same_repository (repository, &self->source))
@@ -54,16 +85,10 @@ static int fill_repository (registry_t *registry, const publication_t *self, con
 
 /* -- tags ------------------------------------------------------------------------------------------------------- */
 
-static bool is_index (const publication_t *self, const manifest_t *manifest)
-{
-    return manifest->bytes.size == self->index->bytes.size
-           && memcmp (manifest->bytes.data, self->index->bytes.data, manifest->bytes.size) == 0;
-}
-
 /* What a registry says that was asked for a tag after a PUT that nobody knows the end of: it shows the index, or gives no answer. */
 static bool may_have_moved (const publication_t *self, const registry_ask_t *ask)
 {
-    return ask->err.code == ERR_NONE ? is_index (self, &ask->found) : ask->err.code != ERR_NOT_FOUND;
+    return ask->err.code == ERR_NONE ? is_same_manifest (&ask->found, self->index) : ask->err.code != ERR_NOT_FOUND;
 }
 
 static bool look (registry_t *registry, const publication_t *self, const reference_t *tag)
@@ -74,22 +99,6 @@ static bool look (registry_t *registry, const publication_t *self, const referen
     bool may = may_have_moved (self, ask);
     manifest_free (&ask->found);
     return may;
-}
-
-/* It has just taken it. */
-static int read_back (registry_t *registry, const publication_t *self, const reference_t *reference, err_t *err)
-{
-    err_t why = { 0 };
-    manifest_t back = { .media_type = "" };
-    int rc = registry_get_manifest (registry, reference, &back, &why);
-    if (rc == 0 && !is_index (self, &back))
-        rc = err_set (&why, ERR_REGISTRY, "the registry gives other bytes back than were put: somebody else may be moving this tag");
-    manifest_free (&back);
-    if (why.code == ERR_NOT_FOUND)
-        why.code = ERR_REGISTRY;
-    if (rc < 0 && err)
-        *err = why;
-    return rc;
 }
 
 static int put_tag (registry_t *registry, const publication_t *self, const reference_t *tag, bool *has_moved, err_t *err)
@@ -104,7 +113,7 @@ static int put_tag (registry_t *registry, const publication_t *self, const refer
             *err = why;
         return -1;
     }
-    return read_back (registry, self, &reference, err);
+    return read_back (registry, &reference, self->index, err);
 }
 
 /* Their manifests are the caller's. */
@@ -127,7 +136,7 @@ static bool all_tags_show_it (registry_t *registry, const publication_t *self)
         return false;
     AUTO_FREE registry_ask_t *asks = ask_for_tags (registry, self);
     for (size_t i = 0; i < self->tag_count; i++) {
-        do_they = do_they && asks [i].err.code == ERR_NONE && is_index (self, &asks [i].found);
+        do_they = do_they && asks [i].err.code == ERR_NONE && is_same_manifest (&asks [i].found, self->index);
         manifest_free (&asks [i].found);
     }
     return do_they;
@@ -144,13 +153,10 @@ static int is_first_of_its_repository (const publication_t *self, size_t index)
 /* Where a tag is put next, that is read. */
 static int check_source (registry_t *registry, const publication_t *self, err_t *err)
 {
-    reference_t reference = self->source;
     for (size_t i = 0; i < self->tag_count; i++)
         if (is_same_repository (&self->tags [i], &self->source))
             return 0;
-    reference.tag [0] = 0;
-    snprintf (reference.digest, sizeof reference.digest, "%s", self->index->digest);
-    return read_back (registry, self, &reference, err);
+    return read_back_digest (registry, &self->source, self->index, err);
 }
 
 /* Every repository first, then the tags: a tag moves when all that stands behind it is there. The source repository gets the

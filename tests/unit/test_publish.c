@@ -546,6 +546,54 @@ static void test_an_index_without_tags_that_was_not_kept_is_an_error (void **sta
     server_stop (&fake);
 }
 
+/* An image of team/app is published as other/mirror:1 in a registry with this rule: twice, of which the second time ends well. Returns how the first
+ * ended, by which no index may have been put there. The caller frees *why. */
+static err_code mirror (const char *rule, char **why)
+{
+    server_t fake;
+    manifest_t image = { .media_type = "" }, index = { .media_type = "" };
+    char layer [OCI_DIGEST_SIZE], config [OCI_DIGEST_SIZE];
+    err_t err = { 0 }, again = { 0 };
+    fake_start (&fake, rule);
+    registry_t *of_fake = client_of (&fake, NULL);
+    reference_t source = reference_of (fake.host, "team/app"), tag = reference_of (fake.host, "other/mirror:1");
+    push_blob (&fake, "team/app", NULL, "layer", 5, layer);
+    push_blob (&fake, "team/app", NULL, "{}", 2, config);
+    compose (&(image_t) { "amd64", NULL, "layer", 5, 0, 0 }, config, 2, layer, &image);
+    assert_int_equal (registry_put_manifest (of_fake, &source, NULL, &image, &err), 0);
+    descriptor_t child = { .size_bytes = (int64_t) image.bytes.size };
+    strcpy (child.media_type, image.media_type);
+    strcpy (child.digest, image.digest);
+    assert_int_equal (platform_parse (&child.platform, "linux/amd64", &err), 0);
+    manifest_compose_index (&child, 1, NULL, &index.bytes, index.media_type);
+    oci_digest_of (index.bytes.data, index.bytes.size, index.digest);
+    publication_t publication = { .source = source, .children = &child, .child_count = 1, .index = &index, .tags = &tag, .tag_count = 1, .moved = moved };
+    assert_int_equal (publish_index (of_fake, &publication, &err), -1);
+    assert_int_equal (fake_requests (&fake, "PUT", "other/mirror/manifests"), 1);
+    if (publish_index (of_fake, &publication, &again) < 0)
+        fail_msg ("%s", again.text);
+    manifest_free (&image);
+    manifest_free (&index);
+    registry_destroy (&of_fake);
+    server_stop (&fake);
+    *why = mem_strdup (err.text);
+    return err.code;
+}
+
+/* All that a tag leads to has to be there before it moves: also where the registry says that it has taken it. */
+static void test_an_image_that_was_not_kept_in_another_repository_moves_no_tag (void **state)
+{
+    (void) state;
+    AUTO_FREE char *lost = NULL, *other = NULL;
+    err_code code = mirror ("{\"rules\":[{\"method\":\"PUT\",\"path\":\"other/mirror/manifests/sha256\",\"status\":201,\"times\":1}]}", &lost);
+    assert_int_equal (code, ERR_REGISTRY);
+    assert_non_null (strstr (lost, "copy sha256:"));
+    code = mirror ("{\"rules\":[{\"method\":\"GET\",\"path\":\"other/mirror/manifests/sha256\",\"status\":200,\"body\":\"{}\",\"times\":1,"
+                   "\"headers\":{\"Content-Type\":\"" MEDIA_OCI_MANIFEST "\"}}]}", &other);
+    assert_int_equal (code, ERR_VERIFY);
+    assert_non_null (strstr (other, "copy sha256:"));
+}
+
 /* Publish under three tags of a registry with these rules, which fails: which were moved, as "yes no no". tag 1 shows the index before. */
 static char *half_published (const char *rules, bool is_unsure)
 {
@@ -666,6 +714,7 @@ int main (void)
         cmocka_unit_test (test_a_publish_that_failed_says_what_it_moved),
         cmocka_unit_test (test_a_tag_that_gives_other_bytes_back_is_an_error),
         cmocka_unit_test (test_an_index_without_tags_that_was_not_kept_is_an_error),
+        cmocka_unit_test (test_an_image_that_was_not_kept_in_another_repository_moves_no_tag),
         cmocka_unit_test (test_a_base_registry_that_is_silent_holds_up_one_publisher_once),
     };
     return cmocka_run_group_tests (tests, set_up, tear_down);
