@@ -149,8 +149,12 @@ static void on_from (base_words_t *self, base_word_t *found, const char *at)
     AUTO_FREE char *image = has_word ? value_of (self, word) : NULL;
     if (has_word && !(image && !*image))
         tell (self, found, word, image, true);
-    if (dockerfile_next_word (&at, word) && strcasecmp (word, "as") == 0 && dockerfile_next_word (&at, word) && strlen (word) < BASE_STAGE_NAME_MAX)
+    if (!dockerfile_next_word (&at, word) || strcasecmp (word, "as") != 0 || !dockerfile_next_word (&at, word))
+        return;
+    if (*word && strlen (word) < BASE_STAGE_NAME_MAX)
         strcpy (stage->name, word);
+    else
+        self->is_doubtful = true;
 }
 
 /* Builders do not agree on variables and quotes here. */

@@ -47,7 +47,7 @@ typedef struct {
     void *argument;
     base_stage_t stages [BASE_STAGES_MAX];
     int stage_count;
-    bool is_doubtful;               /* builders may read the text differently, or it has too many stages */
+    bool is_doubtful;               /* builders may read the text differently, or it has too many stages, or one with too long a name */
     dockerfile_t file;
     json_t *globals;                /* ARGs before the first FROM, and what a builder adds to them; while it is read */
 } base_words_t;

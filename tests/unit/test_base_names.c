@@ -11,6 +11,8 @@
 #include "common/base_names.h"
 #include "common/mem.h"
 
+#define LETTERS "stage-678901234567890123456789012345678901234567890123456789012-4"       /* 64 */
+
 /* Of a job for linux/arm/v7. Behind a name "!" is the last one; before it "?" is a platform that is not known, or another one. */
 static const struct {
     const char *what, *text, *target, *found;
@@ -67,6 +69,9 @@ static const struct {
     { "a here-document that old builders take for instructions", "FROM a.lan/x:1\nRUN <<E\nFROM b.lan/x:1\nE", NULL, "" },
     { "continued lines and comments", "FROM \\\n# no\n  a.lan/x:1 \\\n  AS y\nFROM y", NULL, "a.lan/x:1!" },
     { "another frontend", "# syntax=other/frontend\nFROM a.lan/x:1", NULL, "" },
+    { "a long name of a stage", "FROM a.lan/x:1 AS " LETTERS "-567890\nFROM " LETTERS "-567890", NULL, "a.lan/x:1!" },
+    { "one that there is no room for", "FROM a.lan/x:1 AS " LETTERS LETTERS "\nFROM " LETTERS LETTERS, NULL, "" },
+    { "the same, copied from", "FROM a.lan/x:1 AS " LETTERS LETTERS "\nFROM b.lan/x:1\nCOPY --from=" LETTERS LETTERS " /a /a", NULL, "" },
     { "docker's own", "# syntax=docker/dockerfile:1\nFROM a.lan/x:1", NULL, "a.lan/x:1!" },
 };
 
