@@ -115,6 +115,7 @@ int lost_check (const depot_service_t *self, const request_t *request, const dig
 void answer_read_log (depot_service_t *self, request_t **request);
 void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner);        /* owner 0: there is no such job */
 void waiters_wake (depot_service_t *self, int64_t job, int64_t attempt);    /* the log grew or ended */
+void waiters_note_speaker (depot_service_t *self, const char *key, const speaker_t *speaker);       /* it may be another's log for them by now */
 void waiters_drop_key (depot_service_t *self, const char *key);
 int waiters_expire (depot_service_t *self);     /* answers those whose time is over; ms until the next, -1 none */
 

@@ -127,6 +127,7 @@ static void on_principal (depot_service_t *self, zmsg_t *command)
     snprintf (speaker->role, sizeof speaker->role, "%s", role);
     speaker->is_worker = streq (role, "worker");
     zhashx_update (self->speakers, key, speaker);
+    waiters_note_speaker (self, key, speaker);
 }
 
 static void on_revoke (depot_service_t *self, zmsg_t *command)

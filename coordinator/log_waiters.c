@@ -120,6 +120,17 @@ void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner)
             remove_current (self);
 }
 
+void waiters_note_speaker (depot_service_t *self, const char *key, const speaker_t *speaker)
+{
+    for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters)) {
+        if (!streq (request->key, key) || streq (request->speaker.role, speaker->role))
+            continue;
+        request->speaker = *speaker;
+        if (go_on (self, request))
+            remove_current (self);
+    }
+}
+
 void waiters_drop_key (depot_service_t *self, const char *key)
 {
     for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters))

@@ -666,6 +666,26 @@ static void what_was_taken_already_is_denied_with_the_right (void **state)
         take_back_meanwhile (*state);
 }
 
+/* A viewer waits for more of somebody's log and is made a submitter, who may not read it. Here too the gateway's words are the test's. */
+static void who_waits_for_a_log_waits_with_the_right_of_now (void **state)
+{
+    farm_t *self = *state;
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_t key;
+    enrol (self, "viewer", &key);
+    key_to_hex (key.public_key, hex);
+    zsock_t *viewer = connect_to (self, depot_service_endpoint (self->service), &key);
+    zstr_sendx (self->depot, "OPEN-LOG", "1", "1", "999", NULL);
+    json_t *wait = log_of (0);
+    json_object_set_new (wait, "wait_ms", json_integer (4000));
+    say (self, viewer, "read-log", wait);
+    assert_string_equal (ask_body (self, viewer, "stats", json_object (), 0), "depot");        /* so that one waits */
+    zstr_sendx (self->depot, "PRINCIPAL", hex, "7", "submitter", NULL);
+    zstr_sendx (self->depot, "OWNER", "1", "8", NULL);
+    assert_string_equal (hear (viewer), "denied");
+    zsock_destroy (&viewer);
+}
+
 /* A read-log is kept while it waits, 1,024 of them: with what hangs on it they would be 260 MiB. */
 static void bodies_that_are_none_are_refused (void **state)
 {
@@ -847,6 +867,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
         cmocka_unit_test_setup_teardown (what_was_taken_already_is_denied_with_the_right, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_waits_for_a_log_waits_with_the_right_of_now, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
