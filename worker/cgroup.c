@@ -51,13 +51,19 @@ static bool has_word (const char *text, const char *word)
     return false;
 }
 
-unsigned cgroup_give_controllers (const char *folder)
+/* One by one: each counts by itself. */
+static void change_controllers (const char *folder, char sign, unsigned bits)
+{
+    for (int i = 0; i < CONTROLLERS; i++) {
+        AUTO_FREE char *word = mem_printf ("%c%s", sign, controllers [i].name);
+        if (bits & controllers [i].bit)
+            cgroup_write (folder, "cgroup.subtree_control", word, NULL);
+    }
+}
+
+static unsigned given_controllers (const char *folder)
 {
     unsigned given = 0;
-    for (int i = 0; i < CONTROLLERS; i++) {
-        AUTO_FREE char *word = mem_printf ("+%s", controllers [i].name);
-        cgroup_write (folder, "cgroup.subtree_control", word, NULL);
-    }
     AUTO_FREE char *text = cgroup_read (folder, "cgroup.subtree_control");
     for (int i = 0; i < CONTROLLERS; i++)
         if (has_word (text, controllers [i].name))
@@ -65,14 +71,25 @@ unsigned cgroup_give_controllers (const char *folder)
     return given;
 }
 
+unsigned cgroup_give_controllers (const char *folder)
+{
+    change_controllers (folder, '+', CGROUP_ALL);
+    return given_controllers (folder);
+}
+
 /* -- the sub-tree ----------------------------------------------------------------------------------------------- */
+
+bool cgroups_is_v2 (const char *mount)
+{
+    struct statfs info;
+    return statfs (mount, &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
+}
 
 /* "0::/system.slice/farm-worker.service" of /proc/self/cgroup. NULL with err; the caller frees. */
 static char *find_own (const char *mount, err_t *err)
 {
-    struct statfs info;
     AUTO_FREE char *text = cgroup_read ("/proc/self", "cgroup");
-    if (statfs (mount, &info) != 0 || info.f_type != CGROUP2_SUPER_MAGIC) {
+    if (!cgroups_is_v2 (mount)) {
         err_set (err, ERR_FARM, "%s is no cgroup v2", mount);
         return NULL;
     }
@@ -148,6 +165,36 @@ void cgroups_destroy (cgroups_t **self_p)
         free (texts [i]);
     free (self);
     *self_p = NULL;
+}
+
+/* -- a try ------------------------------------------------------------------------------------------------------- */
+
+/* Controllers first: those of OWN that have none of their own below may have processes beside them again. */
+static void move_back (const cgroups_t *self, unsigned had, pid_t other)
+{
+    err_t err;
+    change_controllers (self->jobs, '-', CGROUP_ALL);
+    change_controllers (self->folder, '-', CGROUP_ALL);
+    change_controllers (self->own, '-', CGROUP_ALL & ~had);
+    if (!self->is_root && (cgroup_write_number (self->own, "cgroup.procs", getpid (), &err) < 0
+                           || cgroup_write_number (self->own, "cgroup.procs", other, &err) < 0))
+        log_warn ("cgroup", "%s: this program stays in %s", err.text, self->folder);
+}
+
+int cgroups_try (const char *mount, const char *state_folder, pid_t other, unsigned *given, char **place, err_t *err)
+{
+    cgroups_t *self = NULL;
+    AUTO_FREE char *own = find_own (mount, err), *name = mem_printf ("%s/try.%d", state_folder, getpid ());
+    if (!own)
+        return -1;
+    unsigned had = given_controllers (own);
+    if (cgroups_new (&self, mount, name, other, err) < 0)
+        return -1;
+    *given = self->controllers;
+    move_back (self, had, other);
+    cgroups_destroy (&self);
+    *place = take (&own);
+    return 0;
 }
 
 const char *cgroups_folder (const cgroups_t *self)

@@ -30,6 +30,12 @@ int cgroups_new (cgroups_t **out, const char *mount, const char *state_folder, p
 /* Attempts' groups must be gone. */
 void cgroups_destroy (cgroups_t **self);
 
+bool cgroups_is_v2 (const char *mount);
+
+/* Make it as cgroups_new does, and take all of it back: both processes are in OWN again. *given: the controllers that were there; *place to the
+ * caller: OWN. A worker's own sub-tree is another. */
+int cgroups_try (const char *mount, const char *state_folder, pid_t other, unsigned *given, char **place, err_t *err);
+
 const char *cgroups_folder (const cgroups_t *self);         /* farm-worker-ID */
 unsigned cgroups_controllers (const cgroups_t *self);       /* those that are there */
 int64_t cgroups_memory_max (const cgroups_t *self);         /* of OWN and those above it; INT64_MAX for no limit */

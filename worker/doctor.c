@@ -1,18 +1,11 @@
-/* doctor.c - see doctor.h. What can be tried is tried: the builder runs a container in a folder of its own below the state folder. */
-#include "worker/doctor.h"
+/* doctor.c - see doctor.h: the builder, the disk, the farm, the report. The builder runs a container in a folder of its own below the state folder. */
+#include "worker/doctor_private.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/statfs.h>
-#include <sys/timex.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -20,28 +13,15 @@
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "worker/builder.h"
-#include "worker/cgroup.h"
 #include "worker/connection.h"
 #include "worker/host.h"
 #include "worker/join.h"
 
 enum { ANSWER_MS = 5000 };
 
-typedef enum { GOOD, POOR, BAD } verdict_t;
 static const char *const verdict_words [] = { "ok", "could be better", "FAILS" }, *const verdict_names [] = { "ok", "warn", "fail" };
 
-typedef struct {
-    const options_t *options;
-    spawner_t *spawner;
-    json_t *checks;             /* {name, verdict, text, advice} */
-    int bad, poor;
-} doctor_t;
-
-/* advice NULL: nothing is to be done. */
-static void say (doctor_t *self, const char *name, verdict_t verdict, const char *advice, const char *format, ...)
-    __attribute__ ((format (printf, 5, 6)));
-
-static void say (doctor_t *self, const char *name, verdict_t verdict, const char *advice, const char *format, ...)
+void doctor_say (doctor_t *self, const char *name, verdict_t verdict, const char *advice, const char *format, ...)
 {
     char *line = NULL;
     err_t tidy;
@@ -58,94 +38,9 @@ static void say (doctor_t *self, const char *name, verdict_t verdict, const char
     self->poor += verdict == POOR;
 }
 
-static const char *text_of (const doctor_t *self, const char *path)
+const char *doctor_text (const doctor_t *self, const char *path)
 {
     return settings_text (self->options->settings, path);
-}
-
-/* -- namespaces and kernel ---------------------------------------------------------------------------------------- */
-
-/* 0, or the errno with which the kernel refuses. */
-static int try_namespace (int flags)
-{
-    int status = 0;
-    pid_t pid = fork ();
-    if (pid == 0)
-        _exit (unshare (flags) == 0 ? 0 : errno > 0 && errno < 255 ? errno : 255);
-    if (pid < 0)
-        return errno;
-    while (waitpid (pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return WIFEXITED (status) ? WEXITSTATUS (status) : EINTR;
-}
-
-static void check_namespaces (doctor_t *self)
-{
-    static const struct { const char *name; int flag; const char *advice; } kinds [] = {
-        { "user namespaces", CLONE_NEWUSER, "allow them: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone; in a container, its own settings" },
-        { "mount namespaces", CLONE_NEWNS, "let root run farm-worker, outside of a container that lacks CAP_SYS_ADMIN" },
-        { "PID namespaces", CLONE_NEWPID, "let root run farm-worker, outside of a container that lacks CAP_SYS_ADMIN" },
-        { "IPC namespaces", CLONE_NEWIPC, "let root run farm-worker, outside of a container that lacks CAP_SYS_ADMIN" },
-        { "network namespaces", CLONE_NEWNET, "without them RUN steps cannot be kept from the network" },
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        int error = try_namespace (kinds [i].flag | (geteuid () == 0 ? 0 : CLONE_NEWUSER));
-        say (self, kinds [i].name, error ? POOR : GOOD, kinds [i].advice, "%s", error ? strerror (error) : "can be made");
-    }
-}
-
-static void check_seccomp (doctor_t *self)
-{
-    bool is_there = prctl (PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
-    say (self, "seccomp", is_there ? GOOD : POOR, "take a kernel with CONFIG_SECCOMP_FILTER: RUN steps may make every system call without it",
-         "%s", is_there ? "the kernel can filter what a RUN step asks of it" : "the kernel has none");
-}
-
-static void check_cgroups (doctor_t *self)
-{
-    struct statfs info;
-    AUTO_FREE char *list = file_join (CGROUP_MOUNT, "cgroup.controllers"), *controllers = file_text (list);
-    bool is_v2 = statfs (CGROUP_MOUNT, &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC;
-    bool is_whole = is_v2 && strstr (controllers, "memory") && strstr (controllers, "cpu") && strstr (controllers, "pids");
-    controllers [strcspn (controllers, "\n")] = 0;
-    if (is_v2)
-        say (self, "cgroups", is_whole ? GOOD : POOR, "have memory, cpu and pids given to this worker (systemd: Delegate=yes)", "v2, with %s", controllers);
-    else
-        say (self, "cgroups", POOR, "start the host with cgroup v2 alone (systemd.unified_cgroup_hierarchy=1): memory and processes of a job are hardly limited "
-             "without it", "no v2 at " CGROUP_MOUNT "%s", file_exists (CGROUP_MOUNT "/memory") ? ", which has v1" : "");
-}
-
-/* -- ids ---------------------------------------------------------------------------------------------------------- */
-
-/* Who else has some of first to first + count, as FILE says; "" for nobody. The caller frees. */
-static char *find_owner (const char *file, long long first, long long count)
-{
-    AUTO_FREE char *text = file_text (file);
-    for (char *rest = text, *line; (line = strsep (&rest, "\n"));) {
-        char name [64];
-        long long begin, size;
-        if (sscanf (line, "%63[^:]:%lld:%lld", name, &begin, &size) == 3 && begin < first + count && first < begin + size)
-            return mem_strdup (name);
-    }
-    return mem_strdup ("");
-}
-
-static void check_ids (doctor_t *self)
-{
-    long long first = 0, count = 0;
-    if (sscanf (text_of (self, "builder/ids"), "%lld:%lld", &first, &count) != 2)
-        return;                         /* the builder says so */
-    AUTO_FREE char *user = find_owner ("/etc/subuid", first, count), *group = find_owner ("/etc/subgid", first, count);
-    const char *other = *user ? user : group;
-    say (self, "ids", *other ? POOR : GOOD, "set builder/ids to a range that nobody has", "%lld to %lld for builders%s%s", first, first + count - 1,
-         *other ? "; some are also those of " : ", and no other's in /etc/subuid and /etc/subgid", other);
-}
-
-static void check_user (doctor_t *self)
-{
-    bool is_root = geteuid () == 0;
-    say (self, "user", is_root ? GOOD : POOR, "let root run farm-worker: only then can builders have ids of their own",
-         "%s runs this; farm-worker has to be run by the same", is_root ? "root" : "a user that is not root");
 }
 
 /* -- the builder -------------------------------------------------------------------------------------------------- */
@@ -154,38 +49,42 @@ static void judge_builder (doctor_t *self, const builder_t *builder)
 {
     bool is_own = strcmp (builder_user (builder), "own") == 0, is_oci = strcmp (builder_isolation (builder), "oci") == 0;
     bool is_overlay = strcmp (builder_storage (builder), "overlay") == 0;
-    say (self, "builder", GOOD, NULL, "%s", builder_version (builder));
-    say (self, "builder's user", is_own ? GOOD : POOR, "see docs/security.md: without namespaces of its own, only build for whom you would give a shell here",
-         "%s: %s", builder_user (builder), builder_user_reason (builder));
-    say (self, "isolation", is_oci ? GOOD : POOR, "install runc or crun: with chroot users must trust each other", "%s: %s", builder_isolation (builder),
-         builder_isolation_reason (builder));
-    say (self, "storage", is_overlay ? GOOD : POOR, "keep the state folder on ext4 or xfs: vfs copies each layer whole", "%s",
-         builder_storage (builder));
+    doctor_say (self, "builder", GOOD, NULL, "%s", builder_version (builder));
+    doctor_say (self, "builder's user", is_own ? GOOD : POOR,
+                "see docs/security.md: without namespaces of its own, only build for whom you would give a shell here", "%s: %s",
+                builder_user (builder), builder_user_reason (builder));
+    doctor_say (self, "isolation", is_oci ? GOOD : POOR, "install runc or crun: with chroot users must trust each other", "%s: %s", builder_isolation (builder),
+                builder_isolation_reason (builder));
+    doctor_say (self, "storage", is_overlay ? GOOD : POOR, "keep the state folder on ext4 or xfs: vfs copies each layer whole", "%s",
+                builder_storage (builder));
 }
 
 static void check_builder (doctor_t *self)
 {
     err_t err = { 0 };
     builder_t *builder = NULL;
-    AUTO_FREE char *folder = file_join (text_of (self, "state"), "doctor.XXXXXX");
-    AUTO_FREE char *advice = mem_printf ("apt-get install %s; or see what the settings builder/… say", builder_packages (text_of (self, "builder/driver")));
-    const char *const hidden [] = { text_of (self, "state"), NULL };
+    AUTO_FREE char *folder = file_join (doctor_text (self, "state"), "doctor.XXXXXX");
+    AUTO_FREE char *advice = mem_printf ("apt-get install %s; or see what the settings builder/… say",
+                                         builder_packages (doctor_text (self, "builder/driver")));
+    const char *const hidden [] = { doctor_text (self, "state"), NULL };
     if (!mkdtemp (folder)) {
-        say (self, "builder", BAD, "make the state folder writable for this user", "no folder can be made in %s: %s", text_of (self, "state"), strerror (errno));
+        doctor_say (self, "builder", BAD, "make the state folder writable for this user", "no folder can be made in %s: %s", doctor_text (self, "state"),
+                    strerror (errno));
         return;
     }
     builder_settings_t settings = {
-        .state_folder = folder, .isolation = text_of (self, "builder/isolation"), .driver = text_of (self, "builder/driver"), .program = text_of (self, "builder/program"),
-        .user = text_of (self, "builder/user"), .ids = text_of (self, "builder/ids"), .hidden = hidden,
-        .docker_host = text_of (self, "builder/docker-host"),
+        .state_folder = folder, .isolation = doctor_text (self, "builder/isolation"), .driver = doctor_text (self, "builder/driver"),
+        .program = doctor_text (self, "builder/program"),
+        .user = doctor_text (self, "builder/user"), .ids = doctor_text (self, "builder/ids"), .hidden = hidden,
+        .docker_host = doctor_text (self, "builder/docker-host"),
     };
     if (builder_new (&builder, &settings, self->spawner, &err) < 0)
-        say (self, "builder", BAD, advice, "%s", err.text);
+        doctor_say (self, "builder", BAD, advice, "%s", err.text);
     else
         judge_builder (self, builder);
     builder_destroy (&builder);
     if (file_remove_tree (folder, &err) < 0)
-        say (self, "builder's test", POOR, "remove it", "%s", err.text);
+        doctor_say (self, "builder's test", POOR, "remove it", "%s", err.text);
 }
 
 static void check_platforms (doctor_t *self)
@@ -193,8 +92,8 @@ static void check_platforms (doctor_t *self)
     err_t err = { 0 };
     AUTO_FREE host_t *host = mem_alloc (sizeof *host);
     AUTO_BUFFER buffer_t text = { 0 };
-    if (host_read (host, text_of (self, "state"), &err) < 0) {
-        say (self, "platforms", BAD, "see that the state folder is there and not mounted noexec", "%s", err.text);
+    if (host_read (host, doctor_text (self, "state"), &err) < 0) {
+        doctor_say (self, "platforms", BAD, "see that the state folder is there and not mounted noexec", "%s", err.text);
         return;
     }
     for (int i = 0; i < host->platform_count; i++) {
@@ -202,29 +101,22 @@ static void check_platforms (doctor_t *self)
         platform_format (&host->platforms [i].platform, name);
         buffer_printf (&text, "%s%s (%s)", i ? ", " : "", name, host->platforms [i].is_emulated ? "emulated, by binfmt_misc" : "native");
     }
-    say (self, "platforms", GOOD, NULL, "%s", (const char *) text.data);
+    doctor_say (self, "platforms", GOOD, NULL, "%s", (const char *) text.data);
 }
 
-/* -- clock and disk ------------------------------------------------------------------------------------------------ */
-
-static void check_clock (doctor_t *self)
-{
-    struct timex state = { 0 };
-    bool is_true = adjtimex (&state) >= 0 && !(state.status & STA_UNSYNC);
-    say (self, "clock", is_true ? GOOD : POOR, "run systemd-timesyncd or chrony: certificates and logs need the time", "%s",
-         is_true ? "kept by a time server" : "no time server keeps it");
-}
+/* -- disk ---------------------------------------------------------------------------------------------------------- */
 
 static void check_disk (doctor_t *self)
 {
-    const char *state = text_of (self, "state");
+    const char *state = doctor_text (self, "state");
     int64_t free_bytes = file_free_bytes (state), floor_bytes = settings_number (self->options->settings, "disk/free-floor");
     char free_text [QUANTITY_SIZE], floor_text [QUANTITY_SIZE];
     if (free_bytes < 0)
-        say (self, "disk", BAD, "make the folder, or set state", "%s: %s", state, strerror (errno));
+        doctor_say (self, "disk", BAD, "make the folder, or set state", "%s: %s", state, strerror (errno));
     else
-        say (self, "disk", free_bytes < floor_bytes ? BAD : GOOD, "make room, or lower disk/free-floor: no job is taken before", "%s free of %s that %s has to keep",
-             quantity_bytes (free_bytes >> 20 << 20, free_text), quantity_bytes (floor_bytes, floor_text), state);
+        doctor_say (self, "disk", free_bytes < floor_bytes ? BAD : GOOD, "make room, or lower disk/free-floor: no job is taken before",
+                    "%s free of %s that %s has to keep",
+                    quantity_bytes (free_bytes >> 20 << 20, free_text), quantity_bytes (floor_bytes, floor_text), state);
 }
 
 /* -- the farm ----------------------------------------------------------------------------------------------------- */
@@ -245,24 +137,25 @@ static connection_change await_answer (connection_t *connection)
 
 static void check_coordinator (doctor_t *self, const keypair_t *own)
 {
-    static const char *const words [] = { "does not answer", "answers, and knows this worker", "does not answer", "cannot be reached", "does not know this worker's key",
+    static const char *const words [] = { "does not answer", "answers, and knows this worker", "does not answer", "cannot be reached",
+                                          "does not know this worker's key",
                                           "is another one than the settings say, or none" };
     err_t err = { 0 };
     uint8_t key [KEY_SIZE];
     connection_t *connection = NULL;
-    const char *endpoint = text_of (self, "coordinator/control");
-    if (!endpoint || !text_of (self, "coordinator/key")) {
-        say (self, "coordinator", BAD, "run farm-worker join STRING", "this worker has joined no farm");
+    const char *endpoint = doctor_text (self, "coordinator/control");
+    if (!endpoint || !doctor_text (self, "coordinator/key")) {
+        doctor_say (self, "coordinator", BAD, "run farm-worker join STRING", "this worker has joined no farm");
         return;
     }
-    if (key_from_hex (key, text_of (self, "coordinator/key"), &err) < 0 || connection_new (&connection, endpoint, own, key, 10, &err) < 0) {
-        say (self, "coordinator", BAD, "run farm-worker join STRING once more", "%s", err.text);
+    if (key_from_hex (key, doctor_text (self, "coordinator/key"), &err) < 0 || connection_new (&connection, endpoint, own, key, 10, &err) < 0) {
+        doctor_say (self, "coordinator", BAD, "run farm-worker join STRING once more", "%s", err.text);
         return;
     }
     connection_change change = await_answer (connection);
     connection_destroy (&connection);
-    say (self, "coordinator", change == CONNECTION_UP ? GOOD : BAD, change == CONNECTION_REFUSED || change == CONNECTION_STRANGE
-         ? "run farm-worker join STRING once more" : "see that it runs, and that its ports can be reached from here", "%s %s", endpoint, words [change]);
+    doctor_say (self, "coordinator", change == CONNECTION_UP ? GOOD : BAD, change == CONNECTION_REFUSED || change == CONNECTION_STRANGE
+                ? "run farm-worker join STRING once more" : "see that it runs, and that its ports can be reached from here", "%s %s", endpoint, words [change]);
 }
 
 static void check_key (doctor_t *self)
@@ -271,10 +164,11 @@ static void check_key (doctor_t *self)
     keypair_t own;
     AUTO_FREE char *path = join_key_file (self->options->settings);
     if (keypair_load (&own, path, &err) < 0) {
-        say (self, "key", BAD, err.code == ERR_NOT_FOUND ? "run farm-worker join STRING" : "chmod 600 it, and give it to the user that runs farm-worker", "%s", err.text);
+        doctor_say (self, "key", BAD, err.code == ERR_NOT_FOUND ? "run farm-worker join STRING"
+                    : "chmod 600 it, and give it to the user that runs farm-worker", "%s", err.text);
         return;
     }
-    say (self, "key", GOOD, NULL, "%s is for its owner alone", path);
+    doctor_say (self, "key", GOOD, NULL, "%s is for its owner alone", path);
     check_coordinator (self, &own);
     explicit_bzero (&own, sizeof own);
 }
@@ -314,14 +208,9 @@ int doctor_run (const options_t *options, spawner_t *spawner, err_t *err)
 {
     AUTO_JSON json_t *checks = json_array ();
     doctor_t self = { .options = options, .spawner = spawner, .checks = checks };
-    check_user (&self);
-    check_namespaces (&self);
-    check_seccomp (&self);
-    check_cgroups (&self);
-    check_ids (&self);
+    doctor_check_host (&self);
     check_platforms (&self);
     check_builder (&self);
-    check_clock (&self);
     check_disk (&self);
     check_key (&self);
     if (options->is_json)

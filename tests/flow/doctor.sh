@@ -7,7 +7,7 @@ conf=$farm/worker-$native_name.conf
 is_fit ()
 {
     run 0 farm-worker doctor -c "$conf"
-    expect_text "$work/out" "user namespaces" "PID namespaces" "seccomp" "cgroups" "platforms" "$native (native)" "builder's user" "isolation" \
+    expect_text "$work/out" "user namespaces" "PID namespaces" "seccomp" "cgroups" "secrets" "swap" "platforms" "$native (native)" "builder's user" "isolation" \
         "storage" "clock" "disk" "key" "answers, and knows this worker" "This machine can build"
     expect "standard error" "$(cat "$work/err")" ""
     run 0 farm-worker doctor --json -c "$conf"
@@ -57,5 +57,119 @@ less ()
     expect "verdicts" "$(jq -r '[.checks[] | select (.name == "isolation" or .name == "builder'"'"'s user") | .verdict] | join (" ")' "$work/out")" "warn warn"
 }
 check "less isolation is told, with what to do" less
+
+# -- what the host does not give ---------------------------------------------------------------------------------------
+
+# These runs have no builder, for haste, and so end with 4. It is said what lacks; all that is said is in $work/out.
+# lacks COMMAND: in a mount namespace of its own, where COMMAND changes things first
+lacks ()
+{
+    run 4 unshare --mount --propagation private bash -c "$1; exec farm-worker doctor --json -c '$conf' --builder-program=/no/buildah"
+}
+
+# says CHECK VERDICT TEXT…
+says ()
+{
+    local name=$1 verdict=$2 text
+    shift 2
+    expect "verdict of $name" "$(jq -r --arg name "$name" '.checks[] | select (.name == $name) | .verdict' "$work/out")" "$verdict"
+    jq -r --arg name "$name" '.checks[] | select (.name == $name) | .text, .advice' "$work/out" > "$work/said"
+    for text in "$@"; do
+        expect_text "$work/said" "$text"
+    done
+}
+
+# The kernel counts namespaces for each user namespace, and in one of its own anybody may set the limit. Each kind is asked for by itself.
+no_more ()
+{
+    local kind name
+    unshare --user --map-root-user bash -c 'echo 0 > /proc/sys/user/max_net_namespaces' 2> /dev/null || skip "this host lets no user namespace limit its own"
+    for kind in user:user mnt:mount pid:PID ipc:IPC net:network; do
+        name=${kind#*:}
+        run 4 unshare --user --map-root-user bash -c "echo 0 > /proc/sys/user/max_${kind%:*}_namespaces
+            exec farm-worker doctor --json -c '$conf' --builder-program=/no/buildah"
+        says "$name namespaces" warn "cannot be made: sysctl user.max_${kind%:*}_namespaces allows no more"
+        expect "those that can be made beside $name" "$(jq '[.checks[] | select (.name | endswith (" namespaces")) | select (.verdict == "ok")] | length' "$work/out")" 4
+    done
+}
+check "each kind of namespace that cannot be made is named, with why" no_more
+
+# A process without the right that all but user namespaces want
+no_right ()
+{
+    run 4 setpriv --bounding-set -sys_admin --inh-caps -sys_admin farm-worker doctor --json -c "$conf" --builder-program=/no/buildah
+    for name in mount PID IPC network; do
+        says "$name namespaces" warn "cannot be made: Operation not permitted"
+    done
+}
+check "so are those that it may not make" no_right
+
+groups='mount -t cgroup2 none /sys/fs/cgroup'
+groups_left ()
+{
+    unshare --mount --propagation private bash -c "$groups; find /sys/fs/cgroup -path '*/farm-worker-*'"
+}
+
+no_groups ()
+{
+    unshare --mount --propagation private bash -c "$groups" || skip "no cgroup v2 can be mounted"
+    groups_left > "$work/before"
+    lacks "mount -t tmpfs none /sys/fs/cgroup"
+    says cgroups warn "no v2 at /sys/fs/cgroup"
+    lacks "$groups; mount -o remount,bind,ro /sys/fs/cgroup"
+    says cgroups warn "can make no groups, and limit jobs by none" "Read-only file system" "Delegate=yes"
+    expect "groups left" "$(groups_left)" "$(cat "$work/before")"
+}
+check "groups that cannot be made are told, though v2 is there" no_groups
+
+# What a worker has that is started in the same place
+as_the_worker ()
+{
+    local enforced lacking
+    unshare --mount --propagation private bash -c "$groups" || skip "no cgroup v2 can be mounted"
+    groups_left > "$work/before"
+    lacks "$groups"
+    background alike unshare --mount --propagation private bash -c "$groups; exec farm-worker -c '$work/alike.conf'"
+    wait_for 60 is_connected alike
+    enforced=$(farmctl worker inspect alike --json | jq -r .limits.enforced)
+    background_end alike
+    case $enforced in
+        *"not all controllers"*)
+            lacking=$(sed -n "s/.*cannot limit a job's \([^:]*\):.*/\1/p" "$work/out")
+            expect "lacking" "$(for what in memory cpus processes; do [[ $enforced != *"$what "* ]] || echo "$what"; done | paste -sd, | sed 's/,/, /g')" "$lacking"
+            says cgroups warn "is not given what that takes" ;;
+        *) says cgroups ok "can limit memory, cpus and processes" ;;
+    esac
+    expect "groups left by the doctor" "$(groups_left)" "$(cat "$work/before")"
+}
+sed -e "s|^state = .*|state = \"$work/alike\"|" -e "s|^name = .*|name = \"alike\"|" "$farm/worker-$native_name.conf" > "$work/alike.conf"
+farm-worker join "$(cat "$farm/coordinator/join")" -c "$work/alike.conf" > "$work/alike-join.log"
+check "limits are those that a worker has there" as_the_worker
+
+no_memory ()
+{
+    lacks "true"
+    says secrets ok "can be made in /dev/shm, a tmpfs"
+    lacks "mount --bind '$work' /dev/shm; mount --bind '$work' /run"
+    says secrets warn "no folder in memory for secrets" "--secret"
+    expect "vaults left" "$(find /dev/shm -maxdepth 1 -name 'archfarm-*' -newer "$work/said" ! -path "$(vault_of "$farm/worker-$native_name")")" ""
+}
+check "a host without a tmpfs is told that it takes no secrets" no_memory
+
+# swaps NAME…: /proc/swaps has these
+swaps ()
+{
+    { echo "Filename Type Size Used Priority"; printf '%s\tfile\t1000\t0\t-2\n' "$@"; } > "$work/swaps"
+    lacks "mount --bind '$work/swaps' /proc/swaps"
+}
+
+swap_is_on ()
+{
+    swaps /swapfile /dev/zram0 /dev/nosuch
+    says swap warn "secrets of builds" "on a disk in /swapfile, /dev/nosuch" "swapoff -a" "encrypt it"
+    swaps /dev/zram0
+    says swap ok ""
+}
+check "swap to a disk is told, with what to do; swap within memory is none" swap_is_on
 
 farm_end

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sched.h>
 #include <signal.h>
 #include <sodium.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -294,6 +296,64 @@ static void a_worker_moves_out_of_the_way (void **unused)
     assert_int_equal (status, 0);
 }
 
+/* 0: it went, and OWN gives away what it gave, and this process is there again. */
+static int try_in (const char *own, unsigned least, pid_t other)
+{
+    AUTO_FREE char *place = NULL, *given_before = cgroup_read (own, "cgroup.subtree_control"), *there_before = cgroup_read ("/proc/self", "cgroup");
+    unsigned given = 0;
+    if (cgroups_try (mounted, state, other, &given, &place, NULL) < 0 || strcmp (place, own) != 0 || (given & least) != least)
+        return 1;
+    AUTO_FREE char *given_now = cgroup_read (own, "cgroup.subtree_control"), *there_now = cgroup_read ("/proc/self", "cgroup");
+    return strcmp (given_now, given_before) != 0 || strcmp (there_now, there_before) != 0 ? 2 : 0;
+}
+
+static pid_t start_idle (void)
+{
+    pid_t parent = getpid (), pid = fork ();
+    if (pid != 0)
+        return pid;
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    while (getppid () == parent)
+        pause ();
+    _exit (0);
+}
+
+static bool is_left_in (const char *folder)
+{
+    AUTO_FREE char *pattern = mem_printf ("%s/farm-worker-*", folder);
+    glob_t found;
+    int rc = glob (pattern, 0, NULL, &found);
+    globfree (&found);
+    return rc != GLOB_NOMATCH;
+}
+
+/* In the root, which can give controllers away; in a group that has another process, which can give few; and alone with the spawner. */
+static void a_try_leaves_nothing (void **unused)
+{
+    (void) unused;
+    AUTO_FREE char *name = mem_printf ("test-cgroup-%d", getpid ()), *own = file_join (mounted, name);
+    unsigned given = cgroup_give_controllers (mounted);
+    pid_t pid = fork ();
+    if (pid == 0) {
+        pid_t all [] = { getpid (), start_idle (), start_idle () };
+        int rc = try_in (mounted, given, all [1]);
+        rc = rc || file_make_folders (own, 0755, NULL) < 0;
+        for (int i = 0; i < 3; i++)
+            rc = rc || cgroup_write_number (own, "cgroup.procs", all [i], NULL) < 0;
+        rc = rc ? rc : try_in (own, 0, all [1]) << 2;
+        kill (all [2], SIGKILL);
+        waitpid (all [2], NULL, 0);
+        rc = rc ? rc : try_in (own, given, all [1]) << 4;
+        _exit (rc);
+    }
+    int status;
+    assert_int_equal (waitpid (pid, &status, 0), pid);
+    assert_false (is_left_in (mounted));
+    assert_false (is_left_in (own));
+    cgroup_remove (own);
+    assert_int_equal (status, 0);
+}
+
 /* What the spawner starts. */
 _Noreturn static void run_hydra (void)
 {
@@ -329,6 +389,7 @@ int main (int argc, char **argv)
         cmocka_unit_test (what_an_earlier_run_left_is_removed),
         cmocka_unit_test (no_cgroup_is_said),
         cmocka_unit_test (a_worker_moves_out_of_the_way),
+        cmocka_unit_test (a_try_leaves_nothing),
     };
     int rc = cmocka_run_group_tests (tests, NULL, NULL);
     spawner_destroy (&spawner);
