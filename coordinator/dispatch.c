@@ -25,6 +25,8 @@
 #include "coordinator/view.h"
 #include "coordinator/workers.h"
 
+static handler_fn on_gateways;
+
 static const struct {
     const char *verb;
     bool is_own;                /* an event of the coordinator itself */
@@ -42,6 +44,8 @@ static const struct {
     { "want-secret", false, secrets_on_want },
     { "want-token", false, grants_on_want },
     { "pin", false, bases_on_pin },
+    { "ask-agent", false, on_gateways },
+    { "agent-reply", false, on_gateways },
     { "secret", false, secrets_on_secret },
     { "check", false, submit_on_check },
     { "submit", false, submit_on_submit },
@@ -81,6 +85,18 @@ static const struct {
     { "delivered", true, news_outbox_on_delivered },
 };
 
+static int say_unknown (const event_t *event, err_t *err)
+{
+    return err_set (err, ERR_PROTOCOL, "%s is nothing to ask the control socket", event->verb);
+}
+
+/* Of whoever may say it the gateway takes it; the others come here, to be denied it. */
+static int on_gateways (engine_t *self, const event_t *event, err_t *err)
+{
+    (void) self;
+    return say_unknown (event, err);
+}
+
 bool engine_checks_first (const event_t *event)
 {
     static const char *const verbs [] = { "report", "resolved", "verified" };
@@ -115,5 +131,5 @@ int engine_dispatch (engine_t *self, const event_t *event, err_t *err)
             return -1;
         return handlers [i].handle (self, event, err);
     }
-    return err_set (err, ERR_PROTOCOL, "%s is nothing to ask the control socket", event->verb);
+    return say_unknown (event, err);
 }

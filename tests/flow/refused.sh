@@ -27,6 +27,7 @@ scene ()
     echo CANARY-in-a-file > "$folder/stamp"
     other_build=$(as ann submit -q --detach --platform "$native" --build-arg NOTE=CANARY-argument -t "$REGISTRY/team/ann:1" "$folder")
     wait_said "$other_build" "slow begins"
+    run 0 as ann schedule add theirs --cron @yearly --platform "$native" --build-arg NOTE=CANARY-argument -t "$REGISTRY/team/ann:yearly" "$folder"
     run 0 as mallory submit -q --platform "$foreign" --emulation allow -t "$REGISTRY/mallory:1" "$(context mallory <<< $'FROM scratch\nCOPY Dockerfile /')"
     own_build=$(as mallory ls --json | jq '.builds[0].id')
     registry_tags > "$work/tags"
@@ -44,7 +45,7 @@ told ()
         "$top_srcdir/tests/hostile/messages.txt" "$top_srcdir/tests/hostile/images.txt" \
         BUILD="$own_build" CONTEXT="$(as mallory inspect "$own_build" --json | jq -r .context)" DOCKERFILE="$(object_of "$work/mallory/Dockerfile")" \
         OTHERBUILD="$other_build" OTHERJOB="$(field "$other_build" '.jobs[0].id')" OTHERCONTEXT="$(field "$other_build" .context)" \
-        OTHEROBJECT="$(object_of "$work/ann/Dockerfile")" OTHER=ann OTHERWORKER="worker-$native_name" REGISTRY="$FAKE_REGISTRY" ZEROS="$(printf '%064d' 0)" $(python3 "$top_srcdir/tests/hostile/trees.py") \
+        OTHEROBJECT="$(object_of "$work/ann/Dockerfile")" OTHER=ann OTHERWORKER="worker-$native_name" OTHERSCHEDULE=theirs REGISTRY="$FAKE_REGISTRY" ZEROS="$(printf '%064d' 0)" $(python3 "$top_srcdir/tests/hostile/trees.py") \
         > "$work/told" || { cat "$work/told"; return 1; }
     cat "$work/told"
 }
@@ -55,6 +56,8 @@ nothing_moved ()
     expect "the coordinator's process" "$(farm_pid coordinator)" "$coordinator"
     wait_state "$other_build" running 1
     expect "builds of others that are listed" "$(as mallory ls --all --json | jq '[.builds[] | select (.user != "mallory")] | length')" 0
+    as ann schedule ls --json > "$work/schedules"
+    expect "schedules" "$(jq -c '[.schedules[] | [.name, .user, .state]]' "$work/schedules")" '[["theirs","ann","active"]]'
     ! grep -rl CANARY "$work/mallory" "$work/mallet" "$work/viktor" || return
 }
 check "no tag has moved, the coordinator is the same, and the other's build goes on" nothing_moved
