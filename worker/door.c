@@ -138,6 +138,8 @@ static int check_base (const pass_base_t *base, err_t *err)
 {
     if (!base->is_refused)
         return 0;
+    if (*base->withheld)
+        return err_set (err, ERR_REGISTRY_DENIED, "%s was not given, and the builder may have used a copy of its own: %s", base->reference, base->withheld);
     return err_set (err, ERR_REGISTRY, "its registry did not give %s%s%s%s, and the builder may have used a copy of its own: check that the registry is healthy",
                     base->reference, *base->digest ? " (" : "", base->digest, *base->digest ? " for this build)" : "");
 }

@@ -58,7 +58,7 @@ int door_pushed (door_t *self, int64_t job, int attempt, char digest [OCI_DIGEST
                  int64_t *size_bytes, err_t *err);
 
 /* Was an image whose digest was known asked for by its tag, and not given in the end? Then the builder may have gone on with a copy of its own, of another
- * digest: ERR_REGISTRY. */
+ * digest: ERR_REGISTRY, or ERR_REGISTRY_DENIED where the coordinator has a final no for it. */
 int door_check_bases (door_t *self, int64_t job, int attempt, err_t *err);
 
 /* The images that the attempt read by a tag: [{"reference": …, "digest": …}], to the caller. NULL where that is not known for

@@ -153,15 +153,18 @@ static json_t *read_first_error (const buffer_t *body)
 }
 
 /* "MANIFEST_UNKNOWN: manifest unknown" of a registry's error; its status where there is none. */
-static void words_of_refusal (const answer_t *answer, const json_t *first, char *out, size_t size)
+static void words_of_refusal (const call_t *self, const answer_t *answer, const json_t *first, char *out, size_t size)
 {
+    const err_t *withheld = exchange_withheld (self->exchange);
     const char *message = json_string_value (json_object_get (first, "message"));
     const char *code = json_string_value (json_object_get (first, "code"));
     if (message || code)
         snprintf (out, size, "status %d from the registry: %.400s", answer->status, message && *message ? message : code);
     else
         snprintf (out, size, "status %d from the registry", answer->status);
-    if (answer->status == 401)          /* what there was to show has been shown */
+    if (withheld && (answer->status == 401 || answer->status == 403))
+        snprintf (out + strlen (out), size - strlen (out), "; %.800s", withheld->text);
+    else if (answer->status == 401)     /* what there was to show has been shown */
         snprintf (out + strlen (out), size - strlen (out), "; check the registry's user and password on the coordinator");
 }
 
@@ -181,11 +184,11 @@ static bool is_damaged (const call_t *self, const json_t *first)
 static void note_refusal (call_t *self, const answer_t *answer, const buffer_t *body)
 {
     AUTO_JSON json_t *first = read_first_error (body);
-    char words [600], what [CALL_TEXT_MAX];
+    char words [1600], what [CALL_TEXT_MAX];
     err_t err;
     int status = answer->status;
     bool may_pass = status >= 500 || status == 429 || status == 408 || is_damaged (self, first);
-    words_of_refusal (answer, first, words, sizeof words);
+    words_of_refusal (self, answer, first, words, sizeof words);
     call_describe (self, what);
     bool is_missing = status == 404 && (self->route.kind == ROUTE_READ_MANIFEST || self->route.kind == ROUTE_READ_BLOB);
     err_set (&err, may_pass ? ERR_REGISTRY : is_missing ? ERR_NOT_FOUND : ERR_REGISTRY_DENIED, "%s: %s", what, words);

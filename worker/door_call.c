@@ -174,7 +174,11 @@ static int ask_base (call_t *self, const char *method, answer_t *answer, err_t *
     int rc = ask_read (self, method, is_known ? digest : self->route.name, answer, err);
     if (rc == 0 && !is_known && answer->status / 100 == 2 && strncmp (answer->digest, "sha256:", 7) == 0 && reference_is_digest (answer->digest))
         rc = ask_pinned (self, method, digest, answer, err);
-    pass_note_base (self->pass, repository, self->route.name, digest, rc == 0 && answer->status / 100 == 2);
+    bool is_given = rc == 0 && answer->status / 100 == 2;
+    const err_t *withheld = exchange_withheld (self->exchange);
+    pass_note_base (self->pass, repository, self->route.name, digest, is_given);
+    if (!is_given && withheld && withheld->code == ERR_REGISTRY_DENIED)
+        pass_note_withheld (self->pass, repository, self->route.name, withheld->text);
     return rc;
 }
 

@@ -18,6 +18,7 @@ struct exchange {
     transfer_t *transfer;               /* the last one */
     char *url;                          /* where it went */
     place_t from;                       /* who has sent it there */
+    err_t withheld;                     /* by the coordinator, of what the registry wanted to be shown */
 };
 
 exchange_t *exchange_new (CURLM *multi, const registry_settings_t *settings, pass_t *pass, const char *host)
@@ -101,7 +102,12 @@ static int try_once (exchange_t *self, const ask_t *ask, answer_t *answer, err_t
 static int meet_challenge (exchange_t *self, const char *scope, const answer_t *answer, err_t *err)
 {
     transfer_destroy (&self->transfer);
-    return upstream_meet (self->pass, &self->upstream, self->multi, scope, answer, self->settings, err);
+    return upstream_meet (self->pass, &self->upstream, self->multi, scope, answer, self->settings, &self->withheld, err);
+}
+
+const err_t *exchange_withheld (const exchange_t *self)
+{
+    return self->withheld.code == ERR_NONE ? NULL : &self->withheld;
 }
 
 char *exchange_location (const exchange_t *self, const answer_t *answer)

@@ -38,6 +38,9 @@ int exchange_finish (exchange_t *self, answer_t *answer, err_t *err);
 /* Some of the answer's body: bytes, 0 at its end, -1 with an error. */
 ssize_t exchange_read (exchange_t *self, void *data, size_t size, err_t *err);
 
+/* Why the registry was shown no more than everybody is given; NULL: it was. */
+const err_t *exchange_withheld (const exchange_t *self);
+
 /* The answer's Location as an absolute URL; NULL when there is none or it cannot be used. The caller frees. */
 char *exchange_location (const exchange_t *self, const answer_t *answer);
 

@@ -264,8 +264,20 @@ void pass_note_base (pass_t *self, const reference_t *repository, const char *ta
     if (base) {
         base->is_read = true;
         base->is_refused = !is_given;
+        base->withheld [0] = 0;
     } else if (!is_given)
         self->has_refused_bases = true;
+    pthread_mutex_unlock (&self->lock);
+}
+
+void pass_note_withheld (pass_t *self, const reference_t *repository, const char *tag, const char *why)
+{
+    char reference [REFERENCE_MAX];
+    name_base (reference, repository, tag);
+    pthread_mutex_lock (&self->lock);
+    pass_base_t *base = find_base (self, reference);
+    if (base)
+        snprintf (base->withheld, sizeof base->withheld, "%s", why);
     pthread_mutex_unlock (&self->lock);
 }
 

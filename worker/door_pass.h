@@ -10,7 +10,8 @@
 #include "worker/door.h"
 
 enum { PASS_UPLOADS_MAX = 64, PASS_HEADER_MAX = 128, UPLOAD_ID_SIZE = 17, PASS_TOKENS_MAX = 32, PASS_BASES_MAX = 32, PASS_READS_MAX = 192,
-       PASS_BASE_MAX = 512 };       /* of a base's name, as a report takes it (schema/messages.json) */
+       PASS_BASE_MAX = 512,        /* of a base's name, as a report takes it (schema/messages.json) */
+       PASS_WITHHELD_MAX = 768 };
 
 typedef struct {
     char id [UPLOAD_ID_SIZE];
@@ -29,6 +30,7 @@ typedef struct {
     char reference [PASS_BASE_MAX + 1];
     char digest [OCI_DIGEST_SIZE];              /* "": it was never given */
     bool is_read, is_refused;                   /* it was asked for; and not given, the last time */
+    char withheld [PASS_WITHHELD_MAX];          /* then: why the coordinator gives nothing for it; "": it is not that */
 } pass_base_t;
 
 /* A repository that may be read; path "": any of the host. */
@@ -92,6 +94,8 @@ void pass_note_push (pass_t *self, const char *digest, const char *media_type, i
 /* An image was read by its tag; digest is what that means, "" where the registry did not say. One that was not given, the last time, is refused: the builder
  * may go on with a copy of its own. */
 void pass_note_base (pass_t *self, const reference_t *repository, const char *tag, const char *digest, bool is_given);
+/* It was refused as the coordinator has a final no for it. */
+void pass_note_withheld (pass_t *self, const reference_t *repository, const char *tag, const char *why);
 
 /* What the tag means, where that is known: false where not. And have it told, when the registry says digest: known then. */
 bool pass_find_base (pass_t *self, const reference_t *repository, const char *tag, char digest [OCI_DIGEST_SIZE]);

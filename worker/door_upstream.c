@@ -3,7 +3,7 @@
  *     401, WWW-Authenticate: Bearer realm="https://auth.lan/token",service="registry.lan"
  *     want-token, registry.lan, repository:team/app:pull,push  -->  coordinator  -->  token, "Bearer …", used until half its time is over
  *
- * Of another registry than the attempt's own, where the coordinator gets none, the token that everybody is given. */
+ * Of a repository that is not the attempt's own, where the coordinator gives none, the token that everybody is given. */
 #include "worker/door_upstream.h"
 
 #include <stdio.h>
@@ -148,14 +148,26 @@ static int meet_granted (pass_t *pass, const upstream_t *self, const char *scope
     return rc;
 }
 
-/* What everybody may have of another registry the coordinator need not be able to get. */
-int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const answer_t *answer,
-                   const registry_settings_t *settings, err_t *err)
+/* What everybody may have: of another registry, and of the attempt's own what others have there that the coordinator does not let it read with its account. */
+static bool may_be_free (const pass_t *pass, const upstream_t *self, const char *scope, const err_t *withheld)
 {
-    if (meet_granted (pass, self, scope, err) == 0)
+    bool is_elsewhere = strcmp (self->host, pass->repository.host) != 0, is_write = strstr (scope, ":pull,push") != NULL;
+    return is_elsewhere || (!is_write && withheld->code == ERR_REGISTRY_DENIED);
+}
+
+int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const answer_t *answer,
+                   const registry_settings_t *settings, err_t *withheld, err_t *err)
+{
+    *withheld = (err_t) { .code = ERR_NONE };
+    if (meet_granted (pass, self, scope, withheld) == 0)
         return 0;
+    err_t why = { 0 };
     AUTO_FREE challenge_t *challenge = mem_alloc (sizeof *challenge);
-    bool may_be_free = strcmp (self->host, pass->repository.host) != 0 && challenge_parse (challenge, answer->challenge, NULL) == 0
-                       && challenge->scheme == CHALLENGE_BEARER;
-    return may_be_free ? meet_bearer (pass, self, multi, scope, challenge, answer->place, settings, err) : -1;
+    bool is_free = may_be_free (pass, self, scope, withheld) && challenge_parse (challenge, answer->challenge, NULL) == 0
+                   && challenge->scheme == CHALLENGE_BEARER;
+    if (!is_free)
+        return err_set (err, withheld->code, "%s", withheld->text);
+    if (meet_bearer (pass, self, multi, scope, challenge, answer->place, settings, &why) == 0)
+        return 0;
+    return err_set (err, why.code, "%s; without an account: %s", withheld->text, why.text);
 }

@@ -32,9 +32,10 @@ char *upstream_known (pass_t *pass, const upstream_t *self, const char *scope);
 void upstream_need_none (pass_t *pass, const upstream_t *self, const char *scope);
 
 /* Answer a 401 (its challenge, and the place that it came from): fill in a token or the credential. ERR_REGISTRY_DENIED when
- * there is nothing to show, or the token service has refused it. */
+ * there is nothing to show, or the token service has refused it. withheld: why there is no more than what everybody is given; its code is ERR_NONE where
+ * there is. */
 int upstream_meet (pass_t *pass, const upstream_t *self, CURLM *multi, const char *scope, const answer_t *answer,
-                   const registry_settings_t *settings, err_t *err);
+                   const registry_settings_t *settings, err_t *withheld, err_t *err);
 
 /* Without progress; and with what no registry has to work for, a manifest or a greeting: a slot is not held for one that hangs. The parts
  * of a blob may take longer to begin: a cache may fetch all of it before. */

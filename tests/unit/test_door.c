@@ -804,6 +804,38 @@ static void what_everybody_may_read_needs_no_coordinator (void **state)
     door_close_pass (door, 7, 1);
 }
 
+/* Of its own registry, what the coordinator does not let it have with its account. One that is in trouble is no such word. */
+static void what_everybody_may_read_of_its_own_registry_too (void **state)
+{
+    static const struct {
+        const char *path;
+        err_code code;
+        int status, tokens;
+    } table [] = { { "team/app", ERR_REGISTRY_DENIED, 200, 1 }, { "team/app", ERR_REGISTRY, 502, 0 }, { "team/secret", ERR_REGISTRY_DENIED, 403, 1 },
+                   { "team/own", ERR_REGISTRY_DENIED, 403, 0 } };
+    (void) state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        be ("token", NULL);
+        open_pass (1, text_of ("%s/team/own", fake_host), NULL, NULL);
+        door_allow (door, 7, 1, fake_host, table [i].path);
+        grant_fails = table [i].code;
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at (text_of ("%s/manifests/1", table [i].path)) });
+        grant_fails = ERR_NONE;
+        assert_int_equal (reply.status, table [i].status);
+        assert_int_equal (tokens, table [i].tokens);
+        assert_string_equal (seen_token, "");
+        if (reply.status != 200) {
+            assert_int_equal (last_error ().code, table [i].code);
+            assert_non_null (strstr (last_error ().text, "the coordinator gives nothing for"));      /* though the registry had the last word */
+            err_t err = { 0 };
+            assert_int_equal (door_check_bases (door, 7, 1, &err), -1);          /* nor does a copy of the builder's help */
+            assert_int_equal (err.code, table [i].code);
+            assert_int_equal (strstr (err.text, "the coordinator gives nothing for") != NULL, err.code == ERR_REGISTRY_DENIED);
+        }
+        door_close_pass (door, 7, 1);
+    }
+}
+
 static void the_credential_is_shown_where_it_is_asked_for (void **state)
 {
     (void) state;
@@ -1300,6 +1332,7 @@ int main (void)
         cmocka_unit_test (a_token_that_is_refused_is_renewed_at_once),
         cmocka_unit_test (a_renewal_that_fails_says_so),
         cmocka_unit_test (what_everybody_may_read_needs_no_coordinator),
+        cmocka_unit_test (what_everybody_may_read_of_its_own_registry_too),
         cmocka_unit_test (the_credential_is_shown_where_it_is_asked_for),
         cmocka_unit_test (a_redirect_is_followed_without_the_credential),
         cmocka_unit_test (nobody_is_sent_to_an_address_inside),
