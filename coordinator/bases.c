@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/mem.h"
 #include "common/reference.h"
@@ -28,7 +29,7 @@ static int count (engine_t *self, int64_t build, sum_t *out, err_t *err)
 
 static int insert (engine_t *self, int64_t build, const json_t *base, err_t *err)
 {
-    query_t query = db_query (self->db, "INSERT OR IGNORE INTO bases (build, reference, digest, is_last) VALUES (:build, :reference, :digest, :last)");
+    query_t query = db_query (self->db, "INSERT OR IGNORE INTO bases (build, reference, digest, is_last, is_named) VALUES (:build, :reference, :digest, :last, 0)");
     query_int (&query, ":build", build);
     query_text (&query, ":reference", json_string_value (json_object_get (base, "reference")));
     query_text (&query, ":digest", json_string_value (json_object_get (base, "digest")));
@@ -87,7 +88,8 @@ int bases_put (engine_t *self, int64_t build, const json_t *bases, err_t *why, e
 
 int bases_copy (engine_t *self, int64_t build, int64_t from, err_t *err)
 {
-    query_t query = db_query (self->db, "INSERT INTO bases (build, reference, digest, is_last) SELECT :build, reference, digest, is_last FROM bases WHERE build = :from");
+    query_t query = db_query (self->db, "INSERT INTO bases (build, reference, digest, is_last, is_named) SELECT :build, reference, digest, is_last, is_named "
+                              "FROM bases WHERE build = :from");
     query_int (&query, ":build", build);
     query_int (&query, ":from", from);
     return query_run (&query, err) < 0 ? -1 : 0;
@@ -102,6 +104,37 @@ json_t *bases_of (engine_t *self, int64_t build)
         json_array_append_new (all, json_pack ("{s:s, s:s}", "reference", query_get_text (&query, 0), "digest", query_get_text (&query, 1)));
     query_end (&query, NULL);
     return all;
+}
+
+int bases_note_named (engine_t *self, int64_t build, const json_t *bases, err_t *err)
+{
+    size_t i;
+    json_t *base;
+    json_array_foreach ((json_t *) bases, i, base) {
+        query_t query = db_query (self->db, "UPDATE bases SET is_named = 1 WHERE build = :build AND reference = :reference");
+        query_int (&query, ":build", build);
+        query_text (&query, ":reference", json_string_value (json_object_get (base, "reference")));
+        if (query_run (&query, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Builders write a registry's name as they like, and its paths in one way only. */
+static bool is_of (const char *reference, const char *host, const char *path)
+{
+    reference_t parsed;
+    return reference_parse (&parsed, reference, NULL) == 0 && strcasecmp (parsed.host, host) == 0 && strcmp (parsed.path, path) == 0;
+}
+
+int bases_name (engine_t *self, int64_t build, const char *host, const char *path, bool *out, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT reference FROM bases WHERE build = :build AND is_named");
+    query_int (&query, ":build", build);
+    *out = false;
+    while (!*out && query_step (&query))
+        *out = is_of (query_get_text (&query, 0), host, path);
+    return query_end (&query, err);
 }
 
 bool bases_last (engine_t *self, int64_t build, last_base_t *out)

@@ -16,6 +16,12 @@ enum { BASES_MAX = 32 };            /* names of one build; schema/messages.json 
  * many (ERR_FULL). */
 int bases_put (engine_t *self, int64_t build, const json_t *bases, err_t *why, err_t *err);
 
+/* These of a build's the coordinator has read off its Dockerfile itself. Of others a worker may have said that they are base images. */
+int bases_note_named (engine_t *self, int64_t build, const json_t *bases, err_t *err);
+
+/* Is one that was noted so in this repository? */
+int bases_name (engine_t *self, int64_t build, const char *host, const char *path, bool *out, err_t *err);
+
 /* Those of a build that this one repeats. */
 int bases_copy (engine_t *self, int64_t build, int64_t from, err_t *err);
 

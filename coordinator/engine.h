@@ -42,6 +42,7 @@ typedef struct {
     bool looks_up;                  /* base images, before a build begins; else when the first worker asks for them */
     int verify_least;               /* verify_level.h: what all images are given to be verified at */
     const json_t *sources;          /* source_rules.h: what may be fetched for whom; borrowed; NULL: nothing */
+    const char *const *bases;       /* patterns of "host/path": what workers may read for any build with the coordinator's account; borrowed; NULL: nothing */
     const char *staging;            /* where workers push: in this folder of the registry, not under the tags' own names; borrowed; NULL: there */
     int64_t news_gather_ms;         /* 10,000: how long news wait for what comes of the same cause */
     int64_t news_retry_ms;          /* 30,000: before the second try; doubles, an hour at most */

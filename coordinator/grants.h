@@ -5,8 +5,8 @@
 
 #include "coordinator/engine_private.h"
 
-/* `want-token`: answered by `token`, whose header the gateway completes. To push only into the build's own repository; to read from anywhere, for
- * which of a Dockerfile's images those are the builder alone can tell. */
+/* `want-token`: answered by `token`, whose header the gateway completes. To push into the build's own repository alone; to read that one, what it is published
+ * as, the base images that the coordinator has read off the build's Dockerfile, and what the settings let any build have. Else ERR_DENIED. */
 handler_fn grants_on_want;
 
 #endif

@@ -134,6 +134,8 @@ static int go_on (engine_t *self, int64_t build, const json_t *spec, const char 
 {
     err_t why = { 0 };
     int rc = bases_put (self, build, bases, &why, err);
+    if (rc == 0)
+        rc = bases_note_named (self, build, bases, err);
     if (rc > 0)
         *err = why;
     return rc == 0 ? results_try (self, build, spec, repository, err) : -1;

@@ -62,6 +62,7 @@ static engine_settings_t engine_settings (const settings_t *settings)
         .result_keep_ms = settings_number (settings, "result/keep-ms"),
         .looks_up = settings_bool (settings, "bases/lookup"),
         .verify_least = (int) verify_level_of (settings_text (settings, "verify/least")),
+        .bases = settings_list (settings, "registry/bases"),
         .staging = settings_text (settings, "registry/staging"),
         .news_gather_ms = settings_number (settings, "news/gather-ms"),
         .news_retry_ms = settings_number (settings, "news/retry-ms"),

@@ -27,6 +27,7 @@ static const setting_def_t table [] = {
     { "registry/plain-http", SETTING_LIST, NULL, "registries (host:port) that are spoken to without TLS" },
     { "registry/auth-file", SETTING_TEXT, NULL, "docker's config.json with the registries' credentials" },
     { "registry/staging", SETTING_TEXT, NULL, "folder of the registry that workers push to; what is verified is copied to its own name from there" },
+    { "registry/bases", SETTING_LIST, NULL, "images (registry.lan/base/*,…) that workers may pull with these credentials though no Dockerfile names them" },
     { "registry/inside", SETTING_LIST, NULL, "hosts (host:port) inside that registries elsewhere may send us to" },
     { "registry/certs", SETTING_TEXT, NULL, "folder of certs.d; default /etc/docker/certs.d" },
     { "registry/timeout-ms", SETTING_NUMBER, "30000", "how long a registry may take without progress" },

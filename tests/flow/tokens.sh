@@ -138,30 +138,77 @@ no_right_on_the_released ()
 }
 check "what a worker has in its memory pushes to the staging folder, and not beyond" no_right_on_the_released
 
-# As if it were the worker: its builder begins to push, to the staging folder and to where the image is to be released.
-pushes_past_the_staging_folder ()
+# nosy_worker SETTING VALUE… < COMMANDS: the worker starts again, with a builder that does these before it builds: `ask METHOD PATH` asks the door, as if it were the worker
+nosy_worker ()
 {
-    cat > "$work/hasty-buildah" <<END
+    cat > "$work/nosy-buildah" <<END
 #!/bin/bash
-begin_push ()
-{
-    curl -s --noproxy '*' -H "Authorization: Basic \$1" -X POST -w "%{http_code} from \$3\\n" "http://\$2/v2/${TOKEN_REGISTRY/:/__}/\$3/blobs/uploads/" >&2
-}
+ask () { curl -s --noproxy '*' -H "Authorization: Basic \$login" -H 'Accept: application/vnd.oci.image.manifest.v1+json' -X "\$1" -w "\\n%{http_code} to \$1 \$2\\n" "http://\$door/v2/${TOKEN_REGISTRY/:/__}/\$2" >&2; }
 if [[ " \$* " = *" build "* ]]; then
     read -r door login <<< "\$(sed 's/.*{"\(.*\)": {"auth": "\(.*\)".*/\1 \2/' "\$(sed 's/.*--authfile=\([^ ]*\) .*/\1/' <<< "\$*")")"
-    begin_push "\$login" "\$door" staging/team/hasty
-    begin_push "\$login" "\$door" team/hasty
+    $(cat)
 fi
 exec buildah "\$@"
 END
-    chmod +x "$work/hasty-buildah"
+    chmod +x "$work/nosy-buildah"
     devfarm stop "worker-$native_name"
-    farm_set "worker-$native_name" builder/program "$work/hasty-buildah"
+    farm_set "worker-$native_name" builder/program "$work/nosy-buildah"
+    while [ $# -gt 0 ]; do
+        farm_set "worker-$native_name" "$1" "$2"
+        shift 2
+    done
     devfarm start "worker-$native_name"
+}
+
+# It begins to push, to the staging folder and to where the image is to be released.
+pushes_past_the_staging_folder ()
+{
+    nosy_worker <<< 'ask POST staging/team/hasty/blobs/uploads/; ask POST team/hasty/blobs/uploads/'
     run 0 farmctl submit --no-cache --platform "$native" -t "$TOKEN_REGISTRY/team/hasty:1" "$(with_private_base hasty)"
     farmctl logs "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" > "$work/said"
-    expect_text "$work/said" "202 from staging/team/hasty" "403 from team/hasty" "this attempt may only write to $TOKEN_REGISTRY/staging/team/hasty"
+    expect_text "$work/said" "202 to POST staging/team/hasty/" "403 to POST team/hasty/" "this attempt may only write to $TOKEN_REGISTRY/staging/team/hasty"
 }
 check "the worker's door lets no push to the released repository through" pushes_past_the_staging_folder
+
+# The door of a worker that lies lets through what its own settings say; the coordinator gives nothing for what the build does not name.
+is_audited ()
+{
+    farmctl audit show --json | jq -e --arg text "$1" '[.rows[] | select (.act == "want-token" and .outcome == "denied" and (.detail | contains ($text)))] | length > 0' > /dev/null
+}
+
+asks_for_another_image ()
+{
+    run 0 farmctl submit --no-cache --platform "$native" -t "$TOKEN_REGISTRY/team/liar:1" "$(with_private_base liar)"
+    farmctl logs "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" > "$work/said"
+    expect_text "$work/said" "200 to GET private/base/manifests/$digest" "$1 to GET private/secret/manifests/$digest"
+}
+
+reads_another_private_image ()
+{
+    local digest
+    skopeo --insecure-policy copy -q --src-tls-verify=false --dest-cert-dir "$work/tls-client" --dest-creds ann:s3 "docker://$base" "docker://$TOKEN_REGISTRY/private/secret:1"
+    digest=sha256:$(skopeo inspect --raw --cert-dir "$work/tls-client" --creds ann:s3 "docker://$TOKEN_REGISTRY/private/secret:1" | sha256sum | cut -d ' ' -f 1)
+    nosy_worker registry/bases "$TOKEN_REGISTRY/*" <<< "ask GET private/base/manifests/$digest; ask GET private/secret/manifests/$digest"
+    : > "$work/tls/token.log"
+    asks_for_another_image 403
+    expect_text "$work/said" "$TOKEN_REGISTRY/private/secret is no base image" "registry/bases of the coordinator"
+    expect_no_text "$work/tls/token.log" private/secret
+    expect_text "$work/tls/token.log" repository:private/base:pull
+    wait_for 10 is_audited "$TOKEN_REGISTRY/private/secret is no base image"
+    coordinator_restart registry/bases "$TOKEN_REGISTRY/private/sec*"
+    asks_for_another_image 200
+}
+check "a worker gets no token for an image that the build does not name, but where the coordinator's settings list it" reads_another_private_image
+
+unknown_to_the_coordinator ()
+{
+    local folder
+    folder=$(context unknown <<< "FROM \${NO_SUCH_ARG:-$TOKEN_REGISTRY/private/base:1}"$'\nRUN date > /unknown')
+    run 5 farmctl submit --platform "$native" -t "$TOKEN_REGISTRY/team/unknown:1" "$folder"
+    expect_text "$work/err" "$TOKEN_REGISTRY/private/base is no base image" "registry/bases of the coordinator"
+    coordinator_restart registry/bases "$TOKEN_REGISTRY/private/base"
+    run 0 farmctl submit --platform "$native" -t "$TOKEN_REGISTRY/team/unknown:1" "$folder"
+}
+check "nor for one whose name only the builder can tell, but there" unknown_to_the_coordinator
 
 farm_end

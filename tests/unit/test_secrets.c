@@ -309,58 +309,6 @@ static void each_user_has_a_part_of_the_room (void **state)
     assert_true (was_kept (farm, farm->ann));
 }
 
-/* -- what a worker may show a registry -------------------------------------------------------------------------------- */
-
-/* The error's code; "": it gets one. */
-static const char *wants_token (farm_t *farm, const worker_t *worker, uint64_t peer, task_t task, const char *host, const char *scope)
-{
-    farm_say (farm, "want-token", peer, worker->principal, json_pack ("{s:I, s:I, s:s, s:s}", "job", (json_int_t) task.job, "attempt", (json_int_t) task.attempt,
-                                                                      "host", host, "scope", scope));
-    return farm_error (farm, peer);
-}
-
-static void it_pushes_to_its_own_repository_alone (void **state)
-{
-    farm_t *farm = *state;
-    worker_t one = { .principal = 0 }, two = { .principal = 0 };
-    worker_join (farm, &one, "one", "linux/amd64", 1);
-    assert_true (farm_submit (farm, farm->ann, "linux/amd64", "r.lan/team/app:1") > 0);
-    task_t task = worker_task (farm, &one);
-    worker_join (farm, &two, "two", "linux/amd64", 1);
-    static const struct { const char *host, *scope, *code; bool is_own; } rows [] = {
-        { "r.lan", "repository:team/app:pull,push", "", true }, { "r.lan", "repository:team/app:pull,push repository:team/base:pull", "", true },
-        { "r.lan", "repository:team/app:pull", "", true }, { "r.lan", "repository:other:pull", "", true }, { "docker.io", "repository:library/alpine:pull", "", false },
-        { "r.lan", "repository:team/other:pull,push", "denied", false }, { "r.lan", "repository:team/app2:pull,push", "denied", false },
-        { "r.lan", "repository:team:pull,push", "denied", false }, { "other.lan", "repository:team/app:pull,push", "denied", false },
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *code = wants_token (farm, &one, one.peer + 5000, task, rows [i].host, rows [i].scope);
-        const json_t *token = farm_sent (farm, one.peer + 5000, "token");
-        if ((token != NULL) != !*rows [i].code || strcmp (code, rows [i].code) != 0)
-            fail_msg ("%s %s: %s", rows [i].host, rows [i].scope, farm_error_text (farm, one.peer + 5000));
-        assert_int_equal (json_is_true (json_object_get (token, "is_own")), rows [i].is_own);
-    }
-    assert_string_equal (wants_token (farm, &two, two.peer, task, "r.lan", "repository:team/app:pull"), "denied");
-}
-
-static void workers_push_to_the_staging_folder (void **state)
-{
-    farm_t *farm = *state;
-    worker_t one = { .principal = 0 };
-    farm_close (farm);
-    farm->settings.staging = "staging/farm";
-    farm_open (farm);
-    worker_join (farm, &one, "one", "linux/amd64", 1);
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/team/app:1");
-    task_t task = worker_task (farm, &one);
-    const json_t *assign = farm_sent (farm, one.peer, "assign");
-    assert_string_equal (json_string_value (json_object_get (assign, "repository")), "r.lan/staging/farm/team/app");
-    assert_string_equal (farm_shows (farm, build, "tags/0"), "r.lan/team/app:1");
-    assert_string_equal (wants_token (farm, &one, one.peer, task, "r.lan", "repository:staging/farm/team/app:pull,push"), "");
-    assert_string_equal (wants_token (farm, &one, one.peer, task, "r.lan", "repository:team/app:pull"), "");
-    assert_string_equal (wants_token (farm, &one, one.peer, task, "r.lan", "repository:team/app:pull,push"), "denied");      /* what is released there the coordinator alone writes */
-}
-
 int main (void)
 {
     assert_true (sodium_init () >= 0);
@@ -375,8 +323,6 @@ int main (void)
         cmocka_unit_test_setup_teardown (it_is_gone_with_the_end_of_its_build, farm_setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_build_without_its_secrets_is_refused, farm_setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_is_not_submitted_goes_after_ten_minutes, farm_setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (it_pushes_to_its_own_repository_alone, farm_setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (workers_push_to_the_staging_folder, farm_setup, farm_teardown),
         cmocka_unit_test_setup_teardown (nobody_fills_the_coordinator_with_them, farm_setup, farm_teardown),
         cmocka_unit_test_setup_teardown (each_user_has_a_part_of_the_room, farm_setup, farm_teardown),
     };
