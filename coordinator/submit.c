@@ -197,6 +197,20 @@ static int check_former (engine_t *self, const event_t *event, const json_t *spe
     return err_set (err, ERR_USAGE, "build %lld has other inputs: its images cannot be used for this one", (long long) former);
 }
 
+/* One that ended before its base images were known has nothing to be used: then they are looked up, as they are for any build. *former is 0. */
+static int find_former (engine_t *self, const event_t *event, int64_t *former, err_t *err)
+{
+    *former = event_int (event, "reuse");
+    if (!*former || !self->settings.looks_up)
+        return 0;
+    query_t query = db_query (self->db, "SELECT 1 WHERE EXISTS (SELECT 1 FROM bases WHERE build = :build) "
+                              "OR EXISTS (SELECT 1 FROM jobs WHERE build = :build AND (state = 'done' OR attempt > 0))");
+    query_int (&query, ":build", *former);
+    if (!query_step (&query))
+        *former = 0;
+    return query_end (&query, err);
+}
+
 /* The user's next build behind that one that waits for the same tags; 0: none. They are among those of any of its tags that came after the oldest one that lives. */
 static int next_older (engine_t *self, int64_t build, int64_t principal, const json_t *spec, const char *tag_set, int64_t *older, err_t *err)
 {
@@ -285,9 +299,8 @@ static int reuse (engine_t *self, int64_t build, int64_t former, err_t *err)
 }
 
 /* What it is to begin with: what was asked already is waited for. */
-static int begin (engine_t *self, int64_t build, const event_t *event, const json_t *spec, const char *repository, int64_t lookup, err_t *err)
+static int begin (engine_t *self, int64_t build, const event_t *event, const json_t *spec, const char *repository, int64_t lookup, int64_t former, err_t *err)
 {
-    int64_t former = event_int (event, "reuse");
     if (fetches_needs (spec))
         return fetches_add (self, build, event->principal, spec, err);
     if (former)
@@ -298,7 +311,7 @@ static int begin (engine_t *self, int64_t build, const event_t *event, const jso
 static int accept (engine_t *self, const event_t *event, const char *schedule, int64_t *id, err_t *err)
 {
     char repository [REFERENCE_MAX];
-    int64_t lookup = 0;
+    int64_t lookup = 0, former;
     json_t *normalised = NULL;
     if (check_queue (self, err) < 0 || spec_normalise (json_object_get (event->header, "spec"), &normalised, repository, err) < 0)
         return -1;
@@ -307,10 +320,9 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
         return -1;
     second_prepare (spec, self->wall_ms);
     if (check_context (self, event->principal, spec, err) < 0 || check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0
-        || check_early (self, spec, event_int (event, "reuse"), err) < 0)
+        || find_former (self, event, &former, err) < 0 || check_early (self, spec, former, err) < 0)
         return -1;
     bool is_fetched = fetches_needs (spec);
-    int64_t former = event_int (event, "reuse");
     if ((!is_fetched && !former && lookups_find_or_add (self, spec, repository, &lookup, err) < 0)
         || insert_build (self, event, spec, repository, lookup, err) < 0)
         return -1;
@@ -325,7 +337,7 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
         return -1;
     if (holds_add (self, *id, event->principal, err) < 0)
         return -1;
-    int rc = begin (self, *id, event, spec, repository, lookup, err);
+    int rc = begin (self, *id, event, spec, repository, lookup, former, err);
     return rc == 0 && wants_at_once (spec) ? check_queued (self, *id, err) : rc;
 }
 

@@ -216,6 +216,21 @@ static void a_retry_has_those_of_what_it_repeats (void **state)
     assert_string_equal (wants_token (farm, &one, task, "r.lan", "repository:team/secret:pull"), "denied");
 }
 
+/* That one has none to give: it failed, or was cancelled, before they were known. */
+static void or_has_them_looked_up (void **state)
+{
+    farm_t *farm = *state;
+    worker_t one = { .principal = 0 };
+    worker_join (farm, &one, "one", "linux/amd64", 1);
+    farm_cancel (farm, farm->ann, farm_submit (farm, farm->ann, "linux/amd64", "r.lan/team/app:1"));
+    farm_say (farm, "resolved", 0, 0, json_pack ("{s:i, s:b, s:[]}", "lookup", 1, "ok", 1, "bases"));
+    assert_int_equal (retry (farm, &one, 1).job, 0);
+    resolved (farm, "r.lan/private/base:1");
+    task_t task = worker_task (farm, &one);
+    assert_true (task.job > 0);
+    assert_string_equal (wants_token (farm, &one, task, "r.lan", "repository:private/base:pull"), "");
+}
+
 static void settings_let_every_build_have_some (void **state)
 {
     farm_t *farm = *state;
@@ -262,6 +277,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (and_not_those_of_another_build, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_a_worker_calls_a_base_image_is_none, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_retry_has_those_of_what_it_repeats, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (or_has_them_looked_up, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (settings_let_every_build_have_some, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_is_denied_is_told_in_the_audit_log, setup, farm_teardown),
     };
