@@ -24,14 +24,20 @@ struct credentials {
 
 /* -- a thread --------------------------------------------------------------------------------------------------- */
 
-static void find (zsock_t *pipe, registry_t *registry, zmsg_t *question)
+/* As for base images (resolve.c), which these may be: own is for the build's registry, and others may not be on this machine or its link. */
+typedef struct {
+    registry_t *own, *others;
+} registries_t;
+
+static void find (zsock_t *pipe, const registries_t *registries, zmsg_t *question)
 {
     AUTO_FREE char *asker = zmsg_popstr (question), *host = zmsg_popstr (question), *scope = zmsg_popstr (question),
                    *own = zmsg_popstr (question);
     err_t err = { 0 };
     char *authorization = NULL, keep [24];
     int64_t keep_ms = 0;
-    int rc = registry_authorize (registry, host, scope, own && *own, &authorization, &keep_ms, &err);
+    bool is_own = own && *own;
+    int rc = registry_authorize (is_own ? registries->own : registries->others, host, scope, is_own, &authorization, &keep_ms, &err);
     snprintf (keep, sizeof keep, "%lld", (long long) keep_ms);
     zstr_sendx (pipe, "FOUND", asker, rc == 0 ? authorization : "", keep, rc == 0 ? "" : err_name (err.code), rc == 0 ? "" : err.text, NULL);
     docker_config_wipe (&authorization);
@@ -39,7 +45,9 @@ static void find (zsock_t *pipe, registry_t *registry, zmsg_t *question)
 
 static void lookup_actor (zsock_t *pipe, void *settings)
 {
-    registry_t *registry = registry_new (settings);
+    registry_settings_t guarded = *(const registry_settings_t *) settings;
+    guarded.guards_homes = true;
+    registries_t registries = { registry_new (settings), registry_new (&guarded) };
     bool goes_on = true;
     zsock_signal (pipe, 0);
     while (goes_on) {
@@ -47,10 +55,11 @@ static void lookup_actor (zsock_t *pipe, void *settings)
         AUTO_FREE char *verb = question ? zmsg_popstr (question) : NULL;
         goes_on = question ? verb && streq (verb, "FIND") : errno == EINTR;
         if (question && goes_on)
-            find (pipe, registry, question);
+            find (pipe, &registries, question);
         zmsg_destroy (&question);
     }
-    registry_destroy (&registry);
+    registry_destroy (&registries.own);
+    registry_destroy (&registries.others);
 }
 
 /* -- new and destroy -------------------------------------------------------------------------------------------- */

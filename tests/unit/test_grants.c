@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/credentials.h"
 #include "engines.h"
+#include "registries.h"
 
 #define ONE "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 enum { SECOND = 1000, AUDITOR = 7000 };
@@ -268,8 +270,49 @@ static void what_is_denied_is_told_in_the_audit_log (void **state)
     assert_non_null (strstr (json_string_value (json_object_get (row, "detail")), "r.lan/team/secret is no base image"));
 }
 
+/* -- where it is asked ------------------------------------------------------------------------------------------- */
+
+/* What the registry says to that; the caller frees. */
+static char *found (credentials_t *credentials, const char *host, bool is_own)
+{
+    err_t why = { 0 };
+    asker_t asker;
+    json_t *token = NULL;
+    AUTO_JSON json_t *question = json_pack ("{s:i, s:i, s:i, s:s, s:s, s:b}", "re", 1, "job", 1, "attempt", 1, "host", host, "scope", "repository:base:pull", "is_own", is_own);
+    assert_int_equal (credentials_ask (credentials, 1, question, &why), 0);
+    zpoller_t *poller = zpoller_new (NULL);
+    credentials_poll (credentials, poller);
+    assert_non_null (zpoller_wait (poller, 20000));
+    zpoller_destroy (&poller);
+    assert_true (credentials_next (credentials, &asker, &token, &why));
+    char *said = mem_strdup (token ? "a token" : why.text);
+    json_decref (token);
+    return said;
+}
+
+/* This machine's other services: not for a base image that somebody names, as when it is looked up. */
+static void nobody_is_asked_inside (void **state)
+{
+    (void) state;
+    server_t server;
+    err_t err;
+    fake_start (&server, "{\"rules\":[]}");
+    credentials_t *credentials = credentials_new (&(registry_settings_t) { .timeout_ms = 5000 }, &err);
+    assert_non_null (credentials);
+    AUTO_FREE char *other = found (credentials, server.host, false), *own = found (credentials, server.host, true);
+    assert_non_null (strstr (other, "lies inside"));
+    assert_non_null (strstr (own, "does not speak TLS"));           /* it was asked: the build is published there */
+    credentials_destroy (&credentials);
+    credentials = credentials_new (&(registry_settings_t) { .timeout_ms = 5000, .plain_http_hosts = server.plain }, &err);
+    AUTO_FREE char *listed = found (credentials, server.host, false);
+    assert_string_equal (listed, "a token");
+    credentials_destroy (&credentials);
+    server_stop (&server);
+}
+
 int main (void)
 {
+    without_proxies ();
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (it_pushes_to_its_own_repository_alone, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (workers_push_to_the_staging_folder, setup, farm_teardown),
@@ -280,6 +323,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (or_has_them_looked_up, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (settings_let_every_build_have_some, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (what_is_denied_is_told_in_the_audit_log, setup, farm_teardown),
+        cmocka_unit_test (nobody_is_asked_inside),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
