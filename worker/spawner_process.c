@@ -198,6 +198,14 @@ static void end_all (process_t *self)
     }
 }
 
+/* Keepers are forked from here, and some are in a builder's room: what this program was started with is nothing for them. PATH finds builders. */
+static void forget_environment (void)
+{
+    for (char **entry = environ; *entry; entry++)
+        if (strncmp (*entry, "PATH=", 5) != 0)
+            explicit_bzero (*entry, strlen (*entry));
+}
+
 void spawner_serve (int socket)
 {
     process_t self = { .socket = socket };
@@ -205,6 +213,7 @@ void spawner_serve (int socket)
     struct signalfd_siginfo info;
     AUTO_FREE char *message = mem_alloc (SPAWNER_MESSAGE_MAX);
     prctl (PR_SET_NAME, "farm-spawner");
+    forget_environment ();
     prctl (PR_SET_CHILD_SUBREAPER, 1);
     /* Ctrl-C and a stop of the service are the worker's to handle: the spawner lives until the worker has ended. */
     sigfillset (&all);

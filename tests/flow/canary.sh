@@ -36,6 +36,8 @@ must  seal-key             $state/secrets.key                       0600  what s
 must  news-key             $state/news.key                          0600  what secrets of subscribers' hooks are made of
 must  standing-invitation  $state/invitation.key                    0600  join/standing, which is off by default
 must  standing-invitation  $state/join                              0600  the string for it
+# It goes with the worker, and comes back with it
+may   surroundings         farm-worker:/proc/*/environ              -     the worker was started with it
 END
 
 # While a step runs that has them
@@ -166,7 +168,8 @@ END
 meanwhile ()
 {
     hold held
-    everywhere "$work/rules-meanwhile"
+    sed 's/^may   surroundings/must  surroundings/' "$work/rules-meanwhile" > "$work/rules-held"
+    everywhere "$work/rules-held"
 }
 check "while a step has all of them they are in memory alone" meanwhile
 
@@ -279,7 +282,7 @@ a_worker_dies ()
     local leaks=0
     if is_sanitized; then crash "worker-$native_name" KILL; else crash "worker-$native_name" SEGV; fi
     no_trace_of_the_dead || leaks=1
-    devfarm start "worker-$native_name" > "$work/start.log"
+    worker_begin > "$work/start.log"
     wait_for 60 holds 2
     door_password again
     everywhere "$work/rules-meanwhile" || leaks=1

@@ -79,6 +79,12 @@ hooks_start ()
     hook=127.0.0.1:$(cat "$work/hooks/port")
 }
 
+# worker_begin: the worker has a canary in its own environment, which is not to reach what it starts
+worker_begin ()
+{
+    SURROUNDINGS=$(cat "$secrets/surroundings") devfarm start "worker-$native_name"
+}
+
 # One worker goes on; all that it may say it says.
 settings_change ()
 {
@@ -92,7 +98,8 @@ settings_change ()
         registry/certs "$work/certs.d" registry/plain-http "$REGISTRY,$LOGIN_REGISTRY" registry/inside "$TOKEN_REGISTRY" git/transports https,ssh git/inside 127.0.0.1 \
         git/ca-file "$work/tls/ca.crt" git/keys "127.0.0.1=$work/git-key" git/known-hosts "$work/known" git/helpers "127.0.0.1/private=$work/git-credentials" \
         retry/delay-ms 200 log/level debug
-    devfarm start "worker-$native_name"
+    word surroundings > /dev/null
+    worker_begin
     wait_for 60 has_worker "worker-$native_name"
 }
 

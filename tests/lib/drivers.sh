@@ -27,6 +27,7 @@ END
     canary=canary-$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')
     mkdir "$work/canaries"
     printf %s "$canary" > "$work/canaries/word"
+    od -An -N 12 -tx1 /dev/urandom | tr -d ' \n' > "$work/canaries/surroundings"
 }
 
 # build STATUS NAME OPTION… CONTEXT: by the driver's worker
@@ -35,9 +36,10 @@ build ()
     run "$1" farmctl submit --no-result-cache --require "driver=$worker" --platform "$native" -t "${to:-$REGISTRY}/$worker/$2:1" "${@:3}"
 }
 
+# The worker's own environment has a canary too, which is not to reach what it starts.
 starts ()
 {
-    worker_add "$worker" "$work/$worker" --builder-driver="$driver" --builder-program="$program" --labels="driver=$worker" "$@"
+    SURROUNDINGS=$(cat "$work/canaries/surroundings") worker_add "$worker" "$work/$worker" --builder-driver="$driver" --builder-program="$program" --labels="driver=$worker" "$@"
     expect_text "$work/$worker.log" "$driver $("$program" --version | grep -oE '[0-9]+[.][0-9]+[.][0-9]+' | head -n 1)"
 }
 
@@ -110,7 +112,7 @@ END
     expect_no_text "$work/log" "$LOGIN_PASSWORD"
 }
 
-# hunt RULES: the secret, for the search is in everything that was written, and in all processes
+# hunt RULES: the secret, and the canary of the worker's environment; for the search is in everything that was written, and in all processes
 hunt ()
 {
     python3 -B "$top_srcdir/tests/lib/canary" --secrets "$work/canaries" --known "$work/known-clean" --allow "$1" --processes --pid "$(background_pid "$worker")" \
@@ -122,8 +124,8 @@ keeps_secrets ()
 {
     local id folder vault
     vault=$(vault_of "$work/$worker")
-    printf 'must word %s - what the step reads, in memory\n' "$vault/*" ${in_memory:+"$in_memory"} > "$work/rules-meanwhile"
-    : > "$work/rules"
+    printf 'must surroundings %s:/proc/*/environ - the worker was started with it\n' farm-worker > "$work/rules"
+    { cat "$work/rules"; printf 'must word %s - what the step reads, in memory\n' "$vault/*" ${in_memory:+"$in_memory"}; } > "$work/rules-meanwhile"
     folder=$(context "holding-$worker" <<'END'
 FROM %BASE%
 RUN --mount=type=secret,id=word cat /run/secrets/word > /dev/null; echo "it"" holds"; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i + 1)); done
