@@ -208,6 +208,37 @@ kept ()
 }
 check "what a build wrote into its context is not in the next" kept
 
+# A bit of setuid comes as it is, and on the worker the file is root's. Whoever could reach it could run it.
+closed ()
+{
+    local state=$farm/worker-$native_name place file found
+    for place in "$@"; do
+        expect "mode and owner of $place" "$(stat -c '%a %u' "$state/$place")" "700 $(id -u)"
+        found=$(find "$state/$place" -name tool -perm -4000)
+        [ -n "$found" ] || { echo "no file with setuid is below $place"; return 1; }
+        for file in $found; do
+            if setpriv --reuid 65534 --regid 65534 --clear-groups -- stat "$file" 2> /dev/null; then return 1; fi
+        done
+    done
+}
+
+setuid ()
+{
+    local folder id
+    folder=$(slow_context setuid 60)
+    sed -i 's/^COPY stamp.*/COPY stamp tool \//' "$folder/Dockerfile"
+    cp "$(type -P true)" "$folder/tool"
+    chmod 4755 "$folder/tool"
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/setuid:1" "$folder")
+    wait_said "$id" "slow begins"
+    closed attempts
+    run 0 farmctl cancel "$id"
+    folder=$(context setuid <<< $'FROM %BASE%\nCOPY tool /tool')
+    run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/setuid:2" "$folder"
+    closed checkouts
+}
+check "a setuid file lies where nobody else can reach it, while it is built and while it is kept" setuid
+
 # -- a context that comes to too much -------------------------------------------------------------------------------------
 
 # limited PROGRAM ENTRIES: with another limit
