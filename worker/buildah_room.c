@@ -146,6 +146,8 @@ void buildah_room_places (const buildah_t *self, const builder_task_t *task, wor
     add_program (self, places);
     if (task)
         add_attempt (task, places);
+    else                                /* as attempts will: a file system that cannot show files under other ids is found out at the start */
+        add_place (places, ROOM_SHIFTED, data, "/mnt");
 }
 
 /* -- the door's password ---------------------------------------------------------------------------------------- */

@@ -181,4 +181,16 @@ swap_is_on ()
 }
 check "swap to a disk is told, with what to do; swap within memory is none" swap_is_on
 
+# Of the file systems some cannot: ramfs never, tmpfs not before Linux 6.3. A worker there does without a room, or each attempt would fail.
+no_other_ids ()
+{
+    mkdir "$work/ram"
+    mount -t ramfs -o mode=700 none "$work/ram" || skip "no ramfs can be mounted"
+    worker_add ram "$work/ram" --disk-free-floor=0
+    run 0 farm-worker doctor --json -c "$work/ram.conf" --disk-free-floor=0
+    says "builder's user" warn "worker: " "files of its own (a mount namespace)" "docs/security.md"
+    run 0 farmctl submit --no-result-cache --require name=ram --platform "$native" -t "$REGISTRY/ram:1" "$(context ram <<< $'FROM %BASE%\nRUN true')"
+}
+check "a state folder that cannot be shown under other ids is found out at the start, and its worker builds" no_other_ids
+
 farm_end
