@@ -5,7 +5,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154
 
-start_seconds=60
+start_seconds=$((60 * ${FARM_PATIENCE:-1}))
 address=${FARM_ADDRESS:-127.0.0.1}
 
 # -- the registry ------------------------------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ expect_no_text ()
 # wait_for SECONDS COMMAND...: until it succeeds; it is asked ten times a second
 wait_for ()
 {
-    local limit=$1 until=$((SECONDS + $1 + 1))
+    local limit=$(($1 * ${FARM_PATIENCE:-1}))
+    local until=$((SECONDS + limit + 1))
     shift
     until "$@" > "$work/.wait.$BASHPID" 2>&1; do
         [ $SECONDS -lt $until ] || { echo "in $limit s not: $*"; cat "$work/.wait.$BASHPID"; return 1; }
