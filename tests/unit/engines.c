@@ -74,6 +74,21 @@ int farm_setup (void **state)
     return 0;
 }
 
+int farm_setup_lookups (void **state)
+{
+    if (farm_setup (state) < 0)
+        return -1;
+    farm_t *self = *state;
+    self->settings.looks_up = true;
+    farm_reopen (self);
+    return 0;
+}
+
+int64_t farm_lookup (const farm_t *self)
+{
+    return json_integer_value (json_object_get (farm_action (self, ACTION_RESOLVE, 0), "lookup"));
+}
+
 int farm_teardown (void **state)
 {
     farm_t *self = *state;

@@ -32,10 +32,14 @@ typedef struct { int64_t job, attempt; } task_t;        /* job 0: none */
 
 /* cmocka's set-up and teardown: *state is the farm_t, with farm.db in a folder of its own. */
 int farm_setup (void **state);
+int farm_setup_lookups (void **state);          /* the same, and base images are looked up */
 int farm_teardown (void **state);
 void farm_open (farm_t *self);
 void farm_close (farm_t *self);         /* as kill -9 does it: nothing is said */
 void farm_reopen (farm_t *self);
+
+/* The number of what is to be looked up first; 0: nothing is. */
+int64_t farm_lookup (const farm_t *self);
 
 /* -- steps: each is one batch, and replaces self->actions */
 /* takes header; seq is added where the verb has one */

@@ -52,7 +52,7 @@ static json_t *base_of (const char *reference)
 /* What the coordinator has read off the last build's Dockerfile; NULL: nothing. */
 static void resolved (farm_t *farm, const char *reference)
 {
-    int64_t lookup = json_integer_value (json_object_get (farm_action (farm, ACTION_RESOLVE, 0), "lookup"));
+    int64_t lookup = farm_lookup (farm);
     json_t *bases = json_array ();
     assert_true (lookup > 0);
     if (reference)
@@ -73,16 +73,6 @@ static void set_bases (farm_t *farm, const char *const *bases)
     farm_close (farm);
     farm->settings.bases = bases;
     farm_open (farm);
-}
-
-static int setup (void **state)
-{
-    if (farm_setup (state) < 0)
-        return -1;
-    farm_t *farm = *state;
-    farm->settings.looks_up = true;
-    farm_reopen (farm);
-    return 0;
 }
 
 /* -- its own ---------------------------------------------------------------------------------------------------- */
@@ -314,15 +304,15 @@ int main (void)
 {
     without_proxies ();
     const struct CMUnitTest tests [] = {
-        cmocka_unit_test_setup_teardown (it_pushes_to_its_own_repository_alone, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (workers_push_to_the_staging_folder, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (it_reads_the_base_images_of_its_build, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (and_not_those_of_another_build, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (what_a_worker_calls_a_base_image_is_none, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_retry_has_those_of_what_it_repeats, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (or_has_them_looked_up, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (settings_let_every_build_have_some, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (what_is_denied_is_told_in_the_audit_log, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (it_pushes_to_its_own_repository_alone, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (workers_push_to_the_staging_folder, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (it_reads_the_base_images_of_its_build, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (and_not_those_of_another_build, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (what_a_worker_calls_a_base_image_is_none, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_retry_has_those_of_what_it_repeats, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (or_has_them_looked_up, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (settings_let_every_build_have_some, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (what_is_denied_is_told_in_the_audit_log, farm_setup_lookups, farm_teardown),
         cmocka_unit_test (nobody_is_asked_inside),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -18,22 +18,7 @@
 #define BASE "r.lan/base:1"
 enum { SECOND = 1000, TRIES = 5 };
 
-static int setup (void **state)
-{
-    if (farm_setup (state) < 0)
-        return -1;
-    farm_t *farm = *state;
-    farm->settings.looks_up = true;
-    farm_reopen (farm);
-    return 0;
-}
-
 /* -- words ------------------------------------------------------------------------------------------------------ */
-
-static int64_t lookup_of (const farm_t *farm)
-{
-    return json_integer_value (json_object_get (farm_action (farm, ACTION_RESOLVE, 0), "lookup"));
-}
 
 static void resolved (farm_t *farm, int64_t lookup, const char *digest)
 {
@@ -75,7 +60,7 @@ static int64_t begin_one (farm_t *farm, worker_t *worker, task_t *task)
 {
     worker_join (farm, worker, "amd", "linux/amd64", 1);
     int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), ONE);
+    resolved (farm, farm_lookup (farm), ONE);
     *task = worker_task (farm, worker);
     return build;
 }
@@ -93,7 +78,7 @@ static void a_build_begins_when_they_are_known (void **state)
     const json_t *question = json_object_get (farm_action (farm, ACTION_RESOLVE, 0), "question");
     assert_string_equal (json_string_value (json_object_get (question, "repository")), "r.lan/app");
     assert_int_equal (json_array_size (json_object_get (question, "platforms")), 2);
-    int64_t lookup = lookup_of (farm);
+    int64_t lookup = farm_lookup (farm);
     assert_int_equal (worker_task (farm, &amd).job, 0);
     assert_string_equal (farm_shows (farm, build, "state"), "queued");
     assert_string_equal (farm_shows (farm, build, "jobs/0/waiting"), "its base images are being looked up");
@@ -115,7 +100,7 @@ static void a_context_that_is_back_begins_nothing (void **state)
     farm_say (farm, "lost", 0, 0, json_pack ("{s:s}", "root", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"));
     assert_non_null (farm_sent (farm, amd.peer, "restore"));
     farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    int64_t lookup = lookup_of (farm);
+    int64_t lookup = farm_lookup (farm);
     assert_int_equal (worker_task (farm, &amd).job, 0);
     resolved (farm, lookup, ONE);
     assert_string_equal (told (farm, &amd), ONE);
@@ -126,18 +111,18 @@ static void who_asks_the_same_shares_the_answer (void **state)
     farm_t *farm = *state;
     worker_t amd;
     worker_join (farm, &amd, "amd", "linux/amd64", 9);
-    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = farm_lookup (farm);
     int64_t two = farm_submit (farm, farm->bob, "linux/amd64", "r.lan/app:2");
     assert_null (farm_action (farm, ACTION_RESOLVE, 0));
     farm_submit (farm, farm->ann, "linux/arm64", "r.lan/app:3");
-    assert_true (lookup_of (farm) > lookup);                        /* something else */
+    assert_true (farm_lookup (farm) > lookup);                        /* something else */
     resolved (farm, lookup, ONE);
     assert_string_equal (told (farm, &amd), ONE);
     assert_string_equal (farm_shows (farm, one, "bases/0/digest"), ONE);
     assert_string_equal (farm_shows (farm, two, "bases/0/digest"), ONE);
     int64_t four = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:4");
-    assert_true (lookup_of (farm) > lookup);                        /* it may have moved since */
-    resolved (farm, lookup_of (farm), TWO);
+    assert_true (farm_lookup (farm) > lookup);                        /* it may have moved since */
+    resolved (farm, farm_lookup (farm), TWO);
     assert_string_equal (farm_shows (farm, four, "bases/0/digest"), TWO);
     assert_string_equal (farm_shows (farm, one, "bases/0/digest"), ONE);
 }
@@ -145,13 +130,13 @@ static void who_asks_the_same_shares_the_answer (void **state)
 static void a_registry_s_fault_is_tried_again (void **state)
 {
     farm_t *farm = *state;
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = farm_lookup (farm);
     for (int i = 1; i < TRIES; i++) {
         not_resolved (farm, lookup, "registry");
         assert_string_equal (farm_shows (farm, build, "state"), "queued");
         assert_non_null (strstr (farm_shows (farm, build, "jobs/0/waiting"), "as the registry has it"));
         farm_pass (farm, (2 * SECOND << i) / 2);
-        assert_int_equal (lookup_of (farm), lookup);
+        assert_int_equal (farm_lookup (farm), lookup);
     }
     not_resolved (farm, lookup, "registry");
     assert_string_equal (farm_shows (farm, build, "state"), "failed");
@@ -161,7 +146,7 @@ static void a_registry_s_fault_is_tried_again (void **state)
 static void an_image_that_is_not_there_fails_at_once (void **state)
 {
     farm_t *farm = *state;
-    int64_t one = farm_submit (farm, farm->ann, "linux/amd64,linux/arm64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64,linux/arm64", "r.lan/app:1"), lookup = farm_lookup (farm);
     int64_t two = farm_submit (farm, farm->bob, "linux/amd64,linux/arm64", "r.lan/app:2");
     not_resolved (farm, lookup, "build");
     assert_string_equal (farm_shows (farm, one, "state"), "failed");
@@ -174,10 +159,10 @@ static void it_goes_on_after_a_restart (void **state)
 {
     farm_t *farm = *state;
     worker_t amd;
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = farm_lookup (farm);
     farm_reopen (farm);
     farm_pass (farm, SECOND);
-    assert_int_equal (lookup_of (farm), lookup);
+    assert_int_equal (farm_lookup (farm), lookup);
     worker_join (farm, &amd, "amd", "linux/amd64", 1);
     assert_int_equal (worker_task (farm, &amd).job, 0);
     resolved (farm, lookup, ONE);
@@ -191,7 +176,7 @@ static void a_cancelled_build_waits_for_nothing (void **state)
     farm_t *farm = *state;
     worker_t amd;
     worker_join (farm, &amd, "amd", "linux/amd64", 9);
-    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = farm_lookup (farm);
     int64_t two = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:2");
     farm_cancel (farm, farm->ann, one);
     resolved (farm, lookup, ONE);
@@ -199,7 +184,7 @@ static void a_cancelled_build_waits_for_nothing (void **state)
     assert_string_equal (farm_shows (farm, two, "bases/0/digest"), ONE);
     farm_pass (farm, 10 * SECOND);
     int64_t three = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:3");
-    lookup = lookup_of (farm);
+    lookup = farm_lookup (farm);
     farm_cancel (farm, farm->ann, three);
     not_resolved (farm, lookup, "registry");
     assert_false (engine_next_tick (farm->engine) < farm->now + SECOND);
@@ -211,7 +196,7 @@ static void a_held_build_waits_for_its_turn_too (void **state)
     worker_t amd;
     farm_say (farm, "grant", peer_of (farm->admin), farm->admin, json_pack ("{s:s, s:{s:i}}", "name", "ann", "limits", "max_running", 1));
     worker_join (farm, &amd, "amd", "linux/amd64", 9);
-    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t one = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = farm_lookup (farm);
     int64_t two = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:2");
     resolved (farm, lookup, ONE);
     assert_string_equal (farm_shows (farm, one, "jobs/0/state"), "assigned");
@@ -230,7 +215,7 @@ static void the_first_that_asks_says_what_it_means (void **state)
     worker_join (farm, &amd, "amd", "linux/amd64", 1);
     worker_join (farm, &arm, "arm", "linux/arm64", 1);
     int64_t build = farm_submit (farm, farm->ann, "linux/amd64,linux/arm64", "r.lan/app:1");
-    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:[]}", "lookup", (json_int_t) lookup_of (farm), "ok", 1, "bases"));
+    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:[]}", "lookup", (json_int_t) farm_lookup (farm), "ok", 1, "bases"));
     task_t one = worker_task (farm, &amd), two = worker_task (farm, &arm);
     assert_string_equal (pin (farm, &amd, one, BASE, ONE), ONE);
     assert_string_equal (pin (farm, &arm, two, BASE, TWO), ONE);
@@ -251,7 +236,7 @@ static void another_attempt_is_told_the_same (void **state)
     worker_t amd;
     worker_join (farm, &amd, "amd", "linux/amd64", 1);
     farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:[]}", "lookup", (json_int_t) lookup_of (farm), "ok", 1, "bases"));
+    farm_say (farm, "resolved", 0, 0, json_pack ("{s:I, s:b, s:[]}", "lookup", (json_int_t) farm_lookup (farm), "ok", 1, "bases"));
     task_t task = worker_task (farm, &amd);
     assert_string_equal (told (farm, &amd), "");
     pin (farm, &amd, task, BASE, ONE);
@@ -308,7 +293,7 @@ static void a_base_that_is_no_name_is_refused (void **state)
 static int64_t publish (farm_t *farm, worker_t *worker, const char *digest)
 {
     int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), digest);
+    resolved (farm, farm_lookup (farm), digest);
     task_t task = worker_task (farm, worker);
     assert_true (task.job > 0);
     pushes_on (farm, worker, task, BASE, digest);
@@ -335,7 +320,7 @@ static void a_known_image_is_used_on_the_same_base_only (void **state)
     int64_t first = publish_and_keep (farm, &amd);
     farm_pass (farm, 10 * SECOND);
     int64_t same = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), ONE);
+    resolved (farm, farm_lookup (farm), ONE);
     const json_t *task = farm_action (farm, ACTION_VERIFY, 0);
     assert_non_null (task);
     assert_int_equal (json_array_size (json_object_get (task, "bases")), 0);        /* nobody need be asked once more */
@@ -345,7 +330,7 @@ static void a_known_image_is_used_on_the_same_base_only (void **state)
     assert_int_equal (strtol (farm_shows (farm, same, "jobs/0/from_build"), NULL, 10), first);
     farm_pass (farm, 10 * SECOND);
     farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), TWO);
+    resolved (farm, farm_lookup (farm), TWO);
     assert_null (farm_action (farm, ACTION_VERIFY, 0));
     assert_string_equal (told (farm, &amd), TWO);
 }
@@ -356,7 +341,7 @@ static void a_known_image_leaves_no_wait_behind (void **state)
     farm_t *farm = *state;
     worker_t amd;
     publish_and_keep (farm, &amd);
-    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = lookup_of (farm);
+    int64_t build = farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1"), lookup = farm_lookup (farm);
     farm_say (farm, "lost", 0, 0, json_pack ("{s:s}", "root", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"));
     assert_non_null (farm_sent (farm, amd.peer, "restore"));
     resolved (farm, lookup, ONE);
@@ -372,7 +357,7 @@ static void a_retry_of_what_failed_stands_on_the_same (void **state)
     worker_t amd;
     worker_join (farm, &amd, "amd", "linux/amd64", 1);
     farm_submit (farm, farm->ann, "linux/amd64", "r.lan/app:1");
-    resolved (farm, lookup_of (farm), ONE);
+    resolved (farm, farm_lookup (farm), ONE);
     worker_fail (farm, &amd, worker_task (farm, &amd), "build");
     farm_pass (farm, 10 * SECOND);
     json_t *header = submit_of (farm, spec_of ("linux/amd64", "r.lan/app:1"));
@@ -397,23 +382,23 @@ static void without_lookups_a_build_begins_at_once (void **state)
 int main (void)
 {
     const struct CMUnitTest tests [] = {
-        cmocka_unit_test_setup_teardown (a_build_begins_when_they_are_known, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_context_that_is_back_begins_nothing, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (who_asks_the_same_shares_the_answer, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_registry_s_fault_is_tried_again, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (an_image_that_is_not_there_fails_at_once, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (it_goes_on_after_a_restart, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_cancelled_build_waits_for_nothing, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_held_build_waits_for_its_turn_too, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (the_first_that_asks_says_what_it_means, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (another_attempt_is_told_the_same, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (an_image_on_another_base_is_refused, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (their_names_come_to_so_much_and_no_more, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_base_that_is_no_name_is_refused, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_known_image_is_used_on_the_same_base_only, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_known_image_leaves_no_wait_behind, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (a_retry_of_what_failed_stands_on_the_same, setup, farm_teardown),
-        cmocka_unit_test_setup_teardown (without_lookups_a_build_begins_at_once, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_build_begins_when_they_are_known, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_context_that_is_back_begins_nothing, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (who_asks_the_same_shares_the_answer, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_registry_s_fault_is_tried_again, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (an_image_that_is_not_there_fails_at_once, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (it_goes_on_after_a_restart, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_cancelled_build_waits_for_nothing, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_held_build_waits_for_its_turn_too, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (the_first_that_asks_says_what_it_means, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (another_attempt_is_told_the_same, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (an_image_on_another_base_is_refused, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (their_names_come_to_so_much_and_no_more, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_base_that_is_no_name_is_refused, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_known_image_is_used_on_the_same_base_only, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_known_image_leaves_no_wait_behind, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (a_retry_of_what_failed_stands_on_the_same, farm_setup_lookups, farm_teardown),
+        cmocka_unit_test_setup_teardown (without_lookups_a_build_begins_at_once, farm_setup_lookups, farm_teardown),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
