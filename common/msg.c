@@ -20,10 +20,29 @@ struct msg {
     bool is_private;                /* its body is wiped when it is done with */
 };
 
-/* Their bodies are secrets. */
+typedef struct {
+    const char *verb;
+    bool is_private;                /* it is a secret */
+} body_rule_t;
+
+/* Of those that may have a body (docs/protocol.md tells which); else NULL. */
+static const body_rule_t *body_rule (const char *verb)
+{
+    static const body_rule_t rules [] = {
+        { "secret", true }, { "secret-part", true }, { "order-schedule", true },
+        { "ask-agent", false }, { "agent-request", false }, { "agent-reply", false }, { "agent-answer", false },
+        { "missing", false }, { "put", false }, { "want", false }, { "objects", false }, { "log", false }, { "log-part", false },
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (strcmp (rules [i].verb, verb) == 0)
+            return &rules [i];
+    return NULL;
+}
+
 static bool is_private (const char *verb)
 {
-    return strcmp (verb, "secret") == 0 || strcmp (verb, "secret-part") == 0;
+    const body_rule_t *rule = body_rule (verb);
+    return rule && rule->is_private;
 }
 
 msg_t *msg_new (const char *verb, json_t *header, const void *body, size_t body_size)
@@ -251,6 +270,10 @@ static msg_t *parse (parcel_t *parcel, err_t *err)
     size_t size = zmq_msg_size (&parcel->frames [2]);
     if (size > MSG_BODY_MAX) {
         err_set (err, ERR_PROTOCOL, "%s: a body of %zu bytes, more than %d", self->verb, size, MSG_BODY_MAX);
+        return NULL;
+    }
+    if (size && !body_rule (self->verb)) {
+        err_set (err, ERR_PROTOCOL, "%s: a body of %zu bytes where there is none", self->verb, size);
         return NULL;
     }
     if (size)

@@ -1,4 +1,4 @@
-/* msg.h - a message of the farm: [verb][JSON header, at most 64 KiB][body, at most 260 KiB].
+/* msg.h - a message of the farm: [verb][JSON header, at most 64 KiB][body, at most 260 KiB; empty but for the verbs that have one].
  *
  * docs/protocol.md tells the conversation, schema/messages.json holds the header of each verb. A message that arrives
  * is checked once, here; what comes out is a verb that exists and a header that fits it. */
