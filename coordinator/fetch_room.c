@@ -1,6 +1,7 @@
 /* fetch_room.c - the room of farm-coordinator-fetch, and of all that it starts. It has the coordinator's user, and so could read the coordinator's
  * keys and its queue: the kernel's Landlock keeps it to the system's programs and settings, its own two folders, the keys for hosts, and the folders of
- * git/folders. Where the kernel has no Landlock it goes on without: docs/security.md. */
+ * git/folders. Where the kernel has no Landlock it goes on without: docs/security.md. What is packed may ask for memory (xz for 1 GiB): when that runs out the
+ * kernel takes this process, before the coordinator or anything else. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -11,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "coordinator/fetch.h"
 
 #define READS (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -96,7 +98,7 @@ static int set_limits (const fetch_job_t *job, err_t *err)
     struct rlimit size = { (rlim_t) job->size_max, (rlim_t) job->size_max }, none = { 0, 0 };
     if (setrlimit (RLIMIT_FSIZE, &size) < 0 || setrlimit (RLIMIT_CORE, &none) < 0)
         return err_sys (err, errno, "set limits");
-    return 0;
+    return file_poke ("/proc/self/oom_score_adj", "1000", err);
 }
 
 /* The coordinator is gone: git and ssh, which are of this group, go too. */

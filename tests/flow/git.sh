@@ -283,6 +283,7 @@ nothing_of_the_coordinator ()
         tr '\0' '\n' < "/proc/$pid/environ" > "$work/environ"
         expect_no_text "$work/environ" OF_THE_COORDINATOR
         expect "files of $(tr '\0' ' ' < "/proc/$pid/cmdline")" "$(files_of "$pid")" ""
+        expect "when memory runs out it is the first to go, at" "$(cat "/proc/$pid/oom_score_adj")" 1000
         expect "sockets of the coordinator" "$(comm -12 <(sockets_of "$pid") <(sockets_of "$coordinator"))" ""
     done
     run 0 farmctl cancel "$id"
