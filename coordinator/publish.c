@@ -40,18 +40,47 @@ static int read_back_digest (registry_t *registry, const reference_t *repository
 
 /* -- children in another repository ------------------------------------------------------------------------------ */
 
-static int copy_blobs (registry_t *registry, const reference_t *from, const reference_t *to, const manifest_t *manifest,
-                       err_t *err)
+static const descriptor_t *blob_of (const image_manifest_t *image, size_t index)
+{
+    return index == 0 ? &image->config : &image->layers [index - 1];
+}
+
+static int copy_blobs (registry_t *registry, const reference_t *from, const reference_t *to, const image_manifest_t *image, err_t *err)
+{
+    for (size_t i = 0; i <= image->layer_count; i++)
+        if (registry_copy_blob (registry, from, to, blob_of (image, i)->digest, blob_of (image, i)->size_bytes, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* A registry can say that it has mounted what it has not. */
+static int look_for_blobs (registry_t *registry, const reference_t *to, const image_manifest_t *image, err_t *err)
+{
+    AUTO_FREE registry_ask_t *asks = mem_alloc ((image->layer_count + 1) * sizeof *asks);
+    for (size_t i = 0; i <= image->layer_count; i++)
+        asks [i] = (registry_ask_t) { .kind = ASK_BLOB_SIZE, .of = to, .digest = blob_of (image, i)->digest };
+    registry_ask (registry, asks, image->layer_count + 1);
+    for (size_t i = 0; i <= image->layer_count; i++) {
+        const descriptor_t *blob = blob_of (image, i);
+        if (asks [i].err.code == ERR_NOT_FOUND || (asks [i].err.code == ERR_NONE && asks [i].size_bytes != blob->size_bytes))
+            return err_set (err, ERR_REGISTRY, "the registry has taken blob %s, and does not have it", blob->digest);
+        if (asks [i].err.code != ERR_NONE) {
+            if (err)
+                *err = asks [i].err;
+            return err_wrap (err, "look for blob %s", blob->digest);
+        }
+    }
+    return 0;
+}
+
+static int copy_image (registry_t *registry, const reference_t *from, const reference_t *to, const manifest_t *manifest, err_t *err)
 {
     AUTO_FREE image_manifest_t *image = mem_alloc (sizeof *image);
     if (manifest_parse_image (manifest->bytes.data, manifest->bytes.size, manifest->media_type, image, err) < 0)
         return -1;
-    if (registry_copy_blob (registry, from, to, image->config.digest, image->config.size_bytes, err) < 0)
+    if (copy_blobs (registry, from, to, image, err) < 0 || registry_put_manifest (registry, to, NULL, manifest, err) < 0)
         return -1;
-    for (size_t i = 0; i < image->layer_count; i++)
-        if (registry_copy_blob (registry, from, to, image->layers [i].digest, image->layers [i].size_bytes, err) < 0)
-            return -1;
-    return 0;
+    return look_for_blobs (registry, to, image, err);
 }
 
 static int copy_child (registry_t *registry, const reference_t *from, const reference_t *to, const char *digest, err_t *err)
@@ -62,9 +91,7 @@ static int copy_child (registry_t *registry, const reference_t *from, const refe
     snprintf (reference.digest, sizeof reference.digest, "%s", digest);
     int rc = registry_get_manifest (registry, &reference, &manifest, err);
     if (rc == 0)
-        rc = copy_blobs (registry, from, to, &manifest, err);
-    if (rc == 0)
-        rc = registry_put_manifest (registry, to, NULL, &manifest, err);
+        rc = copy_image (registry, from, to, &manifest, err);
     if (rc < 0 && err && err->code == ERR_NOT_FOUND)
         err->code = ERR_VERIFY;             /* it was there when it was verified */
     if (rc == 0)

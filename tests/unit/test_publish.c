@@ -584,7 +584,7 @@ static err_code mirror (const char *rule, char **why)
 static void test_an_image_that_was_not_kept_in_another_repository_moves_no_tag (void **state)
 {
     (void) state;
-    AUTO_FREE char *lost = NULL, *other = NULL;
+    AUTO_FREE char *lost = NULL, *other = NULL, *blob = NULL;
     err_code code = mirror ("{\"rules\":[{\"method\":\"PUT\",\"path\":\"other/mirror/manifests/sha256\",\"status\":201,\"times\":1}]}", &lost);
     assert_int_equal (code, ERR_REGISTRY);
     assert_non_null (strstr (lost, "copy sha256:"));
@@ -592,6 +592,9 @@ static void test_an_image_that_was_not_kept_in_another_repository_moves_no_tag (
                    "\"headers\":{\"Content-Type\":\"" MEDIA_OCI_MANIFEST "\"}}]}", &other);
     assert_int_equal (code, ERR_VERIFY);
     assert_non_null (strstr (other, "copy sha256:"));
+    code = mirror ("{\"rules\":[{\"method\":\"POST\",\"path\":\"other/mirror/blobs/uploads\",\"status\":201,\"times\":1}]}", &blob);
+    assert_int_equal (code, ERR_REGISTRY);
+    assert_non_null (strstr (blob, "has taken blob sha256:"));
 }
 
 /* Publish under three tags of a registry with these rules, which fails: which were moved, as "yes no no". tag 1 shows the index before. */
