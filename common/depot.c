@@ -43,7 +43,7 @@ int depot_open (depot_t **out, const char *folder, err_t *err)
     self->folder = mem_strdup (folder);
     self->path = file_join (folder, "objects.db");
     AUTO_FREE char *lock_path = file_join (folder, "lock");
-    if (file_make_folders (folder, 0700, err) < 0)
+    if (file_make_folders (folder, 0700, err) < 0 || file_sync_name (folder, err) < 0)
         return err_wrap (err, "open the depot");
     self->lock_fd = file_lock (lock_path, 0, err);
     if (self->lock_fd < 0)
