@@ -61,7 +61,7 @@ unreadable ()
     chown -R 65534:65534 "$folder"
     chmod 711 "$work"
     cp "$top_builddir/farmctl/farmctl" "$work/home/"      # where it is built they may not look
-    as=(env -i "HOME=$folder" "FARM_CONFIG=$folder/farmctl.conf" setpriv --reuid 65534 --regid 65534 --clear-groups "$folder/farmctl")
+    as=(env -i ${TSAN_OPTIONS:+"TSAN_OPTIONS=$TSAN_OPTIONS"} "HOME=$folder" "FARM_CONFIG=$folder/farmctl.conf" setpriv --reuid 65534 --regid 65534 --clear-groups "$folder/farmctl")
     "${as[@]}" --version > /dev/null || skip "another user cannot run programs below $work"
     "${as[@]}" join "$(cat "$farm/coordinator/join")" --name somebody
     chown 0:0 "$folder/context/sub/secret"
