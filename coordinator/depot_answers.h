@@ -30,7 +30,7 @@ typedef struct {
     int fd;                     /* of the connection, as msg_recv has it */
     speaker_t speaker;
     int64_t deadline_ms;        /* of a read-log that waits */
-    bool is_asking;             /* the gateway has been asked whose build it is about */
+    int64_t asking;             /* the number of the question to the gateway whose build it is about; 0: none is open */
 } request_t;
 void request_destroy (request_t **self);
 
@@ -74,7 +74,8 @@ struct depot_service {
     uint64_t asked_objects, absent_objects, sent_objects;       /* since the start: by farmctl, of them not there; to workers */
     denials_t *denials;         /* on their way to the audit log */
     scopes_t *scopes;           /* what workers may ask for */
-    id_map_t owners;            /* job -> the principal whose build it is of */
+    id_map_t owners;            /* job -> the principal whose build it is of; of jobs that are there */
+    int64_t asked;              /* questions of that so far */
     conduct_t *conduct;
     zhashx_t *speakers;         /* key hex -> speaker_t */
     zlistx_t *waiters;          /* request_t: read-log with nothing to say yet, oldest first */
@@ -113,7 +114,7 @@ int lost_check (const depot_service_t *self, const request_t *request, const dig
 
 /* log_waiters.c: answer a read-log, or, with nothing to say and time left, take it over and keep it. */
 void answer_read_log (depot_service_t *self, request_t **request);
-void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner);        /* owner 0: there is no such job */
+void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner, int64_t question);       /* owner 0: there was no such job when that was asked */
 void waiters_wake (depot_service_t *self, int64_t job, int64_t attempt);    /* the log grew or ended */
 void waiters_note_speaker (depot_service_t *self, const char *key, const speaker_t *speaker);       /* it may be another's log for them by now */
 void waiters_drop_key (depot_service_t *self, const char *key);

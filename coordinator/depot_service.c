@@ -185,8 +185,8 @@ static void on_open_log (depot_service_t *self, zmsg_t *command)
 
 static void on_owner (depot_service_t *self, zmsg_t *command)
 {
-    int64_t job = next_number (command), owner = next_number (command);
-    waiters_note_owner (self, job, owner);
+    int64_t job = next_number (command), owner = next_number (command), question = next_number (command);
+    waiters_note_owner (self, job, owner, question);
 }
 
 static void on_close_log (depot_service_t *self, zmsg_t *command)

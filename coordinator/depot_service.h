@@ -8,7 +8,7 @@
  *                                               the first one comes to more than a context may, or ""]
  *   ["OPEN-LOG", job, attempt, principal id, context hex, Dockerfile hex]
  *                                               this worker may write this log, and fetch these and what they name
- *   ["OWNER", job, id]                          the answer to the same question: whose build the job is of; 0: there is none
+ *   ["OWNER", job, id, question]                the answer to the question of that number: whose build the job is of; 0: there was none
  *   ["CLOSE-LOG", job, attempt]                 there will be no more of it
  *   ["ANNOUNCE"]                                builds are forgotten now, and a COLLECT follows
  *   ["DROP-LOG", job, attempt]                  this log goes with its build
@@ -21,7 +21,7 @@
  *   ["REST"]                                    answered by ["RESTS"] as soon as nobody has sent an object for a second
  *   ["$TERM"]                                   end
  * Unasked it says ["LOST", digest hex]: a context or a Dockerfile was damaged on the disk, and is not there any more; and
- * ["DENIED", key hex, verb, text, times]: for the audit log (denials.h). ["OWNER", job]: whose build is it of? And ["LOGS-GONE", JSON]: these logs ([[job, attempt] …]) were removed. */
+ * ["DENIED", key hex, verb, text, times]: for the audit log (denials.h). ["OWNER", job, question]: whose build is it of? And ["LOGS-GONE", JSON]: these logs ([[job, attempt] …]) were removed. */
 #ifndef FARM_DEPOT_SERVICE_H
 #define FARM_DEPOT_SERVICE_H
 

@@ -447,6 +447,7 @@ void gateway_destroy (gateway_t **self_p)
     json_decref (self->web_samples);
     collector_destroy (&self->collector);
     actions_free (&self->actions);
+    buffer_free (&self->owners_asked);
     free (self);
     *self_p = NULL;
 }

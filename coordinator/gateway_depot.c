@@ -79,10 +79,25 @@ static void on_lost (gateway_t *self, const char *root)
     gateway_give_engine (self, "lost", 0, 0, header);
 }
 
-static void on_owner (gateway_t *self, const char *job)
+static void on_owner (gateway_t *self, const char *job, const char *question)
 {
-    AUTO_FREE char *owner = mem_printf ("%lld", (long long) engine_owner_of_job (self->parts.engine, strtoll (job, NULL, 10)));
-    zstr_sendx (self->parts.depot, "OWNER", job, owner, NULL);
+    owner_asked_t asked = { .job = strtoll (job, NULL, 10), .question = strtoll (question, NULL, 10) };
+    buffer_append (&self->owners_asked, &asked, sizeof asked);
+}
+
+static void tell_owner (gateway_t *self, const owner_asked_t *asked)
+{
+    AUTO_FREE char *job = mem_printf ("%lld", (long long) asked->job), *question = mem_printf ("%lld", (long long) asked->question);
+    AUTO_FREE char *owner = mem_printf ("%lld", (long long) engine_owner_of_job (self->parts.engine, asked->job));
+    zstr_sendx (self->parts.depot, "OWNER", job, owner, question, NULL);
+}
+
+void gateway_tell_owners (gateway_t *self)
+{
+    const owner_asked_t *asked = (const owner_asked_t *) self->owners_asked.data;
+    for (size_t i = 0; i < self->owners_asked.size / sizeof *asked; i++)
+        tell_owner (self, &asked [i]);
+    self->owners_asked.size = 0;
 }
 
 /* What the depot service says over its pipe. */
@@ -101,8 +116,8 @@ void gateway_take_depot (gateway_t *self)
             gateway_note_denial (self, first, second, third, strtoll (fourth, NULL, 10));
         else if (third && streq (verb, "FIGURES"))
             gateway_take_figures (self, first, second, third);
-        else if (first && streq (verb, "OWNER"))
-            on_owner (self, first);
+        else if (second && streq (verb, "OWNER"))
+            on_owner (self, first, second);
         else if (first && streq (verb, "LOST"))
             on_lost (self, first);
         else if (first && streq (verb, "LOGS-GONE"))

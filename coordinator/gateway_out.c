@@ -156,5 +156,6 @@ void gateway_do_actions (gateway_t *self)
     publishers_hand_out (self->publishers);
     fetchers_hand_out (self->fetchers);
     actions_clear (&self->actions);
+    gateway_tell_owners (self);
     send_tokens (self);
 }

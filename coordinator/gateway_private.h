@@ -15,6 +15,9 @@
 #include "coordinator/publishers.h"
 #include "coordinator/submissions.h"
 
+/* Of the depot service: whose build a job is of. */
+typedef struct { int64_t job, question; } owner_asked_t;
+
 struct gateway {
     gateway_parts_t parts;
     zsock_t *control;
@@ -36,6 +39,7 @@ struct gateway {
     json_t *depot_samples, *web_samples;    /* as told last; owned */
     int64_t started_ms;             /* wall clock */
     actions_t actions;
+    buffer_t owners_asked;          /* owner_asked_t, in this batch */
     bool is_stopping, is_depot_quiet, has_stopped;  /* gateway_stop.c; has_stopped: and has said so */
 };
 
@@ -90,5 +94,7 @@ void gateway_send_secret_of_hook (gateway_t *self, peer_t *peer, const json_t *s
 
 /* What the depot service says over its pipe (gateway_depot.c). */
 void gateway_take_depot (gateway_t *self);
+/* What it asked meanwhile, after the commit: a batch that is lost has made nobody the owner of anything. */
+void gateway_tell_owners (gateway_t *self);
 
 #endif

@@ -19,7 +19,7 @@ static void send_part (depot_service_t *self, request_t *request, const buffer_t
 static bool try_answer (depot_service_t *self, request_t *request, bool must)
 {
     err_t err = { 0 };
-    if (request->is_asking) {
+    if (request->asking) {
         if (must) {
             err_set (&err, ERR_NETWORK, "whose log that is could not be found out in time: ask again");
             answer_error (self, request, &err);
@@ -55,9 +55,9 @@ static int check_owner (depot_service_t *self, request_t *request, bool is_full,
         return err_set (err, ERR_DENIED, "read-log: job %lld is of somebody else's build", (long long) job);
     if (is_full)
         return err_set (err, ERR_FULL, "read-log: too many wait for logs: ask again later");
-    AUTO_FREE char *text = mem_printf ("%lld", (long long) job);
-    request->is_asking = true;
-    zstr_sendx (self->pipe, "OWNER", text, NULL);
+    request->asking = ++self->asked;
+    AUTO_FREE char *text = mem_printf ("%lld", (long long) job), *question = mem_printf ("%lld", (long long) request->asking);
+    zstr_sendx (self->pipe, "OWNER", text, question, NULL);
     return 0;
 }
 
@@ -101,7 +101,7 @@ static bool go_on (depot_service_t *self, request_t *request)
 {
     err_t err = { 0 };
     int64_t wait_ms = msg_int (request->message, "wait_ms");
-    request->is_asking = false;
+    request->asking = 0;
     if (check_owner (self, request, false, &err) < 0) {
         answer_error (self, request, &err);
         return true;
@@ -110,13 +110,29 @@ static bool go_on (depot_service_t *self, request_t *request)
     return try_answer (self, request, wait_ms == 0);
 }
 
-void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner)
+/* It may be there a moment later, and was asked for again meanwhile: this answers whoever asked that question, and is not kept. */
+static void refuse_absent (depot_service_t *self, int64_t job, int64_t question)
 {
+    err_t err;
+    err_set (&err, ERR_DENIED, "read-log: there is no job %lld", (long long) job);
+    for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters))
+        if (request->asking && request->asking == question) {
+            answer_error (self, request, &err);
+            remove_current (self);
+        }
+}
+
+void waiters_note_owner (depot_service_t *self, int64_t job, int64_t owner, int64_t question)
+{
+    if (owner == 0) {
+        refuse_absent (self, job, question);
+        return;
+    }
     if (self->owners.count >= OWNERS_MAX)
         id_map_clear (&self->owners);
     id_map_set (&self->owners, job, (size_t) owner);
     for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters))
-        if (request->is_asking && msg_int (request->message, "job") == job && go_on (self, request))
+        if (request->asking && msg_int (request->message, "job") == job && go_on (self, request))
             remove_current (self);
 }
 

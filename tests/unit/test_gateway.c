@@ -18,6 +18,7 @@
 #include "common/msg.h"
 #include "coordinator/conduct.h"
 #include "coordinator/depot_service.h"
+#include "coordinator/engine_private.h"
 #include "coordinator/gateway_private.h"
 #include "coordinator/zap.h"
 
@@ -686,6 +687,90 @@ static void who_waits_for_a_log_waits_with_the_right_of_now (void **state)
     zsock_destroy (&viewer);
 }
 
+/* This user's first build, at this worker. */
+static void build_at (farm_t *self, zsock_t *owner, zsock_t *worker)
+{
+    assert_string_equal (hello (self, owner, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, owner, "submit", submit_of (self->object)), "accepted");
+    assert_string_equal (hear (worker), "assign");
+}
+
+/* Nobody takes another's log from him by asking for it before it is there. */
+static void who_asks_too_early_denies_the_log_to_himself_alone (void **state)
+{
+    farm_t *self = *state;
+    keypair_t key;
+    enrol (self, "submitter", &key);
+    zsock_t *owner = connect_to (self, gateway_endpoint (self->gateway), &key), *logs = connect_to (self, depot_service_endpoint (self->service), &key);
+    zsock_t *worker = somebody (self, "worker"), *stranger = somebody_at_objects (self, "submitter");
+    run (self);
+    assert_string_equal (ask_body (self, stranger, "read-log", log_of (0), 0), "denied");
+    assert_string_equal (ask_body (self, logs, "read-log", log_of (0), 0), "denied");
+    build_at (self, owner, worker);
+    assert_string_equal (ask_body (self, logs, "read-log", log_of (0), 0), "log-part");
+    assert_string_equal (ask_body (self, stranger, "read-log", log_of (0), 0), "denied");
+    zsock_destroy (&stranger);
+    zsock_destroy (&worker);
+    zsock_destroy (&logs);
+    zsock_destroy (&owner);
+}
+
+/* "There was none" is for the question that it answers: of two who wait, the second may have asked when there was one. Here too the words are the test's. */
+static void that_a_job_was_not_there_is_told_whoever_asked_then (void **state)
+{
+    farm_t *self = *state;
+    char hex [KEY_HEX_SIZE + 1];
+    keypair_t key;
+    enrol (self, "submitter", &key);
+    key_to_hex (key.public_key, hex);
+    zstr_sendx (self->depot, "PRINCIPAL", hex, "7", "submitter", NULL);
+    zsock_t *logs = connect_to (self, depot_service_endpoint (self->service), &key), *stranger = somebody_at_objects (self, "submitter");
+    zstr_sendx (self->depot, "OPEN-LOG", "1", "1", "999", NULL);
+    say (self, stranger, "read-log", log_of (0));
+    pass_over (self->depot);
+    say (self, logs, "read-log", log_of (0));
+    pass_over (self->depot);
+    zstr_sendx (self->depot, "OWNER", "1", "0", "1", NULL);
+    assert_string_equal (hear (stranger), "denied");
+    zstr_sendx (self->depot, "OWNER", "1", "7", "2", NULL);
+    assert_string_equal (hear (logs), "log-part");
+    zsock_destroy (&stranger);
+    zsock_destroy (&logs);
+}
+
+/* Submitted in a batch that is lost, and asked for in the same; the number is another user's then. The batch is the test's, the next ones the gateway's. */
+static void a_job_of_a_lost_batch_is_nobody_s (void **state)
+{
+    farm_t *self = *state;
+    err_t err = { 0 };
+    keypair_t key;
+    enrol (self, "submitter", &key);
+    zsock_t *owner = connect_to (self, gateway_endpoint (self->gateway), &key), *logs = connect_to (self, depot_service_endpoint (self->service), &key);
+    zsock_t *unlucky = somebody_at_objects (self, "submitter"), *worker = somebody (self, "worker");
+    AUTO_JSON json_t *header = submit_of (self->object);
+    event_t event = { .verb = "submit", .principal = 2, .header = header };           /* of the unlucky one, who was enrolled second */
+    say (self, unlucky, "read-log", log_of (0));
+    zpoller_t *poller = zpoller_new (self->depot, NULL);
+    assert_ptr_equal (zpoller_wait (poller, PATIENCE_MS), self->depot);
+    assert_int_equal (engine_begin (self->engine, clock_boot_ms (), clock_wall_ms (), &err), 0);
+    engine_handle (self->engine, &event);
+    assert_int_equal (engine_owner_of_job (self->engine, 1), 2);
+    gateway_take_depot (self->gateway);
+    err_set (&self->engine->lost, ERR_FULL, "the disk is full");
+    assert_int_equal (engine_commit (self->engine, &self->gateway->actions, &err), 0);
+    gateway_do_actions (self->gateway);
+    assert_string_equal (hear (unlucky), "denied");
+    run (self);
+    build_at (self, owner, worker);
+    assert_string_equal (ask_body (self, logs, "read-log", log_of (0), 0), "log-part");
+    zpoller_destroy (&poller);
+    zsock_destroy (&worker);
+    zsock_destroy (&unlucky);
+    zsock_destroy (&logs);
+    zsock_destroy (&owner);
+}
+
 /* A read-log is kept while it waits, 1,024 of them: with what hangs on it they would be 260 MiB. */
 static void bodies_that_are_none_are_refused (void **state)
 {
@@ -868,6 +953,9 @@ int main (void)
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
         cmocka_unit_test_setup_teardown (what_was_taken_already_is_denied_with_the_right, setup, teardown),
         cmocka_unit_test_setup_teardown (who_waits_for_a_log_waits_with_the_right_of_now, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_asks_too_early_denies_the_log_to_himself_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown (that_a_job_was_not_there_is_told_whoever_asked_then, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_job_of_a_lost_batch_is_nobody_s, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
