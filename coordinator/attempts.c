@@ -10,6 +10,7 @@
 #include "coordinator/builds.h"
 #include "coordinator/homes.h"
 #include "coordinator/outcome.h"
+#include "coordinator/principals.h"
 #include "coordinator/restores.h"
 #include "coordinator/results.h"
 #include "coordinator/second.h"
@@ -161,6 +162,13 @@ void attempt_abort (engine_t *self, const job_t *job, const char *reason)
 }
 
 /* An assignment that never reached its worker is nobody's failure. */
+/* Whose key was taken back or replaced is not at fault, and its successor is not to be quarantined for it. */
+static bool was_not_sent_away (engine_t *self, const board_t *board)
+{
+    principal_t who;
+    return principal_load (self, board->principal, &who, NULL) == 0;
+}
+
 int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char *why, err_t *err)
 {
     job_t job;
@@ -173,7 +181,7 @@ int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char
     has_begun = job.state != JOB_ASSIGNED;
     if (may_run)
         attempt_abort (self, &job, why);
-    if (has_begun && board && board_note_fault (self, board, err) < 0)
+    if (has_begun && board && was_not_sent_away (self, board) && board_note_fault (self, board, err) < 0)
         return -1;
     return job_retry (self, &job, &fault, has_begun ? RETRY_AT_ONCE : RETRY_FREE, err);
 }

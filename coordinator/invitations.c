@@ -8,7 +8,9 @@
 #include "common/mem.h"
 #include "common/quantity.h"
 #include "coordinator/audit.h"
+#include "coordinator/boards.h"
 #include "coordinator/principals.h"
+#include "coordinator/workers.h"
 
 enum { KEEP_MS = 86400000 };
 
@@ -153,6 +155,15 @@ static int check_key (engine_t *self, const event_t *event, const invitation_row
     return err_set (err, ERR_DENIED, "this key is enrolled already, as the %s %s: move its file away, and join as %s with a new one", found.role, found.name, row->name);
 }
 
+static int send_away (engine_t *self, int64_t principal, err_t *err)
+{
+    int64_t count = 0;
+    const board_t *board = board_of_principal (self, principal);
+    if (principal_revoke (self, principal, err) < 0)
+        return -1;
+    return board ? workers_send_away (self, board->id, "another key has joined under its name", &count, err) : 0;
+}
+
 /* A board that was set up anew has a new key, and the former one is out of the world or in wrong hands. */
 static int replace_worker (engine_t *self, const event_t *event, const char *name, err_t *err)
 {
@@ -160,7 +171,7 @@ static int replace_worker (engine_t *self, const event_t *event, const char *nam
                               "AND revoked_ms IS NULL");
     query_text (&query, ":name", name);
     query_text (&query, ":key", event_text (event, "public_key"));
-    return engine_each_id (self, query, principal_revoke, err);
+    return engine_each_id (self, query, send_away, err);
 }
 
 static int note_used (engine_t *self, const event_t *event, err_t *err)
@@ -195,8 +206,9 @@ static int join_invited (engine_t *self, const event_t *event, const invitation_
 {
     int64_t id;
     bool is_worker = strcmp (row->role, "worker") == 0;
-    if (check_good (self, event, row, err) < 0 || check_key (self, event, row, err) < 0 || (is_worker && replace_worker (self, event, row->name, err) < 0)
-        || engine_add_principal (self, event_text (event, "public_key"), row->role, row->name, self->wall_ms, &id, err) < 0)
+    if (check_good (self, event, row, err) < 0 || check_key (self, event, row, err) < 0
+        || engine_add_principal (self, event_text (event, "public_key"), row->role, row->name, self->wall_ms, &id, err) < 0
+        || (is_worker && replace_worker (self, event, row->name, err) < 0))
         return -1;
     if (!row->is_used && (hand_over (self, event, id, err) < 0 || note_used (self, event, err) < 0))
         return -1;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "coordinator/attempts.h"
 #include "coordinator/audit.h"
 #include "coordinator/boards.h"
 #include "coordinator/builds.h"
@@ -14,6 +13,7 @@
 #include "coordinator/invitations.h"
 #include "coordinator/principals.h"
 #include "coordinator/schedules.h"
+#include "coordinator/workers.h"
 
 /* -- views ------------------------------------------------------------------------------------------------------- */
 
@@ -169,21 +169,6 @@ static int revoke_user (engine_t *self, const principal_t *who, int64_t *count, 
     return cancel_builds (self, who, count, err);
 }
 
-/* What it works on it is told to stop, and goes to others at once. */
-static int empty_board (engine_t *self, int64_t worker, int64_t *count, err_t *err)
-{
-    for (size_t i = 0; i < self->lease_count; ) {
-        lease_t lease = self->leases [i++];
-        if (lease.worker != worker)
-            continue;
-        if (attempt_lose (self, &lease, true, "its right was taken back", err) < 0)
-            return -1;
-        ++*count;
-        i = 0;
-    }
-    return 0;
-}
-
 static int revoke_worker (engine_t *self, const principal_t *who, int64_t *count, err_t *err)
 {
     board_t *board = board_of_principal (self, who->id);
@@ -192,14 +177,7 @@ static int revoke_worker (engine_t *self, const principal_t *who, int64_t *count
     if (!board)
         return 0;
     int64_t id = board->id;
-    if (board_order (self, board, MODE_FORGOTTEN, NULL, NULL, err) < 0 || empty_board (self, id, count, err) < 0)
-        return -1;
-    board = board_find (self, id);
-    board->peer = 0;
-    board->is_online = false;
-    self->must_look = true;
-    halts_settle (self, id, NULL, INT64_MAX);
-    return 0;
+    return board_order (self, board, MODE_FORGOTTEN, NULL, NULL, err) < 0 ? -1 : workers_send_away (self, id, "its right was taken back", count, err);
 }
 
 /* By the name that it shows itself under, else by the one that its key came with. */

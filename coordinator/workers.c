@@ -198,6 +198,25 @@ int workers_on_ended (engine_t *self, const event_t *event, err_t *err)
     return 0;
 }
 
+int workers_send_away (engine_t *self, int64_t worker, const char *why, int64_t *count, err_t *err)
+{
+    for (size_t i = 0; i < self->lease_count; ) {
+        lease_t lease = self->leases [i++];
+        if (lease.worker != worker)
+            continue;
+        if (attempt_lose (self, &lease, true, why, err) < 0)
+            return -1;
+        ++*count;
+        i = 0;
+    }
+    board_t *board = board_find (self, worker);
+    board->peer = 0;
+    board->is_online = false;
+    self->must_look = true;
+    halts_settle (self, worker, NULL, INT64_MAX);
+    return 0;
+}
+
 static int64_t later (int64_t a, int64_t b)
 {
     return a > b ? a : b;

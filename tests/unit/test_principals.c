@@ -313,6 +313,39 @@ static void a_worker_invited_again_replaces_its_former_key (void **state)
     assert_string_equal (farm_error (farm, first.peer), "denied");
 }
 
+/* Its connection lives: the machine was stolen, or somebody has its disk. */
+static void a_worker_that_is_replaced_is_given_nothing_more (void **state)
+{
+    farm_t *farm = *state;
+    worker_t first = { .platforms = "linux/amd64", .slots = 4, .name = "pi4" }, second = first;
+    farm->settings.quarantine_ms = 60000;
+    farm_reopen (farm);
+    assert_string_equal (join (farm, invite (farm, "worker", "pi4", "string", NULL), "worker", "board"), "");
+    first.principal = find (farm, "board").id;
+    worker_restart (farm, &first);
+    task_t had [3];
+    for (int i = 0; i < 3; i++) {
+        farm_submit (farm, farm->ann, "linux/amd64", i == 0 ? "r.lan/a" : i == 1 ? "r.lan/b" : "r.lan/c");
+        had [i] = worker_task (farm, &first);
+        assert_true (worker_report (farm, &first, had [i], "building", NULL));
+    }
+    farm_say (farm, "order", PEER, farm->admin, json_pack ("{s:s, s:{s:s}}", "name", "pi4", "labels", "disk", "big"));
+    assert_string_equal (join (farm, invite (farm, "worker", "pi4", "string 2", NULL), "worker", "board 2"), "");
+    assert_non_null (farm_sent (farm, first.peer, "abort"));
+    SAYS (farm, 1, "jobs/0/attempts/0/reason", "pi4: another key has joined under its name");
+    farm_submit (farm, farm->ann, "linux/amd64", "r.lan/d");
+    assert_null (farm_sent (farm, first.peer, "assign"));
+    second.principal = find (farm, "board 2").id;
+    worker_restart (farm, &second);
+    assert_non_null (farm_sent (farm, second.peer, "welcome"));
+    assert_true (worker_task (farm, &second).job > 0);              /* nor is it quarantined for what the other had */
+    farm_say (farm, "worker", PEER, farm->admin, json_pack ("{s:s}", "name", "pi4"));
+    AUTO_FREE char *shown = json_dumps (farm_sent (farm, PEER, "worker-state"), JSON_COMPACT);
+    assert_non_null (strstr (shown, "\"disk\":\"big\""));
+    worker_beat (farm, &first, had, 3);
+    assert_string_equal (farm_error (farm, first.peer), "denied");
+}
+
 /* -- whose builds ------------------------------------------------------------------------------------------------- */
 
 static size_t shown_to (farm_t *farm, int64_t who)
@@ -502,6 +535,7 @@ int main (void)
         TEST (the_strings_of_an_admin_go_with_the_right_to_invite),
         TEST (a_worker_whose_right_is_taken_back_loses_its_jobs),
         TEST (a_worker_invited_again_replaces_its_former_key),
+        TEST (a_worker_that_is_replaced_is_given_nothing_more),
         TEST (a_submitter_sees_the_own_builds),
         cmocka_unit_test (each_verb_has_its_roles),
         cmocka_unit_test (no_verb_is_left_out),
