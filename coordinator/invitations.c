@@ -193,12 +193,17 @@ static int hand_over (engine_t *self, const event_t *event, int64_t to, err_t *e
     return query_run (&query, err) < 0 ? -1 : 0;
 }
 
-static int answer (engine_t *self, const event_t *event, int64_t id, const char *role, const char *name, err_t *err)
+static void answer (engine_t *self, const event_t *event, const char *role, const char *name)
+{
+    engine_answer (self, event, "joined", json_pack ("{s:s, s:s}", "role", role, "name", name));
+}
+
+static int let_in (engine_t *self, const event_t *event, int64_t id, const char *role, const char *name, err_t *err)
 {
     if (principal_announce (self, id, err) < 0 || audit_done (self, event, name, event_text (event, "public_key"), err) < 0)
         return -1;
     engine_tell (self, "%s %s has joined, with key %s", role, name, event_text (event, "public_key"));
-    engine_answer (self, event, "joined", json_pack ("{s:s, s:s}", "role", role, "name", name));
+    answer (self, event, role, name);
     return 0;
 }
 
@@ -207,28 +212,36 @@ static int join_invited (engine_t *self, const event_t *event, const invitation_
     int64_t id;
     bool is_worker = strcmp (row->role, "worker") == 0;
     if (check_good (self, event, row, err) < 0 || check_key (self, event, row, err) < 0
-        || engine_add_principal (self, event_text (event, "public_key"), row->role, row->name, self->wall_ms, &id, err) < 0
-        || (is_worker && replace_worker (self, event, row->name, err) < 0))
+        || engine_add_principal (self, event_text (event, "public_key"), row->role, row->name, self->wall_ms, &id, err) < 0)
         return -1;
-    if (!row->is_used && (hand_over (self, event, id, err) < 0 || note_used (self, event, err) < 0))
+    if (row->is_used) {         /* the answer was lost: nothing is done twice, nor taken down */
+        answer (self, event, row->role, row->name);
+        return 0;
+    }
+    if ((is_worker && replace_worker (self, event, row->name, err) < 0) || hand_over (self, event, id, err) < 0 || note_used (self, event, err) < 0)
         return -1;
-    return answer (self, event, id, row->role, row->name, err);
+    return let_in (self, event, id, row->role, row->name, err);
 }
 
-/* With the invitation that works for everybody (setup.h). */
+/* With the invitation that works for everybody (setup.h). Under which name such a worker shows itself it says with each hello. */
 static int join_standing (engine_t *self, const event_t *event, err_t *err)
 {
     int64_t id;
-    bool is_taken = false;
+    principal_t found;
+    bool is_taken = false, is_user = strcmp (event_text (event, "kind"), "submitter") == 0;
     const char *kind = event_text (event, "kind"), *name = event_text (event, "name"), *key = event_text (event, "public_key");
-    if (strcmp (kind, "submitter") == 0 && principal_is_taken (self, name, key, &is_taken, err) < 0)
+    if (engine_find_principal (self, key, &found, NULL) == 0 && strcmp (found.role, kind) == 0) {
+        answer (self, event, kind, is_user ? found.name : name);
+        return 0;
+    }
+    if (is_user && principal_is_taken (self, name, key, &is_taken, err) < 0)
         return -1;
     if (is_taken)
         return err_set (err, ERR_DENIED, "the name %s is taken by another key: join under another one (--name), or have the admin take "
                         "the other key back", name);
     if (engine_add_principal (self, key, kind, name, self->wall_ms, &id, err) < 0)
         return -1;
-    return answer (self, event, id, kind, name, err);
+    return let_in (self, event, id, kind, name, err);
 }
 
 int invitations_on_join (engine_t *self, const event_t *event, err_t *err)

@@ -181,6 +181,36 @@ static void a_key_that_is_enrolled_does_not_join_again (void **state)
     assert_string_equal (join (farm, invite (farm, "worker", "pi4", "string 5", NULL), "worker", "board"), "");
 }
 
+static size_t count_joins (farm_t *farm)
+{
+    size_t i, count = 0;
+    json_t *row;
+    farm_say (farm, "audit", PEER, farm->admin, json_object ());
+    json_array_foreach (json_object_get (farm_sent (farm, PEER, "audit-rows"), "rows"), i, row)
+        count += strcmp (json_string_value (json_object_get (row, "act")), "join") == 0;
+    return count;
+}
+
+/* A string that was used is still good for its answer; it fills no log. */
+static void a_join_that_is_repeated_is_answered_and_no_more (void **state)
+{
+    farm_t *farm = *state;
+    int64_t string = invite (farm, "submitter", "eve", "string", NULL), board = invite (farm, "worker", "pi4", "string 2", NULL);
+    const struct { int64_t with; const char *kind, *key, *name; } joins [] = {
+        { string, "submitter", "laptop", "eve" }, { board, "worker", "board", "pi4" }, { farm->invitation, "submitter", "desktop", "whatever" },
+    };
+    for (size_t i = 0; i < 3; i++)
+        for (int times = 0; times < 3; times++) {
+            assert_string_equal (join (farm, joins [i].with, joins [i].kind, joins [i].key), "");
+            assert_string_equal (json_string_value (json_object_get (farm_sent (farm, PEER + 1, "joined"), "name")), joins [i].name);
+            assert_true ((times == 0) == (farm_action (farm, ACTION_PRINCIPAL, 0) != NULL));
+            assert_true ((times == 0) == (farm_action (farm, ACTION_TELL, 0) != NULL));
+            assert_int_equal (count_joins (farm), i + 1);
+        }
+    farm_say (farm, "join", PEER + 1, farm->invitation, json_pack ("{s:s, s:s, s:s}", "kind", "submitter", "name", "other", "public_key", key_of ("desktop")));
+    assert_string_equal (json_string_value (json_object_get (farm_sent (farm, PEER + 1, "joined"), "name")), "whatever");      /* as it is known */
+}
+
 static void an_invitation_is_taken_back (void **state)
 {
     farm_t *farm = *state;
@@ -529,6 +559,7 @@ int main (void)
         TEST (of_two_strings_for_a_name_the_later_counts),
         TEST (a_key_that_is_enrolled_does_not_join_again),
         TEST (a_token_that_comes_late_is_not_shown),
+        TEST (a_join_that_is_repeated_is_answered_and_no_more),
         TEST (an_invitation_is_taken_back),
         TEST (a_right_taken_back_ends_at_the_next_message),
         TEST (the_last_admin_stays),
