@@ -79,6 +79,16 @@ bool agents_next_over (agents_t *self, int64_t now_ms, uint64_t gone, agent_aske
     return false;
 }
 
+bool agents_next (agents_t *self, agents_fn *is_so, void *argument, agent_asked_t *out)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (is_so (argument, &self->asked [i])) {
+            take_at (self, i, out);
+            return true;
+        }
+    return false;
+}
+
 int64_t agents_due_ms (const agents_t *self)
 {
     int64_t due = INT64_MAX;

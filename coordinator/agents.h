@@ -12,7 +12,8 @@ typedef struct {
     uint64_t ticket;
     uint64_t worker, laptop;        /* peers */
     int64_t re;                     /* the worker's number for it */
-    int64_t build;
+    int64_t build, job, attempt;
+    uint8_t kind;                   /* the request's first byte */
     int64_t until_ms;               /* boot clock */
 } agent_asked_t;
 
@@ -29,6 +30,9 @@ bool agents_has (const agents_t *self, uint64_t worker, int64_t re);
 bool agents_take (agents_t *self, uint64_t ticket, uint64_t laptop, agent_asked_t *out);
 /* Take the next whose time is over, or whose worker or laptop this peer was (peer 0: none). */
 bool agents_next_over (agents_t *self, int64_t now_ms, uint64_t gone, agent_asked_t *out);
+/* Take the next of which that is so. */
+typedef bool (agents_fn) (void *argument, const agent_asked_t *asked);
+bool agents_next (agents_t *self, agents_fn *is_so, void *argument, agent_asked_t *out);
 /* When the first one's time is over; INT64_MAX: never. */
 int64_t agents_due_ms (const agents_t *self);
 

@@ -54,7 +54,7 @@ static int ask (gateway_t *self, peer_t *worker, int64_t principal, const msg_t 
         return err_set (err, ERR_NOT_FOUND, "nobody is attached who offers the ssh agent %s to build %lld: farmctl submit --ssh has to stay, or come back with "
                         "farmctl wait %lld --ssh %s", agent, (long long) build, (long long) build, agent);
     agent_asked_t asked = { .worker = worker->number, .laptop = laptop->number, .re = msg_int (message, "seq"), .build = build,
-                            .until_ms = clock_boot_ms () + WAIT_MS };
+                            .job = msg_int (message, "job"), .attempt = msg_int (message, "attempt"), .kind = request [0], .until_ms = clock_boot_ms () + WAIT_MS };
     uint64_t ticket = agents_add (self->agents, &asked, err);
     if (!ticket)
         return -1;
@@ -73,22 +73,45 @@ void gateway_ask_agent (gateway_t *self, peer_t *worker, int64_t principal, cons
         gateway_send_error (self, worker, msg_int (message, "seq"), &err);
 }
 
+static int say_stale (const agent_asked_t *asked, err_t *err)
+{
+    return err_set (err, ERR_STALE, "job %lld, attempt %lld is not this worker's any more: no ssh agent answers it", (long long) asked->job,
+                    (long long) asked->attempt);
+}
+
+/* Somebody may have had to touch a token: what is not the worker's any more by then it does not get. */
+static bool is_stale (void *gateway, const agent_asked_t *asked)
+{
+    gateway_t *self = gateway;
+    const peer_t *worker = peers_find (self->peers, asked->worker);
+    return !worker || !engine_may_show (self->parts.engine, worker->key_hex, asked->job, asked->attempt);
+}
+
+static int check_reply (gateway_t *self, const agent_asked_t *asked, const msg_t *message, err_t *err)
+{
+    size_t size;
+    const uint8_t *answer = msg_body (message, &size);
+    const char *text = msg_text (message, "text");
+    if (is_stale (self, asked))
+        return say_stale (asked, err);
+    if (text || size == 0)
+        return err_set (err, ERR_DENIED, "the ssh agent on the laptop: %s", text ? text : "no answer");
+    return agent_check_answer (&asked->kind, answer, size, err);
+}
+
 void gateway_reply_agent (gateway_t *self, peer_t *laptop, const msg_t *message)
 {
     agent_asked_t asked;
     size_t size;
+    err_t err = { 0 };
     buffer_t body = { 0 };
+    const uint8_t *answer = msg_body (message, &size);
     if (!agents_take (self->agents, (uint64_t) msg_int (message, "ticket"), laptop->number, &asked))
         return;
     peer_t *worker = peers_find (self->peers, asked.worker);
-    const uint8_t *answer = msg_body (message, &size);
-    const char *text = msg_text (message, "text");
-    err_t err = { 0 };
-    if (text || size == 0)
-        err_set (&err, ERR_DENIED, "the ssh agent on the laptop: %s", text ? text : "no answer");
     if (!worker)
         return;
-    if (err.code != ERR_NONE) {
+    if (check_reply (self, &asked, message, &err) < 0) {
         gateway_send_error (self, worker, asked.re, &err);
         return;
     }
@@ -107,6 +130,18 @@ void gateway_offer_agents (peer_t *peer, int64_t build, const json_t *agents)
             snprintf (peer->offered [peer->offered_count++], sizeof *peer->offered, "%s", json_string_value (agent));
 }
 
+static void end_stale (gateway_t *self)
+{
+    agent_asked_t asked;
+    err_t err;
+    while (agents_next (self->agents, is_stale, self, &asked)) {
+        peer_t *worker = peers_find (self->peers, asked.worker);
+        say_stale (&asked, &err);
+        if (worker)
+            gateway_send_error (self, worker, asked.re, &err);
+    }
+}
+
 void gateway_end_agents (gateway_t *self, uint64_t gone)
 {
     agent_asked_t asked;
@@ -117,4 +152,5 @@ void gateway_end_agents (gateway_t *self, uint64_t gone)
         if (worker)
             gateway_send_error (self, worker, asked.re, &err);
     }
+    end_stale (self);
 }

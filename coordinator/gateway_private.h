@@ -74,7 +74,8 @@ enum { HOOK_SECRET_MIN = 16, HOOK_SECRET_MAX = 256 };
 void gateway_take_hook (gateway_t *self, peer_t *peer, int64_t principal, const msg_t *message);     /* an `order-schedule` that sets one */
 void gateway_send_secret (gateway_t *self, peer_t *peer, const json_t *part);
 
-/* ssh agents (gateway_agents.c): a worker asks, a laptop answers, a laptop says what it has; and what comes to no end, where a peer (0: none) is gone too. */
+/* ssh agents (gateway_agents.c): a worker asks, a laptop answers, a laptop says what it has; and what comes to no end, where a peer (0: none) is gone too, or
+ * the attempt is not the worker's any more. */
 void gateway_ask_agent (gateway_t *self, peer_t *worker, int64_t principal, const msg_t *message);
 void gateway_reply_agent (gateway_t *self, peer_t *laptop, const msg_t *message);
 void gateway_offer_agents (peer_t *peer, int64_t build, const json_t *agents);

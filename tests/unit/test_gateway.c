@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "common/actor.h"
+#include "common/agent.h"
 #include "common/clock.h"
 #include "common/depot.h"
 #include "common/file.h"
@@ -795,6 +796,105 @@ static void bodies_that_are_none_are_refused (void **state)
     zsock_destroy (&worker);
 }
 
+static json_t *offer_of (int64_t build)
+{
+    json_t *header = of_build (build);
+    json_object_set_new (header, "agents", json_pack ("[s]", "default"));
+    return header;
+}
+
+/* For the list of its keys. */
+static void ask_agent (farm_t *self, zsock_t *worker)
+{
+    static const uint8_t list = AGENT_LIST;
+    say_body (self, worker, "ask-agent", json_pack ("{s:i, s:i, s:s}", "job", 1, "attempt", 1, "agent", "default"), &list, sizeof list);
+}
+
+/* There are none. */
+static const uint8_t keys [] = { AGENT_LIST_ANSWER, 0, 0, 0, 0 };
+
+static void reply (farm_t *self, zsock_t *laptop, int64_t ticket, const void *answer, size_t size)
+{
+    say_body (self, laptop, "agent-reply", json_pack ("{s:I}", "ticket", (json_int_t) ticket), answer, size);
+}
+
+/* A step of this worker waits for what the owner's agent says: to ticket 1. */
+static void wait_for_agent (farm_t *self, zsock_t *owner, zsock_t *worker)
+{
+    json_t *submit = submit_of (self->object);
+    json_object_set_new (json_object_get (submit, "spec"), "ssh", json_pack ("[s]", "default"));
+    run (self);
+    assert_string_equal (hello (self, owner, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, owner, "submit", submit), "accepted");
+    assert_string_equal (hear (worker), "assign");
+    assert_string_equal (ask (self, owner, "watch", offer_of (1)), "build");
+    ask_agent (self, worker);
+    assert_string_equal (hear (owner), "agent-request");
+}
+
+static void an_agent_s_answer_has_the_form_of_one (void **state)
+{
+    farm_t *self = *state;
+    static const struct { const char *bytes; size_t size; } bent [] = {
+        { "c what is this", 14 }, { "\x0c", 1 }, { "\x0c\0\0\0\1", 5 }, { "\x0c\0\0\0\0x", 6 }, { "\x0e\0\0\0\1s", 6 }, { "\x05x", 2 },
+    };
+    size_t count = sizeof bent / sizeof *bent;
+    zsock_t *owner = somebody (self, "submitter"), *worker = somebody (self, "worker");
+    wait_for_agent (self, owner, worker);
+    for (size_t i = 0; i < count; i++) {
+        reply (self, owner, (int64_t) i + 1, bent [i].bytes, bent [i].size);
+        assert_string_equal (hear (worker), "protocol");
+        ask_agent (self, worker);
+        assert_string_equal (hear (owner), "agent-request");
+    }
+    reply (self, owner, (int64_t) count + 1, keys, sizeof keys);
+    assert_string_equal (hear (worker), "agent-answer");
+    zsock_destroy (&worker);
+    zsock_destroy (&owner);
+}
+
+/* What an admin says while somebody confirms takes the attempt from the worker. */
+static void hold_back_signature (farm_t *self, const char *verb, json_t *header, const char *answer)
+{
+    zsock_t *owner = somebody (self, "submitter"), *worker = somebody (self, "worker"), *admin = somebody (self, "admin");
+    wait_for_agent (self, owner, worker);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (ask (self, admin, verb, header), answer);
+    assert_string_equal (hear (worker), "stale");
+    assert_string_equal (hear (worker), "abort");
+    reply (self, owner, 1, keys, sizeof keys);
+    assert_string_equal (hear (owner), "build");
+    assert_string_equal (ask (self, owner, "list", json_object ()), "builds");         /* so that the reply was taken */
+    assert_string_equal (hello (self, worker, true), strcmp (verb, "revoke") == 0 ? "denied" : "welcome");      /* and nothing came before this */
+    zsock_destroy (&admin);
+    zsock_destroy (&worker);
+    zsock_destroy (&owner);
+}
+
+static void an_agent_s_answer_that_comes_when_the_attempt_has_ended_stays_here (void **state)
+{
+    hold_back_signature (*state, "cancel", of_build (1), "build");
+}
+
+static void an_agent_s_answer_that_comes_when_the_worker_was_revoked_stays_here (void **state)
+{
+    hold_back_signature (*state, "revoke", json_pack ("{s:s, s:s}", "kind", "worker", "name", "w"), "revoked");
+}
+
+/* Both are likely in one batch, at whose end those that wait in vain are looked for. */
+static void an_agent_s_answer_that_comes_with_the_end_stays_here_too (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *owner = somebody (self, "submitter"), *worker = somebody (self, "worker");
+    wait_for_agent (self, owner, worker);
+    say (self, owner, "cancel", of_build (1));
+    reply (self, owner, 1, keys, sizeof keys);
+    assert_string_equal (hear (worker), "stale");
+    zsock_destroy (&worker);
+    zsock_destroy (&owner);
+}
+
 /* -- bytes --------------------------------------------------------------------------------------------------------- */
 
 static void send_frames (zsock_t *peer, const char *const *frames)
@@ -960,6 +1060,10 @@ int main (void)
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_the_agent_of_anothers_attempt_is_in_the_audit_log, setup, teardown),
+        cmocka_unit_test_setup_teardown (an_agent_s_answer_has_the_form_of_one, setup, teardown),
+        cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_when_the_attempt_has_ended_stays_here, setup, teardown),
+        cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_when_the_worker_was_revoked_stays_here, setup, teardown),
+        cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_with_the_end_stays_here_too, setup, teardown),
         cmocka_unit_test_setup_teardown (what_is_no_message_is_answered_and_harms_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown (a_giant_frame_ends_its_own_connection, setup, teardown),
     };
