@@ -27,7 +27,6 @@ static buildah_t *make (const builder_settings_t *settings, const buildah_kind_t
 {
     buildah_t *self = mem_alloc (sizeof *self);
     self->base.driver = kind->driver;
-    const char *folder = settings->state_folder;
     pthread_condattr_t monotonic;
     self->spawner = spawner;
     self->kind = kind;
@@ -36,13 +35,7 @@ static buildah_t *make (const builder_settings_t *settings, const buildah_kind_t
     self->may_use_host_network = settings->may_use_host_network;
     self->free_floor_bytes = settings->free_floor_bytes;
     self->program = mem_strdup (settings->program && *settings->program ? settings->program : self->kind->name);
-    self->state_folder = mem_strdup (folder);
-    self->run_folder = file_join (folder, "run");
-    self->runtime_folder = file_join (folder, "runtime");
-    self->policy_file = file_join (folder, "policy.json");
-    self->push_policy_file = file_join (folder, "push-policy.json");
-    self->storage_file = file_join (folder, "storage.conf");
-    self->empty_file = file_join (folder, "empty");
+    self->state_folder = mem_strdup (settings->state_folder);
     pthread_mutex_init (&self->lock, NULL);
     pthread_condattr_init (&monotonic);
     pthread_condattr_setclock (&monotonic, CLOCK_MONOTONIC);
@@ -58,8 +51,7 @@ static int try_set_up (buildah_t *self, const char *isolation, err_t *err)
         return -1;
     if (file_make_folders (self->state_folder, 0700, err) < 0 || buildah_take_over (self, err) < 0)
         return -1;
-    file_sweep (self->state_folder);
-    if (buildah_write_shared (self, err) < 0 || buildah_reset_mounts (self, err) < 0 || buildah_probe_version (self, err) < 0
+    if (buildah_reset_mounts (self, err) < 0 || buildah_probe_version (self, err) < 0
         || buildah_probe_isolation (self, isolation && *isolation ? isolation : "auto", err) < 0)
         return -1;
     return 0;
@@ -99,12 +91,11 @@ static void buildah_destroy (builder_t *base)
     while (self->active) {
         active_t *gone = self->active;
         self->active = gone->next;
+        free (gone->place);
         free (gone);
     }
-    char *const texts [] = { self->program, self->state_folder, self->storage_folder, self->run_folder, self->runtime_folder, self->policy_file,
-                             self->push_policy_file, self->storage_file, self->empty_file };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        free (texts [i]);
+    free (self->program);
+    free (self->state_folder);
     words_free (&self->bases);
     words_free (&self->hidden);
     pthread_cond_destroy (&self->changed);
@@ -153,17 +144,16 @@ static void add_isolation (const buildah_t *self, const builder_task_t *task, wo
         words_add (words, "--cgroup-parent=%s", task->run_group);
 }
 
-/* Without --pull, `true` asks the registry whether the tag has moved: one small request. */
 static void add_spec (const json_t *spec, words_t *words)
 {
     builder_add_spec (spec, words);
     const json_t *timestamp = json_object_get (spec, "timestamp");
     if (timestamp)                                                  /* of the image, its history and all files: the same wherever it is built */
         words_add (words, "--timestamp=%lld", (long long) json_integer_value (timestamp));
-    words_add (words, "--pull=%s", json_is_true (json_object_get (spec, "pull")) ? "always" : "true");
+    words_add (words, "--pull=always");         /* not by the number of an image that lies here: one small request, where it is here already */
 }
 
-static void add_build (const buildah_t *self, const builder_task_t *task, const buildah_secrets_t *secrets, words_t *words)
+static void add_build (const buildah_t *self, const builder_task_t *task, const char *place, const buildah_secrets_t *secrets, words_t *words)
 {
     char platform [PLATFORM_MAX], mark [64];
     AUTO_FREE char *authfile = buildah_authfile (self, task);
@@ -177,36 +167,30 @@ static void add_build (const buildah_t *self, const builder_task_t *task, const 
     words_add (words, "--retry=0");                                 /* the door tries again */
     words_add (words, "--authfile=%s", authfile);
     words_add (words, "--signature-policy=%s/policy.json", task->scratch_folder);
-    words_add (words, "--secret=%ssrc=%s", mark, self->empty_file);
+    words_add (words, "--secret=%ssrc=%s/empty", mark, place);
     buildah_secrets_add (secrets, words);
     for (size_t i = 0; i < task->agent_count; i++)
         words_add (words, "--ssh=%s=%s", task->agents [i].id, task->agents [i].path);
-    words_add (words, "--ignorefile=%s", self->empty_file);         /* farmctl has left out what is to be ignored */
+    words_add (words, "--ignorefile=%s/empty", place);              /* farmctl has left out what is to be ignored */
     words_add (words, "--iidfile=%s/image-id", task->scratch_folder);
     add_spec (task->spec, words);
     words_add (words, "--file=%s", task->dockerfile);
     words_add (words, "%s", task->context_folder);
 }
 
-/* A registry that did not answer when it was asked for a newer base does not stop buildah: it takes the one it has. The next
- * build may get another. */
-static void warn_of_old_base (const builder_task_t *task, builder_outcome_t *outcome)
+/* What a step binds is no part of what buildah compares: of a file that was changed it would take the layer of before. */
+static void use_no_layers (const builder_task_t *task, words_t *words)
 {
-    err_t upstream;
-    door_last_error (task->door, task->job, task->attempt, &upstream);
-    if (upstream.code == ERR_NONE)
-        return;
-    outcome->is_repeatable = false;
-    if (!task->on_line)
-        return;
-    AUTO_FREE char *text = mem_printf ("warning: a base image may not be the newest, its registry did not answer: %s", upstream.text);
-    task->on_line (task->argument, 'w', text, strlen (text));
+    static const char text [] = "a RUN step binds files, in which buildah sees no change: every step is run, and no layer of an earlier build used";
+    words_add (words, "--no-cache");
+    if (task->on_line)
+        task->on_line (task->argument, 'w', text, sizeof text - 1);
 }
 
-static void run_of_task (const builder_task_t *task, buildah_words_t *heard, buildah_run_t *how)
+static void run_of_task (const builder_task_t *task, const char *place, buildah_words_t *heard, buildah_run_t *how)
 {
     heard->task = task;
-    *how = (buildah_run_t) { .task = task, .scratch_folder = task->scratch_folder, .rules = task->rules,
+    *how = (buildah_run_t) { .task = task, .place = place, .scratch_folder = task->scratch_folder, .rules = task->rules,
                              .watch = { .deadline_ms = task->deadline_ms, .is_cancelled = task->is_cancelled, .on_line = buildah_on_line,
                                         .argument = heard } };
 }
@@ -234,16 +218,20 @@ static int buildah_build (builder_t *base, const builder_task_t *task, builder_o
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
     AUTO (reach) reach_t *reach = NULL;
+    AUTO_FREE char *place = buildah_place (self, task);
     buildah_run_t how;
     int status = 0;
-    if (check_network (self, task, err) < 0 || buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, outcome, err) < 0
+    bool binds = false;
+    if (check_network (self, task, err) < 0 || buildah_enter (self, task, err) < 0 || buildah_write_attempt (self, task, outcome, &binds, err) < 0
         || builder_find_reach (task, &reach, err) < 0)
         return -1;
     AUTO (buildah_secrets) buildah_secrets_t *secrets = buildah_secrets_new (self, task, err);
     if (!secrets)
         return -1;
-    add_build (self, task, secrets, &words);
-    run_of_task (task, heard, &how);
+    add_build (self, task, place, secrets, &words);
+    if (binds)
+        use_no_layers (task, &words);
+    run_of_task (task, place, heard, &how);
     AUTO_FREE char *tmp = NULL;
     if (task->agent_count && make_short_tmp (self, task, &tmp, err) < 0)
         return -1;
@@ -256,10 +244,7 @@ static int buildah_build (builder_t *base, const builder_task_t *task, builder_o
     int rc = buildah_run (self, &words, &how, &status, err);
     if (buildah_secrets_check (secrets, err) < 0 || rc < 0)
         return -1;
-    if (status != 0 || heard->reads_more)
-        return buildah_judge_build (self, heard, status, outcome, err);
-    warn_of_old_base (task, outcome);
-    return 0;
+    return status != 0 || heard->reads_more ? buildah_judge_build (self, heard, status, outcome, err) : 0;
 }
 
 /* Push --------------------------------------------------------------------------------------------------------------- */
@@ -283,7 +268,7 @@ static int buildah_push (builder_t *base, const builder_task_t *task, err_t *err
     buildah_t *self = (buildah_t *) base;
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE buildah_words_t *heard = mem_alloc (sizeof *heard);
-    AUTO_FREE char *destination = buildah_destination (task), *authfile = buildah_authfile (self, task);
+    AUTO_FREE char *destination = buildah_destination (task), *authfile = buildah_authfile (self, task), *place = buildah_place (self, task);
     char id [IMAGE_ID_MAX];
     buildah_run_t how;
     int status = 0;
@@ -291,13 +276,13 @@ static int buildah_push (builder_t *base, const builder_task_t *task, err_t *err
         return -1;
     words_add (&words, "push");
     words_add (&words, "--authfile=%s", authfile);
-    words_add (&words, "--signature-policy=%s", self->push_policy_file);
+    words_add (&words, "--signature-policy=%s/push-policy.json", place);
     words_add (&words, "--tls-verify=false");
     if (self->kind->push_option)
         words_add (&words, "%s", self->kind->push_option);
     words_add (&words, "%s", id);
     words_add (&words, "%s", destination);
-    run_of_task (task, heard, &how);
+    run_of_task (task, place, heard, &how);
     door_clear_error (task->door, task->job, task->attempt);
     if (buildah_run (self, &words, &how, &status, err) < 0)
         return -1;

@@ -23,17 +23,17 @@ static void add_environment (const buildah_t *self, const buildah_run_t *how, wo
         words_add (out, "TMPDIR=%s/tmp", how->scratch_folder);
     words_add (out, "XDG_RUNTIME_DIR=%s/tmp", how->scratch_folder);
     /* Rootless, buildah keeps its memory of which blobs are where below this; as root in /var/lib/containers/cache. */
-    words_add (out, "XDG_DATA_HOME=%s/data", self->state_folder);
+    words_add (out, "XDG_DATA_HOME=%s/data", how->place);
     self->kind->add_environment (self, how, out);
     words_add (out, "CONTAINERS_REGISTRIES_CONF=%s/registries.conf", how->scratch_folder);
     if (!buildah_is_in_room_of_attempt (self, how)) {
         words_add (out, "REGISTRY_AUTH_FILE=%s/auth.json", how->scratch_folder);
-        words_add (out, RUNTIME_GUARD_VARIABLE "=%s:::%s:", self->runtime ? self->runtime : "", self->state_folder);
+        words_add (out, RUNTIME_GUARD_VARIABLE "=%s:::%s:", self->runtime ? self->runtime : "", how->place);
         return;
     }
     words_add (out, "REGISTRY_AUTH_FILE=" ROOM_SECRET_PATH);
     words_add (out, RUNTIME_GUARD_VARIABLE "=%s:%s:%s:%s:%s", self->runtime ? self->runtime : "", how->scratch_folder, how->task->context_folder,
-               self->state_folder, how->task->vault ? how->task->vault : "");
+               how->place, how->task->vault ? how->task->vault : "");
 }
 
 /* Into a room where there is one. */
@@ -43,7 +43,7 @@ static int run_there (buildah_t *self, const words_t *argv, const words_t *envir
     AUTO_FREE char *secret = buildah_is_in_room_of_attempt (self, how) ? door_auth_text (door_port (how->task->door), how->task->password) : NULL;
     spawner_rules_t rules = how->rules ? *how->rules : (spawner_rules_t) { 0 };
     if (self->room.ids) {
-        buildah_room_places (self, how->task, &places);
+        buildah_room_places (self, how, &places);
         rules.room = (spawner_room_t) { self->room.first_id, self->room.ids, (const char *const *) places.items, secret };
     }
     int rc = builder_command (self->spawner, argv, environment, how->scratch_folder, &rules, &how->watch, status, err);

@@ -23,21 +23,21 @@ static const char policy [] = "{\"default\": [{\"type\": \"reject\"}],\n"
                               " \"transports\": {\"docker\": {\"\": [{\"type\": \"insecureAcceptAnything\"}]}}}\n";
 static const char push_policy [] = "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}\n";
 
-static int write_shared (const buildah_t *self, const char *name, const char *text, err_t *err)
+static int write_shared (const buildah_t *self, const char *place, const char *name, const char *text, err_t *err)
 {
-    AUTO_FREE char *path = file_join (self->state_folder, name);
-    return write_text (self->state_folder, name, text, 0600, err) < 0 ? -1 : buildah_own (self, path, err);
+    AUTO_FREE char *path = file_join (place, name);
+    return write_text (place, name, text, 0600, err) < 0 ? -1 : buildah_own (self, path, err);
 }
 
 /* The last two are for commands that are of no attempt. */
-int buildah_write_shared (buildah_t *self, err_t *err)
+int buildah_write_place (const buildah_t *self, const char *place, err_t *err)
 {
     static const struct { const char *name, *text; } files [] = {
         { "policy.json", policy }, { "push-policy.json", push_policy }, { "storage.conf", "[storage]\ndriver = \"overlay\"\n" }, { "empty", "" },
-        { "registries.conf", "" }, { "auth.json", "{}\n" },
+        { "own/registries.conf", "" }, { "own/auth.json", "{}\n" },
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (write_shared (self, files [i].name, files [i].text, err) < 0)
+        if (write_shared (self, place, files [i].name, files [i].text, err) < 0)
             return -1;
     return 0;
 }
@@ -106,11 +106,12 @@ static int write_password (const buildah_t *self, const builder_task_t *task, er
     return self->room.ids ? 0 : write_text (task->scratch_folder, "auth.json", text, 0600, err);
 }
 
-int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err)
+int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, builder_outcome_t *outcome, bool *binds, err_t *err)
 {
     AUTO_FREE hosts_t *hosts = mem_alloc (sizeof *hosts);
     if (builder_find_hosts (task, hosts, outcome, err) < 0)
         return -1;
+    *binds = hosts->binds;
     hosts_add (hosts, "docker.io");
     hosts_add (hosts, task->repository.host);
     add_bases (self, hosts);

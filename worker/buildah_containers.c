@@ -22,9 +22,10 @@ void buildah_mark (const builder_task_t *task, char mark [64])
     snprintf (mark, 64, "id=farm-attempt-%lld-%d,", (long long) task->job, task->attempt);
 }
 
-char *buildah_containers_folder (const buildah_t *self)
+char *buildah_containers_folder (const buildah_t *self, const char *place)
 {
-    return mem_printf ("%s/%s-containers", self->storage_folder, self->base.storage);
+    AUTO_FREE char *storage = buildah_storage (self, place);
+    return mem_printf ("%s/%s-containers", storage, self->base.storage);
 }
 
 static bool is_id (const char *text)
@@ -47,11 +48,11 @@ bool buildah_is_marked (const char *containers, const char *id, const char *mark
     return file_read (path, CONTAINER_FILE_MAX, &text, NULL) == 0 && memmem (text.data, text.size, mark, strlen (mark));
 }
 
-/* Is another attempt than this one in the store? Under the lock. */
-static bool has_others (const buildah_t *self, const builder_task_t *task)
+/* Is another attempt than this one in the place? Under the lock. */
+static bool has_others (const buildah_t *self, const char *place, const builder_task_t *task)
 {
     for (const active_t *at = self->active; at; at = at->next)
-        if (!task || at->job != task->job || at->attempt != task->attempt)
+        if (strcmp (at->place, place) == 0 && (!task || at->job != task->job || at->attempt != task->attempt))
             return true;
     return false;
 }
@@ -107,13 +108,13 @@ static int remove_unlisted (const char *containers, const words_t *listed, err_t
     return rc;
 }
 
-/* Of the listed those of the task; all, and what is left of others, when nobody else is in the store: a builder that is killed while it makes
+/* Of the listed those of the task; all, and what is left of others, when nobody else is in the place: a builder that is killed while it makes
  * or removes one leaves it without a mark, without a folder, or only that. Under the lock: none can come from elsewhere. */
-static int choose_containers (buildah_t *self, const builder_task_t *task, words_t *out, err_t *err)
+static int choose_containers (buildah_t *self, const char *place, const builder_task_t *task, words_t *out, err_t *err)
 {
-    AUTO_FREE char *containers = buildah_containers_folder (self);
+    AUTO_FREE char *containers = buildah_containers_folder (self, place);
     AUTO_WORDS words_t listed = { 0 };
-    bool are_all = !has_others (self, task);
+    bool are_all = !has_others (self, place, task);
     char mark [64] = "";
     if (task)
         buildah_mark (task, mark);
@@ -128,7 +129,7 @@ static int choose_containers (buildah_t *self, const builder_task_t *task, words
     return are_all ? remove_unlisted (containers, &listed, err) : 0;
 }
 
-static int remove_once (buildah_t *self, const builder_task_t *task, err_t *err)
+static int remove_once (buildah_t *self, const char *place, const builder_task_t *task, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
     words_add (&words, "rm");
@@ -136,21 +137,33 @@ static int remove_once (buildah_t *self, const builder_task_t *task, err_t *err)
         words_add (&words, "%s", self->kind->rm_option);
     size_t options = words.count;
     pthread_mutex_lock (&self->lock);
-    int rc = choose_containers (self, task, &words, err);
+    int rc = choose_containers (self, place, task, &words, err);
     pthread_mutex_unlock (&self->lock);
     if (rc < 0)
-        err_wrap (err, "what builders left in %s", self->storage_folder);
+        err_wrap (err, "what builders left in %s", place);
     /* Those that were chosen before something went wrong go all the same. */
     err_t why;
-    if (words.count > options && buildah_run_store (self, &words, CLEAN_MS, NULL, &why) < 0)
+    if (words.count > options && buildah_run_store (self, place, &words, CLEAN_MS, NULL, &why) < 0)
         rc = err_set (err, why.code, "remove %zu working containers: %s", words.count - options, why.text);
     return rc;
 }
 
 /* buildah itself may be killed while it removes them (a full memory), and nobody else comes by until the next build. */
-void buildah_remove_containers (buildah_t *self, const builder_task_t *task)
+static void remove_from (buildah_t *self, const char *place, const builder_task_t *task)
 {
     err_t err;
-    for (int left = REMOVE_TRIES; left > 0 && remove_once (self, task, &err) < 0; left--)
+    for (int left = REMOVE_TRIES; left > 0 && remove_once (self, place, task, &err) < 0; left--)
         log_warn ("builder", "%s%s", err.text, left > 1 ? "; it is tried again" : "");
+}
+
+void buildah_remove_containers (buildah_t *self, const builder_task_t *task)
+{
+    AUTO_WORDS words_t places = { 0 };
+    AUTO_FREE char *place = buildah_place (self, task);
+    if (task)
+        words_add (&places, "%s", place);
+    else
+        buildah_list_places (self, &places);
+    for (size_t i = 0; i < places.count; i++)
+        remove_from (self, places.items [i], task);
 }

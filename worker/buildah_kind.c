@@ -19,17 +19,17 @@
 /* Mounts are seen in its room alone, and so is the note of them. */
 static char *run_folder (const buildah_t *self, const buildah_run_t *how)
 {
-    return buildah_is_in_room_of_attempt (self, how) ? file_join (how->scratch_folder, "run") : mem_strdup (self->run_folder);
+    return buildah_is_in_room_of_attempt (self, how) ? file_join (how->scratch_folder, "run") : file_join (how->place, "run");
 }
 
 /* buildah ------------------------------------------------------------------------------------------------------------ */
 
 static void add_buildah_globals (const buildah_t *self, const buildah_run_t *how, words_t *out)
 {
-    AUTO_FREE char *run = run_folder (self, how), *short_names = file_join (how->scratch_folder, "short-names.conf");
-    if (self->storage_folder) {
+    AUTO_FREE char *run = run_folder (self, how), *short_names = file_join (how->scratch_folder, "short-names.conf"), *storage = buildah_storage (self, how->place);
+    if (self->base.storage) {
         words_add (out, "--root");
-        words_add (out, "%s", self->storage_folder);
+        words_add (out, "%s", storage);
         words_add (out, "--runroot");
         words_add (out, "%s", run);
         words_add (out, "--storage-driver");
@@ -43,8 +43,8 @@ static void add_buildah_globals (const buildah_t *self, const buildah_run_t *how
 
 static void add_buildah_environment (const buildah_t *self, const buildah_run_t *how, words_t *out)
 {
-    (void) how;
-    words_add (out, "CONTAINERS_STORAGE_CONF=%s", self->storage_file);
+    (void) self;
+    words_add (out, "CONTAINERS_STORAGE_CONF=%s/storage.conf", how->place);
 }
 
 /* podman ------------------------------------------------------------------------------------------------------------- */
@@ -75,10 +75,10 @@ static const char *driver_of (const buildah_t *self)
 static int write_storage (const buildah_t *self, const buildah_run_t *how, err_t *err)
 {
     AUTO_BUFFER buffer_t text = { 0 };
-    AUTO_FREE char *run = run_folder (self, how), *none = file_join (self->state_folder, "storage-overlay");
+    AUTO_FREE char *run = run_folder (self, how), *storage = buildah_storage (self, how->place);
     buffer_text (&text, "[storage]\n");
     add_value (&text, "driver", driver_of (self));
-    add_value (&text, "graphroot", self->storage_folder ? self->storage_folder : none);
+    add_value (&text, "graphroot", storage);
     add_value (&text, "runroot", run);
     return write_settings (self, how, PODMAN_STORAGE, &text, err);
 }

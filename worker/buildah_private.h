@@ -1,4 +1,4 @@
-/* buildah_private.h - the parts of the driver for buildah and podman, in the order of a build: command, configuration, words, store. */
+/* buildah_private.h - the parts of the driver for buildah and podman, in the order of a build: places, command, configuration, words, store. */
 #ifndef FARM_BUILDAH_PRIVATE_H
 #define FARM_BUILDAH_PRIVATE_H
 
@@ -15,6 +15,7 @@
 typedef struct active {
     int64_t job;
     int attempt;
+    char *place;
     struct active *next;
 } active_t;
 
@@ -25,10 +26,7 @@ typedef struct {
     spawner_t *spawner;
     const buildah_kind_t *kind;
     char *program;
-    char *state_folder;             /* holds storage-<driver>, run, data, tmp and the files below; podman's libpod-<driver> */
-    char *storage_folder, *run_folder;
-    char *runtime_folder;           /* a folder for each attempt: what its runtime knows of the RUN steps that go on */
-    char *policy_file, *push_policy_file, *storage_file, *empty_file;
+    char *state_folder;             /* holds the places (buildah_places.c) */
     int64_t free_floor_bytes;
     const char *network;            /* "private", "host" */
     const char *runtime;            /* "crun", "runc"; NULL with chroot */
@@ -44,10 +42,26 @@ typedef struct {
     atomic_int prunes_no_more;
 } buildah_t;
 
+/* Places ------------------------------------------------------------------------------------------------------------- */
+
+/* The folder of a task's repository; with NULL the one for what is of none. The caller frees. */
+char *buildah_place (const buildah_t *self, const builder_task_t *task);
+/* Its images and layers; the caller frees. */
+char *buildah_storage (const buildah_t *self, const char *place);
+/* Make it, where it is not there, and note that it is used. */
+int buildah_open_place (const buildah_t *self, const char *place, const builder_task_t *task, err_t *err);
+/* All that there are, that which was not used for the longest time first. */
+void buildah_list_places (const buildah_t *self, words_t *out);
+/* Remove one that holds no layers any more, while nobody is in it; that of no repository stays. */
+void buildah_drop_place (const buildah_t *self, const char *place);
+/* At the start: those of other ids than the builder has now go, and whatever is no place. */
+int buildah_take_over (const buildah_t *self, err_t *err);
+
 /* Command ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     const builder_task_t *task;     /* of the attempt; NULL: of none, which a room then shows nothing of */
+    const char *place;              /* whose images and layers */
     const char *scratch_folder;     /* HOME, TMPDIR below it, registries.conf and auth.json if there */
     const spawner_rules_t *rules;   /* NULL: none */
     const char *tmp;                /* NULL: tmp of the scratch folder */
@@ -88,13 +102,11 @@ const buildah_kind_t *buildah_find_kind (const char *name);
 int buildah_room_choose (buildah_t *self, const builder_settings_t *settings, err_t *err);
 /* There is none, and why. */
 void buildah_room_refuse (buildah_t *self, const char *why);
-/* What of the host is in the room, as spawner.h wants it; task NULL: for no attempt. */
-void buildah_room_places (const buildah_t *self, const builder_task_t *task, words_t *places);
+/* What of the host is in the room, as spawner.h wants it. */
+void buildah_room_places (const buildah_t *self, const buildah_run_t *how, words_t *places);
 
-/* Give a file of the store's folder to the room's ids. */
+/* Give a file of a place to the room's ids. */
 int buildah_own (const buildah_t *self, const char *path, err_t *err);
-/* The folder is for those ids that the builder has now: what others have made in it goes. */
-int buildah_take_over (const buildah_t *self, err_t *err);
 
 /* The path of the door's password for the builder; the caller frees. */
 char *buildah_authfile (const buildah_t *self, const builder_task_t *task);
@@ -112,11 +124,11 @@ void buildah_end_all_steps (buildah_t *self);
 
 /* Configuration ------------------------------------------------------------------------------------------------------ */
 
-/* Files that all attempts share. */
-int buildah_write_shared (buildah_t *self, err_t *err);
+/* Files that all attempts of a place share. */
+int buildah_write_place (const buildah_t *self, const char *place, err_t *err);
 
-/* registries.conf, policy.json, short-names.conf and auth.json of an attempt into its scratch folder. */
-int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, builder_outcome_t *outcome, err_t *err);
+/* registries.conf, policy.json, short-names.conf and auth.json of an attempt into its scratch folder. *binds: see hosts.h. */
+int buildah_write_attempt (const buildah_t *self, const builder_task_t *task, builder_outcome_t *outcome, bool *binds, err_t *err);
 
 /* "docker://127.0.0.1:PORT/registry.lan__5000/team/app:attempt-7-1"; the caller frees. */
 char *buildah_destination (const builder_task_t *task);
@@ -168,8 +180,8 @@ void buildah_remove_containers (buildah_t *self, const builder_task_t *task);
 
 /* Marks the containers of an attempt, as an argument of --secret: see buildah_containers.c. */
 void buildah_mark (const builder_task_t *task, char mark [64]);
-/* The folder in which each working container has one, under its id; the caller frees. And does this one bear the mark? */
-char *buildah_containers_folder (const buildah_t *self);
+/* The folder in which each working container of a place has one, under its id; the caller frees. And does this one bear the mark? */
+char *buildah_containers_folder (const buildah_t *self, const char *place);
 bool buildah_is_marked (const char *containers, const char *id, const char *mark);
 
 /* Store -------------------------------------------------------------------------------------------------------------- */
@@ -179,8 +191,8 @@ size_t buildah_unmount_all (const buildah_t *self);
 /* Unmount what a killed worker left mounted and forget who had mounted it. */
 int buildah_reset_mounts (buildah_t *self, err_t *err);
 
-/* A command of the store itself, of no attempt, for limit_ms at most; is_cancelled may be NULL. Its exit status other than 0 is an error. */
-int buildah_run_store (buildah_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err);
+/* A command about a place's store, of no attempt, for limit_ms at most; is_cancelled may be NULL. Its exit status other than 0 is an error. */
+int buildah_run_store (buildah_t *self, const char *place, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err);
 
 /* See builder.h. */
 void buildah_make_room (builder_t *base);

@@ -33,10 +33,11 @@ static void on_heard (void *argument, char stream, const char *line, size_t size
 static int run (buildah_t *self, const words_t *words, heard_t *heard, err_t *err)
 {
     int status = 0;
-    buildah_run_t how = { .scratch_folder = self->state_folder, .watch = { .deadline_ms = clock_boot_ms () + PROBE_MS,
-                                                                        .on_line = on_heard, .argument = heard } };
+    AUTO_FREE char *place = buildah_place (self, NULL), *scratch = file_join (place, "own");
+    buildah_run_t how = { .place = place, .scratch_folder = scratch, .watch = { .deadline_ms = clock_boot_ms () + PROBE_MS,
+                                                                              .on_line = on_heard, .argument = heard } };
     memset (heard, 0, sizeof *heard);
-    if (buildah_run (self, words, &how, &status, err) < 0)
+    if (buildah_open_place (self, place, NULL, err) < 0 || buildah_run (self, words, &how, &status, err) < 0)
         return -1;
     if (status != 0)
         return err_set (err, ERR_FARM, "%s", heard->error [0] ? heard->error : heard->last);
@@ -90,7 +91,7 @@ static void add_host_folders (words_t *words)
 static int try_run (buildah_t *self, const char *container, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
-    AUTO_FREE char *root = file_join (self->runtime_folder, "probe");
+    AUTO_FREE char *place = buildah_place (self, NULL), *root = file_join (place, "runtime/probe");
     heard_t heard;
     words_add (&words, "run");
     words_add (&words, "--isolation=%s", candidate->isolation);
@@ -111,9 +112,10 @@ static int try_run (buildah_t *self, const char *container, const buildah_candid
 int buildah_try_container (buildah_t *self, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t from = { 0 }, rm = { 0 };
+    AUTO_FREE char *place = buildah_place (self, NULL);
     heard_t heard;
     words_add (&from, "from");
-    words_add (&from, "--signature-policy=%s", self->policy_file);
+    words_add (&from, "--signature-policy=%s/policy.json", place);
     words_add (&from, "scratch");
     if (run (self, &from, &heard, err) < 0)
         return err_wrap (err, "storage driver %s", self->base.storage);
@@ -137,12 +139,12 @@ static int write_probe (const buildah_t *self, const char *folder, const char *d
     return buildah_own (self, folder, err) < 0 ? -1 : buildah_own (self, dockerfile, err);
 }
 
-static void add_probe (const buildah_t *self, const buildah_candidate_t *candidate, const char *folder, const char *root, words_t *words)
+static void add_probe (const buildah_candidate_t *candidate, const char *place, const char *folder, const char *root, words_t *words)
 {
     words_add (words, "build");
     words_add (words, "--isolation=%s", candidate->isolation);
     words_add (words, "--network=%s", candidate->network);
-    words_add (words, "--signature-policy=%s", self->policy_file);
+    words_add (words, "--signature-policy=%s/policy.json", place);
     if (candidate->runtime)
         words_add (words, "--runtime-flag=root=%s", root);
     words_add (words, "--no-cache");
@@ -171,10 +173,10 @@ static void remove_probe (buildah_t *self, const char *folder)
 int buildah_try_build (buildah_t *self, const buildah_candidate_t *candidate, err_t *err)
 {
     AUTO_WORDS words_t words = { 0 };
-    AUTO_FREE char *folder = file_join (self->state_folder, "probe"), *dockerfile = file_join (folder, "Dockerfile");
-    AUTO_FREE char *root = file_join (self->runtime_folder, "probe");
+    AUTO_FREE char *place = buildah_place (self, NULL), *folder = file_join (place, "own/probe"), *dockerfile = file_join (folder, "Dockerfile");
+    AUTO_FREE char *root = file_join (place, "runtime/probe");
     heard_t heard;
-    add_probe (self, candidate, folder, root, &words);
+    add_probe (candidate, place, folder, root, &words);
     self->runtime = candidate->runtime;
     int rc = write_probe (self, folder, dockerfile, err) < 0 ? -1 : run (self, &words, &heard, err);
     remove_probe (self, folder);
@@ -198,13 +200,6 @@ static void accept (buildah_t *self, const buildah_candidate_t *candidate, const
         self->base.isolation_reason = mem_strdup ("chosen in the settings");
     else
         self->base.isolation_reason = mem_printf ("oci does not work here: %s", refused [0] ? refused : "neither crun nor runc is installed");
-}
-
-static void set_driver (buildah_t *self, const char *driver)
-{
-    self->base.storage = driver;
-    free (self->storage_folder);
-    self->storage_folder = mem_printf ("%s/storage-%s", self->state_folder, driver);
 }
 
 /* Isolation with the first driver that works: a runtime with a network of its own, on the host's, then chroot. */
@@ -237,7 +232,7 @@ int buildah_probe_isolation (buildah_t *self, const char *wanted, err_t *err)
     if (strcmp (wanted, "auto") != 0 && strcmp (wanted, "oci") != 0 && strcmp (wanted, "chroot") != 0)
         return err_set (err, ERR_USAGE, "\"%.50s\" is no isolation: write auto, oci or chroot", wanted);
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
-        set_driver (self, drivers [i]);
+        self->base.storage = drivers [i];
         if (try_all (self, wanted, err) == 0)
             return 0;
     }

@@ -1,17 +1,15 @@
 /* buildah_room.c - the room that buildah runs in, where the host allows one (spawner_room.c makes it): whose ids, and what of the host it sees.
  *
- * Of the worker's own folders that is the builder's store and, for an attempt, its context, its Dockerfile and its scratch folder. The store
- * belongs to the room's ids on the disk; the attempt's files are root's here and in there. */
+ * Of the worker's own folders that is the store of the build's repository and, for an attempt, its context, its Dockerfile and its scratch folder. The
+ * store belongs to the room's ids on the disk; the attempt's files are root's here and in there. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/log.h"
 #include "worker/buildah_private.h"
 #include "worker/runtime_guard.h"
 
@@ -68,25 +66,6 @@ int buildah_own (const buildah_t *self, const char *path, err_t *err)
     return 0;
 }
 
-/* What other ids have made is of no use to these: it is a cache, and made again. */
-int buildah_take_over (const buildah_t *self, err_t *err)
-{
-    struct stat info;
-    uid_t owner = self->room.ids ? (uid_t) self->room.first_id : geteuid ();
-    if (stat (self->state_folder, &info) != 0)
-        return err_sys (err, errno, "look at %s", self->state_folder);
-    if (info.st_uid != owner) {
-        if (rmdir (self->state_folder) != 0)
-            log_info ("builder", "%s is made anew: the builder has other ids than before (builder/user)", self->state_folder);
-        if (file_remove_tree (self->state_folder, err) < 0 || file_make_folders (self->state_folder, 0700, err) < 0)
-            return -1;
-    }
-    AUTO_FREE char *data = file_join (self->state_folder, "data");
-    if (buildah_own (self, self->state_folder, err) < 0 || file_make_folders (data, 0700, err) < 0)
-        return -1;
-    return buildah_own (self, data, err);
-}
-
 /* -- what it sees ----------------------------------------------------------------------------------------------- */
 
 static void add_place (words_t *places, char kind, const char *here, const char *there)
@@ -136,16 +115,31 @@ static void add_attempt (const builder_task_t *task, words_t *places)
         add_place (places, ROOM_WRITE, task->vault, task->vault);
 }
 
-void buildah_room_places (const buildah_t *self, const builder_task_t *task, words_t *places)
+/* The place itself is the worker's: nothing that the builder could change leads out of it. */
+static void add_repository (const char *place, const char *storage, bool is_attempt, words_t *places)
 {
-    AUTO_FREE char *data = file_join (self->state_folder, "data");
+    static const struct { const char *name; char kind; bool of_attempts; } parts [] = {
+        { "data", ROOM_WRITE, true }, { "runtime", ROOM_WRITE, true }, { "empty", ROOM_READ, true }, { "push-policy.json", ROOM_READ, true },
+        { "storage.conf", ROOM_READ, true }, { "policy.json", ROOM_READ, false }, { "run", ROOM_WRITE, false }, { "own", ROOM_WRITE, false },
+    };
+    add_place (places, ROOM_WRITE, storage, storage);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        AUTO_FREE char *path = file_join (place, parts [i].name);
+        if (parts [i].of_attempts || !is_attempt)
+            add_place (places, parts [i].kind, path, path);
+    }
+}
+
+void buildah_room_places (const buildah_t *self, const buildah_run_t *how, words_t *places)
+{
+    AUTO_FREE char *data = file_join (how->place, "data"), *storage = buildah_storage (self, how->place);
     for (size_t i = 0; i < self->hidden.count; i++)
         add_place (places, ROOM_HIDDEN, self->hidden.items [i], self->hidden.items [i]);
-    add_place (places, ROOM_WRITE, self->state_folder, self->state_folder);
+    add_repository (how->place, storage, how->task != NULL, places);
     add_place (places, ROOM_WRITE, data, "/var/lib/containers");       /* its memory of blobs */
     add_program (self, places);
-    if (task)
-        add_attempt (task, places);
+    if (how->task)
+        add_attempt (how->task, places);
     else                                /* as attempts will: a file system that cannot show files under other ids is found out at the start */
         add_place (places, ROOM_SHIFTED, data, "/mnt");
 }

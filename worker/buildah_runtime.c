@@ -13,7 +13,8 @@ enum { DELETE_MS = 20000 };
 
 char *buildah_runtime_root (const buildah_t *self, const builder_task_t *task)
 {
-    return mem_printf ("%s/%lld-%d", self->runtime_folder, (long long) task->job, task->attempt);
+    AUTO_FREE char *place = buildah_place (self, task);
+    return mem_printf ("%s/runtime/%lld-%d", place, (long long) task->job, task->attempt);
 }
 
 static int run_delete (buildah_t *self, const char *runtime, const char *root, const char *step, err_t *err)
@@ -52,14 +53,23 @@ void buildah_end_steps (buildah_t *self, const builder_task_t *task)
     buildah_end_steps_in (self, self->runtime, root);
 }
 
-void buildah_end_all_steps (buildah_t *self)
+static void end_steps_of (buildah_t *self, const char *place)
 {
-    DIR *folder = opendir (self->runtime_folder);
+    AUTO_FREE char *roots = file_join (place, "runtime");
+    DIR *folder = opendir (roots);
     for (struct dirent *item; folder && (item = readdir (folder));)
         if (item->d_name [0] != '.') {
-            AUTO_FREE char *left = file_join (self->runtime_folder, item->d_name);
+            AUTO_FREE char *left = file_join (roots, item->d_name);
             buildah_end_steps_in (self, self->runtime, left);
         }
     if (folder)
         closedir (folder);
+}
+
+void buildah_end_all_steps (buildah_t *self)
+{
+    AUTO_WORDS words_t places = { 0 };
+    buildah_list_places (self, &places);
+    for (size_t i = 0; i < places.count; i++)
+        end_steps_of (self, places.items [i]);
 }

@@ -61,7 +61,7 @@ static int make_link (const buildah_secrets_t *self, const char *containers, con
 /* Another one's containers come and go meanwhile: those are not ours. */
 static int make_links (buildah_secrets_t *self, err_t *err)
 {
-    AUTO_FREE char *containers = buildah_containers_folder (self->builder);
+    AUTO_FREE char *place = buildah_place (self->builder, self->task), *containers = buildah_containers_folder (self->builder, place);
     char mark [64];
     int rc = 0;
     buildah_mark (self->task, mark);

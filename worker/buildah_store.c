@@ -1,9 +1,10 @@
 /* buildah_store.c - keeps the store of images and layers in order: mounts, and its size.
  *
- * All attempts share one store, so that one finds the layers of another. Built images have no name there (they are pushed
- * by their id) and stay as the layer cache. After an attempt, and when an idle worker needs room, the store is pruned when the disk has
- * less than 5 GiB and less than 10 % free, or less than its floor, or the layers hold more than 40 GiB: first what was built, then, if it
- * does not help, base images too. Images of running attempts must not go: pruning waits until none runs, and new ones wait while it is due. */
+ * All attempts for one repository share a store (buildah_places.c), so that one finds the layers of another. Built images have no name there (they are
+ * pushed by their id) and stay as the layer cache. After an attempt, and when an idle worker needs room, stores are pruned when the disk has
+ * less than 5 GiB and less than 10 % free, or less than its floor, or the layers of all hold more than 40 GiB: those first that were not used for the
+ * longest time, of each what was built, then, if it does not help, base images too. Images of running attempts must not go: pruning waits until
+ * none runs, and new ones wait while it is due. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -47,9 +48,13 @@ size_t buildah_unmount_all (const buildah_t *self)
 /* How often each layer is mounted is written down there, and without the mounts it is wrong: it would be believed. */
 static int forget_mounts (const buildah_t *self, err_t *err)
 {
-    if (file_remove_tree (self->run_folder, err) < 0 || file_make_folders (self->run_folder, 0700, err) < 0
-        || buildah_own (self, self->run_folder, err) < 0)
-        return err_wrap (err, "forget old mounts");
+    AUTO_WORDS words_t places = { 0 };
+    buildah_list_places (self, &places);
+    for (size_t i = 0; i < places.count; i++) {
+        AUTO_FREE char *run = file_join (places.items [i], "run");
+        if (file_remove_tree (run, err) < 0 || file_make_folders (run, 0700, err) < 0 || buildah_own (self, run, err) < 0)
+            return err_wrap (err, "forget old mounts");
+    }
     return 0;
 }
 
@@ -70,10 +75,11 @@ static void sweep_mounts (const buildah_t *self)
 /* Commands ----------------------------------------------------------------------------------------------------------- */
 
 /* They need a scratch folder of their own. */
-int buildah_run_store (buildah_t *self, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err)
+int buildah_run_store (buildah_t *self, const char *place, const words_t *words, int64_t limit_ms, atomic_int *is_cancelled, err_t *err)
 {
     int status = 0;
-    buildah_run_t how = { .scratch_folder = self->state_folder, .watch = { .deadline_ms = clock_boot_ms () + limit_ms, .is_cancelled = is_cancelled } };
+    AUTO_FREE char *scratch = file_join (place, "own");
+    buildah_run_t how = { .place = place, .scratch_folder = scratch, .watch = { .deadline_ms = clock_boot_ms () + limit_ms, .is_cancelled = is_cancelled } };
     if (buildah_run (self, words, &how, &status, err) < 0)
         return -1;
     return status == 0 ? 0 : err_set (err, ERR_FARM, "exit status %d", status);
@@ -81,10 +87,10 @@ int buildah_run_store (buildah_t *self, const words_t *words, int64_t limit_ms, 
 
 /* Size --------------------------------------------------------------------------------------------------------------- */
 
-/* The sum of what the layers hold, from the store's own list; 0 when it cannot be read. */
-static int64_t layers_bytes (const buildah_t *self)
+/* The sum of what a place's layers hold, from the store's own list; 0 when it cannot be read. */
+static int64_t layers_bytes (const buildah_t *self, const char *place)
 {
-    AUTO_FREE char *path = mem_printf ("%s/%s-layers/layers.json", self->storage_folder, self->base.storage);
+    AUTO_FREE char *storage = buildah_storage (self, place), *path = mem_printf ("%s/%s-layers/layers.json", storage, self->base.storage);
     AUTO_BUFFER buffer_t text = { 0 };
     if (file_read (path, LAYERS_FILE_MAX, &text, NULL) < 0)
         return 0;
@@ -99,26 +105,52 @@ static int64_t layers_bytes (const buildah_t *self)
     return sum;
 }
 
+static int64_t all_layers_bytes (const buildah_t *self)
+{
+    AUTO_WORDS words_t places = { 0 };
+    int64_t sum = 0;
+    buildah_list_places (self, &places);
+    for (size_t i = 0; i < places.count; i++) {
+        int64_t bytes = layers_bytes (self, places.items [i]);
+        sum += bytes < INT64_MAX - sum ? bytes : 0;
+    }
+    return sum;
+}
+
 /* Where there is nothing to prune somebody else has filled the disk. */
 static bool is_too_large (const buildah_t *self)
 {
-    int64_t held = layers_bytes (self), free_bytes = file_free_bytes (self->storage_folder);
+    int64_t held = all_layers_bytes (self), free_bytes = file_free_bytes (self->state_folder);
     bool is_below_floor = free_bytes >= 0 && free_bytes < self->free_floor_bytes;
-    return held > store_limit_bytes || (held > 0 && (is_below_floor || file_is_nearly_full (self->storage_folder)));
+    return held > store_limit_bytes || (held > 0 && (is_below_floor || file_is_nearly_full (self->state_folder)));
 }
 
-static void prune (buildah_t *self)
+static bool shall_prune (buildah_t *self)
 {
-    for (size_t i = 0; i < 2 && !atomic_load (&self->prunes_no_more) && is_too_large (self); i++) {
+    return !atomic_load (&self->prunes_no_more) && is_too_large (self);
+}
+
+static void prune_place (buildah_t *self, const char *place)
+{
+    for (size_t i = 0; i < 2 && shall_prune (self) && layers_bytes (self, place) > 0; i++) {
         AUTO_WORDS words_t words = { 0 };
         err_t err;
         for (const char *const *word = self->kind->prune [i]; *word; word++)
             words_add (&words, "%s", *word);
-        log_info ("builder", "the store %s is large or its disk nearly full: what was built%s is pruned", self->storage_folder,
-                  i == 0 ? "" : " and the base images");
-        if (buildah_run_store (self, &words, PRUNE_MS, &self->prunes_no_more, &err) < 0 && err.code != ERR_CANCELLED)
-            log_warn ("builder", "prune %s: %s", self->storage_folder, err.text);
+        log_info ("builder", "the stores are large or their disk nearly full: what was built%s is pruned in %s", i == 0 ? "" : " and the base images", place);
+        if (buildah_run_store (self, place, &words, PRUNE_MS, &self->prunes_no_more, &err) < 0 && err.code != ERR_CANCELLED)
+            log_warn ("builder", "prune %s: %s", place, err.text);
     }
+    if (layers_bytes (self, place) == 0)
+        buildah_drop_place (self, place);
+}
+
+static void prune (buildah_t *self)
+{
+    AUTO_WORDS words_t places = { 0 };
+    buildah_list_places (self, &places);
+    for (size_t i = 0; i < places.count && shall_prune (self); i++)
+        prune_place (self, places.items [i]);
 }
 
 /* Attempts ----------------------------------------------------------------------------------------------------------- */
@@ -157,11 +189,12 @@ int buildah_enter (buildah_t *self, const builder_task_t *task, err_t *err)
     }
     if (rc == 0 && !*find_active (self, task)) {
         active_t *active = mem_alloc (sizeof *active);
-        *active = (active_t) { task->job, task->attempt, self->active };
+        *active = (active_t) { task->job, task->attempt, buildah_place (self, task), self->active };
         self->active = active;
     }
     pthread_mutex_unlock (&self->lock);
-    return rc;
+    AUTO_FREE char *place = buildah_place (self, task);
+    return rc < 0 ? -1 : buildah_open_place (self, place, task, err);
 }
 
 /* Under the lock, which is released. Of two the first does it. */
@@ -186,6 +219,7 @@ void buildah_leave (buildah_t *self, const builder_task_t *task)
     active_t **at = find_active (self, task), *gone = *at;
     if (gone) {
         *at = gone->next;
+        free (gone->place);
         free (gone);
     }
     if (!self->active && !self->is_pruning)

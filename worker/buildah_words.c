@@ -137,8 +137,8 @@ int buildah_judge_build (const buildah_t *self, const buildah_words_t *words, in
     outcome->exit_status = words->run_status;
     strcpy (text, words->error);
     door_unmask (text, door_port (words->task->door));
-    if (builder_error_is_full (text) || (words->is_disk_full && builder_disk_is_full (self->storage_folder)))
-        return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", self->storage_folder, text);
+    if (builder_error_is_full (text) || (words->is_disk_full && builder_disk_is_full (self->state_folder)))
+        return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", self->state_folder, text);
     if (!text [0] && status >= 128)
         return err_set (err, ERR_FARM, "%s was killed by signal %d; see the kernel's log of the worker for "
                         "\"out of memory\"", self->program, status - 128);

@@ -138,18 +138,29 @@ static void on_add (reader_t *self, const char *at)
             self->hosts->may_fetch = true;
 }
 
-/* RUN --mount=type=bind,from=image,… */
+/* type=bind,from=image,…; of the types a bind is what it is without one. */
+static void on_mount (reader_t *self, char *options)
+{
+    static const char *const others [] = { "type=cache", "type=tmpfs", "type=secret", "type=ssh" };
+    bool is_bind = true;
+    for (char *part = strsep (&options, ","); part; part = strsep (&options, ",")) {
+        part += strspn (part, "\"'");
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            is_bind &= strncmp (part, others [i], strlen (others [i])) != 0;
+        if (strncmp (part, "from=", 5) == 0)
+            add_image (self, part + 5, true);
+    }
+    self->hosts->binds |= is_bind;
+}
+
+/* RUN --mount=… …; a word that is too long comes out empty. */
 static void on_run (reader_t *self, const char *at)
 {
-    char word [DOCKERFILE_WORD_MAX];
-    while (dockerfile_next_word (&at, word) && strncmp (word, "--", 2) == 0) {
-        if (strncmp (word, "--mount=", 8) != 0)
-            continue;
-        char *rest = word + 8;
-        for (char *part = strsep (&rest, ","); part; part = strsep (&rest, ","))
-            if (strncmp (part + strspn (part, "\"'"), "from=", 5) == 0)
-                add_image (self, part + strspn (part, "\"'") + 5, true);
-    }
+    char word [DOCKERFILE_WORD_MAX] = "";
+    while (dockerfile_next_word (&at, word) && strncmp (word, "--", 2) == 0)
+        if (strncmp (word, "--mount=", 8) == 0)
+            on_mount (self, word + 8);
+    self->hosts->binds |= !*word;
 }
 
 static void on_instruction (reader_t *self, const char *text)

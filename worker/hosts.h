@@ -27,6 +27,7 @@ typedef struct {
     hosts_image_t images [IMAGES_MAX];                           /* each once */
     int image_count;
     char elsewhere [REFERENCE_PATH_MAX];        /* an image that no registry has: "dir:/x", the id of one in the builder's store; "": there is none */
+    bool binds;                 /* a RUN step is shown files that are in no layer: --mount=type=bind */
     bool may_fetch;             /* an ADD of something that no digest names: a URL, a git repository, or what cannot be read here */
 } hosts_t;
 

@@ -22,13 +22,14 @@ holds ()
     processes_below "$farm" | sed 's/^/process /'
     mounts_below "$farm" | sed 's/^/mount /'
     find "$state" \( -path '*/overlay-containers/*' -o -path '*/vfs-containers/*' \) -type d -prune -printf 'container %P\n'
-    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data -o -name checkouts \) -prune -o -path "$state/attempts" -o -path "$state/builder/run/overlay" -prune -o -print | sort
+    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data -o -name checkouts \) -prune -o -path "$state/attempts" -o -path "$state/builder/*/run/overlay" -prune -o -print | sort
 }
 
 # What the worker keeps in any case stands there after a first build.
 warm_up ()
 {
     run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/cancelled:warm" "$(slow_context warm 0)"
+    place=$(place_of "$state" "$REGISTRY/cancelled")
     holds > "$work/before"
 }
 check "a first build" warm_up
@@ -87,7 +88,7 @@ has_no_groups_of ()
 # take that for somebody else's.
 mount_left ()
 {
-    mount --bind "$state/builder/tmp" "$state/builder/tmp"
+    mount --bind "$place/own/tmp" "$place/own/tmp"
     run 0 farmctl submit -q --no-cache --platform "$native" -t "$REGISTRY/cancelled:mount" "$(slow_context mount 0)"
     wait_for 20 has_no_mounts
 }
@@ -98,7 +99,7 @@ check "what a builder left mounted goes when the next build has ended" mount_lef
 container_left ()
 {
     local root driver containers list all name
-    root=$(echo "$state"/builder/storage-*)
+    root=$(echo "$place"/storage-*)
     driver=${root##*storage-}
     containers=$root/$driver-containers
     list=$containers/containers.json
@@ -122,7 +123,7 @@ removal_dies ()
     local id
     id=$(submit_detached --platform "$native" -t "$REGISTRY/cancelled:removal" "$(slow_context removal 60)")
     wait_said "$id" "slow begins"
-    install -o "$(stat -c %u "$state/builder/tmp")" /dev/null "$state/builder/tmp/dies"
+    install -o "$(stat -c %u "$place/own/tmp")" /dev/null "$place/own/tmp/dies"
     run 0 farmctl cancel "$id"
     wait_for 20 is_as_before
     expect_text "$farm/worker-$native_name.log" "working containers: exit status 137; it is tried again"

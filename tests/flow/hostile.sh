@@ -89,10 +89,10 @@ leaves_its_root ()
     hostile leaves <<END
 FROM %BASE%
 COPY leave /leave
-RUN /leave '$look; cat /proc/1/fd/9 && echo reached the password; ls -l $work/docker.sock && echo reached the socket; ls $state/builder/policy.json && echo reached the store; echo x > $state/builder/x && echo reached the store'; echo "came back"
+RUN /leave '$look; cat /proc/1/fd/9 && echo reached the password; ls -l $work/docker.sock && echo reached the socket; ls -d $state/builder/*/storage-* && echo reached the store; for place in $state/builder/own $state/builder/*; do echo x > \$place/x && echo reached the store; done'; echo "came back"
 END
     expect_text "$work/log" "came back"
-    [ ! -e "$state/builder/x" ]
+    expect "what it left there" "$(find "$state/builder" -maxdepth 2 -name x)" ""
 }
 
 binds_out_of_the_context ()
@@ -148,6 +148,53 @@ RUN touch /volume/x && echo "so is the volume"
 END
     expect_text "$work/log" "fine" "from the stage" "all is there" "so is the volume"
     expect "the build" "$(farmctl ls --json | jq -r '.builds[0].state')" published
+}
+
+# takes REPOSITORY OPTION... < Dockerfile: build it of the folder `$work/$1`, and have its log in `log`; a step that was done before is not done again
+takes ()
+{
+    local folder=$work/takes/$1 repository=$1 id
+    shift
+    cat > "$folder/Dockerfile"
+    sed -i "s#%BASE%#$base#g" "$folder/Dockerfile"
+    farmctl submit --platform "$native" --require "isolation=$isolation" -t "$REGISTRY/$repository:1" "$@" "$folder" > "$work/out" 2> "$work/err" || true
+    id=$(farmctl ls --json | jq '.builds[0].id')
+    farmctl logs "$id" > "$work/log"
+}
+
+# What one repository's builds left in the builder's cache is no other's: buildah would take it for what is not the same at all.
+layers_of_others ()
+{
+    local dockerfile=$'FROM %BASE%\nRUN echo "through $HTTP_PROXY"\nRUN --mount=type=bind,source=what,target=/what cat /what'
+    mkdir -p "$work/takes/evil-$isolation" "$work/takes/good-$isolation"
+    echo "canary: the content" > "$work/takes/evil-$isolation/what"
+    echo "the own content" > "$work/takes/good-$isolation/what"
+    takes "evil-$isolation" --build-arg HTTP_PROXY=http://canary <<< "$dockerfile"
+    expect_text "$work/log" "through http://canary" "canary: the content"
+    takes "good-$isolation" <<< "$dockerfile"
+    expect_text "$work/log" "through" "the own content"
+    expect_no_text "$work/log" "canary"
+}
+
+# By the beginning of its number, an image that another build of the repository has left could be had without asking a registry for it.
+images_by_number ()
+{
+    local images number form
+    mkdir -p "$work/takes/secret-$isolation"
+    echo "canary: a source" > "$work/takes/secret-$isolation/source"
+    takes "secret-$isolation" <<< $'FROM %BASE% AS first\nCOPY source /source\nRUN true\nFROM %BASE%\nCOPY --from=first /source /other'
+    images=$(cat "$(place_of "$state" "$REGISTRY/secret-$isolation")"/storage-*/*-images/images.json)
+    rm "$work/takes/secret-$isolation/source"
+    for number in $(jq -r '.[].id' <<< "$images" | cut -c 1-12); do
+        [[ $number == *[a-f]* ]] || continue            # digits alone are the number of a stage
+        for form in "ARG X=$number\nFROM scratch AS a\nARG X=alpine:3\nFROM \$X AS stolen\nRUN cat /source" \
+                    "FROM scratch AS $number\nCOPY --from=$number /source /source\nFROM %BASE%\nCOPY --from=0 /source /s\nRUN cat /s" \
+                    "FROM scratch AS ${number^^}\nCOPY Dockerfile /x\nFROM %BASE%\nCOPY --from=$number /source /s\nRUN cat /s"; do
+            takes "secret-$isolation" --no-cache <<< "$(printf '%b' "$form")"
+            expect_no_text "$work/log" "canary"
+            expect "the build" "$(farmctl ls --json | jq -r '.builds[0].state')" failed
+        done
+    done
 }
 
 from_elsewhere ()
@@ -213,7 +260,9 @@ for isolation in oci chroot; do
     check "$isolation: a cache elsewhere" caches_elsewhere
     check "$isolation: a cache of another build" caches_of_others
     check "$isolation: the mounts of an honest build" mounts_of_the_build
+    check "$isolation: layers of another repository's builds" layers_of_others
     check "$isolation: base images from elsewhere" from_elsewhere
+    check "$isolation: images by their number" images_by_number
     check "$isolation: ADD from elsewhere" added_from_elsewhere
     check "$isolation: more rights, devices, mounts" more_rights
 done

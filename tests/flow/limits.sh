@@ -82,7 +82,7 @@ holds ()
     processes_below "$work/$1" | grep -v -e unshare -e "$work/bin-$1/run" || true
     nsenter -t "$(background_pid "$1")" -m awk -v folder="$work/$1/" 'index ($5, folder) == 1 { print "mount " $5 }' /proc/self/mountinfo
     find "$work/$1" \( -path '*/overlay-containers/*' -o -path '*/vfs-containers/*' \) -type d -prune -printf 'container %P\n'
-    find "$work/$1/attempts" "$work/$1/builder/runtime" -mindepth 1 -maxdepth 1 2> /dev/null || true
+    find "$work/$1/attempts" "$work/$1"/builder/*/runtime -mindepth 1 -maxdepth 1 2> /dev/null || true
     ! groups=$(groups_of "$1") || find "$groups/jobs" -mindepth 1 -type d
 }
 holds_nothing () { [ -z "$(holds "$1")" ]; }

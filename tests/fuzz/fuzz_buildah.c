@@ -12,7 +12,7 @@ static void judge (const buildah_words_t *words)
 {
     err_t err = { 0 };
     builder_outcome_t outcome = { .exit_status = 0 };
-    buildah_t builder = { .program = "buildah", .storage_folder = "/" };
+    buildah_t builder = { .program = "buildah", .state_folder = "/" };
     MUST (buildah_judge_build (&builder, words, 1, &outcome, &err) == -1 && err.code != ERR_NONE);
     MUST (outcome.exit_status >= 0 && outcome.exit_status < 256 && fuzz_is_text (outcome.failed_step, sizeof outcome.failed_step));
     MUST (builder_judge_push (words->task, words->error, &err) == -1);

@@ -164,10 +164,10 @@ class Referee:
         """Attempts, containers, what a runtime notes of steps, mounts, processes and temporary files, when nothing is built"""
         state, found = self.farm.state, []
         found += glob.glob(f"{state}/worker-*/attempts/*") + os.listdir(self.farm.scratch)
-        found += glob.glob(f"{state}/worker-*/builder/tmp/*") + glob.glob(f"{state}/worker-*/builder/runtime/*")
-        for folder in (f"{state}/coordinator", f"{state}/worker-*", f"{state}/worker-*/builder", f"{state}/worker-*/checkouts/*"):
+        found += glob.glob(f"{state}/worker-*/builder/*/own/tmp/*") + glob.glob(f"{state}/worker-*/builder/*/runtime/*")
+        for folder in (f"{state}/coordinator", f"{state}/worker-*", f"{state}/worker-*/builder", f"{state}/worker-*/builder/*", f"{state}/worker-*/builder/*/own", f"{state}/worker-*/checkouts/*"):
             found += [path for path in glob.glob(f"{folder}/*") if re.search(r"\.new(-.{6})?$", path)]
-        for path in glob.glob(f"{state}/worker-*/builder/storage-*/*-containers/containers.json"):
+        for path in glob.glob(f"{state}/worker-*/builder/*/storage-*/*-containers/containers.json"):
             with open(path, encoding="utf-8") as file:
                 text = file.read()
             found += [f"{path}: {text}"] if text.strip() not in ("", "[]") else []

@@ -176,7 +176,7 @@ holds ()
     processes_below "$work/$worker" | sed 's/^/process /'
     mounts_below "$work/$worker" | sed 's/^/mount /'
     find "$work/$worker" \( -path '*/overlay-containers/*' -o -path '*/vfs-containers/*' \) -type d -prune -printf 'container %P\n'
-    find "$work/$worker/attempts" "$work/$worker/builder/runtime" -mindepth 1
+    find "$work/$worker/attempts" "$work/$worker"/builder/*/runtime -mindepth 1
 }
 
 holds_nothing () { [ -z "$(holds)" ]; }

@@ -115,6 +115,13 @@ is_connected ()
     [ "$(farmctl worker inspect "$1" --json | jq .connected)" = true ]
 }
 
+# place_of STATE HOST/PATH: the folder in which a worker's builder keeps its images and layers of a repository
+place_of ()
+{
+    local note
+    note=$(grep -lx "$2" "$1"/builder/*/repository) && dirname "$note"
+}
+
 # worker_add NAME [FOLDER [OPTION…]]: another worker like the native one, with its state in FOLDER; ended with the test
 worker_add ()
 {

@@ -25,10 +25,9 @@ static int set_up (void **state)
 {
     static state_t self;
     strcpy (self.folder, "/tmp/kind.XXXXXX");
-    self.builder = (buildah_t) { .program = "/usr/bin/it", .base.storage = "vfs", .runtime = "runc", .run_folder = "/s/run", .storage_folder = "/a \"b\\c/storage-vfs",
-                                 .state_folder = "/a \"b\\c", .storage_file = "/s/storage.conf" };
+    self.builder = (buildah_t) { .program = "/usr/bin/it", .base.storage = "vfs", .runtime = "runc", .state_folder = "/a" };
     self.task = (builder_task_t) { .job = 7, .attempt = 1 };
-    self.how = (buildah_run_t) { .task = &self.task, .scratch_folder = self.folder };
+    self.how = (buildah_run_t) { .task = &self.task, .place = "/a \"b\\c", .scratch_folder = self.folder };
     *state = &self;
     return mkdtemp (self.folder) ? 0 : -1;
 }
@@ -73,7 +72,7 @@ static void buildah_is_told_its_store_in_words (void **state)
     state_t *self = *state;
     self->builder.kind = buildah_find_kind ("buildah");
     AUTO_FREE char *plain = globals (self);
-    assert_string_equal (plain, "--root /a \"b\\c/storage-vfs --runroot /s/run --storage-driver vfs");
+    assert_string_equal (plain, "--root /a \"b\\c/storage-vfs --runroot /a \"b\\c/run --storage-driver vfs");
     self->builder.room.ids = 65536;
     AUTO_FREE char *in_room = globals (self), *wanted = mem_printf ("--root /a \"b\\c/storage-vfs --runroot %s/run --storage-driver vfs", self->folder);
     assert_string_equal (in_room, wanted);
@@ -105,7 +104,7 @@ static void podmans_settings_are_its_attempts_own (void **state)
     self->builder.kind = buildah_find_kind ("podman");
     assert_int_equal (self->builder.kind->write_settings (&self->builder, &self->how, &err), 0);
     AUTO_FREE char *storage_file = file_join (self->folder, "podman-storage.conf"), *storage = file_text (storage_file);
-    assert_string_equal (storage, "[storage]\ndriver = \"vfs\"\ngraphroot = \"/a \\\"b\\\\c/storage-vfs\"\nrunroot = \"/s/run\"\n");
+    assert_string_equal (storage, "[storage]\ndriver = \"vfs\"\ngraphroot = \"/a \\\"b\\\\c/storage-vfs\"\nrunroot = \"/a \\\"b\\\\c/run\"\n");
     AUTO_FREE char *containers_file = file_join (self->folder, "podman-containers.conf"), *containers = file_text (containers_file);
     AUTO_FREE char *wanted = mem_printf ("[engine]\nstatic_dir = \"%s/libpod-vfs\"\nvolume_path = \"%s/libpod-vfs/volumes\"\ntmp_dir = \"%s/libpod-vfs/tmp\"\n"
                                          "events_logger = \"none\"\nlock_type = \"file\"\ncgroup_manager = \"cgroupfs\"\n", self->folder, self->folder, self->folder);
@@ -121,7 +120,6 @@ static void podman_can_be_asked_for_its_version_before_there_is_a_store (void **
     state_t *self = *state;
     err_t err;
     self->builder.kind = buildah_find_kind ("podman");
-    self->builder.storage_folder = NULL;
     self->builder.base.storage = NULL;
     assert_int_equal (self->builder.kind->write_settings (&self->builder, &self->how, &err), 0);
     AUTO_FREE char *path = file_join (self->folder, "podman-storage.conf"), *storage = file_text (path);

@@ -46,7 +46,7 @@ static void judge (state_t *self, const char *error, int status, builder_outcome
 {
     static const char step [] = "STEP 2/2: as the error has it";
     builder_task_t task = { .context_folder = FOLDER "context", .door = self->door, .on_line = on_line, .argument = self };
-    buildah_t builder = { .program = "buildah", .storage_folder = "/" };
+    buildah_t builder = { .program = "buildah", .state_folder = "/" };
     buildah_words_t words = { .task = &task };
     *outcome = (builder_outcome_t) { 0 };
     buildah_on_line (&words, 'o', step, strlen (step));

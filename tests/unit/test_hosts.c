@@ -114,6 +114,28 @@ static void repositories_are_found (void **state)
     assert_string_equal (found.data, "docker.io/library/alpine r.lan:5000/team/base a.lan/tools b.lan/ c.lan/ ");
 }
 
+static void steps_that_bind_files_are_found (void **state)
+{
+    (void) state;
+    static hosts_t hosts;
+    static const struct { const char *text; bool binds; } rows [] = {
+        { "FROM a\nRUN --mount=type=bind,target=/x make", true }, { "FROM a\nRUN --network=none --mount=target=/x,from=b make", true },
+        { "FROM a\nRUN --mount=type=cache,target=/x --mount=\"type=bind,target=/y\" make", true }, { "FROM a\nRUN --mount=type=$T,target=/x make", true },
+        { "FROM a\nRUN --mount=type=cache,target=/x --mount=type=tmpfs,target=/y --mount=type=secret,id=s --mount=type=ssh make", false },
+        { "FROM a\nRUN make --mount=type=bind", false }, { "FROM a\nCOPY . /x\nRUN make", false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        hosts_find (rows [i].text, strlen (rows [i].text), NULL, &hosts);
+        if (hosts.binds != rows [i].binds)
+            fail_msg ("%s", rows [i].text);
+    }
+    AUTO_FREE char *many = mem_alloc (70000), *text = NULL;
+    memset (many, 'x', 69999);
+    text = mem_printf ("FROM a\nRUN --mount=type=cache,target=/%s make", many);
+    hosts_find (text, strlen (text), NULL, &hosts);
+    assert_true (hosts.binds);              /* it cannot be told */
+}
+
 /* Every beginning of every text, too: nothing is read behind the end. */
 static void a_text_that_breaks_off_does_no_harm (void **state)
 {
@@ -161,6 +183,7 @@ int main (void)
         cmocka_unit_test (hosts_of_the_table_are_found),
         cmocka_unit_test (names_without_a_host_are_found),
         cmocka_unit_test (repositories_are_found),
+        cmocka_unit_test (steps_that_bind_files_are_found),
         cmocka_unit_test (a_text_that_breaks_off_does_no_harm),
         cmocka_unit_test (the_list_is_bounded),
         cmocka_unit_test (bytes_that_are_no_text_do_no_harm),

@@ -35,12 +35,12 @@ static const char script [] =
     "    case $word in\n"
     "    --version) echo 'buildah version 9.9.9'; exit ;;\n"
     "    from) echo container-1; exit ;;\n"
-    "    rm) while [ -e \"$XDG_DATA_HOME.hold\" ]; do sleep 0.02; done; exit ;;\n"
-    "    rmi) echo \"$*\" >> \"$XDG_DATA_HOME.calls\"; [ ! -e \"$XDG_DATA_HOME.prunes-long\" ] || exec sleep 60; case $* in *--all*) rm \"${XDG_DATA_HOME%/*}\"/storage-*/*-layers/layers.json ;; esac; exit ;;\n"
+    "    rm) while [ -e \"${XDG_DATA_HOME%/*/*}/data.hold\" ]; do sleep 0.02; done; exit ;;\n"
+    "    rmi) echo \"$*\" >> \"${XDG_DATA_HOME%/*/*}/data.calls\"; [ ! -e \"${XDG_DATA_HOME%/*/*}/data.prunes-long\" ] || exec sleep 60; case $* in *--all*) rm \"${XDG_DATA_HOME%/*}\"/storage-*/*-layers/layers.json ;; esac; exit ;;\n"
     "    run) exit ;;\n"
-    "    --file=*) echo build >> \"$XDG_DATA_HOME.calls\"; exec sh \"${word#--file=}\" ;;\n"
+    "    --file=*) echo build >> \"${XDG_DATA_HOME%/*/*}/data.calls\"; exec sh \"${word#--file=}\" ;;\n"
     "    --iidfile=*) echo 0123456789abcdef > \"${word#--iidfile=}\" ;;\n"
-    "    push) echo push >> \"$XDG_DATA_HOME.calls\"; echo 'Error: the registry stumbled'; exit 1 ;;\n"
+    "    push) echo push >> \"${XDG_DATA_HOME%/*/*}/data.calls\"; echo 'Error: the registry stumbled'; exit 1 ;;\n"
     "    esac\n"
     "done\n";
 
@@ -575,7 +575,7 @@ static const char leaves_a_container [] =
     "    folder=${XDG_DATA_HOME%/*}/storage-$driver/$driver-containers/$(printf %064d 1)/userdata\n"
     "    mkdir -p $folder && echo 'id=farm-attempt-7-1,' > $folder/buildah.json\n"
     "done\n"
-    "touch \"$XDG_DATA_HOME.hold\"\n"
+    "touch \"${XDG_DATA_HOME%/*/*}/data.hold\"\n"
     "exit 3\n";
 
 static void the_next_job_finds_the_checkout_of_the_last_one (void **state)
@@ -635,7 +635,7 @@ static void a_stale_attempt_that_takes_long_to_stop_is_named (void **state)
 {
     farm_t *self = *state;
     greet (self);
-    assign (self, JOB, "echo $PPID > \"$XDG_DATA_HOME.keeper\"; kill -STOP $PPID; exec sleep 60");
+    assign (self, JOB, "echo $PPID > \"${XDG_DATA_HOME%/*/*}/data.keeper\"; kill -STOP $PPID; exec sleep 60");
     AUTO (msg) msg_t *report = expect_report (self, JOB, "building");
     pid_t keeper = await_stopped_keeper (self);
     note (self, report, true);
@@ -802,7 +802,7 @@ static char *fill_store (farm_t *self, const char *const *disks)
 {
     err_t err = { 0 };
     static const char layers [] = "[{\"diff-size\": 1000}]";
-    AUTO_FREE char *folder = file_join (self->top, "builder/storage-overlay/overlay-layers");
+    AUTO_FREE char *folder = file_join (self->top, "builder/own/storage-overlay/overlay-layers");
     AUTO_FREE char *file = file_join (folder, "layers.json");
     builder_destroy (&self->builder);
     make_builder (self, INT64_MAX);
