@@ -22,17 +22,17 @@ holds ()
     processes_below "$farm" | sed 's/^/process /'
     mounts_below "$farm" | sed 's/^/mount /'
     find "$state" \( -path '*/overlay-containers/*' -o -path '*/vfs-containers/*' \) -type d -prune -printf 'container %P\n'
-    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data -o -name checkouts \) -prune -o -path "$state/attempts" -o -path "$state/builder/*/run/overlay" -prune -o -print | sort
+    find "$state" -mindepth 1 \( -name 'storage-*' -o -name depot -o -name data -o -name checkouts \) -prune -o -path "$state/attempts" -o -path "$state/builder/*/run/overlay*" -prune -o -path "$state/builder/*/own/.config" -prune -o -print | sort
 }
 
 # What the worker keeps in any case stands there after a first build.
 warm_up ()
 {
     run 0 farmctl submit -q --platform "$native" -t "$REGISTRY/cancelled:warm" "$(slow_context warm 0)"
-    place=$(place_of "$state" "$REGISTRY/cancelled")
     holds > "$work/before"
 }
 check "a first build" warm_up
+place=$(place_of "$state" "$REGISTRY/cancelled")
 
 is_as_before ()
 {
