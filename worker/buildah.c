@@ -153,7 +153,7 @@ static void add_spec (const json_t *spec, words_t *words)
     words_add (words, "--pull=always");         /* not by the number of an image that lies here: one small request, where it is here already */
 }
 
-static void add_build (const buildah_t *self, const builder_task_t *task, const char *place, const buildah_secrets_t *secrets, words_t *words)
+static void add_build (const buildah_t *self, const builder_task_t *task, const char *place, bool binds, const buildah_secrets_t *secrets, words_t *words)
 {
     char platform [PLATFORM_MAX], mark [64];
     AUTO_FREE char *authfile = buildah_authfile (self, task);
@@ -174,15 +174,16 @@ static void add_build (const buildah_t *self, const builder_task_t *task, const 
     words_add (words, "--ignorefile=%s/empty", place);              /* farmctl has left out what is to be ignored */
     words_add (words, "--iidfile=%s/image-id", task->scratch_folder);
     add_spec (task->spec, words);
+    if (binds)
+        words_add (words, "--no-cache");
     words_add (words, "--file=%s", task->dockerfile);
     words_add (words, "%s", task->context_folder);
 }
 
 /* What a step binds is no part of what buildah compares: of a file that was changed it would take the layer of before. */
-static void use_no_layers (const builder_task_t *task, words_t *words)
+static void tell_of_no_layers (const builder_task_t *task)
 {
     static const char text [] = "a RUN step binds files, in which buildah sees no change: every step is run, and no layer of an earlier build used";
-    words_add (words, "--no-cache");
     if (task->on_line)
         task->on_line (task->argument, 'w', text, sizeof text - 1);
 }
@@ -228,9 +229,9 @@ static int buildah_build (builder_t *base, const builder_task_t *task, builder_o
     AUTO (buildah_secrets) buildah_secrets_t *secrets = buildah_secrets_new (self, task, err);
     if (!secrets)
         return -1;
-    add_build (self, task, place, secrets, &words);
+    add_build (self, task, place, binds, secrets, &words);
     if (binds)
-        use_no_layers (task, &words);
+        tell_of_no_layers (task);
     run_of_task (task, place, heard, &how);
     AUTO_FREE char *tmp = NULL;
     if (task->agent_count && make_short_tmp (self, task, &tmp, err) < 0)

@@ -36,20 +36,6 @@ submit_both ()
 }
 check "submit builds for two platforms and prints the index digest" submit_both
 
-# buildah does not look at what a step binds: the layer of before would be taken
-binds_a_change ()
-{
-    local folder
-    folder=$(context binds <<< $'FROM %BASE%\nRUN --mount=type=bind,source=word,target=/word cp /word /kept && cat /word')
-    echo "first word" > "$folder/word"
-    run 0 farmctl submit --platform "$native" -t "$REGISTRY/team/binds" "$folder"
-    expect_text "$work/err" "first word" "a RUN step binds files"
-    echo "second word" > "$folder/word"
-    run 0 farmctl submit --platform "$native" -t "$REGISTRY/team/binds" "$folder"
-    expect_text "$work/err" "second word"
-}
-check "a change of a file that a step binds" binds_a_change
-
 both_are_there ()
 {
     need_both
