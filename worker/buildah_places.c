@@ -64,7 +64,7 @@ static int make_folders (const buildah_t *self, const char *place, err_t *err)
 
 int buildah_open_place (const buildah_t *self, const char *place, const builder_task_t *task, err_t *err)
 {
-    AUTO_FREE char *note = file_join (place, "repository"), *own = file_join (place, "own");
+    AUTO_FREE char *note = file_join (place, "repository");
     AUTO_FREE char *name = mem_printf ("%s/%s\n", task ? task->repository.host : "", task ? task->repository.path : "");
     if (make_folders (self, place, err) < 0 || buildah_write_place (self, place, err) < 0 || file_write_scratch (note, name, strlen (name), 0600, err) < 0)
         return err_wrap (err, "the builder's place %s", place);
