@@ -17,6 +17,8 @@ int audit_done_at_start (engine_t *self, const char *subject, const char *detail
 int audit_found (engine_t *self, const char *act, const char *subject, const char *detail, err_t *err);
 /* A peer's event was denied. */
 int audit_denied_event (engine_t *self, const event_t *event, const err_t *why, err_t *err);
+/* So was something that is done for this principal later. */
+int audit_denied_later (engine_t *self, int64_t principal, const char *act, const char *why, err_t *err);
 
 handler_fn audit_on_denied;             /* {key, act, detail, times}: by others of the coordinator's parts */
 handler_fn audit_on_audit;              /* an admin reads it */

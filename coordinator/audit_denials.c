@@ -122,12 +122,15 @@ static int deny (engine_t *self, const char *key, const char *act, const char *d
     return 0;
 }
 
-int audit_denied_event (engine_t *self, const event_t *event, const err_t *why, err_t *err)
+int audit_denied_later (engine_t *self, int64_t principal, const char *act, const char *why, err_t *err)
 {
     speaker_t by;
-    if (audit_find_speaker (self, event->principal, &by, err) < 0)
-        return -1;
-    return deny (self, by.key, event->verb, why->text, 1, err);
+    return audit_find_speaker (self, principal, &by, err) < 0 ? -1 : deny (self, by.key, act, why, 1, err);
+}
+
+int audit_denied_event (engine_t *self, const event_t *event, const err_t *why, err_t *err)
+{
+    return audit_denied_later (self, event->principal, event->verb, why->text, err);
 }
 
 int audit_on_denied (engine_t *self, const event_t *event, err_t *err)

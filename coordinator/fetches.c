@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "common/source.h"
+#include "coordinator/audit.h"
 #include "coordinator/builds.h"
 #include "coordinator/cells.h"
 #include "coordinator/firings.h"
@@ -17,7 +18,7 @@
 #include "coordinator/spec.h"
 
 typedef struct {
-    int64_t id, build, schedule, scheduled_ms, tries;
+    int64_t id, build, schedule, scheduled_ms, tries, principal;
 } fetch_t;
 
 /* -- what is asked for ------------------------------------------------------------------------------------------ */
@@ -85,11 +86,12 @@ int fetches_add_firing (engine_t *self, int64_t schedule, int64_t scheduled_ms, 
 /* 1, 0 there is none (any more), -1 */
 static int find (engine_t *self, int64_t id, fetch_t *out, err_t *err)
 {
-    query_t query = db_query (self->db, "SELECT id, build, schedule, scheduled_ms, tries FROM fetches WHERE id = :id");
+    query_t query = db_query (self->db, "SELECT id, build, schedule, scheduled_ms, tries, principal FROM fetches WHERE id = :id");
     query_int (&query, ":id", id);
     int found = query_step (&query);
     if (found)
-        *out = (fetch_t) { query_get_int (&query, 0), query_get_int (&query, 1), query_get_int (&query, 2), query_get_int (&query, 3), query_get_int (&query, 4) };
+        *out = (fetch_t) { query_get_int (&query, 0), query_get_int (&query, 1), query_get_int (&query, 2), query_get_int (&query, 3), query_get_int (&query, 4),
+                           query_get_int (&query, 5) };
     return query_end (&query, err) < 0 ? -1 : found;
 }
 
@@ -227,11 +229,11 @@ static int on_failure (engine_t *self, const fetch_t *fetch, const event_t *even
     engine_tell (self, "fetch %lld: %.300s", (long long) fetch->id, text ? text : "no reason given");
     if (err_is_farm_fault (fault.code) && fetch->tries + 1 < engine_registry_tries (self))
         return note_try (self, fetch, text, err);
-    if (fetch->build)
-        return drop (self, fetch->id, err) < 0 ? -1 : jobs_fail (self, fetch->build, &fault, err);
     if (drop (self, fetch->id, err) < 0)
         return -1;
-    return firings_on_fetched (self, fetch->schedule, fetch->scheduled_ms, NULL, &fault, err);
+    int rc = fetch->build ? jobs_fail (self, fetch->build, &fault, err)
+                          : firings_on_fetched (self, fetch->schedule, fetch->scheduled_ms, NULL, &fault, err);
+    return rc == 0 && fault.code == ERR_DENIED ? audit_denied_later (self, fetch->principal, "fetch", reason, err) : rc;
 }
 
 int fetches_on_fetched (engine_t *self, const event_t *event, err_t *err)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/audit.h"
 #include "coordinator/builds.h"
 #include "coordinator/fetches.h"
 #include "coordinator/holds.h"
@@ -54,6 +55,15 @@ static int refuse (engine_t *self, const order_t *order, const char *why, err_t 
     return settle_refused (self, order, why, err);
 }
 
+/* What is denied is so to the owner, as if they had submitted it now. */
+static int refuse_submit (engine_t *self, const order_t *order, const err_t *why, err_t *err)
+{
+    AUTO_FREE char *text = mem_printf ("schedule %s: %s", order->schedule->name, why->text);
+    if (refuse (self, order, why->text, err) < 0)
+        return -1;
+    return why->code == ERR_DENIED ? audit_denied_later (self, order->schedule->principal, "submit", text, err) : 0;
+}
+
 static int refuse_unfetched (engine_t *self, const order_t *order, const fault_t *fault, err_t *err)
 {
     if (!order->firing->is_by_hand && news_on_unfetched (self, order->schedule, fault, err) < 0)
@@ -83,7 +93,7 @@ static int start (engine_t *self, const schedule_t *schedule, const firing_t *fi
         return -1;
     }
     if (rc > 0)
-        return refuse (self, &order, why.text, err);
+        return refuse_submit (self, &order, &why, err);
     engine_tell (self, "schedule %s: build %lld", schedule->name, (long long) order.build);
     return firing_settle (self, firing, "running", order.build, text, err) < 0 ? -1 : firing_note_inputs (self, firing, schedule->spec, err);
 }

@@ -426,6 +426,36 @@ static void nothing_new_ends_it_too (void **state)
     assert_string_equal (events (farm), "missed fixed");
 }
 
+/* How often that was denied her, as the audit log has it. */
+static int64_t denied_to_ann (farm_t *farm, const char *act)
+{
+    query_t query = db_query (farm->engine->db, "SELECT total (times) FROM audit WHERE who = 'ann' AND act = :act AND outcome = 'denied' AND detail LIKE '%as the host has it'");
+    query_text (&query, ":act", act);
+    int64_t times = query_step (&query) ? query_get_int (&query, 0) : -1;
+    assert_int_equal (query_end (&query, NULL), 0);
+    return times;
+}
+
+/* An address inside is seen by the fetcher alone, long after the submit. */
+static void who_has_fetched_what_they_may_not_is_in_the_audit_log (void **state)
+{
+    farm_t *farm = *state;
+    static const char *const codes [] = { "usage", "denied" };
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal (denied_to_ann (farm, "fetch"), 0);
+        submit (farm, farm->ann, source_spec ("linux/amd64,linux/arm64", "r.lan/app:1", URL));
+        not_fetched (farm, fetch_of (farm), codes [i]);
+    }
+    assert_int_equal (denied_to_ann (farm, "fetch"), 1);
+    assert_string_equal (farm_shows (farm, 2, "code"), "denied");
+    assert_true (add (farm, "r.lan/app:n-{commit}", NULL));
+    farm_pass (farm, 30 * MINUTE);
+    not_fetched (farm, fetch_of (farm), "denied");
+    assert_string_equal (last (farm, "outcome"), "refused");
+    farm_pass (farm, HOUR - MINUTE);
+    assert_int_equal (denied_to_ann (farm, "fetch"), 2);
+}
+
 static void a_pause_ends_what_is_fetched (void **state)
 {
     farm_t *farm = *state;
@@ -450,7 +480,8 @@ int main (void)
         TEST (it_is_built_when_it_was_fetched), TEST (a_host_s_fault_is_tried_again), TEST (a_user_s_fault_fails_at_once), TEST (it_goes_on_after_a_restart),
         TEST (a_cancelled_build_fetches_nothing), TEST (who_may_not_is_told_at_once), TEST (a_held_build_waits_for_its_turn_too),
         TEST (a_commit_says_whether_it_is_built), TEST (a_tag_holds_the_commit), TEST (a_time_that_cannot_be_fetched_is_refused),
-        TEST (a_pause_ends_what_is_fetched), TEST (what_cannot_be_fetched_is_told_once_and_its_end), TEST (nothing_new_ends_it_too),
+        TEST (a_pause_ends_what_is_fetched), TEST (who_has_fetched_what_they_may_not_is_in_the_audit_log),
+        TEST (what_cannot_be_fetched_is_told_once_and_its_end), TEST (nothing_new_ends_it_too),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

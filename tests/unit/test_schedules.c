@@ -524,6 +524,28 @@ static void a_limit_of_its_owner_holds_up_its_own_builds (void **state)
     SAYS (farm, "other", "last/outcome", "running");
 }
 
+/* As it would at a submit; and what is refused for another reason is none. */
+static void what_its_owner_may_not_any_more_is_in_the_audit_log (void **state)
+{
+    farm_t *farm = *state;
+    static const char sql [] = "SELECT total (times) FROM audit WHERE who = 'ann' AND act = 'submit' AND outcome = 'denied' AND detail LIKE 'schedule s: you may not publish to r.lan/app,%'";
+    json_t *spec = spec_of ("linux/amd64", "r.lan/app");
+    json_object_set_new (spec, "queue_timeout_ms", json_integer (0));
+    assert_true (add (farm, farm->ann, "s", "0 * * * *", json_pack ("{s:o}", "spec", spec)));
+    farm_pass (farm, HOUR);
+    SAYS (farm, "s", "last/outcome", "refused");
+    assert_int_equal (count (farm, "SELECT count (*) FROM audit WHERE outcome = 'denied'"), 0);
+    farm_say (farm, "grant", peer_of (farm->admin), farm->admin, json_pack ("{s:s, s:{s:[s]}}", "name", "ann", "limits", "repositories", "team/*"));
+    for (int i = 1; i <= 2; i++) {
+        farm_pass (farm, HOUR);
+        SAYS (farm, "s", "last/outcome", "refused");
+        assert_int_equal (count (farm, sql), i);
+    }
+    assert_true (order (farm, farm->admin, "s", "run"));
+    assert_int_equal (count (farm, sql), 3);
+    assert_int_equal (builds (farm), 0);
+}
+
 static int roots;
 static void count_root (void *unused, const char *digest_hex, int64_t used_ms)
 {
@@ -558,7 +580,8 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (each_time_is_one_build), TEST (restarts_change_nothing), TEST (what_was_missed), TEST (the_clock_is_put_back),
         TEST (an_overlap_is_skipped), TEST (an_overlap_waits), TEST (an_overlap_takes_the_place), TEST (what_is_unchanged_is_not_built),
-        TEST (orders), TEST (adding), TEST (a_long_list_comes_in_pages), TEST (it_ends_with_its_owners_right), TEST (what_is_refused), TEST (one_user_cannot_take_all_the_room),
+        TEST (orders), TEST (adding), TEST (a_long_list_comes_in_pages), TEST (it_ends_with_its_owners_right), TEST (what_is_refused),
+        TEST (what_its_owner_may_not_any_more_is_in_the_audit_log), TEST (one_user_cannot_take_all_the_room),
         TEST (a_limit_of_its_owner_holds_up_its_own_builds), TEST (its_context_is_kept),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
