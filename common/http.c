@@ -59,6 +59,11 @@ void http_destroy (http_t **self_p)
 
 /* -- how it ended -------------------------------------------------------------------------------------------------- */
 
+const char *http_refused (const http_t *self)
+{
+    return self->guard.refused;
+}
+
 /* What is wrong with TLS depends on which end is misconfigured; say both. */
 static int tls_error (const http_t *self, err_code code, const char *why, err_t *err)
 {

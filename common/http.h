@@ -68,6 +68,9 @@ void http_destroy (http_t **self);
  * Texts say the host and what to look at. */
 int http_open (http_t *self, const http_request_t *request, http_answer_t *answer, err_t *err);
 
+/* The address that the guard has refused, then; "" where it has not. */
+const char *http_refused (const http_t *self);
+
 /* The same in two steps, so that several requests are on their way at once. Waiting for one drives all that share its
  * connections. What the request points at may go after the first step, but for its body; answer after the second. */
 void http_begin (http_t *self, const http_request_t *request, http_answer_t *answer);

@@ -63,7 +63,8 @@ static int request (http_t *http, const fetch_job_t *job, http_answer_t *answer,
         .method = "GET", .url = job->source.url, .certs = certs.ca_file ? &certs : NULL, .timeout_ms = SILENCE_MS, .is_guarded = true,
         .may_reach = source_rules_may_be_inside (rules, &job->source) ? PLACE_LOOPBACK : PLACE_OUTSIDE,
     };
-    return http_open (http, &request, answer, err);
+    int rc = http_open (http, &request, answer, err);
+    return *http_refused (http) ? source_rules_refuse_inside (&job->source, http_refused (http), err) : rc;
 }
 
 static int download (const fetch_job_t *job, int fd, err_t *err)

@@ -36,12 +36,6 @@ static const char *rule_text (const json_t *rules, const char *name)
 
 /* -- the address ------------------------------------------------------------------------------------------------ */
 
-static int refuse_inside (const source_t *source, const char *address, err_t *err)
-{
-    return err_set (err, ERR_DENIED, "%s is %s, an address inside, from which the farm fetches nothing for its users: an admin allows it by git/inside of the "
-                    "coordinator's settings", source->host, address);
-}
-
 /* All of them have to be outside: whoever mixes them wants to be asked twice. */
 static int choose (const struct addrinfo *found, const source_t *source, bool may_be_inside, char address [INET6_ADDRSTRLEN], err_t *err)
 {
@@ -51,7 +45,7 @@ static int choose (const struct addrinfo *found, const source_t *source, bool ma
         if (getnameinfo (item->ai_addr, item->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) != 0)
             continue;
         if (!may_be_inside && place_of (item->ai_addr) != PLACE_OUTSIDE)
-            return refuse_inside (source, text, err);
+            return source_rules_refuse_inside (source, text, err);
         if (!*address)
             snprintf (address, INET6_ADDRSTRLEN, "%s", text);
     }
@@ -68,7 +62,7 @@ static int find_address (const git_t *self, const source_t *source, char address
     if (!*source->host)
         return 0;
     if (is_http && rule_text (rules, "proxy"))
-        return may_be_inside || place_of_text (source->host) == PLACE_OUTSIDE ? 0 : refuse_inside (source, source->host, err);
+        return may_be_inside || place_of_text (source->host) == PLACE_OUTSIDE ? 0 : source_rules_refuse_inside (source, source->host, err);
     char host [SOURCE_HOST_MAX + 1];
     snprintf (host, sizeof host, "%s", *source->host == '[' ? source->host + 1 : source->host);
     host [strcspn (host, "]")] = 0;

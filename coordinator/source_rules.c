@@ -79,6 +79,12 @@ bool source_rules_may_be_inside (const json_t *self, const source_t *source)
     return false;
 }
 
+int source_rules_refuse_inside (const source_t *source, const char *address, err_t *err)
+{
+    return err_set (err, ERR_DENIED, "%s is %s, an address inside, from which the farm fetches nothing for its users: an admin allows it by git/inside of the "
+                    "coordinator's settings", source->host, address);
+}
+
 /* -- may it be fetched? ----------------------------------------------------------------------------------------- */
 
 static bool lists_transport (const json_t *self, const char *transport)

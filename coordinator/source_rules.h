@@ -21,6 +21,8 @@ int source_rules_check (const json_t *self, const char *user, const source_t *so
 
 /* May this host's addresses be inside (common/inside.h)? */
 bool source_rules_may_be_inside (const json_t *self, const source_t *source);
+/* They may not, and this one is: ERR_DENIED with what an admin could set. Returns -1. */
+int source_rules_refuse_inside (const source_t *source, const char *address, err_t *err);
 
 /* The file with the key for ssh, and the credential helper for http: NULL where there is none. A longer path before a shorter one. Borrowed. */
 const char *source_rules_key (const json_t *self, const source_t *source);

@@ -84,6 +84,12 @@ refuses ()
     expect_text "$work/err" "$words"
 }
 
+# is_denied WHAT: the audit log says so of a fetch
+is_denied ()
+{
+    farmctl audit show --json | jq -e --arg what "$1" '[.rows[] | select (.act == "fetch" and .outcome == "denied" and (.detail | contains ($what)))] | length > 0' > /dev/null
+}
+
 mkfifo "$work/hold"
 mkdir "$work/tls"
 "$top_srcdir/tests/lib/certificates.sh" "$work/tls" > /dev/null
@@ -312,6 +318,7 @@ hosts_in_trouble ()
     run 0 farmctl wait "$build"
     refuses 1 'git/folders' "file:///etc"
     refuses 1 'an address inside' "http://localhost:$http/app"
+    is_denied 'localhost is '
     run 124 farmctl wait "$slow"
     expect_text "$work/err" 'took more than 8s'
 }
@@ -419,6 +426,8 @@ archives ()
     refuses 2 'pinned' "http://127.0.0.1:$http/files/app.tar.gz"
     refuses 2 'another archive' "http://127.0.0.1:$http/files/app.tar.gz#sha256=$(echo | sha256sum | cut -d ' ' -f 1):app-1"
     refuses 2 'answers 404' "http://127.0.0.1:$http/files/none.tar.gz#sha256=$pin"
+    refuses 1 'an address inside' "http://10.0.0.2/app.tar.gz#sha256=$pin"
+    is_denied '10.0.0.2 is 10.0.0.2'
     python3 - "$repos/files" <<'END'
 import io, sys, tarfile
 def make(name, *members):
