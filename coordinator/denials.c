@@ -111,3 +111,28 @@ int denials_tell (denials_t *self, int64_t now_ms)
     }
     return self->count > 0 ? (int) (self->due_ms - now_ms) : -1;
 }
+
+/* -- the outlet --------------------------------------------------------------------------------------------------- */
+
+zsock_t *denials_outlet_new (void)
+{
+    zsock_t *self = zsock_new (ZMQ_PUSH);
+    zsock_set_sndhwm (self, 100);
+    zsock_set_linger (self, 0);
+    zsock_connect (self, DENIALS_PLACE);
+    return self;
+}
+
+/* False while whoever writes them down has enough to do. */
+bool denials_send (void *outlet, const char *key_hex, const char *act, const char *detail, int64_t times)
+{
+    void *handle = zsock_resolve (outlet);
+    char number [24];
+    int size = snprintf (number, sizeof number, "%lld", (long long) times);
+    if (zmq_send (handle, key_hex, strlen (key_hex), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return false;
+    zmq_send (handle, act, strlen (act), ZMQ_SNDMORE | ZMQ_DONTWAIT);          /* a message goes as a whole */
+    zmq_send (handle, detail, strlen (detail), ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    zmq_send (handle, number, (size_t) size, ZMQ_DONTWAIT);
+    return true;
+}

@@ -5,6 +5,7 @@
 #ifndef FARM_DENIALS_H
 #define FARM_DENIALS_H
 
+#include <czmq.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,5 +24,11 @@ void denials_add (denials_t *self, const char *key_hex, const char *act, const c
 
 /* Tell those whose second is over. Returns in how many ms to do so again; -1: there are none. */
 int denials_tell (denials_t *self, int64_t now_ms);
+
+/* For who has no pipe for them: a PUSH socket to a PULL socket of this process that may be bound there, to the caller; and what tells it:
+ * [key hex, act, detail, times]. */
+#define DENIALS_PLACE "inproc://archfarm-denials"
+zsock_t *denials_outlet_new (void);
+bool denials_send (void *outlet, const char *key_hex, const char *act, const char *detail, int64_t times);
 
 #endif

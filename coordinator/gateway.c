@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "coordinator/courier.h"
+#include "coordinator/denials.h"
 #include "coordinator/news_words.h"
 #include "coordinator/rights.h"
 #include "coordinator/zap.h"
@@ -394,7 +395,7 @@ int gateway_new (gateway_t **out, const gateway_parts_t *parts, err_t *err)
     self->collector = collector_new (settings_number (parts->settings, "depot/collect-ms"),
                                      settings_number (parts->settings, "retention/context-ms"));
     self->denials = zsock_new (ZMQ_PULL);
-    if (!self->denials || zsock_bind (self->denials, ZAP_DENIALS) != 0)
+    if (!self->denials || zsock_bind (self->denials, DENIALS_PLACE) != 0)
         return err_set (err, ERR_FARM, "open a socket: %s", zmq_strerror (errno));
     engine_each_key (parts->engine, let_in, self);
     zstr_send (parts->depot, "OPEN");
@@ -435,7 +436,7 @@ void gateway_destroy (gateway_t **self_p)
     monitor_destroy (&self->monitor);
     zsock_destroy (&self->control);
     if (self->denials)
-        zsock_unbind (self->denials, ZAP_DENIALS);
+        zsock_unbind (self->denials, DENIALS_PLACE);
     zsock_destroy (&self->denials);
     peers_destroy (&self->peers);
     conduct_destroy (&self->conduct);

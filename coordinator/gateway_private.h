@@ -34,7 +34,7 @@ struct gateway {
     agents_t *agents;
     zsock_t *courier;               /* NULL: news are not delivered */
     int letters;                    /* that it has */
-    zsock_t *denials;               /* what ZAP has refused: [key, text] */
+    zsock_t *denials;               /* what ZAP and the HTTP service have refused (denials.h) */
     metrics_t *metrics;
     json_t *depot_samples, *web_samples;    /* as told last; owned */
     int64_t started_ms;             /* wall clock */

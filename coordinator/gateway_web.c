@@ -31,12 +31,6 @@ static void on_hook (gateway_t *self, const char *id, const char *name)
     hook_free (&hook);
 }
 
-static void on_denied (gateway_t *self, const char *id, const char *status, const char *detail)
-{
-    gateway_note_denial (self, "", "hook", detail, 1);
-    answer (self, id, atoi (status), TEXT, "there is no such hook, or this was not signed with its secret\n");
-}
-
 static int check_run (const gateway_t *self, const hook_t *hook, const char *name, err_t *err)
 {
     if (self->is_stopping)
@@ -77,21 +71,18 @@ static void on_question (gateway_t *self, const char *verb, const char *id, cons
 void gateway_take_web (gateway_t *self)
 {
     while (self->parts.web && zsock_events (self->parts.web) & ZMQ_POLLIN) {
-        char *verb = NULL, *id = NULL, *first = NULL, *second = NULL, *third = NULL;
-        int count = zstr_recvx (self->parts.web, &verb, &id, &first, &second, &third, NULL);
+        char *verb = NULL, *id = NULL, *first = NULL, *second = NULL;
+        int count = zstr_recvx (self->parts.web, &verb, &id, &first, &second, NULL);
         if (count >= 3 && streq (verb, "HOOK"))
             on_hook (self, id, first);
-        else if (count >= 4 && streq (verb, "RUN"))
+        else if (count == 4 && streq (verb, "RUN"))
             on_run (self, id, first, second);
-        else if (count == 5 && streq (verb, "DENIED"))
-            on_denied (self, id, second, third);
         else if (count >= 2)
             on_question (self, verb, id, first);
         zstr_free (&verb);
         zstr_free (&id);
         zstr_free (&first);
         zstr_free (&second);
-        zstr_free (&third);
     }
 }
 

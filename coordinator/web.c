@@ -129,6 +129,8 @@ static long wait_ms (web_t *self)
         int64_t due = call->deadline - clock_boot_ms ();
         left = due < left ? due : left;
     }
+    int denials_ms = denials_tell (self->denials, clock_boot_ms ());
+    left = denials_ms >= 0 && denials_ms < left ? denials_ms : left;
     return left < 0 ? 0 : (long) left;
 }
 
@@ -138,12 +140,16 @@ static void end (web_t *self)
     self->is_ending = true;
     web_expire (self, true);
     MHD_run (self->daemon);
+    denials_destroy (&self->denials);
+    zsock_destroy (&self->outlet);
 }
 
 void web_actor (zsock_t *pipe, void *web)
 {
     web_t *self = web;
     self->pipe = pipe;
+    self->outlet = denials_outlet_new ();
+    self->denials = denials_new (denials_send, self->outlet);
     zsock_signal (pipe, 0);
     bool goes_on = true;
     while (goes_on) {

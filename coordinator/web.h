@@ -2,8 +2,8 @@
  * has to know it asks of the gateway, and the request waits meanwhile.
  *
  * Pipe, to the gateway: ["HEALTH", id], ["READY", id], ["METRICS", id, JSON list of samples of its own (metrics.h)]; ["HOOK", id, schedule], answered
- * by ["SECRET", id, sealed or "", branch]; ["RUN", id, schedule, request] once the signature is known to be good; ["DENIED", id, schedule, HTTP
- * status, what was wrong].
+ * by ["SECRET", id, sealed or "", branch]; ["RUN", id, schedule, request] once the signature is known to be good. What is not
+ * signed as it should be it says for the audit log (denials.h).
  * To it: ["ANSWER", id, HTTP status, media type, body]; ["$TERM"] ends it. What is not answered within 5 s is answered with 503.
  *
  * It speaks plain HTTP and listens on loopback unless a setting says otherwise; who connects is a stranger, and nothing secret is told. A hook is

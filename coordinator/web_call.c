@@ -114,12 +114,12 @@ static void unlink_call (web_call_t *call)
     call->is_waiting = false;
 }
 
-void web_ask_again (web_call_t *call, const char *verb, const char *first, const char *second, const char *third)
+void web_ask_again (web_call_t *call, const char *verb, const char *first, const char *second)
 {
     char id [24];
     snprintf (id, sizeof id, "%llu", (unsigned long long) call->id);
     call->web->unanswered++;
-    zstr_sendx (call->web->pipe, verb, id, first, second, third, NULL);
+    zstr_sendx (call->web->pipe, verb, id, first, second, NULL);
 }
 
 static void go_on (web_call_t *call, int status, const char *type, const char *body)

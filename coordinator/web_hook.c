@@ -1,7 +1,7 @@
 /* web_hook.c - POST /hooks/NAME: a forge, or anybody with the secret, starts a schedule's build.
  *
  *     body --> HOOK --> gateway --SECRET (sealed)--> signature --good--> RUN --> gateway --ANSWER (202, the build)-->
- *                                                       \-----bad---> DENIED (the audit log) --> 401, 403
+ *                                                       \-----bad---> denials (the audit log), 401, 403, 429
  *
  * Whether there is such a hook is not told to who cannot sign. The body counts for nothing but its signature and, where the hook is for one branch,
  * its "ref". */
@@ -17,7 +17,7 @@
 
 #include "common/clock.h"
 
-enum { NAME_MAX_BYTES = 63, HEADER_MAX = 512, BURST = 30, REFILL_MS = 2000, DENIALS_BURST = 60, DENIALS_REFILL_MS = 1000 };
+enum { NAME_MAX_BYTES = 63, HEADER_MAX = 512, BURST = 30, REFILL_MS = 2000, REFUSALS_BURST = 60, REFUSALS_REFILL_MS = 1000 };
 
 /* -- what comes in ------------------------------------------------------------------------------------------------ */
 
@@ -123,16 +123,14 @@ static void tell_address (web_call_t *call, char out [64])
 
 static void deny (web_call_t *call, const err_t *why)
 {
-    char address [64], status [8];
-    int code = why->code == ERR_USAGE ? 401 : 403;
-    if (!take_token (&call->web->denials, DENIALS_BURST, DENIALS_REFILL_MS)) {
-        web_go_on (call, 429, "too many requests that are not signed as they should be: wait a minute\n");
-        return;
-    }
+    char address [64];
     tell_address (call, address);
     AUTO_FREE char *detail = mem_printf ("hook of schedule %s, from %s: %s", call->hook, address, why->text);
-    snprintf (status, sizeof status, "%d", code);
-    web_ask_again (call, "DENIED", call->hook, status, detail);
+    denials_add (call->web->denials, "", "hook", detail, clock_boot_ms ());
+    if (take_token (&call->web->refusals, REFUSALS_BURST, REFUSALS_REFILL_MS))
+        web_go_on (call, why->code == ERR_USAGE ? 401 : 403, "there is no such hook, or this was not signed with its secret\n");
+    else
+        web_go_on (call, 429, "too many requests that are not signed as they should be: wait a minute\n");
 }
 
 /* NULL: it builds; else why not. branch "" is any. */
@@ -161,7 +159,7 @@ static void run (web_call_t *call, const char *branch, const char *request)
     else if (!take_token (bucket_of (call->web, call->hook), BURST, REFILL_MS))
         web_go_on (call, 429, "this hook was called too often: it takes 30 calls in a minute\n");
     else
-        web_ask_again (call, "RUN", call->hook, request, "");
+        web_ask_again (call, "RUN", call->hook, request);
 }
 
 /* Where there is none, one that nobody has is compared: it takes as long. */

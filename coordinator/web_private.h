@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "common/mem.h"
+#include "coordinator/denials.h"
 #include "coordinator/hook_signature.h"
 #include "coordinator/web.h"
 
@@ -47,7 +48,9 @@ struct web {
     web_call_t *waiting;
     const seal_t *seal;                 /* borrowed */
     size_t body_bytes;                  /* of bodies that are held */
-    web_bucket_t denials, buckets [WEB_BUCKETS];        /* refused hooks; and those that were signed, by name */
+    web_bucket_t refusals, buckets [WEB_BUCKETS];       /* refused hooks; and those that were signed, by name */
+    zsock_t *outlet;
+    denials_t *denials;                 /* all that were refused */
     uint64_t counts [WEB_ROUTES] [WEB_STATUSES];
 };
 
@@ -60,7 +63,7 @@ void web_answer (web_t *self, uint64_t id, int status, const char *type, const c
 /* Whoever has waited for long enough, or all, hear that there is no answer. */
 void web_expire (web_t *self, bool is_all);
 /* Ask the gateway once more, for a request that waits; and let one go on with a text. */
-void web_ask_again (web_call_t *call, const char *verb, const char *first, const char *second, const char *third);
+void web_ask_again (web_call_t *call, const char *verb, const char *first, const char *second);
 void web_go_on (web_call_t *call, int status, const char *text);
 /* The gateway has told a hook's sealed secret, "" for none, and its branch. */
 void web_on_secret (web_t *self, uint64_t id, const char *sealed, const char *branch);

@@ -16,7 +16,7 @@ enum { TELL_MS = 1000 };
 typedef struct {
     zsock_t *pipe;
     zsock_t *handler;
-    zsock_t *outlet;            /* PUSH: of denials */
+    zsock_t *outlet;            /* of denials */
     denials_t *denials;
     zhashx_t *keys;             /* hex -> itself */
     log_limit_t lines;          /* about strangers, who have as many keys as they like */
@@ -69,21 +69,6 @@ static bool is_allowed (const zap_t *self, const request_t *request, char hex [K
     return zhashx_lookup (self->keys, hex) != NULL;
 }
 
-/* False while whoever writes them down has enough to do. */
-static bool send_denied (void *zap, const char *key_hex, const char *act, const char *text, int64_t times)
-{
-    const zap_t *self = zap;
-    void *handle = zsock_resolve (self->outlet);
-    char number [24];
-    int size = snprintf (number, sizeof number, "%lld", (long long) times);
-    if (zmq_send (handle, key_hex, strlen (key_hex), ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
-        return false;
-    zmq_send (handle, act, strlen (act), ZMQ_SNDMORE | ZMQ_DONTWAIT);          /* a message goes as a whole */
-    zmq_send (handle, text, strlen (text), ZMQ_SNDMORE | ZMQ_DONTWAIT);
-    zmq_send (handle, number, (size_t) size, ZMQ_DONTWAIT);
-    return true;
-}
-
 static void note_denied (zap_t *self, const char *hex, const char *address)
 {
     AUTO_FREE char *text = mem_printf ("from %.64s: this key is not known here", address);
@@ -134,13 +119,10 @@ static bool on_command (zap_t *self)
 void zap_actor (zsock_t *pipe, void *unused)
 {
     (void) unused;
-    zap_t self = { .pipe = pipe, .handler = zsock_new (ZMQ_REP), .outlet = zsock_new (ZMQ_PUSH), .keys = zhashx_new () };
+    zap_t self = { .pipe = pipe, .handler = zsock_new (ZMQ_REP), .outlet = denials_outlet_new (), .keys = zhashx_new () };
     int rc = zsock_bind (self.handler, ZAP_PLACE);
     assert (rc == 0);       /* a second handler in the process is our mistake */
-    self.denials = denials_new (send_denied, &self);
-    zsock_set_sndhwm (self.outlet, 100);
-    zsock_set_linger (self.outlet, 0);
-    zsock_connect (self.outlet, ZAP_DENIALS);
+    self.denials = denials_new (denials_send, self.outlet);
     zpoller_t *poller = zpoller_new (pipe, self.handler, NULL);
     zsock_signal (pipe, 0);
     bool goes_on = true;

@@ -3,14 +3,12 @@
  * An actor that answers libzmq's question about each CURVE handshake from a set of keys. While none runs, nobody is let
  * in, for the sockets enforce their domain (msg_bind). The User-Id of an accepted connection is its key in hex.
  *
- * Pipe: ["ALLOW", key hex], ["DENY", key hex], each answered by a signal once it holds; ["$TERM"]. */
+ * Pipe: ["ALLOW", key hex], ["DENY", key hex], each answered by a signal once it holds; ["$TERM"]. Whom it has refused it says for the audit
+ * log (denials.h). */
 #ifndef FARM_ZAP_H
 #define FARM_ZAP_H
 
 #include <czmq.h>
-
-/* Where it says whom it has refused, [key hex, act, text, times], for the audit log: a PULL socket of this process may be bound there. */
-#define ZAP_DENIALS "inproc://archfarm-zap-denials"
 
 void zap_actor (zsock_t *pipe, void *unused);
 
