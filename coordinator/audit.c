@@ -137,7 +137,7 @@ int audit_found (engine_t *self, const char *act, const char *subject, const cha
 
 int audit_on_prune (engine_t *self, const event_t *event, err_t *err)
 {
-    return audit_done (self, event, "", "", err);
+    return audit_done (self, event, "", json_is_true (json_object_get (event->header, "dry_run")) ? "dry run" : "", err);
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------ */

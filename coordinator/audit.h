@@ -22,7 +22,7 @@ int audit_denied_later (engine_t *self, int64_t principal, const char *act, cons
 
 handler_fn audit_on_denied;             /* {key, act, detail, times}: by others of the coordinator's parts */
 handler_fn audit_on_audit;              /* an admin reads it */
-handler_fn audit_on_prune;              /* an admin has it done: the collector does it */
+handler_fn audit_on_prune;              /* an admin has it done, or looked at: the collector does it */
 
 /* -- audit_denials.c, and a batch */
 int audit_conclude (engine_t *self, err_t *err);        /* the rows that are due, at its end */

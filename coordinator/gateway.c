@@ -107,15 +107,17 @@ static void note_head (gateway_t *self)
         log_error ("gateway", "note the audit log's last row: %s", err.text);
 }
 
-static void on_prune (gateway_t *self, peer_t *peer, const msg_t *message)
+/* The engine has a row of it, once it is taken. */
+static void on_prune (gateway_t *self, peer_t *peer, int64_t principal, const msg_t *message)
 {
     err_t err = { 0 };
     int64_t seq = msg_int (message, "seq");
-    bool is_dry = msg_bool (message, "dry_run");
-    if (!collector_ask (self->collector, peer->number, seq, is_dry))
-        err_set (&err, ERR_FULL, "prune: too many wait for one: ask again later");
-    if (err.code != ERR_NONE)
-        gateway_send_error (self, peer, seq, &err);
+    if (collector_ask (self->collector, peer->number, seq, msg_bool (message, "dry_run"))) {
+        gateway_give_engine (self, "prune", 0, principal, msg_header (message));
+        return;
+    }
+    err_set (&err, ERR_FULL, "prune: too many wait for one: ask again later");
+    gateway_send_error (self, peer, seq, &err);
 }
 
 /* A user's is always welcome, so what comes right behind it need not wait until that was said. */
@@ -167,10 +169,8 @@ static void on_message (gateway_t *self, peer_t *peer, msg_t *message)
         peer->has_said_hello = true;
     if (may && msg_is (message, "watch"))
         on_watch (peer, message);
-    if (msg_is (message, "prune") && may) {
-        on_prune (self, peer, message);
-        gateway_give_engine (self, "prune", 0, principal.id, msg_header (message));
-    }
+    if (may && msg_is (message, "prune"))
+        on_prune (self, peer, principal.id, message);
     else if (may && msg_is (message, "secret"))
         gateway_take_secret (self, peer, principal.id, message);
     else if (may && msg_is (message, "order-schedule") && streq (msg_text (message, "order"), "hook"))

@@ -170,8 +170,18 @@ static void is_row (farm_t *farm, size_t nth, const char *act, const char *subje
     assert_int_equal (count_rows (farm), nth + 1);
     assert_string_equal (says (farm, nth, "act"), act);
     assert_string_equal (says (farm, nth, "who"), "root");
+    assert_string_equal (says (farm, nth, "outcome"), "done");
     assert_string_equal (says (farm, nth, "subject"), subject);
     assert_string_equal (says (farm, nth, "detail"), detail);
+}
+
+static void a_prune_is_a_row (void **state)
+{
+    farm_t *farm = *state;
+    for (int is_dry = 0; is_dry < 2; is_dry++) {
+        farm_say (farm, "prune", 0, farm->admin, json_pack ("{s:b}", "dry_run", is_dry));
+        is_row (farm, (size_t) is_dry, "prune", "", is_dry ? "dry run" : "");
+    }
 }
 
 /* Each thing that an admin may do because they are one; their owner does all of it without a row. */
@@ -596,6 +606,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (what_an_admin_does_is_a_row),
         TEST (what_an_admin_does_to_what_is_anothers_is_a_row),
+        TEST (a_prune_is_a_row),
         TEST (news_of_the_whole_farm_are_rows),
         TEST (a_worker_that_speaks_of_anothers_attempt_is_denied_that),
         TEST (a_worker_that_names_anothers_attempt_as_its_own_is_denied_that),

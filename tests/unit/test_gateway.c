@@ -473,8 +473,8 @@ static void a_coordinator_that_stops_begins_nothing_new (void **state)
     zsock_destroy (&worker);
 }
 
-/* What the audit log's rows come to, once the gateway has ended. */
-static int64_t sum_of_audit (farm_t *self, const keypair_t *admin)
+/* What the audit log's rows of an act come to, once the gateway has ended; NULL: of any. */
+static int64_t sum_of_audit (farm_t *self, const keypair_t *admin, const char *act)
 {
     char hex [KEY_HEX_SIZE + 1];
     principal_t who;
@@ -490,7 +490,8 @@ static int64_t sum_of_audit (farm_t *self, const keypair_t *admin)
     engine_handle (self->engine, &(event_t) { .verb = "audit", .peer = 1, .principal = who.id, .header = header });
     assert_int_equal (engine_commit (self->engine, &actions, &err), 0);
     json_array_foreach (json_object_get (actions.items [0].header, "rows"), i, row)
-        sum += json_integer_value (json_object_get (row, "times"));
+        if (!act || strcmp (json_string_value (json_object_get (row, "act")), act) == 0)
+            sum += json_integer_value (json_object_get (row, "times"));
     actions_free (&actions);
     return sum;
 }
@@ -512,7 +513,7 @@ static void a_stop_loses_no_number_of_what_was_denied (void **state)
         assert_string_equal (ask (self, viewer, "users", json_object ()), "denied");
     zsock_destroy (&viewer);
     actor_destroy (&self->actor);
-    assert_int_equal (sum_of_audit (self, &admin), 10);
+    assert_int_equal (sum_of_audit (self, &admin, NULL), 10);
 }
 
 /* A depot that goes through its objects for ever. */
@@ -544,6 +545,27 @@ static void whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops (vo
     zsock_destroy (&admin);
     actor_destroy (&self->actor);
     actor_destroy (&depot);
+}
+
+/* So many wait for one already that it is refused: it was not done. */
+static void a_prune_too_many_is_no_row (void **state)
+{
+    farm_t *self = *state;
+    enum { WAITERS = 64 };
+    keypair_t key;
+    enrol (self, "admin", &key);
+    zsock_t *admin = connect_to (self, gateway_endpoint (self->gateway), &key);
+    zsock_t *depot = actor_new (busy_depot, NULL, NULL);
+    self->gateway->parts.depot = depot;
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    for (int i = 0; i < WAITERS; i++)
+        say (self, admin, "prune", json_object ());
+    assert_string_equal (ask (self, admin, "prune", json_object ()), "full");
+    zsock_destroy (&admin);
+    actor_destroy (&self->actor);
+    actor_destroy (&depot);
+    assert_int_equal (sum_of_audit (self, &key, "prune"), WAITERS);
 }
 
 static json_t *join_of (const char *digit)
@@ -1049,6 +1071,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_coordinator_that_stops_begins_nothing_new, setup, teardown),
         cmocka_unit_test_setup_teardown (a_stop_loses_no_number_of_what_was_denied, setup, teardown),
         cmocka_unit_test_setup_teardown (whoever_waits_for_a_prune_is_answered_when_the_coordinator_stops, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_prune_too_many_is_no_row, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_says_its_own_verbs_only, setup, teardown),
         cmocka_unit_test_setup_teardown (each_role_asks_for_its_own_objects_only, setup, teardown),
         cmocka_unit_test_setup_teardown (what_was_taken_already_is_denied_with_the_right, setup, teardown),
