@@ -165,14 +165,34 @@ static void what_an_admin_does_is_a_row (void **state)
     assert_string_equal (farm_error (farm, PEER), "denied");
 }
 
-static void is_row (farm_t *farm, size_t nth, const char *act, const char *subject, const char *detail)
+static void is_row_of (farm_t *farm, const char *who, size_t nth, const char *act, const char *subject, const char *detail)
 {
     assert_int_equal (count_rows (farm), nth + 1);
     assert_string_equal (says (farm, nth, "act"), act);
-    assert_string_equal (says (farm, nth, "who"), "root");
+    assert_string_equal (says (farm, nth, "who"), who);
     assert_string_equal (says (farm, nth, "outcome"), "done");
     assert_string_equal (says (farm, nth, "subject"), subject);
     assert_string_equal (says (farm, nth, "detail"), detail);
+}
+
+static void is_row (farm_t *farm, size_t nth, const char *act, const char *subject, const char *detail)
+{
+    is_row_of (farm, "root", nth, act, subject, detail);
+}
+
+/* By the invitation, which has the newcomer's name, or is the standing one. */
+static void who_joins_is_a_row (void **state)
+{
+    farm_t *farm = *state;
+    principal_t invitation;
+    invite (farm, 1);
+    assert_int_equal (engine_find_principal (farm->engine, key_of (1), &invitation, NULL), 0);
+    const struct { int64_t principal; const char *name; } joins [] = { { invitation.id, "user1" }, { farm->invitation, "eve" } };
+    for (size_t i = 0; i < 2; i++) {
+        farm_say (farm, "join", PEER, joins [i].principal, json_pack ("{s:s, s:s, s:s}", "kind", "submitter", "name", "eve", "public_key", key_of (20 + (int) i)));
+        assert_non_null (farm_sent (farm, PEER, "joined"));
+        is_row_of (farm, i == 0 ? "user1" : "invitation", 1 + i, "join", joins [i].name, key_of (20 + (int) i));
+    }
 }
 
 static void a_prune_is_a_row (void **state)
@@ -606,6 +626,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         TEST (what_an_admin_does_is_a_row),
         TEST (what_an_admin_does_to_what_is_anothers_is_a_row),
+        TEST (who_joins_is_a_row),
         TEST (a_prune_is_a_row),
         TEST (news_of_the_whole_farm_are_rows),
         TEST (a_worker_that_speaks_of_anothers_attempt_is_denied_that),

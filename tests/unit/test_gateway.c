@@ -966,7 +966,10 @@ static void who_is_denied_again_and_again_loses_the_connection (void **state)
 static void who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection (void **state)
 {
     farm_t *self = *state;
+    static const char *const acts [] = { "read-log", "log", "want" };
     digest_t object = digest_of (content, sizeof content);
+    keypair_t admin;
+    enrol (self, "admin", &admin);
     zsock_t *user = somebody_at_objects (self, "submitter"), *writer = somebody_at_objects (self, "worker"), *reader = somebody_at_objects (self, "worker");
     zsock_t *other = somebody_at_objects (self, "worker");
     zstr_sendx (self->depot, "OPEN-LOG", "1", "1", "999", NULL);
@@ -980,6 +983,11 @@ static void who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_con
     zsock_destroy (&reader);
     zsock_destroy (&writer);
     zsock_destroy (&user);
+    zstr_send (self->actor, "STOP");
+    assert_string_equal (word (self, PATIENCE_MS), "STOPPED");         /* the depot has told all but its last second's by then */
+    actor_destroy (&self->actor);
+    for (size_t i = 0; i < 3; i++)
+        assert_in_range (sum_of_audit (self, &admin, acts [i]), 1, 3 * CONDUCT_REFUSED_MAX);
 }
 
 /* The gateway asks for agents itself. */
