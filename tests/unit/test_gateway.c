@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/depot.h"
 #include "common/file.h"
+#include "common/http.h"
 #include "common/monitor.h"
 #include "common/msg.h"
 #include "coordinator/conduct.h"
@@ -22,6 +23,7 @@
 #include "coordinator/engine_private.h"
 #include "coordinator/gateway_private.h"
 #include "coordinator/zap.h"
+#include "registries.h"
 
 enum { PATIENCE_MS = 10000 };
 
@@ -43,6 +45,7 @@ typedef struct {
     char folder [64];
     settings_t *settings;
     registry_settings_t registry;
+    server_t fake;                          /* for who begins with a registry */
     keypair_t server;
     engine_t *engine;
     zsock_t *zap, *depot, *actor;
@@ -82,10 +85,9 @@ static void open_parts (farm_t *self, err_t *err)
     assert_int_equal (depot_service_new (&self->service, &depot, err), 0);
 }
 
-static int setup (void **state)
+static int open_farm (farm_t *self)
 {
     err_t err = { 0 };
-    farm_t *self = *state = mem_alloc (sizeof *self);
     strcpy (self->folder, "/tmp/gateway-XXXXXX");
     assert_non_null (mkdtemp (self->folder));
     keypair_make (&self->server);
@@ -100,6 +102,21 @@ static int setup (void **state)
     return 0;
 }
 
+static int setup (void **state)
+{
+    farm_t *self = *state = mem_alloc (sizeof *self);
+    return open_farm (self);
+}
+
+/* A registry whose token service answers two questions at the same time, and never one alone. */
+static int setup_with_slow_tokens (void **state)
+{
+    farm_t *self = *state = mem_alloc (sizeof *self);
+    fake_start (&self->fake, "{\"auth\": {\"kind\": \"bearer\"}, \"rules\": [{\"path\": \"^/token\", \"together\": 2}]}");
+    self->registry.plain_http_hosts = self->fake.plain;
+    return open_farm (self);
+}
+
 static int teardown (void **state)
 {
     farm_t *self = *state;
@@ -110,6 +127,8 @@ static int teardown (void **state)
     actor_destroy (&self->zap);
     engine_destroy (&self->engine);
     settings_destroy (&self->settings);
+    if (self->fake.pid)
+        server_stop (&self->fake);
     int rc = file_remove_tree (self->folder, NULL);
     free (self);
     return rc;
@@ -299,9 +318,9 @@ static void who_watches_another_s_build_hears_nothing (void **state)
     zsock_destroy (&owner);
 }
 
-static json_t *revoke_of (const char *name)
+static json_t *revoke_of (const char *kind, const char *name)
 {
-    return json_pack ("{s:s, s:s}", "kind", "user", "name", name);
+    return json_pack ("{s:s, s:s}", "kind", kind, "name", name);
 }
 
 /* From the answer on: nothing more is told, the next message of a session that lives is denied on both sockets, and nobody gets in
@@ -320,7 +339,7 @@ static void a_right_that_was_taken_back_is_worth_nothing_at_once (void **state)
     assert_string_equal (ask_body (self, objects, "missing", json_object (), 32), "missing");
     assert_string_equal (ask (self, user, "submit", submit_of (self->object)), "accepted");
     assert_string_equal (ask (self, user, "watch", of_build (1)), "build");
-    assert_string_equal (ask (self, admin, "revoke", revoke_of ("submitter")), "revoked");
+    assert_string_equal (ask (self, admin, "revoke", revoke_of ("user", "submitter")), "revoked");
     assert_string_equal (ask (self, user, "list", json_object ()), "denied");       /* the build was cancelled, and it did not hear of that */
     assert_string_equal (ask_body (self, objects, "missing", json_object (), 32), "denied");
     zsock_t *again = connect_to (self, gateway_endpoint (self->gateway), &key);
@@ -917,6 +936,66 @@ static void an_agent_s_answer_that_comes_with_the_end_stays_here_too (void **sta
     zsock_destroy (&owner);
 }
 
+/* -- tokens --------------------------------------------------------------------------------------------------------- */
+
+/* A worker with a job that pushes to the registry. */
+static void give_job_there (farm_t *self, zsock_t *admin, zsock_t *worker)
+{
+    AUTO_FREE char *tag = mem_printf ("%s/b:1", self->fake.host);
+    json_t *submit = submit_of (self->object);
+    json_object_set_new (json_object_get (submit, "spec"), "tags", json_pack ("[s]", tag));
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, admin, "submit", submit), "accepted");
+    assert_string_equal (hear (worker), "assign");
+}
+
+/* Returns when the gateway has taken it: the registry is being asked. */
+static void want_token (farm_t *self, zsock_t *worker, const char *scope)
+{
+    say (self, worker, "want-token", json_pack ("{s:i, s:i, s:s, s:s}", "job", 1, "attempt", 1, "host", self->fake.host, "scope", scope));
+    assert_string_equal (ask (self, worker, "heartbeat", json_pack ("{s:[{s:i, s:i}]}", "attempts", "job", 1, "attempt", 1)), "alive");
+}
+
+static void let_the_token_come (farm_t *self)
+{
+    err_t err = { 0 };
+    AUTO_FREE char *url = mem_printf ("http://%s/token", self->fake.host);
+    AUTO_FREE http_answer_t *answer = mem_alloc (sizeof *answer);
+    http_t *http = http_new ();
+    assert_int_equal (http_open (http, &(http_request_t) { .method = "GET", .url = url, .timeout_ms = PATIENCE_MS }, answer, &err), 0);
+    assert_int_equal (answer->status, 200);
+    http_destroy (&http);
+}
+
+/* What an admin says while the registry is being asked takes the attempt from the worker. */
+static void hold_back_token (farm_t *self, const char *verb, json_t *header, const char *answer)
+{
+    zsock_t *admin = somebody (self, "admin"), *worker = somebody (self, "worker");
+    run (self);
+    give_job_there (self, admin, worker);
+    want_token (self, worker, "repository:b:pull");
+    let_the_token_come (self);
+    assert_string_equal (hear (worker), "token");
+    want_token (self, worker, "repository:b:pull,push");
+    assert_string_equal (ask (self, admin, verb, header), answer);
+    assert_string_equal (hear (worker), "abort");
+    let_the_token_come (self);
+    assert_string_equal (hear (worker), "stale");
+    zsock_destroy (&worker);
+    zsock_destroy (&admin);
+}
+
+static void a_token_that_comes_when_the_attempt_has_ended_stays_here (void **state)
+{
+    hold_back_token (*state, "cancel", of_build (1), "build");
+}
+
+static void a_token_that_comes_when_the_worker_was_revoked_stays_here (void **state)
+{
+    hold_back_token (*state, "revoke", revoke_of ("worker", "worker"), "revoked");
+}
+
 /* -- bytes --------------------------------------------------------------------------------------------------------- */
 
 static void send_frames (zsock_t *peer, const char *const *frames)
@@ -953,7 +1032,7 @@ static void who_is_denied_again_and_again_loses_the_connection (void **state)
     assert_string_equal (hello (self, admin, false), "welcome");
     assert_string_equal (hello (self, viewer, false), "welcome");
     assert_string_equal (hello (self, user, false), "welcome");
-    assert_string_equal (ask (self, admin, "revoke", revoke_of ("submitter")), "revoked");
+    assert_string_equal (ask (self, admin, "revoke", revoke_of ("user", "submitter")), "revoked");
     assert_in_range (count_denied (self, viewer, "users", json_object (), NULL, 0, "denied"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
     assert_in_range (count_denied (self, user, "list", json_object (), NULL, 0, "denied"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX);
     assert_string_equal (ask (self, admin, "list", json_object ()), "builds");
@@ -1067,6 +1146,7 @@ int main (void)
         return 99;
     zsys_init ();
     zsys_handler_set (NULL);
+    without_proxies ();
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (a_question_may_follow_hello_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown (a_right_that_was_taken_back_is_worth_nothing_at_once, setup, teardown),
@@ -1095,6 +1175,8 @@ int main (void)
         cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_when_the_attempt_has_ended_stays_here, setup, teardown),
         cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_when_the_worker_was_revoked_stays_here, setup, teardown),
         cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_with_the_end_stays_here_too, setup, teardown),
+        cmocka_unit_test_setup_teardown (a_token_that_comes_when_the_attempt_has_ended_stays_here, setup_with_slow_tokens, teardown),
+        cmocka_unit_test_setup_teardown (a_token_that_comes_when_the_worker_was_revoked_stays_here, setup_with_slow_tokens, teardown),
         cmocka_unit_test_setup_teardown (what_is_no_message_is_answered_and_harms_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown (a_giant_frame_ends_its_own_connection, setup, teardown),
     };
