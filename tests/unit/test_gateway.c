@@ -837,6 +837,15 @@ static void bodies_that_are_none_are_refused (void **state)
     zsock_destroy (&worker);
 }
 
+/* -- ssh agents ----------------------------------------------------------------------------------------------------- */
+
+static json_t *submit_with_agent (const farm_t *self)
+{
+    json_t *submit = submit_of (self->object);
+    json_object_set_new (json_object_get (submit, "spec"), "ssh", json_pack ("[s]", "default"));
+    return submit;
+}
+
 static json_t *offer_of (int64_t build)
 {
     json_t *header = of_build (build);
@@ -851,6 +860,33 @@ static void ask_agent (farm_t *self, zsock_t *worker)
     say_body (self, worker, "ask-agent", json_pack ("{s:i, s:i, s:s}", "job", 1, "attempt", 1, "agent", "default"), &list, sizeof list);
 }
 
+/* Nobody is asked in their place who may look at the build, or only tried to. */
+static void the_agent_of_the_build_s_owner_alone_is_asked (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *owner = somebody (self, "submitter"), *other = somebody (self, "submitter"), *viewer = somebody (self, "viewer"), *worker = somebody (self, "worker");
+    run (self);
+    assert_string_equal (hello (self, owner, false), "welcome");
+    assert_string_equal (hello (self, other, false), "welcome");
+    assert_string_equal (hello (self, viewer, false), "welcome");
+    assert_string_equal (hello (self, worker, true), "welcome");
+    assert_string_equal (ask (self, owner, "submit", submit_with_agent (self)), "accepted");
+    assert_string_equal (hear (worker), "assign");
+    assert_string_equal (ask (self, other, "watch", offer_of (1)), "denied");
+    assert_string_equal (ask (self, viewer, "watch", offer_of (1)), "build");
+    ask_agent (self, worker);
+    assert_string_equal (hear (worker), "not-found");
+    assert_string_equal (ask (self, owner, "watch", offer_of (1)), "build");
+    ask_agent (self, worker);
+    assert_string_equal (hear (owner), "agent-request");
+    assert_string_equal (ask (self, other, "list", json_object ()), "builds");          /* and nothing before it */
+    assert_string_equal (ask (self, viewer, "list", json_object ()), "builds");
+    zsock_destroy (&worker);
+    zsock_destroy (&viewer);
+    zsock_destroy (&other);
+    zsock_destroy (&owner);
+}
+
 /* There are none. */
 static const uint8_t keys [] = { AGENT_LIST_ANSWER, 0, 0, 0, 0 };
 
@@ -862,12 +898,10 @@ static void reply (farm_t *self, zsock_t *laptop, int64_t ticket, const void *an
 /* A step of this worker waits for what the owner's agent says: to ticket 1. */
 static void wait_for_agent (farm_t *self, zsock_t *owner, zsock_t *worker)
 {
-    json_t *submit = submit_of (self->object);
-    json_object_set_new (json_object_get (submit, "spec"), "ssh", json_pack ("[s]", "default"));
     run (self);
     assert_string_equal (hello (self, owner, false), "welcome");
     assert_string_equal (hello (self, worker, true), "welcome");
-    assert_string_equal (ask (self, owner, "submit", submit), "accepted");
+    assert_string_equal (ask (self, owner, "submit", submit_with_agent (self)), "accepted");
     assert_string_equal (hear (worker), "assign");
     assert_string_equal (ask (self, owner, "watch", offer_of (1)), "build");
     ask_agent (self, worker);
@@ -1171,6 +1205,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_the_agent_of_anothers_attempt_is_in_the_audit_log, setup, teardown),
+        cmocka_unit_test_setup_teardown (the_agent_of_the_build_s_owner_alone_is_asked, setup, teardown),
         cmocka_unit_test_setup_teardown (an_agent_s_answer_has_the_form_of_one, setup, teardown),
         cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_when_the_attempt_has_ended_stays_here, setup, teardown),
         cmocka_unit_test_setup_teardown (an_agent_s_answer_that_comes_when_the_worker_was_revoked_stays_here, setup, teardown),
