@@ -45,7 +45,8 @@ told ()
         "$top_srcdir/tests/hostile/messages.txt" "$top_srcdir/tests/hostile/images.txt" \
         BUILD="$own_build" CONTEXT="$(as mallory inspect "$own_build" --json | jq -r .context)" DOCKERFILE="$(object_of "$work/mallory/Dockerfile")" \
         OTHERBUILD="$other_build" OTHERJOB="$(field "$other_build" '.jobs[0].id')" OTHERCONTEXT="$(field "$other_build" .context)" \
-        OTHEROBJECT="$(object_of "$work/ann/Dockerfile")" OTHER=ann OTHERWORKER="worker-$native_name" OTHERSCHEDULE=theirs REGISTRY="$FAKE_REGISTRY" ZEROS="$(printf '%064d' 0)" $(python3 "$top_srcdir/tests/hostile/trees.py") \
+        OTHEROBJECT="$(object_of "$work/ann/Dockerfile")" OTHER=ann OTHERWORKER="worker-$native_name" OTHERSCHEDULE=theirs REGISTRY="$FAKE_REGISTRY" ZEROS="$(printf '%064d' 0)" \
+        ATTEMPTS="$(yes '{"job":1,"attempt":1}' | head -n 1025 | paste -sd ,)" LETTERS="$(printf '%08193d' 0 | tr 0 x)" $(python3 "$top_srcdir/tests/hostile/trees.py") \
         > "$work/told" || { cat "$work/told"; return 1; }
     cat "$work/told"
 }

@@ -8,7 +8,7 @@
  * body    "-" none; hex digits; "N*hh": N bytes of this value
  * answer  "-" none at all; "error CODE WORDS"; or a verb, and words of its header
  *
- * After each row comes a question that is nonsense and has a name of its own: with its answer, all that came of the row is there. */
+ * After each row comes a question whose answer names what nothing else does: with that, all that came of the row is there. */
 #include "hostile.h"
 
 #include <sodium.h>
@@ -88,20 +88,43 @@ static void send_row (peer_t *peer, zsock_t *socket, const row_t *row)
     peer_send (socket, &frames);
 }
 
-/* "probe-abc" */
-static void send_probe (zsock_t *socket, char name [32])
+/* A question, and what stands in its answer alone. */
+typedef struct { char verb [32], header [64], sign [64]; } probe_t;
+
+/* A verb that is none. */
+static void make_nonsense (probe_t *self, unsigned number)
 {
-    static unsigned count;
-    unsigned number = ++count;
-    char *at = name + sprintf (name, "probe-");
+    char *at = self->verb + sprintf (self->verb, "probe-");
     for (; number; number /= 26)
         *at++ = (char) ('a' + number % 26);
     *at = 0;
+    snprintf (self->header, sizeof self->header, "{}");
+    snprintf (self->sign, sizeof self->sign, "\"%s\"", self->verb);
+}
+
+/* A build that there is not. That is not refused: of the user there are so many rows that with as many refused questions the connection could end (conduct.h). */
+static void make_question (probe_t *self, unsigned number)
+{
+    long long build = (1LL << 52) + number;
+    snprintf (self->verb, sizeof self->verb, "inspect");
+    snprintf (self->header, sizeof self->header, "{\"seq\":1,\"build\":%lld}", build);
+    snprintf (self->sign, sizeof self->sign, "build %lld:", build);
+}
+
+static probe_t send_probe (const peer_t *peer, zsock_t *socket)
+{
+    static unsigned count;
+    probe_t probe;
+    if (streq (peer->role, "user") && socket == peer->control)
+        make_question (&probe, ++count);
+    else
+        make_nonsense (&probe, ++count);
     zmsg_t *frames = zmsg_new ();
-    zmsg_addstr (frames, name);
-    zmsg_addstr (frames, "{}");
+    zmsg_addstr (frames, probe.verb);
+    zmsg_addstr (frames, probe.header);
     zmsg_addmem (frames, "", 0);
     peer_send (socket, &frames);
+    return probe;
 }
 
 /* -- what comes of it --------------------------------------------------------------------------------------------------- */
@@ -116,11 +139,10 @@ static bool is_unasked (const heard_t *heard)
     return false;
 }
 
-static bool is_probes (const heard_t *heard, const char *probe)
+static bool is_probes (const heard_t *heard, const probe_t *probe)
 {
     const char *text = json_string_value (json_object_get (heard->header, "text"));
-    AUTO_FREE char *quoted = mem_printf ("\"%s\"", probe);
-    return streq (heard->verb, "error") && text && strstr (text, quoted);
+    return streq (heard->verb, "error") && text && strstr (text, probe->sign);
 }
 
 /* "error CODE words", "verb words" */
@@ -151,16 +173,15 @@ static int run_row (peer_t *peer, const row_t *row)
     zsock_t *socket = peer_socket (peer, strstr (row->columns [COLUMN_WHO], "/objects") != NULL);
     bool wants_none = streq (answer, "-"), has_answer = wants_none, has_probe = false;
     int is_wrong = 0;
-    char probe [32];
     heard_t heard;
     send_row (peer, socket, row);
-    send_probe (socket, probe);
+    const probe_t probe = send_probe (peer, socket);
     while (!has_probe || !has_answer) {
         if (!peer_hear (peer, socket, &heard)) {
             complain (row, NULL, answer);
             return 1;
         }
-        if (is_probes (&heard, probe))
+        if (is_probes (&heard, &probe))
             has_probe = true;
         else if (!is_unasked (&heard)) {
             if (wants_none || has_answer || !is_wanted (&heard, answer)) {
