@@ -410,6 +410,12 @@ large_files ()
 }
 check "what git-lfs keeps comes too" large_files
 
+# pinned FILE: an archive's address
+pinned ()
+{
+    echo "http://127.0.0.1:$http/files/$1#sha256=$(sha256sum "$repos/files/$1" | cut -d ' ' -f 1)"
+}
+
 archives ()
 {
     local pin
@@ -428,27 +434,32 @@ archives ()
     refuses 2 'answers 404' "http://127.0.0.1:$http/files/none.tar.gz#sha256=$pin"
     refuses 1 'an address inside' "http://10.0.0.2/app.tar.gz#sha256=$pin"
     is_denied '10.0.0.2 is 10.0.0.2'
-    python3 - "$repos/files" <<'END'
+    mkdir "$work/outside"
+    python3 - "$repos/files" "$work/outside" "$base" <<'END'
 import io, sys, tarfile
+_, files, outside, base = sys.argv
 def make(name, *members):
-    with tarfile.open(f"{sys.argv[1]}/{name}", "w") as tar:
+    with tarfile.open(f"{files}/{name}", "w") as tar:
         for path, kind, link, data in members:
             info = tarfile.TarInfo(path)
             info.type, info.linkname, info.size, info.mode = kind, link, len(data), 0o6755
             tar.addfile(info, io.BytesIO(data))
 F, L, H, D = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE
 make("up.tar", ("../out", F, "", b"x"))
-make("root.tar", ("/tmp/archfarm-pwned", F, "", b"x"))
-make("link.tar", ("a", L, "/tmp", b""), ("a/archfarm-pwned", F, "", b"x"))
+make("root.tar", (f"{outside}/b", F, "", b"x"))
+make("link.tar", ("a", L, outside, b""), ("a/b", F, "", b"x"), ("Dockerfile", F, "", f"FROM {base}\nCOPY . /app\nRUN test -f /app/a/b\n".encode()))
 make("hard.tar", ("a", H, "/etc/passwd", b""))
 make("device.tar", ("a", D, "", b""))
 make("zeros.tar", ("Dockerfile", F, "", bytes(3000000)))
 END
     gzip -k "$repos/files/zeros.tar"
-    for file in up.tar root.tar link.tar hard.tar device.tar zeros.tar.gz; do
-        run 2 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" "http://127.0.0.1:$http/files/$file#sha256=$(sha256sum "$repos/files/$file" | cut -d ' ' -f 1)"
-    done
-    [ ! -e /tmp/archfarm-pwned ]
+    refuses 2 'which leads out of its folder' "$(pinned up.tar)"
+    refuses 2 'which begins with /' "$(pinned root.tar)"
+    refuses 2 '"/etc/passwd", which begins with /' "$(pinned hard.tar)"
+    refuses 2 'a is a device, a pipe or a socket' "$(pinned device.tar)"
+    refuses 2 'unpacked (git/size' "$(pinned zeros.tar.gz)"
+    fetches "$(pinned link.tar)"
+    expect "what came of it outside" "$(ls "$work/outside")" ""
 }
 check "archives are what they are pinned to, and stay in their folder" archives
 
@@ -463,12 +474,12 @@ from_standard_input ()
     expect_text "$work/err" 'no archive that can be read'
     run 2 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" -f none - < <(git -C "$work/away/app" archive feature/x)
     expect_text "$work/err" 'there is no none in the archive'
-    run 2 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" - < "$repos/files/link.tar"
+    run 0 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" - < "$repos/files/link.tar"
+    expect "what came of it outside" "$(ls "$work/outside")" ""
     ln -s /etc/passwd "$work/tar/Dockerfile"
     run 2 farmctl submit --platform "$native" -t "$REGISTRY/git/app:1" - < <(tar -C "$work/tar" -c .)
     expect_text "$work/err" 'no file of its own'
     expect "folders left behind" "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'farmctl-??????' -newer "$work/hold" | wc -l)" 0
-    [ ! -e /tmp/archfarm-pwned ]
 }
 check "an archive on standard input is a context" from_standard_input
 
