@@ -60,8 +60,8 @@ static int request (http_t *http, const fetch_job_t *job, http_answer_t *answer,
     const json_t *rules = job->rules;
     http_certs_t certs = { .ca_file = (char *) json_string_value (json_object_get (rules, "ca_file")) };
     http_request_t request = {
-        .method = "GET", .url = job->source.url, .certs = certs.ca_file ? &certs : NULL, .timeout_ms = SILENCE_MS, .is_guarded = true,
-        .may_reach = source_rules_may_be_inside (rules, &job->source) ? PLACE_LOOPBACK : PLACE_OUTSIDE,
+        .method = "GET", .url = job->source.url, .certs = certs.ca_file ? &certs : NULL, .timeout_ms = SILENCE_MS,
+        .is_guarded = !source_rules_may_be_inside (rules, &job->source), .may_reach = PLACE_OUTSIDE,
     };
     int rc = http_open (http, &request, answer, err);
     return *http_refused (http) ? source_rules_refuse_inside (&job->source, http_refused (http), err) : rc;

@@ -463,6 +463,38 @@ END
 }
 check "archives are what they are pinned to, and stay in their folder" archives
 
+# from_private INSIDE: what came of an archive of a host at 10.9.9.9, which nobody else has, where git/inside is that
+from_private ()
+{
+    rm -rf "$work/private"
+    mkdir -p "$work/private/files" "$work/private/work" "$work/private/mirrors"
+    tar -C "$work/tar/app-1" -cf "$work/private/files/app.tar" .
+    unshare --net -- bash -c 'ip link set lo up && ip address add 10.9.9.9/32 dev lo && exec python3 - "$@"' - "$top_builddir/coordinator/farm-coordinator-fetch" "$work/private" "$1" <<'END'
+import hashlib, http.server, json, os, struct, subprocess, sys, threading
+program, top, inside = os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3]
+os.chdir(f"{top}/files")
+server = http.server.ThreadingHTTPServer(("10.9.9.9", 0), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+source = {"url": f"http://10.9.9.9:{server.server_port}/app.tar", "sha256": hashlib.sha256(open("app.tar", "rb").read()).hexdigest()}
+rules = {"hosts": ["*"], "transports": ["http"], "inside": [inside], "folders": [], "keys": [], "helpers": []}
+job = json.dumps({"source": source, "rules": rules, "dockerfile": "Dockerfile", "mirrors": f"{top}/mirrors", "work": f"{top}/work", "size_max": 1000000,
+                  "entries_max": 100}).encode()
+said = subprocess.run([program], input=b"J" + struct.pack(">I", len(job)) + job, stdout=subprocess.PIPE).stdout
+while said[:1] == b"P":
+    said = said[5 + struct.unpack(">I", said[1:5])[0]:]
+outcome = json.loads(said[5:])
+print(outcome.get("code", "fetched"), outcome.get("text", ""))
+END
+}
+
+private ()
+{
+    unshare --net -- ip link set lo up 2> /dev/null || skip "network namespaces are not to be had here"
+    expect "what became of it" "$(from_private 10.9.9.9)" "fetched "
+    expect_text <(from_private elsewhere.lan) "denied 10.9.9.9 is 10.9.9.9, an address inside"
+}
+check "an archive comes from a private address where git/inside lists it" private
+
 from_standard_input ()
 {
     local first
