@@ -191,9 +191,10 @@ static void tell_of_no_layers (const builder_task_t *task)
 static void run_of_task (const builder_task_t *task, const char *place, buildah_words_t *heard, buildah_run_t *how)
 {
     heard->task = task;
+    heard->disk = (builder_disk_t) { .folders = { place, task->scratch_folder } };
     *how = (buildah_run_t) { .task = task, .place = place, .scratch_folder = task->scratch_folder, .rules = task->rules,
                              .watch = { .deadline_ms = task->deadline_ms, .is_cancelled = task->is_cancelled, .on_line = buildah_on_line,
-                                        .argument = heard } };
+                                        .argument = heard, .disk = &heard->disk } };
 }
 
 /* What a build needs that may ask agents: their sockets are the builder's. buildah makes a socket in its TMPDIR for each RUN step that asks an agent, and a socket's path has 107 bytes at most. */
@@ -289,7 +290,7 @@ static int buildah_push (builder_t *base, const builder_task_t *task, err_t *err
         return -1;
     if (status == 0)
         return 0;
-    builder_judge_push (task, heard->error, err);
+    builder_judge_push (task, &heard->disk, heard->error, err);
     return err_wrap (err, "push %s/%s", task->repository.host, task->repository.path);
 }
 

@@ -151,7 +151,7 @@ typedef struct {
     char words [512];               /* the last line behind it that is no noise */
     char error [1024];              /* the last "Error: …", without that word */
     int run_status;                 /* with which the RUN step ended that this error is about; 0: another step's, or unknown */
-    bool is_disk_full;              /* some line said so */
+    builder_disk_t disk;
     bool lacks_memory;              /* buildah's own runtime gave up for want of it */
 } buildah_words_t;
 

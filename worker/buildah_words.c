@@ -103,7 +103,7 @@ void buildah_on_line (void *argument, char stream, const char *line, size_t size
     for (size_t i = 0; i < sizeof own_warnings / sizeof *own_warnings; i++)
         if (size == strlen (own_warnings [i]) && builder_line_starts (line, size, own_warnings [i]))
             return;
-    self->is_disk_full |= builder_says_full (line, size);
+    builder_disk_hear (&self->disk, line, size);
     self->lacks_memory = self->lacks_memory || is_out_of_memory (line, size);
     if (builder_line_starts (line, size, "Error: ")) {
         on_error (self, stream, line, size);
@@ -137,8 +137,8 @@ int buildah_judge_build (const buildah_t *self, const buildah_words_t *words, in
     outcome->exit_status = words->run_status;
     strcpy (text, words->error);
     door_unmask (text, door_port (words->task->door));
-    if (builder_error_is_full (text) || (words->is_disk_full && builder_disk_is_full (self->state_folder)))
-        return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", self->state_folder, text);
+    if (builder_disk_full (&words->disk))
+        return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", builder_disk_full (&words->disk), text);
     if (!text [0] && status >= 128)
         return err_set (err, ERR_FARM, "%s was killed by signal %d; see the kernel's log of the worker for "
                         "\"out of memory\"", self->program, status - 128);

@@ -84,7 +84,10 @@ static err_code follow (spawner_t *spawner, int64_t child, const builder_watch_t
     *deaf = 0;
     for (;;) {
         struct pollfd polled = { output, POLLIN, 0 };
-        int more = poll (&polled, 1, LOOK_MS) > 0 ? read_output (splitter, output) : 1;
+        bool is_heard = poll (&polled, 1, LOOK_MS) > 0;
+        if (watch->disk)
+            builder_disk_look (watch->disk);
+        int more = is_heard ? read_output (splitter, output) : 1;
         if (more < 0) {
             *deaf = errno;
             spawner_kill (spawner, child);

@@ -3,6 +3,7 @@
 #define FARM_BUILDER_COMMAND_H
 
 #include "worker/builder.h"
+#include "worker/builder_disk.h"
 #include "worker/words.h"
 
 /* Who follows it, and what ends it. {0}: nobody, and nothing. */
@@ -14,6 +15,7 @@ typedef struct {
     const secrets_t *secrets;       /* blotted out of its output; NULL: none */
     const atomic_bool *has_trouble; /* set: it is to end, whoever set it knows why (ERR_FARM). NULL: never */
     bool *is_hopeless;              /* set: what it does will not be used. NULL: never */
+    builder_disk_t *disk;           /* looked at while it works; NULL: none */
 } builder_watch_t;
 
 /* Start argv in a folder, and hand its output on line by line. rules NULL: none. *status as spawner_wait's.

@@ -3,11 +3,8 @@
 
 #include <string.h>
 
-#include "common/file.h"
 #include "common/mem.h"
 #include "worker/door_names.h"
-
-enum { DISK_FLOOR_BYTES = 256 * 1024 * 1024 };
 
 void builder_keep (char *out, size_t out_size, const char *line, size_t size)
 {
@@ -34,24 +31,6 @@ void builder_cut_folder (char *text, const char *context_folder)
         memmove (at, at + size, strlen (at + size) + 1);
 }
 
-bool builder_error_is_full (const char *error)
-{
-    static const char words [] = ": no space left on device";
-    size_t size = strlen (error), length = sizeof words - 1;
-    return size >= length && strcmp (error + size - length, words) == 0;
-}
-
-bool builder_says_full (const char *line, size_t size)
-{
-    return memmem (line, size, "o space left on device", 22) || memmem (line, size, "I/O error", 9);      /* busybox says no more */
-}
-
-bool builder_disk_is_full (const char *folder)
-{
-    int64_t free_bytes = file_free_bytes (folder);
-    return free_bytes >= 0 && free_bytes < DISK_FLOOR_BYTES;
-}
-
 int builder_judge_registry (const builder_task_t *task, const char *text, err_t *err)
 {
     err_t upstream;
@@ -63,7 +42,7 @@ int builder_judge_registry (const builder_task_t *task, const char *text, err_t 
     return err_set (err, upstream.code, "%s", upstream.text);
 }
 
-int builder_judge_push (const builder_task_t *task, const char *said, err_t *err)
+int builder_judge_push (const builder_task_t *task, const builder_disk_t *disk, const char *said, err_t *err)
 {
     err_t upstream;
     door_last_error (task->door, task->job, task->attempt, &upstream);
@@ -71,7 +50,7 @@ int builder_judge_push (const builder_task_t *task, const char *said, err_t *err
         return err_set (err, upstream.code, "%s", upstream.text);
     AUTO_FREE char *text = mem_strdup (said);
     door_unmask (text, door_port (task->door));
-    if (builder_error_is_full (text))
-        return err_set (err, ERR_FULL, "the worker's disk is full: %s", text);
+    if (builder_disk_full (disk))
+        return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", builder_disk_full (disk), text);
     return err_set (err, ERR_FARM, "%s", *text ? text : "the builder said nothing");
 }

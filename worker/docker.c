@@ -132,11 +132,12 @@ static int add_build (const builder_task_t *task, const char *dockerfile, words_
     return 0;
 }
 
-static builder_watch_t watch_of (const builder_task_t *task, docker_words_t *heard)
+static builder_watch_t watch_of (const docker_t *self, const builder_task_t *task, docker_words_t *heard)
 {
     heard->task = task;
+    heard->disk = (builder_disk_t) { .folders = { self->root_folder, task->scratch_folder } };
     return (builder_watch_t) { .deadline_ms = task->deadline_ms, .is_cancelled = task->is_cancelled, .on_line = docker_on_line, .argument = heard,
-                               .secrets = task->secrets, .is_hopeless = &heard->is_hopeless };
+                               .secrets = task->secrets, .is_hopeless = &heard->is_hopeless, .disk = &heard->disk };
 }
 
 static int prepare (const docker_t *self, const builder_task_t *task, builder_outcome_t *outcome, json_t *given, char **dockerfile, err_t *err)
@@ -162,7 +163,7 @@ static int docker_build (builder_t *base, const builder_task_t *task, builder_ou
     int status = 0;
     if (prepare (self, task, outcome, given, &dockerfile, err) < 0 || builder_find_reach (task, &reach, err) < 0 || add_build (task, dockerfile, &words, err) < 0)
         return -1;
-    builder_watch_t watch = watch_of (task, heard);
+    builder_watch_t watch = watch_of (self, task, heard);
     heard->reach = reach;
     heard->given = given;
     door_clear_error (task->door, task->job, task->attempt);
@@ -178,19 +179,20 @@ static int docker_build (builder_t *base, const builder_task_t *task, builder_ou
 
 static int docker_push (builder_t *base, const builder_task_t *task, err_t *err)
 {
+    docker_t *self = (docker_t *) base;
     AUTO_WORDS words_t words = { 0 };
     AUTO_FREE docker_words_t *heard = mem_alloc (sizeof *heard);
     AUTO_FREE char *name = docker_image_name (task);
     int status = 0;
     words_add (&words, "push");
     words_add (&words, "%s", name);
-    builder_watch_t watch = watch_of (task, heard);
+    builder_watch_t watch = watch_of (self, task, heard);
     door_clear_error (task->door, task->job, task->attempt);
-    if (docker_run ((docker_t *) base, task->scratch_folder, &words, task->rules, &watch, &status, err) < 0)
+    if (docker_run (self, task->scratch_folder, &words, task->rules, &watch, &status, err) < 0)
         return -1;
     if (status == 0)
         return 0;
-    builder_judge_push (task, heard->error, err);
+    builder_judge_push (task, &heard->disk, heard->error, err);
     return err_wrap (err, "push %s/%s", task->repository.host, task->repository.path);
 }
 

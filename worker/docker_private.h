@@ -81,7 +81,7 @@ typedef struct {
     char step [512];                /* the failed one, "[2/2] RUN …" */
     char words [512];               /* the last that a RUN step printed */
     char error [1024];              /* the last line that is none of the above */
-    bool is_disk_full;              /* some line said so */
+    builder_disk_t disk;
 } docker_words_t;
 
 /* A builder_line_fn; argument is a docker_words_t. Remembers, and hands on to the task. */

@@ -155,7 +155,7 @@ void docker_on_line (void *argument, char stream, const char *line, size_t size)
     const char *numbered = skip_number (text);
     if (is_noise (numbered))
         return;
-    self->is_disk_full |= builder_says_full (line, size);
+    builder_disk_hear (&self->disk, line, size);
     if (numbered)
         on_numbered (self, numbered);
     else if (strncmp (text, " > [", 4) == 0)
@@ -224,8 +224,8 @@ int docker_judge_build (const docker_t *self, const docker_words_t *words, int s
         return refuse_image (words, err);
     if (is_of_daemon (text))
         return err_set (err, ERR_FARM, "the docker daemon is gone, see its log (journalctl -u docker): %s", text);
-    if (builder_error_is_full (text) || (words->is_disk_full && builder_disk_is_full (self->root_folder)))
-        return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", self->root_folder, text);
+    if (builder_disk_full (&words->disk))
+        return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", builder_disk_full (&words->disk), text);
     if (!text [0] && status >= 128)
         return err_set (err, ERR_FARM, "%s was killed by signal %d", self->program, status - 128);
     if (is_about_registry (words) && builder_judge_registry (words->task, text, err) < 0)

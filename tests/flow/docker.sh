@@ -37,6 +37,8 @@ build_arguments ()
 }
 check "BuildKit's own build arguments are refused" build_arguments
 
+is_tried_once () { expect "attempts" "$(field "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" '.jobs[0].attempts | length')" 1; }
+
 # Their errors tell the command, whatever it is.
 no_fault_of_the_farm ()
 {
@@ -44,9 +46,13 @@ no_fault_of_the_farm ()
     for words in "Cannot connect to the Docker daemon" "rpc error: code = Unavailable" "write: no space left on device"; do
         build 3 forged "$(context forged <<< "FROM %BASE%
 RUN false '$words'")"
-        expect "attempts" "$(field "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" '.jobs[0].attempts | length')" 1
+        is_tried_once
+        build 3 forged "$(context forged <<< "FROM %BASE%
+STOPSIGNAL x: $words")"
+        is_tried_once
     done
     expect "the worker" "$(worker_state "$worker")" online
+    expect "faults of workers" "$(farmctl worker ls --json | jq '[.workers[].faults] | add')" 0
 }
 check "a step cannot have its worker blamed" no_fault_of_the_farm
 

@@ -141,6 +141,18 @@ check "an unknown instruction" no_instruction
 check "a Dockerfile without FROM" no_from
 check "COPY from above the context" above_the_context
 
+# What a Dockerfile says of a disk is no look at it: three faults in a row would be a quarantine.
+full_in_words ()
+{
+    local i
+    for i in 1 2 3; do
+        fails_with "no space left on device" <<< $'FROM %BASE%\nSTOPSIGNAL '"$i: no space left on device"
+        expect "attempts" "$(field "$(farmctl ls --json | jq '.builds[0].id')" '[.jobs[].attempts[].code] | join (" ")')" build
+    done
+    expect "faults of workers" "$(farmctl worker ls --json | jq '[.workers[].faults] | add')" 0
+}
+check "a Dockerfile that speaks of a full disk is no fault of its worker" full_in_words
+
 wrong_platform ()
 {
     need_both

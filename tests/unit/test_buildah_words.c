@@ -86,6 +86,32 @@ static void a_builder_without_memory_says_so (void **state)
     }
 }
 
+/* A Dockerfile can bring them: STOPSIGNAL x: no space left on device. /proc has no room for anybody. */
+static void words_of_a_full_disk_are_the_farms_fault_where_it_is_full (void **state)
+{
+    static const char *const errors [] = {
+        "Error: building at STEP \"STOPSIGNAL x: no space left on device\": Invalid signal: x: no space left on device",
+        "Error: committing container for step {Env:[PATH=/bin] Command:copy}: storing layer: write /layer: no space left on device",
+        "Error: building at STEP \"RUN cp a b\": while running runtime: I/O error",
+    };
+    state_t *self = *state;
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        builder_task_t task = { .door = self->door };
+        buildah_t builder = { .program = "buildah" };
+        for (int is_full = 0; is_full < 2; is_full++) {
+            buildah_words_t words = { .task = &task, .disk = { .folders = { "/", is_full ? "/proc" : NULL } } };
+            builder_outcome_t outcome = { 0 };
+            err_t err = { 0 };
+            buildah_on_line (&words, 'o', errors [i], strlen (errors [i]));
+            assert_int_equal (buildah_judge_build (&builder, &words, 125, &outcome, &err), -1);
+            assert_int_equal (err.code, is_full ? ERR_FULL : ERR_BUILD);
+            assert_int_equal (strncmp (err.text, "the worker's disk is full below /proc: ", 39) == 0, is_full);
+            assert_int_equal (builder_judge_push (&task, &words.disk, words.error, &err), -1);
+            assert_int_equal (err.code, is_full ? ERR_FULL : ERR_FARM);
+        }
+    }
+}
+
 static void the_exit_status_is_that_of_a_run_step_or_none (void **state)
 {
     static const struct { const char *error; int status, told; } cases [] = {
@@ -146,6 +172,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (paths_are_told_without_the_folder_of_the_attempt, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (a_trigger_that_reads_more_is_seen, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (a_builder_without_memory_says_so, make_door, destroy_door),
+        cmocka_unit_test_setup_teardown (words_of_a_full_disk_are_the_farms_fault_where_it_is_full, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (the_exit_status_is_that_of_a_run_step_or_none, make_door, destroy_door),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -135,12 +135,14 @@ static void images_that_cannot_be_told_are_refused (void **state)
 
 typedef struct {
     door_t *door;
+    const char *disk;               /* where the daemon writes */
     char handed_on [8192];
 } state_t;
 
 static int make_door (void **state)
 {
     static state_t self;
+    self.disk = "/";
     registry_settings_t settings = { .timeout_ms = 1000 };
     *state = &self;
     return door_new (&self.door, 0, &settings, NULL, NULL);
@@ -170,7 +172,7 @@ static void hear (state_t *self, const char *text, const reach_t *reach, int sta
     char line [512];
     AUTO_FREE char *name = mem_printf ("127.0.0.1:%d/lan.x__5000/base@" DIGEST, door_port (self->door));
     json_t *given = json_pack ("{s:b}", name, true);
-    *words = (docker_words_t) { .task = &task, .given = given, .reach = reach };
+    *words = (docker_words_t) { .task = &task, .given = given, .reach = reach, .disk = { .folders = { self->disk } } };
     self->handed_on [0] = 0;
     for (const char *end; *text; text = end + 1) {
         end = strchr (text, '\n');
@@ -218,7 +220,8 @@ static void errors_are_judged_by_their_words (void **state)
         { "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown instruction: BOGUS\n", ERR_BUILD, 0,
           "dockerfile parse error line 2: unknown instruction: BOGUS" },
         { "Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker daemon running?\n", ERR_FARM, 0, "the docker daemon is gone" },
-        { "failed to copy: write /var/lib/docker/x: no space left on device\n", ERR_FULL, 0, "the worker's disk is full below /" },
+        { "failed to copy: write /var/lib/docker/x: no space left on device\n", ERR_BUILD, 0, "failed to copy: write" },
+        { "failed to create LLB definition: x: no space left on device\n", ERR_BUILD, 0, "x: no space" },
         { "#3 [internal] load metadata for docker.io/library/alpine:latest\n", ERR_REGISTRY_DENIED, 0, "docker.io/library/alpine is no image that the Dockerfile names" },
         { "#3 [internal] load metadata for DOORx/alpine:latest\n", ERR_REGISTRY_DENIED, 0, "127.0.0.1:" },
         { "#3 resolve image config for docker-image://docker.io/docker/dockerfile:1\n", ERR_REGISTRY_DENIED, 0, "docker.io/docker/dockerfile is no image" },
@@ -243,6 +246,18 @@ static void errors_are_judged_by_their_words (void **state)
     }
 }
 
+/* /proc has no room for anybody. */
+static void a_full_disk_is_the_farms_fault (void **state)
+{
+    state_t *self = *state;
+    builder_outcome_t outcome;
+    err_t err = { 0 };
+    self->disk = "/proc";
+    hear (self, "failed to copy: write /var/lib/docker/x: no space left on device\n", NULL, 1, &outcome, &err);
+    assert_int_equal (err.code, ERR_FULL);
+    assert_ptr_equal (strstr (err.text, "the worker's disk is full below /proc: failed to copy"), err.text);
+}
+
 static void a_trigger_that_reads_what_was_left_out_is_refused (void **state)
 {
     static const char text [] = "FROM base\nCOPY src /src\n";
@@ -263,6 +278,7 @@ int main (void)
         cmocka_unit_test (images_that_cannot_be_told_are_refused),
         cmocka_unit_test_setup_teardown (a_failed_step_is_told, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (errors_are_judged_by_their_words, make_door, destroy_door),
+        cmocka_unit_test_setup_teardown (a_full_disk_is_the_farms_fault, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (a_trigger_that_reads_what_was_left_out_is_refused, make_door, destroy_door),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
