@@ -81,6 +81,7 @@ typedef struct {
     char step [512];                /* the failed one, "[2/2] RUN …" */
     char words [512];               /* the last that a RUN step printed */
     char error [1024];              /* the last line that is none of the above */
+    size_t loose;                   /* lines that are no step's, empty ones not counted */
     builder_disk_t disk;
 } docker_words_t;
 

@@ -156,6 +156,7 @@ void docker_on_line (void *argument, char stream, const char *line, size_t size)
     if (is_noise (numbered))
         return;
     builder_disk_hear (&self->disk, line, size);
+    self->loose += !numbered && *text;
     if (numbered)
         on_numbered (self, numbered);
     else if (strncmp (text, " > [", 4) == 0)
@@ -185,12 +186,12 @@ static int run_status (const char *error)
     return status > 0 && status < 256 ? status : 0;
 }
 
-/* A step's own words never come first in an error. */
-static bool is_of_daemon (const char *error)
+/* A step's own words never come first in an error. But it may have several lines, as a step has them: where docker itself speaks, it says no more. */
+static bool is_of_daemon (const docker_words_t *words, const char *error)
 {
-    static const char *const words [] = { "Cannot connect to the Docker daemon", "error during connect", "rpc error: code = Unavailable" };
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strncmp (error, words [i], strlen (words [i])) == 0)
+    static const char *const heads [] = { "Cannot connect to the Docker daemon", "error during connect", "rpc error: code = Unavailable" };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads && words->loose == 1; i++)
+        if (strncmp (error, heads [i], strlen (heads [i])) == 0)
             return true;
     return false;
 }
@@ -222,7 +223,7 @@ int docker_judge_build (const docker_t *self, const docker_words_t *words, int s
         return builder_refuse_trigger (words->step, words->trigger, outcome, err);
     if (words->is_hopeless)
         return refuse_image (words, err);
-    if (is_of_daemon (text))
+    if (is_of_daemon (words, text))
         return err_set (err, ERR_FARM, "the docker daemon is gone, see its log (journalctl -u docker): %s", text);
     if (builder_disk_full (&words->disk))
         return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", builder_disk_full (&words->disk), text);

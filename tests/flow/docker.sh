@@ -48,6 +48,9 @@ no_fault_of_the_farm ()
 RUN false '$words'")"
         is_tried_once
         build 3 forged "$(context forged <<< "FROM %BASE%
+RUN [\"/bin/sh\", \"-c\", \"false\\n$words\"]")"
+        is_tried_once
+        build 3 forged "$(context forged <<< "FROM %BASE%
 STOPSIGNAL x: $words")"
         is_tried_once
     done

@@ -222,6 +222,8 @@ static void errors_are_judged_by_their_words (void **state)
         { "Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker daemon running?\n", ERR_FARM, 0, "the docker daemon is gone" },
         { "failed to copy: write /var/lib/docker/x: no space left on device\n", ERR_BUILD, 0, "failed to copy: write" },
         { "failed to create LLB definition: x: no space left on device\n", ERR_BUILD, 0, "x: no space" },
+        { "executor failed running [/bin/sh -c false\nCannot connect to the Docker daemon]: exit code: 1\n", ERR_BUILD, 0, "Cannot connect" },
+        { "#5 [1/2] COPY a\nCannot connect to the Docker daemon\nfailed to compute cache key: a\n", ERR_BUILD, 0, "failed to compute" },
         { "#3 [internal] load metadata for docker.io/library/alpine:latest\n", ERR_REGISTRY_DENIED, 0, "docker.io/library/alpine is no image that the Dockerfile names" },
         { "#3 [internal] load metadata for DOORx/alpine:latest\n", ERR_REGISTRY_DENIED, 0, "127.0.0.1:" },
         { "#3 resolve image config for docker-image://docker.io/docker/dockerfile:1\n", ERR_REGISTRY_DENIED, 0, "docker.io/docker/dockerfile is no image" },
