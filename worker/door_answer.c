@@ -43,7 +43,6 @@ static const char *code_of (const err_t *error)
         case ERR_NOT_FOUND:         return "NAME_UNKNOWN";
         case ERR_USAGE:             return "UNSUPPORTED";
         case ERR_VERIFY:            return "DIGEST_INVALID";
-        case ERR_FULL:              return "SIZE_INVALID";
         default:                    return "UNAVAILABLE";
     }
 }
@@ -56,7 +55,6 @@ static int status_of (const err_t *error)
         case ERR_NOT_FOUND:         return 404;
         case ERR_USAGE:             return 404;
         case ERR_VERIFY:            return 400;
-        case ERR_FULL:              return 413;
         default:                    return 502;
     }
 }

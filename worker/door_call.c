@@ -144,6 +144,12 @@ static ask_t ask_of (const call_t *self, const char *method, const char *url)
     return (ask_t) { .method = method, .url = url, .headers = (const char *const *) self->headers, .scope = self->scope };
 }
 
+/* Base image and Dockerfile make it so large: no fault of this worker's. */
+static int refuse_size (err_t *err)
+{
+    return err_set (err, ERR_REGISTRY_DENIED, "the manifest is larger than %d bytes", MANIFEST_BYTES_MAX);
+}
+
 /* Reads -------------------------------------------------------------------------------------------------------------- */
 
 /* name: a tag or a digest. */
@@ -201,7 +207,7 @@ static enum MHD_Result put_manifest (call_t *self)
     err_t err;
     const char *type = header (self, "Content-Type");
     if (self->is_refused)
-        err_set (&err, ERR_FULL, "the manifest is larger than %d bytes", MANIFEST_BYTES_MAX);
+        refuse_size (&err);
     else if (!self->body.size || !type || strlen (type) >= 128)
         err_set (&err, ERR_VERIFY, "a manifest without bytes or without Content-Type");
     if (self->is_refused || !self->body.size || !type || strlen (type) >= 128)
