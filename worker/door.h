@@ -4,7 +4,7 @@
  * /v2/registry.lan:5000/team/app/… or, since a reference cannot have a ':' there, /v2/registry.lan__5000/team/app/… A request passes when it names a live attempt (user "attempt", its password) and
  * something that this attempt needs: writes to the attempt's own repository, reads of that and of its base images, under a quota of bytes. The door adds the
  * upstream's credential, puts a manifest that comes under a tag under its digest instead, rewrites Location headers,
- * asks for a base image by the digest that its tag means for the whole build, streams in bounded memory, and tries 5xx and 429 again where the body can be sent again. */
+ * asks for a base image by the digest that its tag means for the whole build, lets no other bytes of it through, streams in bounded memory, and tries 5xx and 429 again where the body can be sent again. */
 #ifndef FARM_DOOR_H
 #define FARM_DOOR_H
 

@@ -121,16 +121,26 @@ static ssize_t read_block (void *argument, uint64_t position, char *out, size_t 
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-enum MHD_Result answer_stream (call_t *self, const answer_t *answer)
+static enum MHD_Result hand_on (call_t *self, const answer_t *answer, struct MHD_Response *response)
 {
-    uint64_t size = answer->content_length >= 0 ? (uint64_t) answer->content_length : MHD_SIZE_UNKNOWN;
-    struct MHD_Response *response = MHD_create_response_from_callback (size, BLOCK_BYTES, read_block, self, NULL);
     add (response, "Content-Type", answer->content_type);
     add (response, "Docker-Content-Digest", answer->digest);
     add (response, "Content-Range", answer->content_range);
     add (response, "Range", answer->range);
     add (response, "ETag", answer->etag);
     return queue (self, answer->status, response);
+}
+
+enum MHD_Result answer_stream (call_t *self, const answer_t *answer)
+{
+    uint64_t size = answer->content_length >= 0 ? (uint64_t) answer->content_length : MHD_SIZE_UNKNOWN;
+    return hand_on (self, answer, MHD_create_response_from_callback (size, BLOCK_BYTES, read_block, self, NULL));
+}
+
+/* The call keeps its bytes until they are sent. */
+enum MHD_Result answer_manifest (call_t *self, const answer_t *answer)
+{
+    return hand_on (self, answer, MHD_create_response_from_buffer (self->body.size, self->body.data ? (void *) self->body.data : (void *) "", MHD_RESPMEM_PERSISTENT));
 }
 
 /* Refusals ----------------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* door_call.c - what comes in at the door: a request's way from its headers to the registry.
  *
- * Manifests are kept (at most 4 MiB), named by their digest and put under it, whatever tag the builder gave. Parts of blobs
- * flow through. Where an upload goes on, the registry says in Location: the door keeps that address and gives the builder
+ * Manifests are kept (at most 4 MiB), named by their digest and put under it, whatever tag the builder gave; those that come from a registry are compared
+ * with it. Parts of blobs flow through. Where an upload goes on, the registry says in Location: the door keeps that address and gives the builder
  * a name for it, so that a builder can only write where the registry has sent this attempt. */
 #include "worker/door_call.h"
 
@@ -152,7 +152,36 @@ static int refuse_size (err_t *err)
 
 /* Reads -------------------------------------------------------------------------------------------------------------- */
 
-/* name: a tag or a digest. */
+/* All of a manifest, and what it is: whoever asked by a tag has nothing to compare it with. */
+static int keep_manifest (call_t *self, const char *name, answer_t *answer, err_t *err)
+{
+    char block [16 * 1024], digest [OCI_DIGEST_SIZE];
+    ssize_t size;
+    buffer_clear (&self->body);
+    while ((size = exchange_read (self->exchange, block, sizeof block, err)) > 0) {
+        if (!pass_count (self->pass, (size_t) size))
+            return pass_exceeded (self->pass, err);
+        if (self->body.size + (size_t) size > MANIFEST_BYTES_MAX)
+            return refuse_size (err);
+        buffer_append (&self->body, block, (size_t) size);
+    }
+    if (size < 0)
+        return -1;
+    oci_digest_of (self->body.data, self->body.size, digest);
+    if (reference_is_digest (name) && strcmp (name, digest) != 0)
+        return err_set (err, ERR_REGISTRY, "the registry gives bytes with the digest %s for %s: its storage, or something between, has changed them", digest, name);
+    strcpy (answer->digest, digest);
+    self->has_manifest = true;
+    return 0;
+}
+
+/* One that is named by a digest of another kind the builder compares itself. */
+static bool is_kept (const call_t *self, const char *name, const answer_t *answer)
+{
+    return self->route.kind == ROUTE_READ_MANIFEST && !self->is_head && answer->status / 100 == 2 && strncmp (name, "sha512:", 7) != 0;
+}
+
+/* name: a tag or a digest. Of a manifest that is kept, answer has its own digest, whatever the registry says. */
 static int ask_read (call_t *self, const char *method, const char *name, answer_t *answer, err_t *err)
 {
     char path [PATH_SIZE];
@@ -160,7 +189,10 @@ static int ask_read (call_t *self, const char *method, const char *name, answer_
     ask_t ask = ask_of (self, method, path);
     ask.may_follow = true;
     ask.is_quick = self->route.kind == ROUTE_READ_MANIFEST;
-    return exchange_ask (open_exchange (self), &ask, answer, err);
+    self->has_manifest = false;
+    if (exchange_ask (open_exchange (self), &ask, answer, err) < 0)
+        return -1;
+    return is_kept (self, name, answer) ? keep_manifest (self, name, answer, err) : 0;
 }
 
 /* The registry has said what a tag means now; it may have meant something else to the build before. */
@@ -171,7 +203,7 @@ static int ask_pinned (call_t *self, const char *method, char digest [OCI_DIGEST
     return strcmp (digest, answer->digest) == 0 ? 0 : ask_read (self, method, digest, answer, err);
 }
 
-/* What a tag means for the whole build, by its digest. Where a registry does not say digests, or none of the usual kind, what it gives. */
+/* What a tag means for the whole build, by its digest. Where a registry does not say digests to a HEAD, or none of the usual kind, what it gives. */
 static int ask_base (call_t *self, const char *method, answer_t *answer, err_t *err)
 {
     char digest [OCI_DIGEST_SIZE] = "";
@@ -195,7 +227,9 @@ static enum MHD_Result read_through (call_t *self, const char *method)
     bool is_base = self->route.kind == ROUTE_READ_MANIFEST && !reference_is_digest (self->route.name);
     if ((is_base ? ask_base (self, method, &answer, &err) : ask_read (self, method, self->route.name, &answer, &err)) < 0)
         return answer_failure (self, &err);
-    return answer.status < 400 ? answer_stream (self, &answer) : answer_refusal (self, &answer);
+    if (answer.status >= 400)
+        return answer_refusal (self, &answer);
+    return self->has_manifest ? answer_manifest (self, &answer) : answer_stream (self, &answer);
 }
 
 /* Manifests ---------------------------------------------------------------------------------------------------------- */

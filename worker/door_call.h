@@ -37,8 +37,8 @@ typedef struct {
     route_t route;
     CURLM *multi;
     exchange_t *exchange;
-    bool is_head, has_body, is_streaming, is_refused;
-    buffer_t body;                      /* of a manifest */
+    bool is_head, has_body, is_streaming, is_refused, has_manifest;
+    buffer_t body;                      /* of a manifest, in or out */
     char *headers [24];                 /* to send upstream; NULL-ended */
     int header_count;
     char scope [UPSTREAM_SCOPE_MAX];
@@ -56,6 +56,8 @@ enum MHD_Result answer_empty (call_t *self, int status, const char *location, co
 enum MHD_Result answer_ping (call_t *self);
 /* Hand the registry's answer on: its body flows through, or an error's body is kept, noted and sent. */
 enum MHD_Result answer_stream (call_t *self, const answer_t *answer);
+/* The same with a manifest that was kept. */
+enum MHD_Result answer_manifest (call_t *self, const answer_t *answer);
 enum MHD_Result answer_refusal (call_t *self, const answer_t *answer);
 /* "registry.lan:5000/team/app: blob sha256:…" for messages. */
 void call_describe (const call_t *self, char text [CALL_TEXT_MAX]);

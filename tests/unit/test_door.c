@@ -616,6 +616,47 @@ static enum MHD_Result on_elsewhere (void *argument, struct MHD_Connection *conn
     return say (connection, 200, NULL, NULL, "from elsewhere");
 }
 
+/* Manifests of the difficult registry, and what they are. */
+static char manifests [10] [32], digests [10] [OCI_DIGEST_SIZE];
+
+static void make_manifests (void)
+{
+    for (int i = 0; i < 10; i++) {
+        snprintf (manifests [i], sizeof manifests [i], "{\"number\": %d}", i);
+        oci_digest_of (manifests [i], strlen (manifests [i]), digests [i]);
+    }
+}
+
+static const char *with_digest (const char *digest)
+{
+    for (int i = 0; i < 10; i++)
+        if (strcmp (digests [i], digest) == 0)
+            return manifests [i];
+    return "{}";
+}
+
+/* A manifest of large_size bytes, without a length before it. */
+static size_t large_size;
+
+static ssize_t give_large (void *argument, uint64_t position, char *out, size_t size)
+{
+    (void) argument;
+    if (position >= large_size)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    size = size < large_size - position ? size : large_size - (size_t) position;
+    for (size_t i = 0; i < size; i++)
+        out [i] = (char) ((position + i) * 31 >> 7);
+    return (ssize_t) size;
+}
+
+static enum MHD_Result say_large (struct MHD_Connection *connection)
+{
+    struct MHD_Response *response = MHD_create_response_from_callback (MHD_SIZE_UNKNOWN, 16384, give_large, NULL, NULL);
+    enum MHD_Result result = MHD_queue_response (connection, 200, response);
+    MHD_destroy_response (response);
+    return result;
+}
+
 static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connection, const char *url, const char *method,
                                 const char *version, const char *data, size_t *size, void **call)
 {
@@ -675,11 +716,14 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
         return say (connection, 307, "Location", "file:///etc/passwd", "");
     if (strcmp (fake_kind, "gone") == 0)
         return say (connection, 404, NULL, NULL, "{\"errors\": [{\"code\": \"MANIFEST_UNKNOWN\", \"message\": \"gone\"}]}");
+    if (strcmp (fake_kind, "large") == 0)
+        return say_large (connection);
     const char *asked_digest = strstr (url, "/manifests/sha256:");
     if (asked_digest)
-        return say (connection, 200, "Docker-Content-Digest", asked_digest + strlen ("/manifests/"), "{}");
-    if (strcmp (fake_kind, "base") == 0)
-        return say (connection, 200, "Docker-Content-Digest", text_of ("sha256:%064d", 1), "{}");
+        return say (connection, 200, "Docker-Content-Digest", asked_digest + strlen ("/manifests/"),
+                    strcmp (fake_kind, "liar") == 0 ? manifests [9] : with_digest (asked_digest + strlen ("/manifests/")));
+    if (strcmp (fake_kind, "base") == 0 || strcmp (fake_kind, "liar") == 0)
+        return say (connection, 200, "Docker-Content-Digest", digests [1], manifests [strcmp (fake_kind, "base") == 0 ? 1 : 9]);
     return say (connection, strcmp (method, "PUT") == 0 ? 201 : 200, "Content-Type", manifest_type, "{}");
 }
 
@@ -1151,23 +1195,20 @@ static void strangers_leave_room_for_builders (void **state)
     door_close_pass (door, 7, 1);
 }
 
-static const char *digest_path (int number)
-{
-    return text_of ("/v2/team/app/manifests/sha256:%064d", number);
-}
-
 /* What it means was looked up before: the registry is not asked for the tag. */
 static void a_base_is_asked_for_by_its_digest (void **state)
 {
     (void) state;
-    pins = json_pack ("[{s:s, s:s}]", "reference", text_of ("%s/team/app:1", fake_host), "digest", text_of ("sha256:%064d", 5));
+    pins = json_pack ("[{s:s, s:s}]", "reference", text_of ("%s/team/app:1", fake_host), "digest", digests [5]);
     be ("base", NULL);
     static const char *const methods [] = { "HEAD", "GET" };
     for (int i = 0; i < 2; i++) {
         AUTO_REPLY reply_t reply = send_call ((call_t) { .method = methods [i], .path = fake_at ("team/app/manifests/1") });
         assert_int_equal (reply.status, 200);
-        assert_string_equal (reply.digest, text_of ("sha256:%064d", 5));
-        assert_string_equal (seen_path, digest_path (5));
+        assert_string_equal (reply.digest, digests [5]);
+        assert_string_equal (seen_path, text_of ("/v2/team/app/manifests/%s", digests [5]));
+        if (i == 1)
+            assert_memory_equal (reply.body.data, manifests [5], strlen (manifests [5]));
     }
     err_t err = { 0 };
     assert_int_equal (door_check_bases (door, 7, 1, &err), 0);
@@ -1194,7 +1235,7 @@ static void what_a_tag_means_is_asked_of_the_coordinator (void **state)
     pinner = pin;
     for (int number = 1; number <= 2; number++) {       /* the registry says 1 */
         pinned = 0;
-        snprintf (pinned_digest, sizeof pinned_digest, "sha256:%064d", number);
+        strcpy (pinned_digest, digests [number]);
         be ("base", NULL);
         for (int i = 0; i < 2; i++) {
             AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
@@ -1213,6 +1254,75 @@ static void what_a_tag_means_is_asked_of_the_coordinator (void **state)
     assert_null (door_bases (door, 7, 1));
     door_close_pass (door, 7, 1);
     pinner = NULL;
+}
+
+/* A builder that asked by a tag would build on whatever came, and the report name what was pinned. */
+static void other_bytes_than_the_digest_are_not_let_through (void **state)
+{
+    (void) state;
+    static const char words [] = "the registry gives bytes with the digest";
+    pins = json_pack ("[{s:s, s:s}]", "reference", text_of ("%s/team/app:1", fake_host), "digest", digests [5]);
+    for (int by_digest = 0; by_digest < 2; by_digest++) {
+        err_t err = { 0 };
+        be ("liar", NULL);
+        const char *path = fake_at (by_digest ? text_of ("team/app/manifests/%s", digests [5]) : "team/app/manifests/1");
+        AUTO_REPLY reply_t head = send_call ((call_t) { .method = "HEAD", .path = path });
+        assert_int_equal (head.status, 200);
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = path });
+        assert_int_equal (reply.status, 502);
+        assert_non_null (memmem (reply.body.data, reply.body.size, words, strlen (words)));
+        assert_int_equal (last_error ().code, ERR_REGISTRY);
+        assert_non_null (strstr (last_error ().text, text_of ("%s %s for %s", words, digests [9], digests [5])));
+        assert_int_equal (door_check_bases (door, 7, 1, &err), by_digest ? 0 : -1);
+        assert_int_equal (err.code, by_digest ? ERR_NONE : ERR_REGISTRY);
+        door_close_pass (door, 7, 1);
+    }
+    json_decref (pins);
+    pins = NULL;
+}
+
+/* Where nothing is known of the tag, it is what came, and not what the registry says of it. */
+static void a_tag_means_the_bytes_that_came (void **state)
+{
+    static const struct {
+        const char *kind;
+        int number;
+    } table [] = { { "liar", 9 }, { "base", 1 } };
+    (void) state;
+    for (size_t i = 0; i < 2; i++) {
+        be (table [i].kind, NULL);
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+        assert_int_equal (reply.status, 200);
+        assert_string_equal (reply.digest, digests [table [i].number]);
+        assert_int_equal (reply.body.size, strlen (manifests [table [i].number]));
+        assert_memory_equal (reply.body.data, manifests [table [i].number], reply.body.size);
+        AUTO_JSON json_t *bases = door_bases (door, 7, 1);
+        assert_string_equal (json_string_value (json_object_get (json_array_get (bases, 0), "digest")), digests [table [i].number]);
+        door_close_pass (door, 7, 1);
+    }
+}
+
+static void a_large_manifest_is_let_through_byte_for_byte (void **state)
+{
+    static const struct {
+        size_t size;
+        int status;
+    } table [] = { { 0, 200 }, { 700000, 200 }, { MANIFEST_BYTES_MAX, 200 }, { MANIFEST_BYTES_MAX + 1, 403 } };
+    (void) state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        be ("large", NULL);
+        large_size = table [i].size;
+        AUTO_REPLY reply_t reply = send_call ((call_t) { .method = "GET", .path = fake_at ("team/app/manifests/1") });
+        assert_int_equal (reply.status, table [i].status);
+        assert_int_equal (last_error ().code, reply.status == 200 ? ERR_NONE : ERR_REGISTRY_DENIED);
+        assert_int_equal (door_check_bases (door, 7, 1, NULL), reply.status == 200 ? 0 : -1);
+        if (reply.status == 200)
+            assert_int_equal (reply.body_bytes, table [i].size);
+        for (size_t at = 0; reply.status == 200 && at < reply.body.size; at++)
+            if ((char) reply.body.data [at] != (char) (at * 31 >> 7))
+                fail_msg ("byte %zu of %zu", at, table [i].size);
+        door_close_pass (door, 7, 1);
+    }
 }
 
 /* Set-up ------------------------------------------------------------------------------------------------------------ */
@@ -1286,6 +1396,7 @@ static int set_up (void **state)
     if (!mkdtemp (registry_folder))
         return -1;
     start_registry ();
+    make_manifests ();
     fake = start_fake (on_fake, fake_host);
     elsewhere = start_fake (on_elsewhere, elsewhere_host);
     plain [0] = fake_host;
@@ -1352,6 +1463,9 @@ int main (void)
         cmocka_unit_test (a_base_that_comes_at_last_is_a_known_one),
         cmocka_unit_test (a_base_is_asked_for_by_its_digest),
         cmocka_unit_test (what_a_tag_means_is_asked_of_the_coordinator),
+        cmocka_unit_test (other_bytes_than_the_digest_are_not_let_through),
+        cmocka_unit_test (a_tag_means_the_bytes_that_came),
+        cmocka_unit_test (a_large_manifest_is_let_through_byte_for_byte),
     };
     signal (SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests (tests, set_up, tear_down);
