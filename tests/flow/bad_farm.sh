@@ -74,6 +74,7 @@ worker_disk_full ()
     worker_add worker-small "$work/small/state" --disk-free-floor=0
     id=$(submit_detached --platform "$native" -t "$REGISTRY/large:1" "$folder")
     wait_for 60 has_attempt "$id" "worker-small failed full"
+    run 0 farmctl worker pause worker-small     # else all three tries may be over before the other is there
     devfarm start "worker-$native_name"
     wait_state "$id" published 240          # a slow disk takes its time for 60 MB, three times over
     run 0 farmctl submit -q -t "$REGISTRY/large:2" "$plain"
