@@ -155,7 +155,7 @@ static void add_spec (const json_t *spec, words_t *words)
 
 static void add_build (const buildah_t *self, const builder_task_t *task, const char *place, bool binds, const buildah_secrets_t *secrets, words_t *words)
 {
-    char platform [PLATFORM_MAX], mark [64];
+    char platform [PLATFORM_MAX], mark [BUILDAH_MARK_SIZE];
     AUTO_FREE char *authfile = buildah_authfile (self, task);
     platform_format (&task->platform, platform);
     buildah_mark (task, mark);

@@ -1,10 +1,12 @@
 /* buildah_containers.c - the working containers of builders: each attempt's go at its end, and what killed ones left goes with them.
  *
  * buildah gives its containers no name of ours. But it remembers the --secret options with each container, and an unused
- * secret changes nothing in a build: an empty one, named after the attempt, marks its containers. */
+ * secret changes nothing in a build: an empty one, named after the attempt, marks its containers. A Dockerfile that knew its name could have it mounted, or
+ * have its own containers bear another's mark: so the name has something of the attempt's password in it. */
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +19,13 @@
 
 enum { CLEAN_MS = 60000, REMOVE_TRIES = 3, CONTAINER_FILE_MAX = 4 * 1024 * 1024 };
 
-void buildah_mark (const builder_task_t *task, char mark [64])
+void buildah_mark (const builder_task_t *task, char mark [BUILDAH_MARK_SIZE])
 {
-    snprintf (mark, 64, "id=farm-attempt-%lld-%d,", (long long) task->job, task->attempt);
+    unsigned char hash [crypto_generichash_BYTES_MIN];
+    char hex [2 * sizeof hash + 1];
+    crypto_generichash (hash, sizeof hash, (const unsigned char *) task->password, strlen (task->password), NULL, 0);
+    sodium_bin2hex (hex, sizeof hex, hash, sizeof hash);
+    snprintf (mark, BUILDAH_MARK_SIZE, "id=farm-attempt-%lld-%d-%s,", (long long) task->job, task->attempt, hex);
 }
 
 char *buildah_containers_folder (const buildah_t *self, const char *place)
@@ -115,7 +121,7 @@ static int choose_containers (buildah_t *self, const char *place, const builder_
     AUTO_FREE char *containers = buildah_containers_folder (self, place);
     AUTO_WORDS words_t listed = { 0 };
     bool are_all = !has_others (self, place, task);
-    char mark [64] = "";
+    char mark [BUILDAH_MARK_SIZE] = "";
     if (task)
         buildah_mark (task, mark);
     if (read_list (containers, "containers.json", &listed, err) < 0 || read_list (containers, "volatile-containers.json", &listed, err) < 0)

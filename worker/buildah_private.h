@@ -179,7 +179,8 @@ int buildah_secrets_check (const buildah_secrets_t *self, err_t *err);
 void buildah_remove_containers (buildah_t *self, const builder_task_t *task);
 
 /* Marks the containers of an attempt, as an argument of --secret: see buildah_containers.c. */
-void buildah_mark (const builder_task_t *task, char mark [64]);
+enum { BUILDAH_MARK_SIZE = 96 };
+void buildah_mark (const builder_task_t *task, char mark [BUILDAH_MARK_SIZE]);
 /* The folder in which each working container of a place has one, under its id; the caller frees. And does this one bear the mark? */
 char *buildah_containers_folder (const buildah_t *self, const char *place);
 bool buildah_is_marked (const char *containers, const char *id, const char *mark);

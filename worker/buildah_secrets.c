@@ -62,7 +62,7 @@ static int make_link (const buildah_secrets_t *self, const char *containers, con
 static int make_links (buildah_secrets_t *self, err_t *err)
 {
     AUTO_FREE char *place = buildah_place (self->builder, self->task), *containers = buildah_containers_folder (self->builder, place);
-    char mark [64];
+    char mark [BUILDAH_MARK_SIZE];
     int rc = 0;
     buildah_mark (self->task, mark);
     DIR *folder = opendir (containers);

@@ -227,4 +227,18 @@ is_no_result ()
 }
 check "its image stands for no other build's" is_no_result
 
+# Each attempt's containers bear a mark, as a secret of the farm's own: a Dockerfile that knew it could have it mounted, and the secrets beside it have no place then.
+marks_are_not_guessed ()
+{
+    local i marks=
+    for ((i = 1; i < 60; i++)); do
+        marks+=" --mount=type=secret,id=farm-attempt-$i-1"
+    done
+    run 0 farmctl submit --secret id=npm,src="$work/npmrc" --platform "$native" -t "$REGISTRY/secret:marks" "$(context marks <<< "FROM %BASE%
+RUN$marks --mount=type=secret,id=npm wc -c < /run/secrets/npm")"
+    expect "attempts" "$(field "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" '.jobs[0].attempts | length')" 1
+    expect "faults of workers" "$(farmctl worker ls --json | jq '[.workers[].faults] | add')" 0
+}
+check "a Dockerfile that guesses at the marks of attempts spoils none" marks_are_not_guessed
+
 farm_end
