@@ -52,5 +52,6 @@ int builder_judge_push (const builder_task_t *task, const builder_disk_t *disk, 
     door_unmask (text, door_port (task->door));
     if (builder_disk_full (disk))
         return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", builder_disk_full (disk), text);
-    return err_set (err, ERR_FARM, "%s", *text ? text : "the builder said nothing");
+    err_code code = door_was_answered (task->door, task->job, task->attempt) ? ERR_REGISTRY : ERR_FARM;
+    return err_set (err, code, "%s", *text ? text : "the builder said nothing");
 }

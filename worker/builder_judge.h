@@ -15,7 +15,8 @@ void builder_cut_folder (char *text, const char *context_folder);
 /* What the registry said to the door counts more than `text`, what the builder made of it. -1 with err filled, or 0: not its fault. */
 int builder_judge_registry (const builder_task_t *task, const char *text, err_t *err);
 
-/* Whose fault a failed push is; text: the builder's words, "" for none. Returns -1. */
+/* Whose fault a failed push is; text: the builder's words, "" for none. A builder that fails after the registry's answers, in which the door saw nothing wrong,
+ * may have read something in them that it did not like: the worker is not to blame. Returns -1. */
 int builder_judge_push (const builder_task_t *task, const builder_disk_t *disk, const char *text, err_t *err);
 
 #endif

@@ -192,11 +192,23 @@ void door_last_error (door_t *self, int64_t job, int attempt, err_t *out)
     passes_leave (self->calls.passes, &pass);
 }
 
+bool door_was_answered (door_t *self, int64_t job, int attempt)
+{
+    pass_t *pass = passes_find (self->calls.passes, job, attempt);
+    bool was_answered = false;
+    if (pass) {
+        pthread_mutex_lock (&pass->lock);
+        was_answered = pass->was_answered;
+        pthread_mutex_unlock (&pass->lock);
+    }
+    passes_leave (self->calls.passes, &pass);
+    return was_answered;
+}
+
 void door_clear_error (door_t *self, int64_t job, int attempt)
 {
-    static const err_t none;
     pass_t *pass = passes_find (self->calls.passes, job, attempt);
     if (pass)
-        pass_note_error (pass, &none);
+        pass_clear_error (pass);
     passes_leave (self->calls.passes, &pass);
 }

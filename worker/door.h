@@ -9,6 +9,7 @@
 #define FARM_DOOR_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -68,7 +69,10 @@ json_t *door_bases (door_t *self, int64_t job, int attempt);
 /* Why requests of the attempt failed upstream, the last one; code ERR_NONE where none did. */
 void door_last_error (door_t *self, int64_t job, int attempt, err_t *out);
 
-/* Forget them: what comes next has its own. */
+/* Has a registry answered any request of the attempt? */
+bool door_was_answered (door_t *self, int64_t job, int attempt);
+
+/* Forget both: what comes next has its own. */
 void door_clear_error (door_t *self, int64_t job, int attempt);
 
 void door_close_pass (door_t *self, int64_t job, int attempt);

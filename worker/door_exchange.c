@@ -124,6 +124,14 @@ static bool is_redirect (int status)
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+/* Whatever it says, what the builder does next may be due to that. */
+static int note_answer (exchange_t *self, int rc)
+{
+    if (rc == 0)
+        pass_note_answer (self->pass);
+    return rc;
+}
+
 /* Redirects and a challenge on the way to an answer. */
 static int follow (exchange_t *self, const ask_t *ask, answer_t *answer, err_t *err)
 {
@@ -184,7 +192,7 @@ int exchange_ask (exchange_t *self, const ask_t *ask, answer_t *answer, err_t *e
             keep_none (self, ask, answer);      /* a read may be free where a write is not */
         bool is_over = rc == 0 ? !may_pass (answer->status) : !err || err->code != ERR_REGISTRY;
         if (is_over || tries == TRIES || !wait_to_retry (self, tries, rc == 0 ? answer->retry_after_s : -1))
-            return rc;
+            return note_answer (self, rc);
     }
 }
 
@@ -225,7 +233,7 @@ bool exchange_is_early (const exchange_t *self)
 
 int exchange_finish (exchange_t *self, answer_t *answer, err_t *err)
 {
-    return transfer_answer (self->transfer, answer, err);
+    return note_answer (self, transfer_answer (self->transfer, answer, err));
 }
 
 ssize_t exchange_read (exchange_t *self, void *data, size_t size, err_t *err)

@@ -213,6 +213,21 @@ void pass_note_error (pass_t *self, const err_t *error)
     pthread_mutex_unlock (&self->lock);
 }
 
+void pass_note_answer (pass_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    self->was_answered = true;
+    pthread_mutex_unlock (&self->lock);
+}
+
+void pass_clear_error (pass_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    self->last_error = (err_t) { .code = ERR_NONE };
+    self->was_answered = false;
+    pthread_mutex_unlock (&self->lock);
+}
+
 void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes)
 {
     pthread_mutex_lock (&self->lock);

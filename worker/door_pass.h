@@ -59,6 +59,7 @@ typedef struct pass {
     pass_read_t reads [PASS_READS_MAX];
     int read_count;
     err_t last_error;
+    bool was_answered;                          /* by a registry, since that error was cleared */
     bool has_pushed;
     char digest [OCI_DIGEST_SIZE], media_type [128];
     int64_t size_bytes;
@@ -89,6 +90,8 @@ pass_t *passes_find (passes_t *self, int64_t job, int attempt);
 void passes_leave (passes_t *self, pass_t **pass);
 
 void pass_note_error (pass_t *self, const err_t *error);
+void pass_note_answer (pass_t *self);
+void pass_clear_error (pass_t *self);
 void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes);
 
 /* An image was read by its tag; digest is what that means, "" where the registry did not say. One that was not given, the last time, is refused: the builder

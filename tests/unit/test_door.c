@@ -27,6 +27,7 @@
 #include "common/digest.h"
 #include "common/file.h"
 #include "common/mem.h"
+#include "worker/builder_judge.h"
 #include "worker/door.h"
 #include "worker/door_pass.h"
 
@@ -706,6 +707,8 @@ static enum MHD_Result on_fake (void *argument, struct MHD_Connection *connectio
         return say (connection, 202, "Location", "http://10.11.12.13/store", "");
     if (strcmp (fake_kind, "realm inside") == 0)
         return say (connection, 401, "WWW-Authenticate", "Basic realm=\"fake\", Bearer realm=\"http://10.11.12.13/token\"", "");
+    if (strcmp (fake_kind, "odd") == 0 && strstr (url, "/uploads/"))
+        return say (connection, 200, "Location", "/v2/team/app/blobs/uploads/1", "");
     if (strstr (url, "/uploads/"))
         return say (connection, 202, "Location", text_of ("http://%s/store/part1", elsewhere_host), "");
     if (strcmp (fake_kind, "redirect") == 0)
@@ -1338,6 +1341,30 @@ static struct MHD_Daemon *start_fake (MHD_AccessHandlerCallback handler, char ho
     return daemon;
 }
 
+/* The builder does not like an answer that the door lets through: whoever owns the registry could blame the worker. */
+static void a_push_that_fails_at_odd_answers_is_the_registrys_fault (void **state)
+{
+    (void) state;
+    static const builder_disk_t disk;
+    const builder_task_t task = { .job = 7, .attempt = 1, .door = door };
+    err_t err = { 0 };
+    be ("odd", NULL);
+    assert_int_equal (builder_judge_push (&task, &disk, "no layer could be read", &err), -1);
+    assert_int_equal (err.code, ERR_FARM);
+    AUTO_REPLY reply_t begun = send_call ((call_t) { .method = "POST", .path = fake_at ("team/app/blobs/uploads/") });
+    assert_int_equal (begun.status, 200);
+    assert_int_equal (builder_judge_push (&task, &disk, "unexpected status 200", &err), -1);
+    assert_int_equal (err.code, ERR_REGISTRY);
+    door_clear_error (door, 7, 1);
+    assert_int_equal (builder_judge_push (&task, &disk, "no layer could be read", &err), -1);
+    assert_int_equal (err.code, ERR_FARM);
+    AUTO_REPLY reply_t sent = send_call ((call_t) { .method = "PATCH", .path = begun.location, .data = "layer", .size = 5 });
+    assert_int_equal (sent.status, 200);
+    assert_int_equal (builder_judge_push (&task, &disk, "unexpected status 200", &err), -1);
+    assert_int_equal (err.code, ERR_REGISTRY);
+    door_close_pass (door, 7, 1);
+}
+
 /* A report that its schema refuses would be repeated for ever. */
 static void a_base_with_too_long_a_name_is_an_unknown_one (void **state)
 {
@@ -1454,6 +1481,7 @@ int main (void)
         cmocka_unit_test (what_may_pass_is_tried_again),
         cmocka_unit_test (a_broken_registry_is_the_farms_fault_in_its_own_words),
         cmocka_unit_test (a_manifest_that_was_cut_on_the_way_is_the_farms_fault),
+        cmocka_unit_test (a_push_that_fails_at_odd_answers_is_the_registrys_fault),
         cmocka_unit_test (a_registry_that_is_down_is_named),
         cmocka_unit_test (a_registry_that_hangs_is_given_up_soon),
         cmocka_unit_test (a_registry_without_tls_is_a_final_error),
