@@ -82,6 +82,7 @@ typedef struct {
     char words [512];               /* the last that a RUN step printed */
     char error [1024];              /* the last line that is none of the above */
     size_t loose;                   /* lines that are no step's, empty ones not counted */
+    bool is_daemon_gone;            /* the only one of them said so */
     builder_disk_t disk;
 } docker_words_t;
 

@@ -124,13 +124,39 @@ static void on_failed (docker_words_t *self, const char *text)
     builder_keep (self->step, sizeof self->step, text, size - (size > 0 && text [size - 1] == ':'));
 }
 
-static void on_other (docker_words_t *self, const char *text)
+static const char *skip_prefixes (const char *text)
 {
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (strncmp (text, prefixes [i], strlen (prefixes [i])) == 0)
             text += strlen (prefixes [i]);
+    return text;
+}
+
+static void on_other (docker_words_t *self, const char *text)
+{
+    text = skip_prefixes (text);
     if (*text && text [0] != '-')
         builder_keep (self->error, sizeof self->error, text, strlen (text));
+}
+
+static bool is_of_daemon (const char *line)
+{
+    static const char *const heads [] = { "Cannot connect to the Docker daemon", "failed to dial gRPC: cannot connect to the Docker daemon", "error during connect",
+                                          "rpc error: code = Unavailable" };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (strncmp (skip_prefixes (line), heads [i], strlen (heads [i])) == 0)
+            return true;
+    return strcmp (line, "unexpected EOF") == 0;        /* it went in the middle */
+}
+
+/* A step's own words never come first in an error, but it may have several lines, as what a step runs has them: where docker itself speaks, it says no more. */
+static void on_loose (docker_words_t *self, const char *text)
+{
+    self->is_daemon_gone = ++self->loose == 1 && is_of_daemon (text);
+    if (strncmp (text, " > [", 4) == 0)
+        on_failed (self, text + 3);
+    else
+        on_other (self, text);
 }
 
 /* "#6 sha256:…" alone: a digest that BuildKit has for the step. */
@@ -156,13 +182,10 @@ void docker_on_line (void *argument, char stream, const char *line, size_t size)
     if (is_noise (numbered))
         return;
     builder_disk_hear (&self->disk, line, size);
-    self->loose += !numbered && *text;
     if (numbered)
         on_numbered (self, numbered);
-    else if (strncmp (text, " > [", 4) == 0)
-        on_failed (self, text + 3);
-    else
-        on_other (self, text);
+    else if (*text)
+        on_loose (self, text);
     if (!self->task->on_line)
         return;
     if (!numbered || !skip_time (numbered)) {
@@ -184,16 +207,6 @@ static int run_status (const char *error)
         found = at;
     int status = found ? atoi (found + 11) : 0;
     return status > 0 && status < 256 ? status : 0;
-}
-
-/* A step's own words never come first in an error. But it may have several lines, as a step has them: where docker itself speaks, it says no more. */
-static bool is_of_daemon (const docker_words_t *words, const char *error)
-{
-    static const char *const heads [] = { "Cannot connect to the Docker daemon", "error during connect", "rpc error: code = Unavailable" };
-    for (size_t i = 0; i < sizeof heads / sizeof *heads && words->loose == 1; i++)
-        if (strncmp (error, heads [i], strlen (heads [i])) == 0)
-            return true;
-    return false;
 }
 
 static int refuse_image (const docker_words_t *words, err_t *err)
@@ -223,7 +236,7 @@ int docker_judge_build (const docker_t *self, const docker_words_t *words, int s
         return builder_refuse_trigger (words->step, words->trigger, outcome, err);
     if (words->is_hopeless)
         return refuse_image (words, err);
-    if (is_of_daemon (words, text))
+    if (words->is_daemon_gone)
         return err_set (err, ERR_FARM, "the docker daemon is gone, see its log (journalctl -u docker): %s", text);
     if (builder_disk_full (&words->disk))
         return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", builder_disk_full (&words->disk), text);

@@ -160,4 +160,13 @@ doctor ()
 }
 check "doctor tells what docker gives, and why a daemon cannot be used" doctor
 
+daemon_is_gone ()
+{
+    background_end dockerd
+    build 1 gone "$(context gone <<< 'FROM %BASE%')"
+    expect "attempts" "$(field "$(farmctl ls --limit 1 --json | jq '.builds[0].id')" '[.jobs[0].attempts[].code] | join (" ")')" "farm farm farm"
+    expect_text "$work/err" "the docker daemon is gone"
+}
+check "a daemon that is gone is the farm's fault" daemon_is_gone
+
 farm_end

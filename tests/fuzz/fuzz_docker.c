@@ -13,7 +13,7 @@ static void judge (const docker_words_t *words)
     docker_t docker = { .program = "docker", .root_folder = "/" };
     MUST (docker_judge_build (&docker, words, 1, &outcome, &err) == -1 && err.code != ERR_NONE);
     MUST (outcome.exit_status >= 0 && outcome.exit_status < 256 && fuzz_is_text (outcome.failed_step, sizeof outcome.failed_step));
-    MUST (err.code != ERR_FULL && (err.code != ERR_FARM || words->loose == 1));     /* by words alone no worker is to blame */
+    MUST (err.code != ERR_FULL && (err.code != ERR_FARM || words->is_daemon_gone));     /* by words alone no worker is to blame */
     MUST (!words->is_hopeless || err.code == ERR_PRUNED || err.code == ERR_REGISTRY_DENIED);
 }
 
