@@ -191,6 +191,7 @@ static void tell_of_no_layers (const builder_task_t *task)
 static void run_of_task (const builder_task_t *task, const char *place, buildah_words_t *heard, buildah_run_t *how)
 {
     heard->task = task;
+    heard->oom_kills = builder_oom_kills ();
     heard->disk = (builder_disk_t) { .folders = { place, task->scratch_folder } };
     *how = (buildah_run_t) { .task = task, .place = place, .scratch_folder = task->scratch_folder, .rules = task->rules,
                              .watch = { .deadline_ms = task->deadline_ms, .is_cancelled = task->is_cancelled, .on_line = buildah_on_line,

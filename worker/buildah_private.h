@@ -153,6 +153,7 @@ typedef struct {
     int run_status;                 /* with which the RUN step ended that this error is about; 0: another step's, or unknown */
     builder_disk_t disk;
     bool lacks_memory;              /* buildah's own runtime gave up for want of it */
+    int64_t oom_kills;              /* builder_oom_kills() before it began */
 } buildah_words_t;
 
 /* A builder_line_fn; argument is a buildah_words_t. Remembers, and hands on to the task. */

@@ -129,6 +129,12 @@ static bool is_about_registry (const buildah_words_t *words)
            || strstr (error, "manifest") || strstr (error, "blob");
 }
 
+/* With chroot a RUN step can kill its builder. What the kernel kills for want of memory it counts. */
+static bool may_kill_builder (const buildah_t *self, const buildah_words_t *words)
+{
+    return !self->runtime && words->oom_kills >= 0 && words->oom_kills == builder_oom_kills ();
+}
+
 int buildah_judge_build (const buildah_t *self, const buildah_words_t *words, int status, builder_outcome_t *outcome, err_t *err)
 {
     char text [sizeof words->error];
@@ -139,6 +145,11 @@ int buildah_judge_build (const buildah_t *self, const buildah_words_t *words, in
     door_unmask (text, door_port (words->task->door));
     if (builder_disk_full (&words->disk))
         return err_set (err, ERR_FULL, "the worker's disk is full below %s: %s", builder_disk_full (&words->disk), text);
+    if (!text [0] && status >= 128 && may_kill_builder (self, words)) {
+        strcpy (outcome->failed_step, words->step);
+        return err_set (err, ERR_BUILD, "%s was killed by signal %d, and not for want of memory: a RUN step can do that where the isolation is chroot", self->program,
+                        status - 128);
+    }
     if (!text [0] && status >= 128)
         return err_set (err, ERR_FARM, "%s was killed by signal %d; see the kernel's log of the worker for "
                         "\"out of memory\"", self->program, status - 128);

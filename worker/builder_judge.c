@@ -1,8 +1,10 @@
 /* builder_judge.c - see builder_judge.h. */
 #include "worker/builder_judge.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/mem.h"
 #include "worker/door_names.h"
 
@@ -29,6 +31,13 @@ void builder_cut_folder (char *text, const char *context_folder)
         return;
     for (char *at = text; (at = memmem (at, strlen (at), context_folder, size)); )
         memmove (at, at + size, strlen (at + size) + 1);
+}
+
+int64_t builder_oom_kills (void)
+{
+    AUTO_FREE char *text = file_text ("/proc/vmstat");
+    const char *found = strstr (text, "\noom_kill ");
+    return found ? strtoll (found + strlen ("\noom_kill "), NULL, 10) : -1;
 }
 
 int builder_judge_registry (const builder_task_t *task, const char *text, err_t *err)

@@ -12,6 +12,9 @@ bool builder_line_starts (const char *line, size_t size, const char *with);
 /* Cut the folder that `context_folder` lies in off each path below it: "…/attempts/7-1/context/app" becomes "context/app". In place. */
 void builder_cut_folder (char *text, const char *context_folder);
 
+/* How many processes the kernel has killed for want of memory since the host was started; -1: it does not say. */
+int64_t builder_oom_kills (void);
+
 /* What the registry said to the door counts more than `text`, what the builder made of it. -1 with err filled, or 0: not its fault. */
 int builder_judge_registry (const builder_task_t *task, const char *text, err_t *err);
 

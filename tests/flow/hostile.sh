@@ -233,6 +233,19 @@ more_rights ()
     hostile device <<< $'FROM %BASE%\nRUN mknod /sda b 8 0 && echo reached a device; mount -t proc p /mnt && echo reached a mount; mount -t tmpfs p /mnt && echo reached a mount; echo 1 > /proc/sys/kernel/core_uses_pid && echo reached the kernel; true'
 }
 
+# With chroot its builder too; where the kernel kills as well, for want of memory, nobody can tell.
+kills_all_it_can ()
+{
+    local before
+    before=$(oom_kills)
+    hostile kill <<< $'FROM %BASE%\nRUN kill -9 -1; true'
+    [ "$(oom_kills)" = "$before" ] || skip "memory ran out somewhere on this host meanwhile"
+    expect "attempts" "$(field "$(farmctl ls --json | jq '.builds[0].id')" '.jobs[0].attempts | length')" 1
+    expect "faults of workers" "$(farmctl worker ls --json | jq '[.workers[].faults] | add')" 0
+}
+
+oom_kills () { grep '^oom_kill ' /proc/vmstat; }
+
 asks_for_no_network ()
 {
     local folder
@@ -276,6 +289,7 @@ for isolation in oci chroot; do
     check "$isolation: images by their number" images_by_number
     check "$isolation: ADD from elsewhere" added_from_elsewhere
     check "$isolation: more rights, devices, mounts" more_rights
+    check "$isolation: a step that kills all it can" kills_all_it_can
 done
 check "no network for RUN steps" asks_for_no_network
 check "the host's network where the worker allows it" asks_for_the_hosts_network

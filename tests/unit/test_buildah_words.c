@@ -112,6 +112,32 @@ static void words_of_a_full_disk_are_the_farms_fault_where_it_is_full (void **st
     }
 }
 
+/* RUN kill -9 -1: with chroot it sees the builder. The kernel counts what it kills for want of memory. */
+static void a_builder_that_a_step_can_kill_is_no_fault_of_the_farm (void **state)
+{
+    static const char step [] = "STEP 2/2: RUN kill -9 -1";
+    int64_t now = builder_oom_kills ();
+    const struct { const char *runtime; int64_t oom_kills; err_code code; } cases [] = {
+        { NULL, now, ERR_BUILD }, { NULL, now - 1, ERR_FARM }, { NULL, -1, ERR_FARM }, { "runc", now, ERR_FARM },
+    };
+    state_t *self = *state;
+    if (now < 0)
+        skip ();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        builder_task_t task = { .door = self->door };
+        buildah_t builder = { .program = "buildah", .runtime = cases [i].runtime };
+        buildah_words_t words = { .task = &task, .oom_kills = cases [i].oom_kills };
+        builder_outcome_t outcome = { 0 };
+        err_t err = { 0 };
+        buildah_on_line (&words, 'o', step, strlen (step));
+        assert_int_equal (buildah_judge_build (&builder, &words, 128 + 9, &outcome, &err), -1);
+        if (builder_oom_kills () != now)
+            skip ();                    /* just now, somewhere on this host */
+        assert_int_equal (err.code, cases [i].code);
+        assert_string_equal (outcome.failed_step, err.code == ERR_BUILD ? step : "");
+    }
+}
+
 static void the_exit_status_is_that_of_a_run_step_or_none (void **state)
 {
     static const struct { const char *error; int status, told; } cases [] = {
@@ -173,6 +199,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (a_trigger_that_reads_more_is_seen, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (a_builder_without_memory_says_so, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (words_of_a_full_disk_are_the_farms_fault_where_it_is_full, make_door, destroy_door),
+        cmocka_unit_test_setup_teardown (a_builder_that_a_step_can_kill_is_no_fault_of_the_farm, make_door, destroy_door),
         cmocka_unit_test_setup_teardown (the_exit_status_is_that_of_a_run_step_or_none, make_door, destroy_door),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
