@@ -6,7 +6,11 @@
 #include "coordinator/depot_answers.h"
 #include "coordinator/rights.h"
 
-enum { PART_MAX = 256 * 1024, WAITERS_MAX = 1024, ASKING_MS = 5000, OWNERS_MAX = 65536 };
+enum {
+    PART_MAX = 256 * 1024, ASKING_MS = 5000, OWNERS_MAX = 65536,
+    WAITERS_MAX = 1024,
+    OF_KEY_MAX = 128            /* of them: all the connections that a key may have (connections/per-key), each with a build for four platforms */
+};
 
 static void send_part (depot_service_t *self, request_t *request, const buffer_t *bytes, bool is_ended)
 {
@@ -67,12 +71,21 @@ static void keep (depot_service_t *self, request_t **request, int64_t wait_ms)
     zlistx_add_end (self->waiters, take (request));
 }
 
+/* Each key has its share of those who wait, so that nobody keeps others from asking. They are few enough to be counted. */
+static bool is_full_for (depot_service_t *self, const char *key)
+{
+    size_t count = 0;
+    for (request_t *request = zlistx_first (self->waiters); request; request = zlistx_next (self->waiters))
+        count += streq (request->key, key);
+    return count >= OF_KEY_MAX || zlistx_size (self->waiters) >= WAITERS_MAX;
+}
+
 void answer_read_log (depot_service_t *self, request_t **request_p)
 {
     err_t err = { 0 };
     request_t *request = *request_p;
     int64_t wait_ms = msg_int (request->message, "wait_ms");
-    bool is_full = zlistx_size (self->waiters) >= WAITERS_MAX;
+    bool is_full = is_full_for (self, request->key);
     int rc = check_owner (self, request, is_full, &err);
     if (rc < 0)
         answer_error (self, request, &err);

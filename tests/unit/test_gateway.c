@@ -813,6 +813,39 @@ static void a_job_of_a_lost_batch_is_nobody_s (void **state)
     zsock_destroy (&owner);
 }
 
+/* As many questions as may wait at all, a few at a time: each is answered at once or is left to wait. */
+static void wait_for_much (farm_t *self, zsock_t *peer)
+{
+    enum { ALL = 1024, AT_ONCE = 8 };
+    for (int i = 0; i < ALL / AT_ONCE; i++) {
+        for (int j = 0; j < AT_ONCE; j++) {
+            json_t *wait = log_of (0);
+            json_object_set_new (wait, "wait_ms", json_integer (4000));
+            say (self, peer, "read-log", wait);
+        }
+        say (self, peer, "stats", json_object ());
+        while (strcmp (hear (peer), "depot") != 0)
+            ;
+    }
+}
+
+static void who_waits_for_logs_leaves_room_for_others (void **state)
+{
+    farm_t *self = *state;
+    keypair_t key;
+    enrol (self, "submitter", &key);
+    zsock_t *owner = connect_to (self, gateway_endpoint (self->gateway), &key), *logs = connect_to (self, depot_service_endpoint (self->service), &key);
+    zsock_t *worker = somebody (self, "worker"), *viewer = somebody_at_objects (self, "viewer");
+    run (self);
+    build_at (self, owner, worker);
+    wait_for_much (self, viewer);
+    assert_string_equal (ask_body (self, logs, "read-log", log_of (0), 0), "log-part");
+    zsock_destroy (&viewer);
+    zsock_destroy (&worker);
+    zsock_destroy (&logs);
+    zsock_destroy (&owner);
+}
+
 /* A read-log is kept while it waits, 1,024 of them: with what hangs on it they would be 260 MiB. */
 static void bodies_that_are_none_are_refused (void **state)
 {
@@ -1201,6 +1234,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (who_asks_too_early_denies_the_log_to_himself_alone, setup, teardown),
         cmocka_unit_test_setup_teardown (that_a_job_was_not_there_is_told_whoever_asked_then, setup, teardown),
         cmocka_unit_test_setup_teardown (a_job_of_a_lost_batch_is_nobody_s, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_waits_for_logs_leaves_room_for_others, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
