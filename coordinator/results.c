@@ -55,20 +55,27 @@ static int has_result (engine_t *self, const char *key, err_t *err)
     return query_end (&query, err) < 0 ? -1 : found;
 }
 
-/* Results of builders that are still there, native ones before emulated ones, the youngest first. 1 when there is one. */
+/* Results of builders that are still there, for a build, which may be none yet (0). */
+#define FITS "FROM results WHERE key = :key AND made_ms > :since AND (:emulate OR NOT is_emulated) AND EXISTS " \
+             "(SELECT 1 FROM workers, json_each (workers.platforms) AS each WHERE workers.builder = results.builder " \
+             "AND workers.mode <> 'forgotten' AND json_extract (each.value, '$.platform') = :platform) AND " BASES_AGREE ("results.bases", ":build") " "
+
+static void bind_fit (const engine_t *self, query_t *query, int64_t build, const char *key, const char *platform, bool may_emulate)
+{
+    query_text (query, ":key", key);
+    query_int (query, ":build", build);
+    query_int (query, ":since", self->wall_ms - self->settings.result_keep_ms);
+    query_int (query, ":emulate", may_emulate);
+    query_text (query, ":platform", platform);
+}
+
+/* Native ones before emulated ones, the youngest first. 1 when there is one. */
 static int stand_on_result (engine_t *self, const job_t *job, const char *key, err_t *err)
 {
     query_t query = db_query (self->db, "UPDATE jobs SET (from_build, from_emulated, known_digest, known_bases) = "
                               "(found.build, found.is_emulated, found.digest, found.bases) FROM (SELECT build, is_emulated, digest, bases "
-                              "FROM results WHERE key = :key AND made_ms > :since AND (:emulate OR NOT is_emulated) AND EXISTS "
-                              "(SELECT 1 FROM workers, json_each (workers.platforms) AS each WHERE workers.builder = results.builder "
-                              "AND workers.mode <> 'forgotten' AND json_extract (each.value, '$.platform') = :platform) "
-                              "AND " BASES_AGREE ("results.bases", ":build") " ORDER BY is_emulated, made_ms DESC LIMIT 1) AS found WHERE jobs.id = :id");
-    query_text (&query, ":key", key);
-    query_int (&query, ":build", job->build);
-    query_int (&query, ":since", self->wall_ms - self->settings.result_keep_ms);
-    query_int (&query, ":emulate", job->may_emulate);
-    query_text (&query, ":platform", job->platform);
+                              FITS "ORDER BY is_emulated, made_ms DESC LIMIT 1) AS found WHERE jobs.id = :id");
+    bind_fit (self, &query, job->build, key, job->platform, job->may_emulate);
     query_int (&query, ":id", job->id);
     return query_run (&query, err);
 }
@@ -148,6 +155,35 @@ static int try_build (engine_t *self, const job_t *job, const void *argument, er
 int results_reuse (engine_t *self, int64_t build, int64_t former, err_t *err)
 {
     return each_job (self, build, try_build, &former, err);
+}
+
+static int would_of_inputs (engine_t *self, const json_t *spec, const char *repository, const job_plan_t *plan, bool *would, err_t *err)
+{
+    char key [OCI_DIGEST_SIZE];
+    key_of (spec, plan->platform, repository, key);
+    query_t query = db_query (self->db, "SELECT 1 " FITS "LIMIT 1");
+    bind_fit (self, &query, 0, key, plan->platform, plan->may_emulate);
+    *would = query_step (&query);
+    return query_end (&query, err);
+}
+
+static int would_of_build (engine_t *self, int64_t build, const job_plan_t *plan, bool *would, err_t *err)
+{
+    query_t query = db_query (self->db, "SELECT 1 FROM jobs LEFT JOIN attempts ON attempts.job = jobs.id AND attempts.number = jobs.attempt WHERE jobs.build = :build "
+                              "AND jobs.platform = :platform AND jobs.state = 'done' AND (:emulate OR NOT coalesce (attempts.is_emulated, jobs.from_emulated))");
+    query_int (&query, ":build", build);
+    query_text (&query, ":platform", plan->platform);
+    query_int (&query, ":emulate", plan->may_emulate);
+    *would = query_step (&query);
+    return query_end (&query, err);
+}
+
+int results_would (engine_t *self, const json_t *spec, const char *repository, const job_plan_t *plan, int64_t former, bool *would, err_t *err)
+{
+    *would = false;
+    if (former)
+        return would_of_build (self, former, plan, would, err);
+    return may_use (self, spec) ? would_of_inputs (self, spec, repository, plan, would, err) : 0;
 }
 
 /* Those that the build has are the same (stand_on_result), whatever their tags mean by now. To the caller. */

@@ -15,6 +15,9 @@ int results_try (engine_t *self, int64_t build, const json_t *spec, const char *
 /* The same for those whose platform another build of the same context and repository has done: with its images. */
 int results_reuse (engine_t *self, int64_t build, int64_t former, err_t *err);
 
+/* Would this platform of such a build, that is still to be taken down, stand on a known image: of build former, 0: of any with the same inputs? */
+int results_would (engine_t *self, const json_t *spec, const char *repository, const job_plan_t *plan, int64_t former, bool *would, err_t *err);
+
 /* Have a known image verified (again); *is_known says whether the job stands on one. */
 int results_hand_out (engine_t *self, int64_t job, bool *is_known, err_t *err);
 

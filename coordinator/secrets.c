@@ -151,10 +151,18 @@ static int check_whole (engine_t *self, int64_t principal, const char *request, 
     return found > 0 && found == parts ? 0 : err_set (err, ERR_NOT_FOUND, "secret %s is not on the coordinator: send it again with --secret", name);
 }
 
+int secrets_check (engine_t *self, int64_t principal, const char *request, const json_t *spec, err_t *err)
+{
+    size_t i;
+    json_t *name;
+    json_array_foreach (json_object_get (spec, "secrets"), i, name)
+        if (secret_check_id (json_string_value (name), err) < 0 || check_whole (self, principal, request, json_string_value (name), err) < 0)
+            return -1;
+    return 0;
+}
+
 static int bind_one (engine_t *self, int64_t build, int64_t principal, const char *request, const char *name, err_t *err)
 {
-    if (secret_check_id (name, err) < 0 || check_whole (self, principal, request, name, err) < 0)
-        return -1;
     query_t query = db_query (self->db, "UPDATE secrets SET build = :build WHERE principal = :principal AND request = :request AND name = :name");
     query_int (&query, ":build", build);
     query_int (&query, ":principal", principal);

@@ -10,7 +10,10 @@ handler_fn secrets_on_secret;
 /* A worker that has the attempt asks for a part. */
 handler_fn secrets_on_want;
 
-/* The new build of this request has what its spec names. ERR_NOT_FOUND: send it (again). */
+/* Has all been sent for this request that its spec names? ERR_NOT_FOUND: send it (again). */
+int secrets_check (engine_t *self, int64_t principal, const char *request, const json_t *spec, err_t *err);
+
+/* The new build of this request has what its spec names. */
 int secrets_bind (engine_t *self, int64_t build, int64_t principal, const char *request, const json_t *spec, err_t *err);
 
 /* The build has ended: nobody needs them. Overwritten, and with the commit out of SQLite's log too. */

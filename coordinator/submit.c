@@ -126,23 +126,28 @@ static int insert_parts (engine_t *self, int64_t build, int64_t principal, const
     return 0;
 }
 
-/* Why its jobs would wait, for the first platform that no worker takes jobs for now; NULL where there is none. The caller frees. */
+/* Why its job for this platform would wait; NULL where a worker takes such jobs now. The caller frees. */
+static char *why_platform_waits (const engine_t *self, const json_t *asked, const char *platform)
+{
+    AUTO_JSON json_t *requires = requirements_of (asked);
+    lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires,
+                    .memory_bytes = number_of (asked, "memory_bytes"), .cpu_percent = number_of (asked, "cpu_percent") };
+    snprintf (lane.platform, sizeof lane.platform, "%s", platform);
+    if (!waiting_may_be_served (self, &lane))
+        return waiting_explain (self, &lane);
+    return json_is_true (json_object_get (asked, "cross_check")) ? second_explain (self, &lane) : NULL;
+}
+
+/* The same for the first platform of which that is so. */
 static char *why_waiting (const engine_t *self, const json_t *asked)
 {
     size_t i;
     json_t *item;
-    AUTO_JSON json_t *requires = requirements_of (asked);
-    json_array_foreach (json_object_get (asked, "platforms"), i, item) {
-        lane_t lane = { .may_emulate = may_emulate (asked), .requires = requires,
-                        .memory_bytes = number_of (asked, "memory_bytes"), .cpu_percent = number_of (asked, "cpu_percent") };
-        snprintf (lane.platform, sizeof lane.platform, "%s", json_string_value (item));
-        if (!waiting_may_be_served (self, &lane))
-            return waiting_explain (self, &lane);
-        char *alone = json_is_true (json_object_get (asked, "cross_check")) ? second_explain (self, &lane) : NULL;
-        if (alone)
-            return alone;
-    }
-    return NULL;
+    char *why = NULL;
+    json_array_foreach (json_object_get (asked, "platforms"), i, item)
+        if (!why)
+            why = why_platform_waits (self, asked, json_string_value (item));
+    return why;
 }
 
 /* Whoever will not wait is told at once. */
@@ -150,6 +155,23 @@ static int check_workers (const engine_t *self, const json_t *asked, err_t *err)
 {
     AUTO_FREE char *why = wants_at_once (asked) ? why_waiting (self, asked) : NULL;
     return why ? err_set (err, ERR_NO_WORKER, "%s", why) : 0;
+}
+
+/* But not for platforms whose image is known. */
+static int check_unknown (engine_t *self, const json_t *spec, const char *repository, int64_t former, err_t *err)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (json_object_get (spec, "platforms"), i, item) {
+        bool is_known = false;
+        job_plan_t plan = { .platform = json_string_value (item), .may_emulate = may_emulate (spec) };
+        AUTO_FREE char *why = why_platform_waits (self, spec, plan.platform);
+        if (why && results_would (self, spec, repository, &plan, former, &is_known, err) < 0)
+            return -1;
+        if (why && !is_known)
+            return err_set (err, ERR_NO_WORKER, "%s", why);
+    }
+    return 0;
 }
 
 static int check_queue (const engine_t *self, err_t *err)
@@ -248,13 +270,18 @@ static int note_context (engine_t *self, const json_t *spec, err_t *err)
     return restores_end (self, json_string_value (dockerfile), err);
 }
 
-/* Where nothing can be known of its images yet that is seen before anything is written. */
-static int check_early (const engine_t *self, const json_t *spec, int64_t former, err_t *err)
+/* Before anything is written: what is taken back again costs a look through the whole queue (engine.c, undo). Where it rests first nothing can be known of its
+ * images yet. */
+static int check_early (engine_t *self, const event_t *event, const json_t *spec, const char *repository, int64_t former, err_t *err)
 {
-    return rests_first (self, spec, former) ? check_workers (self, spec, err) : 0;
+    if (secrets_check (self, event->principal, event_text (event, "request"), spec, err) < 0)
+        return -1;
+    if (!wants_at_once (spec))
+        return 0;
+    return rests_first (self, spec, former) ? check_workers (self, spec, err) : check_unknown (self, spec, repository, former, err);
 }
 
-/* Those of its jobs that no known image answers. */
+/* Those of its jobs that no known image answers after all. */
 static int check_queued (engine_t *self, int64_t build, err_t *err)
 {
     AUTO_FREE job_t *jobs = mem_alloc (JOBS_OF_BUILD_MAX * sizeof *jobs);
@@ -320,7 +347,7 @@ static int accept (engine_t *self, const event_t *event, const char *schedule, i
         return -1;
     second_prepare (spec, self->wall_ms);
     if (check_context (self, event->principal, spec, err) < 0 || check_limit (self, spec, err) < 0 || holds_check (self, event->principal, spec, err) < 0 || check_former (self, event, spec, repository, err) < 0
-        || find_former (self, event, &former, err) < 0 || check_early (self, spec, former, err) < 0)
+        || find_former (self, event, &former, err) < 0 || check_early (self, event, spec, repository, former, err) < 0)
         return -1;
     bool is_fetched = fetches_needs (spec);
     if ((!is_fetched && !former && lookups_find_or_add (self, spec, repository, &lookup, err) < 0)

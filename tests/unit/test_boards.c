@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/engine_private.h"
 #include "engines.h"
 
 #define SAYS(farm, build, path, text) assert_string_equal (farm_shows (farm, build, path), text)
@@ -336,8 +337,10 @@ static void after_a_start_the_workers_are_awaited (void **state)
     SAYS (farm, build, "jobs/0/waiting", "no worker takes jobs for linux/amd64: amd is not back yet since the coordinator was started");
     farm_pass (farm, 45000);
     SAYS (farm, build, "jobs/0/waiting", "no worker takes jobs for linux/amd64: amd is lost");
+    int64_t changes = db_changes (farm->engine->db);
     assert_int_equal (submit (farm, "linux/amd64", "queue_timeout_ms", json_integer (0)), 0);
     assert_string_equal (text_of (farm_sent (farm, peer_of (farm->ann), "error"), "code"), "no-worker");
+    assert_int_equal (db_changes (farm->engine->db), changes);          /* nothing that had to be taken back */
 }
 
 /* It waits for those alone who could take it. */

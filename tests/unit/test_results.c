@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "coordinator/engine_private.h"
 #include "engines.h"
 
 #define SAYS(farm, build, path, text) assert_string_equal (farm_shows (farm, build, path), text)
@@ -83,6 +84,46 @@ static void the_same_again_needs_no_worker (void **state)
     char note [64];
     snprintf (note, sizeof note, "unchanged, from build %lld", (long long) first);
     SAYS (farm, second, "note", note);
+}
+
+static json_t *hasty (json_t *of)
+{
+    json_object_set_new (of, "queue_timeout_ms", json_integer (0));
+    return of;
+}
+
+/* former 0: of none in particular; the code of the refusal, before which nothing was written. */
+static const char *refused (farm_t *farm, json_t *spec, int64_t former)
+{
+    json_t *header = submit_of (farm, spec);
+    int64_t changes = db_changes (farm->engine->db);
+    if (former)
+        json_object_set_new (header, "reuse", json_integer (former));
+    farm_say (farm, "submit", peer_of (farm->ann), farm->ann, header);
+    assert_true (*farm_error (farm, peer_of (farm->ann)) == 0 || db_changes (farm->engine->db) == changes);
+    return farm_error (farm, peer_of (farm->ann));
+}
+
+static void whoever_will_not_wait_needs_nobody_for_what_is_known (void **state)
+{
+    farm_t *farm = *state;
+    worker_t amd;
+    bool is_built;
+    worker_join (farm, &amd, "amd", "linux/amd64", 1);
+    int64_t first = build (farm, &amd, spec (), true);
+    worker_gone (farm, &amd);
+    farm_pass (farm, 50000);
+    SAYS (farm, again (farm, &amd, hasty (spec ()), &is_built), "jobs/0/state", "verifying");
+    json_t *other = hasty (spec ()), *both = hasty (spec_of ("linux/amd64,linux/arm64", "r.lan/app:1")), *anew = hasty (spec ());
+    json_object_set_new (other, "target", json_string ("other"));
+    json_object_set_new (anew, "no_result_cache", json_true ());
+    assert_string_equal (refused (farm, other, 0), "no-worker");
+    assert_string_equal (refused (farm, both, 0), "no-worker");
+    assert_string_equal (refused (farm, anew, 0), "no-worker");
+    farm_pass (farm, KEEP_MS);
+    assert_string_equal (refused (farm, hasty (spec ()), 0), "no-worker");
+    assert_string_equal (refused (farm, hasty (spec ()), first), "");
+    assert_string_equal (refused (farm, hasty (spec_of ("linux/amd64,linux/arm64", "r.lan/app:1")), first), "no-worker");
 }
 
 static void expect_publish (farm_t *farm, bool was_published)
@@ -301,6 +342,7 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test_setup_teardown (the_same_again_needs_no_worker, setup, farm_teardown),
+        cmocka_unit_test_setup_teardown (whoever_will_not_wait_needs_nobody_for_what_is_known, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (tags_that_may_show_it_already_are_known, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (a_base_that_moved_means_building, setup, farm_teardown),
         cmocka_unit_test_setup_teardown (other_inputs_mean_building, setup, farm_teardown),

@@ -13,6 +13,7 @@
 #include "common/file.h"
 #include "common/mem.h"
 #include "common/secret.h"
+#include "coordinator/engine_private.h"
 #include "coordinator/seal.h"
 #include "farmctl/secret_options.h"
 #include "engines.h"
@@ -250,8 +251,10 @@ static void it_is_gone_with_the_end_of_its_build (void **state)
 static void a_build_without_its_secrets_is_refused (void **state)
 {
     farm_t *farm = *state;
+    int64_t changes = db_changes (farm->engine->db);
     assert_int_equal (submit_with (farm, farm->ann, request_of_ann, "npm"), 0);
     assert_string_equal (farm_error (farm, peer_of (farm->ann)), "not-found");
+    assert_int_equal (db_changes (farm->engine->db), changes);          /* nothing that had to be taken back */
     send_part (farm, farm->ann, request_of_ann, "npm", 1, 2);
     assert_int_equal (submit_with (farm, farm->ann, request_of_ann, "npm"), 0);
     send_part (farm, farm->bob, request_of_ann, "npm", 0, 2);    /* another's are another's */
