@@ -203,10 +203,13 @@ static void handle (engine_t *self, const event_t *event, int tries)
             lose (self, &err);
         return;
     }
+    bool has_written = db_changes (self->db) != changes;
     undo (self, pending, changes, has_savepoint, &err);
     if (self->lost.code != ERR_NONE)
         return;
     engine_refuse (self, event->peer, event_int (event, "seq"), &err);
+    if (event->peer)
+        self->pending.items [self->pending.count - 1].was_undone = has_written;
     if (is_new)
         workers_undo_hello (self, event->peer);
     err_t lost = { 0 };

@@ -86,6 +86,7 @@ typedef struct {
     action_type type;
     uint64_t peer;
     char verb [32];
+    bool was_undone;    /* an error: what was written for the event had to be taken back */
     json_t *header;     /* owned by the list */
 } action_t;
 

@@ -27,7 +27,8 @@ void gateway_send_error (gateway_t *self, peer_t *peer, int64_t re, const err_t 
     gateway_send (self, peer, "error", header);
 }
 
-/* What is denied counts against its key, as does what is refused unread; false: there was too much of it, and its connection was ended. */
+/* What is denied, or was half done and is taken back, counts against its key, as does what is refused unread; false: there was too much of it, and its
+ * connection was ended. */
 static bool may_deny (gateway_t *self, const peer_t *peer, const char *text)
 {
     err_t why = { 0 };
@@ -68,7 +69,7 @@ static void do_send (gateway_t *self, action_t *action)
     if (!peer)
         return;
     bool is_denied = streq (action->verb, "error") && streq (json_string_value (json_object_get (action->header, "code")), err_name (ERR_DENIED));
-    if (is_denied && !may_deny (self, peer, json_string_value (json_object_get (action->header, "text"))))
+    if ((is_denied || action->was_undone) && !may_deny (self, peer, json_string_value (json_object_get (action->header, "text"))))
         return;
     if (streq (action->verb, "welcome"))
         note_welcome (peer, action->header);

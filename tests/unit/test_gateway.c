@@ -1108,6 +1108,19 @@ static void who_is_denied_again_and_again_loses_the_connection (void **state)
     zsock_destroy (&admin);
 }
 
+/* What is refused after rows were written for it costs a look through the whole queue: here the role is another already when the limits are seen to be none. */
+static void who_has_rows_taken_back_again_and_again_loses_the_connection (void **state)
+{
+    farm_t *self = *state;
+    zsock_t *admin = somebody (self, "admin"), *user = somebody (self, "submitter");
+    json_t *header = json_pack ("{s:s, s:s, s:{s:[s]}}", "name", "submitter", "role", "viewer", "limits", "repositories", "a pattern of none");
+    run (self);
+    assert_string_equal (hello (self, admin, false), "welcome");
+    assert_in_range (count_denied (self, admin, "grant", header, NULL, 0, "usage"), CONDUCT_REFUSED_MAX, 3 * CONDUCT_REFUSED_MAX - 1);
+    zsock_destroy (&user);
+    zsock_destroy (&admin);
+}
+
 /* What its role may, but not with what is another's. */
 static void who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection (void **state)
 {
@@ -1237,6 +1250,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (who_waits_for_logs_leaves_room_for_others, setup, teardown),
         cmocka_unit_test_setup_teardown (bodies_that_are_none_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown (who_is_denied_again_and_again_loses_the_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown (who_has_rows_taken_back_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_anothers_logs_and_objects_again_and_again_loses_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown (who_asks_for_the_agent_of_anothers_attempt_is_in_the_audit_log, setup, teardown),
         cmocka_unit_test_setup_teardown (the_agent_of_the_build_s_owner_alone_is_asked, setup, teardown),
