@@ -75,46 +75,6 @@ const uint8_t *secret_part (const secret_t *self, int part, size_t *size)
     return self->data ? self->data + from : (const uint8_t *) "";
 }
 
-/* -- in a line of output ---------------------------------------------------------------------------------------------- */
-
-enum { BLOT_MIN = 8, BLOT_LINES_MAX = 256 };        /* shorter ones stand in the output by chance; of long ones the beginning */
-
-static size_t blot (char *line, size_t size, const uint8_t *word, size_t word_size)
-{
-    static const char blots [] = "***";
-    char *at = line;
-    while ((at = memmem (at, size - (size_t) (at - line), word, word_size))) {
-        char *behind = at + word_size;
-        memcpy (at, blots, sizeof blots - 1);
-        memmove (at + sizeof blots - 1, behind, size - (size_t) (behind - line));
-        size -= word_size - (sizeof blots - 1);
-        at += sizeof blots - 1;
-    }
-    return size;
-}
-
-static size_t blot_one (const secret_t *self, char *line, size_t size)
-{
-    const uint8_t *at = self->data, *end = at + self->size;
-    for (int i = 0; i < BLOT_LINES_MAX && at < end && size >= BLOT_MIN; i++) {
-        const uint8_t *feed = memchr (at, '\n', (size_t) (end - at)), *next = feed ? feed + 1 : end;
-        size_t length = (size_t) ((feed ? feed : end) - at);
-        length -= length > 0 && at [length - 1] == '\r';
-        if (length >= BLOT_MIN)
-            size = blot (line, size, at, length);
-        at = next;
-    }
-    return size;
-}
-
-size_t secrets_blot (const secrets_t *self, char *line, size_t size)
-{
-    for (size_t i = 0; i < self->count; i++)
-        if (self->items [i].data)
-            size = blot_one (&self->items [i], line, size);
-    return size;
-}
-
 void secret_guard_process (void)
 {
     struct rlimit none = { 0, 0 };

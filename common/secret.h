@@ -37,9 +37,6 @@ void secrets_free (secrets_t *self);
 /* Such memory, for what is read before it is known how long it is; never NULL. Freed by sodium_free. */
 void *secret_memory (size_t size);
 
-/* Blot out what a line of output holds of them: each line of a secret that has 8 bytes or more becomes "***". In place; the new size is returned. */
-size_t secrets_blot (const secrets_t *self, char *line, size_t size);
-
 /* In how many parts it travels (an empty one in one), and one of them; borrowed. */
 int secret_parts (const secret_t *self);
 const uint8_t *secret_part (const secret_t *self, int part, size_t *size);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,27 +11,29 @@
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/mem.h"
+#include "worker/blotter.h"
 
-enum { LOOK_MS = 100, LINE_MAX_SIZE = 20 * 1024, DRAIN_MS = 5000 };
+enum { LOOK_MS = 100, DRAIN_MS = 5000 };
 static const char default_path [] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /* Output by lines ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const builder_watch_t *watch;
-    char line [LINE_MAX_SIZE];
-    size_t size;                    /* what of a longer line does not fit is dropped; the log says where it cut */
+    blotter_t *blotter;
+    bool has_begun;                 /* a line, whose end has not come */
+    char data [16384];
 } splitter_t;
 
 static void end_line (splitter_t *self)
 {
-    while (self->size > 0 && self->line [self->size - 1] == '\r')
-        self->size--;
-    if (self->watch->secrets)
-        self->size = secrets_blot (self->watch->secrets, self->line, self->size);
+    size_t size;
+    const char *line = blotter_end (self->blotter, &size);
+    while (size > 0 && line [size - 1] == '\r')
+        size--;
     if (self->watch->on_line)
-        self->watch->on_line (self->watch->argument, 'o', self->line, self->size);
-    self->size = 0;
+        self->watch->on_line (self->watch->argument, 'o', line, size);
+    self->has_begun = false;
 }
 
 static void split (splitter_t *self, const char *data, size_t size)
@@ -38,9 +41,8 @@ static void split (splitter_t *self, const char *data, size_t size)
     while (size > 0) {
         const char *feed = memchr (data, '\n', size);
         size_t part = feed ? (size_t) (feed - data) : size;
-        size_t room = LINE_MAX_SIZE - self->size;
-        memcpy (self->line + self->size, data, part < room ? part : room);
-        self->size += part < room ? part : room;
+        blotter_add (self->blotter, data, part);
+        self->has_begun = true;
         if (feed) {
             end_line (self);
             part++;
@@ -53,10 +55,9 @@ static void split (splitter_t *self, const char *data, size_t size)
 /* 1 while there may be more, 0 at the end, -1 with errno when it cannot be read. */
 static int read_output (splitter_t *self, int output)
 {
-    char data [16384];
-    ssize_t size = read (output, data, sizeof data);
+    ssize_t size = read (output, self->data, sizeof self->data);
     if (size > 0)
-        split (self, data, (size_t) size);
+        split (self, self->data, (size_t) size);
     return size > 0 || (size < 0 && (errno == EINTR || errno == EAGAIN)) ? 1 : (int) size;
 }
 
@@ -77,17 +78,17 @@ static err_code must_stop (const builder_watch_t *watch)
  * heard: what it says tells how it went, and it would wait for ever for somebody to read. That errno is *deaf, else 0. */
 static err_code follow (spawner_t *spawner, int64_t child, const builder_watch_t *watch, int output, int *deaf)
 {
-    AUTO_FREE splitter_t *splitter = mem_alloc (sizeof *splitter);
+    AUTO (blotter) blotter_t *blotter = blotter_new (watch->secrets);
+    splitter_t splitter = { .watch = watch, .blotter = blotter };
     err_code stop = ERR_NONE;
     int64_t give_up_ms = 0;
-    splitter->watch = watch;
     *deaf = 0;
     for (;;) {
         struct pollfd polled = { output, POLLIN, 0 };
         bool is_heard = poll (&polled, 1, LOOK_MS) > 0;
         if (watch->disk)
             builder_disk_look (watch->disk);
-        int more = is_heard ? read_output (splitter, output) : 1;
+        int more = is_heard ? read_output (&splitter, output) : 1;
         if (more < 0) {
             *deaf = errno;
             spawner_kill (spawner, child);
@@ -102,8 +103,9 @@ static err_code follow (spawner_t *spawner, int64_t child, const builder_watch_t
         if (stop != ERR_NONE && clock_boot_ms () > give_up_ms)
             break;
     }
-    if (splitter->size > 0)
-        end_line (splitter);
+    if (splitter.has_begun)
+        end_line (&splitter);
+    sodium_memzero (splitter.data, sizeof splitter.data);
     return stop;
 }
 

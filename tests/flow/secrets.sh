@@ -204,6 +204,39 @@ retry_asks_again ()
 }
 check "retry asks for the secrets again" retry_asks_again
 
+# pieces FILE…: each 32 bytes of their lines, to search for
+pieces ()
+{
+    python3 -c 'import sys
+for name in sys.argv [1:]:
+    for line in open (name).read ().splitlines ():
+        print (*(line [at:at + 32] for at in range (len (line) - 31)), sep="\n")' "$@" | sort -u
+}
+
+large_output_is_blotted ()
+{
+    local id
+    python3 -c 'import secrets
+print (*(f"{i:03d}" + secrets.token_hex (24) for i in range (1, 301)), sep="\n")' > "$work/lines.secret"
+    python3 -c 'import secrets
+print (secrets.token_hex (20000), end="")' > "$work/line.secret"
+    pieces "$work/lines.secret" "$work/line.secret" > "$work/pieces"
+    run 3 farmctl submit --secret id=lines,src="$work/lines.secret" --secret id=line,src="$work/line.secret" --platform "$native" -t "$REGISTRY/large-output:1" \
+        "$(context large-output <<'END'
+FROM %BASE%
+RUN --mount=type=secret,id=lines --mount=type=secret,id=line cd /run/secrets; cat lines; echo "one <$(cat line)>"; echo "all" $(cat lines); tail -c 20001 line; echo; head -c 10000 line; echo; cat line; echo
+RUN --mount=type=secret,id=line { cat /run/secrets/line; echo; } & { cat /run/secrets/line; echo; } >&2; wait; exit 7
+END
+    )"
+    expect_text "$work/err" "one <***>" "all *** ***" "exit status 7"
+    id=$(farmctl ls --json | jq '.builds[0].id')
+    farmctl logs "$id" > "$work/large-output.log"
+    farmctl inspect "$id" > "$work/large-output.inspect"
+    [ "$(grep -cx '\*\*\*' "$work/large-output.log")" -ge 303 ]
+    expect "files with pieces of it" "$(grep -rlaF --devices=skip -f "$work/pieces" "$farm" "$work/out" "$work/err" "$work"/large-output.* 2> /dev/null || true)" ""
+}
+check "what a step prints of a secret of 300 lines, and of a line of 40,000 bytes, cut or not, is blotted out" large_output_is_blotted
+
 largest_fits ()
 {
     head -c 512000 /dev/urandom > "$work/large.secret"

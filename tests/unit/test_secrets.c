@@ -1,4 +1,4 @@
-/* test_secrets.c - secrets of builds: options that name them, the seal, the engine's keeping of them, and what is blotted out. */
+/* test_secrets.c - secrets of builds: options that name them, the seal, and the engine's keeping of them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,28 +91,6 @@ static void a_build_has_32_at_most (void **state)
     assert_non_null (strstr (err.text, "can have 32 secrets"));
     assert_null (secrets_add (&secrets, "s1", 1, &err));
     assert_non_null (strstr (err.text, "is given twice"));
-}
-
-/* -- output ------------------------------------------------------------------------------------------------------- */
-
-static void output_is_blotted (void **state)
-{
-    (void) state;
-    AUTO_SECRETS secrets_t secrets = { .count = 0 };
-    static const char text [] = "first-line\r\nshort\nsecond line";
-    memcpy (secrets_add (&secrets, "a", strlen (text), NULL)->data, text, strlen (text));
-    secrets_add (&secrets, "empty", 0, NULL);
-    static const struct { const char *line, *blotted; } rows [] = {
-        { "", "" }, { "short", "short" }, { "first-line", "***" }, { "<first-line>", "<***>" }, { "first-linefirst-line", "******" },
-        { "first-lin", "first-lin" }, { "second linefirst-line!", "******!" }, { "nothing of it", "nothing of it" },
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char line [64];
-        snprintf (line, sizeof line, "%s", rows [i].line);
-        size_t size = secrets_blot (&secrets, line, strlen (line));
-        assert_int_equal (size, strlen (rows [i].blotted));
-        assert_memory_equal (line, rows [i].blotted, size);
-    }
 }
 
 /* -- the seal ----------------------------------------------------------------------------------------------------- */
@@ -319,7 +297,6 @@ int main (void)
         cmocka_unit_test (a_secret_comes_from_a_file_or_the_environment),
         cmocka_unit_test (what_names_no_secret_is_refused),
         cmocka_unit_test (a_build_has_32_at_most),
-        cmocka_unit_test (output_is_blotted),
         cmocka_unit_test (only_what_was_sealed_opens),
         cmocka_unit_test (an_empty_one_is_sealed_too),
         cmocka_unit_test_setup_teardown (the_worker_that_builds_has_it_and_nobody_else, farm_setup, farm_teardown),
