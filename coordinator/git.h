@@ -32,11 +32,20 @@ int git_run (const git_t *self, const git_call_t *call, err_t *err);
 /* Whose fault it was, and in words for a person, by what git said (at most the first lines of it). Returns -1. */
 int git_explain (const char *words, int status, err_t *err);
 
-/* The mirror of a repository with its ref (or commit) in it: its git folder and the commit. to the caller. */
-int git_mirror (git_t *self, const source_t *source, char **mirror, char commit [65], err_t *err);
+/* The git folder of a repository, for nobody else until it is let go of. */
+typedef struct {
+    char *path;                     /* owned */
+    int lock;
+} git_mirror_t;
+#define GIT_MIRROR_NONE ((git_mirror_t) { .lock = -1 })
 
-/* The files of a commit into target, which is there and empty; submodules too. folder: only what is below it, "": all. */
-int git_check_out (git_t *self, const source_t *source, const char *mirror, const char *commit, const char *target, const char *folder, int depth, err_t *err);
+/* The mirror of a repository with its ref (or commit) in it, to the caller, and the commit. Who asks has let go of all others. */
+int git_mirror (git_t *self, const source_t *source, git_mirror_t *out, char commit [65], err_t *err);
+void git_mirror_let_go (git_mirror_t *self);
+
+/* The files of a commit into target, which is there and empty; submodules too, before which the mirror is let go of. folder: only what is below it,
+ * "": all. */
+int git_check_out (git_t *self, const source_t *source, git_mirror_t *mirror, const char *commit, const char *target, const char *folder, int depth, err_t *err);
 
 /* Has anything among it a name that leads elsewhere? 0: path below root is what it seems. */
 int git_check_path (const char *root, const char *path, err_t *err);

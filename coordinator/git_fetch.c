@@ -26,12 +26,13 @@ static int read_time (const git_t *self, const char *mirror, const char *commit,
 static int fetch (git_t *self, fetched_t *out, err_t *err)
 {
     const fetch_job_t *job = self->job;
-    AUTO_FREE char *mirror = NULL, *target = file_join (job->work, "tree");
+    __attribute__ ((cleanup (git_mirror_let_go))) git_mirror_t mirror = GIT_MIRROR_NONE;
+    AUTO_FREE char *target = file_join (job->work, "tree");
     if (mkdir (target, 0755) < 0)
         return err_sys (err, errno, "make %s", target);
     if (git_prepare (self, &job->source, err) < 0 || git_mirror (self, &job->source, &mirror, out->commit, err) < 0
-        || read_time (self, mirror, out->commit, &out->time_s, err) < 0
-        || git_check_out (self, &job->source, mirror, out->commit, target, job->source.folder, 0, err) < 0)
+        || read_time (self, mirror.path, out->commit, &out->time_s, err) < 0
+        || git_check_out (self, &job->source, &mirror, out->commit, target, job->source.folder, 0, err) < 0)
         return -1;
     if (git_check_path (target, job->source.folder, err) < 0)
         return -1;

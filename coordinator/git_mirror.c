@@ -25,19 +25,23 @@ static void name_of (const char *text, char out [2 * HASH_BYTES + 1])
     sodium_bin2hex (out, 2 * HASH_BYTES + 1, hash, sizeof hash);
 }
 
-/* Held until this program ends. */
+/* Waits for whoever has it: so this program has no other then, or two could wait for each other. */
 static int lock (const char *path, err_t *err)
 {
-    int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    AUTO_CLOSE int fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_sys (err, errno, "open %s", path);
     while (flock (fd, LOCK_EX) < 0)
-        if (errno != EINTR) {
-            close (fd);
+        if (errno != EINTR)
             return err_sys (err, errno, "lock %s", path);
-        }
     futimens (fd, NULL);
-    return 0;
+    return take_fd (&fd);
+}
+
+void git_mirror_let_go (git_mirror_t *self)
+{
+    auto_close (&self->lock);
+    auto_free (&self->path);
 }
 
 /* -- git's part ------------------------------------------------------------------------------------------------- */
@@ -177,12 +181,13 @@ static bool may_be_damaged (const err_t *why)
     return why->code == ERR_FARM || strstr (why->text, "git cannot fetch it") || strstr (why->text, "is damaged");
 }
 
-int git_mirror (git_t *self, const source_t *source, char **mirror, char commit [65], err_t *err)
+int git_mirror (git_t *self, const source_t *source, git_mirror_t *out, char commit [65], err_t *err)
 {
     char hash [2 * HASH_BYTES + 1];
     name_of (source->url, hash);
     AUTO_FREE char *path = file_join (self->job->mirrors, hash), *lock_path = mem_printf ("%s.lock", path);
-    if (lock (lock_path, err) < 0)
+    AUTO_CLOSE int held = lock (lock_path, err);
+    if (held < 0)
         return -1;
     if (count_packs (path) > PACKS_MAX && file_remove_tree (path, err) < 0)
         return -1;
@@ -199,6 +204,6 @@ int git_mirror (git_t *self, const source_t *source, char **mirror, char commit 
         *err = why;
         return -1;
     }
-    *mirror = take (&path);
+    *out = (git_mirror_t) { take (&path), take_fd (&held) };
     return 0;
 }

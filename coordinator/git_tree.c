@@ -12,8 +12,8 @@
 
 enum { MODULES_MAX = 64, NESTING_MAX = 8 };
 
-/* A submodule's folder and commit. */
-typedef struct { char *path, commit [65]; } module_t;
+/* A submodule's folder, its address as .gitmodules has it (NULL: it has none), and commit. */
+typedef struct { char *path, *url, commit [65]; } module_t;
 
 typedef struct {
     const fetch_job_t *job;
@@ -24,8 +24,10 @@ typedef struct {
 
 static void listing_free (listing_t *self)
 {
-    for (size_t i = 0; i < self->module_count; i++)
+    for (size_t i = 0; i < self->module_count; i++) {
         free (self->modules [i].path);
+        free (self->modules [i].url);
+    }
     free (self->modules);
 }
 
@@ -37,7 +39,7 @@ static int add_module (listing_t *self, const char *commit, const char *path, er
         return err_set (err, ERR_USAGE, "it has more than %d submodules", MODULES_MAX);
     self->modules = mem_resize (self->modules, (self->module_count + 1) * sizeof *self->modules);
     module_t *module = &self->modules [self->module_count++];
-    module->path = mem_strdup (path);
+    *module = (module_t) { .path = mem_strdup (path) };
     snprintf (module->commit, sizeof module->commit, "%.*s", (int) strcspn (commit, " "), commit);
     return source_is_commit (module->commit) ? 0 : err_set (err, ERR_USAGE, "its submodule %s has no commit", path);
 }
@@ -149,39 +151,55 @@ static int read_modules (const git_t *self, const char *mirror, const char *comm
     return git_run (self, &call, err);
 }
 
-/* One that .gitmodules does not name stays an empty folder, as with git. */
-static int check_out_module (git_t *self, const source_t *source, const char *mirror, const char *commit, const char *target, const module_t *module,
-                             int depth, err_t *err)
+static int read_url (const git_t *self, const char *mirror, const char *commit, module_t *module, err_t *err)
 {
     wanted_t wanted = { .path = module->path };
-    source_t theirs;
-    char pinned [65];
     int rc = read_modules (self, mirror, commit, find_name, &wanted, err);
     if (rc == 0 && wanted.name)
         rc = read_modules (self, mirror, commit, find_url, &wanted, err);
-    AUTO_FREE char *name = wanted.name, *url = wanted.url;
-    if (rc < 0 || !name || !url)
-        return rc;
-    if (source_of_submodule (source, url, &theirs, err) < 0)
+    free (wanted.name);
+    module->url = wanted.url;
+    return rc;
+}
+
+static int check_out_module (git_t *self, const source_t *source, const char *target, const module_t *module, int depth, err_t *err)
+{
+    source_t theirs;
+    char pinned [65];
+    if (source_of_submodule (source, module->url, &theirs, err) < 0)
         return -1;
     snprintf (theirs.ref, sizeof theirs.ref, "%s", module->commit);
     if (++self->modules > MODULES_MAX)
         return err_set (err, ERR_USAGE, "there are more than %d submodules", MODULES_MAX);
-    AUTO_FREE char *below = file_join (target, module->path), *their_mirror = NULL;
-    if (git_check_path (target, module->path, err) < 0 || git_prepare (self, &theirs, err) < 0 || git_mirror (self, &theirs, &their_mirror, pinned, err) < 0)
+    __attribute__ ((cleanup (git_mirror_let_go))) git_mirror_t mirror = GIT_MIRROR_NONE;
+    AUTO_FREE char *below = file_join (target, module->path);
+    if (git_check_path (target, module->path, err) < 0 || git_prepare (self, &theirs, err) < 0 || git_mirror (self, &theirs, &mirror, pinned, err) < 0)
         return -1;
-    return git_check_out (self, &theirs, their_mirror, pinned, below, "", depth + 1, err);
+    return git_check_out (self, &theirs, &mirror, pinned, below, "", depth + 1, err);
 }
 
-int git_check_out (git_t *self, const source_t *source, const char *mirror, const char *commit, const char *target, const char *folder, int depth, err_t *err)
+/* All that is wanted of the mirror itself. */
+static int use_mirror (const git_t *self, const char *mirror, const char *commit, const char *target, const char *folder, listing_t *listing, err_t *err)
+{
+    if (list (self, mirror, commit, folder, listing, err) < 0 || write_files (self, mirror, commit, target, folder, err) < 0)
+        return -1;
+    for (size_t i = 0; i < listing->module_count; i++)
+        if (read_url (self, mirror, commit, &listing->modules [i], err) < 0)
+            return err_wrap (err, "submodule %s", listing->modules [i].path);
+    return 0;
+}
+
+/* A submodule that .gitmodules does not name stays an empty folder, as with git. */
+int git_check_out (git_t *self, const source_t *source, git_mirror_t *mirror, const char *commit, const char *target, const char *folder, int depth, err_t *err)
 {
     __attribute__ ((cleanup (listing_free))) listing_t listing = { .job = self->job };
     if (depth > NESTING_MAX)
         return err_set (err, ERR_USAGE, "its submodules have submodules %d deep", NESTING_MAX);
-    if (list (self, mirror, commit, folder, &listing, err) < 0 || write_files (self, mirror, commit, target, folder, err) < 0)
+    if (use_mirror (self, mirror->path, commit, target, folder, &listing, err) < 0)
         return -1;
+    git_mirror_let_go (mirror);
     for (size_t i = 0; i < listing.module_count; i++)
-        if (check_out_module (self, source, mirror, commit, target, &listing.modules [i], depth, err) < 0)
+        if (listing.modules [i].url && check_out_module (self, source, target, &listing.modules [i], depth, err) < 0)
             return err_wrap (err, "submodule %s", listing.modules [i].path);
     return 0;
 }

@@ -348,6 +348,50 @@ modules ()
 }
 check "submodules come too, by the same rules" modules
 
+# module REPO OTHER PATH
+module ()
+{
+    git -C "$work/away/$1" submodule --quiet add "../$2" "$3" 2> /dev/null && git -C "$work/away/$1" config -f .gitmodules "submodule.$3.url" "../$2"
+}
+
+# Twice in one, and once more in another submodule of it
+one_module_often ()
+{
+    repo middle
+    module middle lib lib
+    commit middle 'with a submodule'
+    repo often
+    for path in one two; do
+        module often lib $path
+    done
+    module often middle middle
+    printf 'FROM %s\nCOPY . /app\nRUN grep -q lib /app/one/word && grep -q lib /app/two/word && grep -q lib /app/middle/lib/word\n' "$base" > "$work/away/often/Dockerfile"
+    commit often 'with submodules'
+    fetches "http://127.0.0.1:$http/often"
+}
+check "one submodule may stand at several paths, and in another one" one_module_often
+
+# lock_of NAME: of its mirror (git_mirror.c)
+lock_of ()
+{
+    python3 -c 'import hashlib, sys; print (f"{sys.argv[1]}/{hashlib.blake2b (sys.argv[2].encode (), digest_size=16).hexdigest ()}.lock")' \
+        "$farm/coordinator/git/mirrors" "http://127.0.0.1:$http/$1"
+}
+
+# While a submodule's mirror is held here: who would hold both could wait for somebody who waits for them
+one_mirror_at_a_time ()
+{
+    local id
+    exec 8>> "$(lock_of lib)"
+    flock 8
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/git/app:1" "http://127.0.0.1:$http/often")
+    has_let_go () { cat "$farm"/coordinator/git/work-*/tree/Dockerfile && flock -n "$(lock_of often)" true; }
+    wait_for 8 has_let_go
+    exec 8>&-
+    run 0 farmctl wait "$id"
+}
+check "what waits for a submodule's mirror holds no other" one_mirror_at_a_time
+
 hostile ()
 {
     local blob tree
