@@ -9,6 +9,7 @@ typedef struct {
     char *environment [40];         /* owned; NULL behind the last */
     char *index;                    /* GIT_INDEX_FILE; owned */
     int modules;                    /* submodules fetched so far */
+    int64_t entries, bytes;         /* of all files listed so far, those of submodules too */
 } git_t;
 
 /* For one host's repository: writes its settings file, looks the host's address up and holds it. ERR_DENIED: an address inside. ERR_NETWORK. */

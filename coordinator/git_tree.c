@@ -16,8 +16,7 @@ enum { MODULES_MAX = 64, NESTING_MAX = 8 };
 typedef struct { char *path, *url, commit [65]; } module_t;
 
 typedef struct {
-    const fetch_job_t *job;
-    int64_t entries, bytes;
+    git_t *git;                     /* which counts for all repositories of the context */
     module_t *modules;              /* owned */
     size_t module_count;
 } listing_t;
@@ -48,17 +47,20 @@ static int add_module (listing_t *self, const char *commit, const char *path, er
 static int take_entry (void *argument, const char *record, err_t *err)
 {
     listing_t *self = argument;
+    git_t *git = self->git;
     const char *type = strchr (record, ' '), *tab = strchr (record, '\t');
     const char *hash = type ? strchr (type + 1, ' ') : NULL, *size = hash ? strchr (hash + 1, ' ') : NULL;
     if (!size || !tab || size > tab)
         return err_set (err, ERR_FARM, "git lists a tree in a form that is not known");
-    if (++self->entries > self->job->entries_max)
-        return err_set (err, ERR_USAGE, "it has more than %lld files (git/entries of the coordinator)", (long long) self->job->entries_max);
+    if (++git->entries > git->job->entries_max)
+        return err_set (err, ERR_USAGE, "there are more than %lld files, those of submodules too (git/entries of the coordinator)",
+                        (long long) git->job->entries_max);
     if (strncmp (record, "160000", 6) == 0)
         return add_module (self, hash + 1, tab + 1, err);
-    self->bytes += strtoll (size, NULL, 10);
-    if (self->bytes > self->job->size_max)
-        return err_set (err, ERR_USAGE, "its files have more than %lld MB together (git/size of the coordinator)", (long long) self->job->size_max / 1000000);
+    git->bytes += strtoll (size, NULL, 10);
+    if (git->bytes > git->job->size_max)
+        return err_set (err, ERR_USAGE, "the files, those of submodules too, have more than %lld MB together (git/size of the coordinator)",
+                        (long long) git->job->size_max / 1000000);
     return 0;
 }
 
@@ -69,9 +71,10 @@ static int list (const git_t *self, const char *mirror, const char *commit, cons
     if (!below)
         arguments [8] = NULL;
     git_call_t call = { .arguments = arguments, .record = take_entry, .argument = listing };
+    int64_t before = self->entries;
     if (git_run (self, &call, err) < 0)
         return -1;
-    if (listing->entries > 0)
+    if (self->entries > before)
         return 0;
     return *folder ? err_set (err, ERR_USAGE, "commit %.12s has no folder %s", commit, folder) : err_set (err, ERR_USAGE, "commit %.12s has no files", commit);
 }
@@ -192,7 +195,7 @@ static int use_mirror (const git_t *self, const char *mirror, const char *commit
 /* A submodule that .gitmodules does not name stays an empty folder, as with git. */
 int git_check_out (git_t *self, const source_t *source, git_mirror_t *mirror, const char *commit, const char *target, const char *folder, int depth, err_t *err)
 {
-    __attribute__ ((cleanup (listing_free))) listing_t listing = { .job = self->job };
+    __attribute__ ((cleanup (listing_free))) listing_t listing = { .git = self };
     if (depth > NESTING_MAX)
         return err_set (err, ERR_USAGE, "its submodules have submodules %d deep", NESTING_MAX);
     if (use_mirror (self, mirror->path, commit, target, folder, &listing, err) < 0)

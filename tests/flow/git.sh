@@ -392,6 +392,32 @@ one_mirror_at_a_time ()
 }
 check "what waits for a submodule's mirror holds no other" one_mirror_at_a_time
 
+# Each of them is within git/size and git/entries, as are two
+all_modules_count ()
+{
+    local kind path
+    restart git/entries 30
+    for kind in big many; do
+        repo $kind
+    done
+    head -c 900000 /dev/zero > "$work/away/big/zeros"
+    (cd "$work/away/many" && seq 10 | xargs touch)
+    for kind in big many; do
+        commit $kind files
+        repo two-$kind
+        for path in one two; do
+            module two-$kind $kind $path
+        done
+        commit two-$kind 'two of them'
+        fetches "http://127.0.0.1:$http/two-$kind"
+        module two-$kind $kind three
+        commit two-$kind 'three of them'
+    done
+    refuses 2 'git/size' "http://127.0.0.1:$http/two-big"
+    refuses 2 'git/entries' "http://127.0.0.1:$http/two-many"
+}
+check "submodules count together with the repository that has them" all_modules_count
+
 hostile ()
 {
     local blob tree
