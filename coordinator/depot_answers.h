@@ -66,7 +66,7 @@ struct depot_service {
     int64_t free_floor_bytes;
     int64_t log_keep_ms, log_total_bytes;       /* retention of logs */
     int64_t context_total_bytes;                /* and of contexts */
-    int64_t context_entries_max, context_bytes_max;     /* of each */
+    context_limits_t context_limits;
     collection_t collection;
     buffer_t lost;              /* what workers may bring back (lost.c) */
     digest_map_t lost_by_digest;                /* its places */

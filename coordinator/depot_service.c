@@ -51,8 +51,7 @@ int depot_service_new (depot_service_t **out, const depot_service_settings_t *se
     self->log_keep_ms = settings->log_keep_ms;
     self->log_total_bytes = settings->log_total_bytes;
     self->context_total_bytes = settings->context_total_bytes;
-    self->context_entries_max = settings->context_entries_max;
-    self->context_bytes_max = settings->context_bytes_max;
+    self->context_limits = settings->context_limits;
     self->conduct = conduct_new ("depot", (size_t) settings->connections_max);
     self->denials = denials_new (depot_service_tell_denied, self);
     self->speakers = zhashx_new ();
@@ -137,26 +136,6 @@ static void on_revoke (depot_service_t *self, zmsg_t *command)
     waiters_drop_key (self, key);
 }
 
-/* Why no worker should write this context out, "" if it may; to the caller. */
-static char *check_extent (const depot_service_t *self, const char *hex)
-{
-    digest_t root;
-    depot_extent_t extent;
-    if (digest_from_hex (&root, hex, NULL) < 0 || !depot_extent (self->depot, &root, &extent))
-        return mem_strdup ("");
-    if (self->context_entries_max && extent.entries > (uint64_t) self->context_entries_max)
-        return mem_printf ("the context has %llu files and folders, each counted as often as it stands in it, and may have %lld (context/entries of the"
-                           " coordinator): leave out by .dockerignore what the build does not read", (unsigned long long) extent.entries,
-                           (long long) self->context_entries_max);
-    if (self->context_bytes_max && extent.bytes > (uint64_t) self->context_bytes_max)
-        return mem_printf ("the context has %llu MiB of files, and may have %lld (context/size of the coordinator): leave out by .dockerignore what"
-                           " the build does not read", (unsigned long long) (extent.bytes >> 20), (long long) (self->context_bytes_max >> 20));
-    if (extent.depth > TREE_DEPTH_MAX + 1)
-        return mem_printf ("the folders of the context lie %llu deep, and may lie %d deep: move some up, or leave them out by .dockerignore",
-                           (unsigned long long) extent.depth - 1, TREE_DEPTH_MAX);
-    return mem_strdup ("");
-}
-
 static void on_has (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
 {
     AUTO_FREE char *token = next_word (command);
@@ -164,12 +143,14 @@ static void on_has (depot_service_t *self, zmsg_t *command, zsock_t *pipe)
     AUTO_FREE char *root = next_word (command);
     AUTO_FREE char *missing = mem_strdup (root);
     digest_t digest;
+    err_t why = { 0 };
     while (missing && digest_from_hex (&digest, missing, NULL) == 0 && depot_has_of (self->depot, &digest, owner)) {
         free (missing);
         missing = zmsg_popstr (command);
     }
-    AUTO_FREE char *excess = missing ? mem_strdup ("") : check_extent (self, root);
-    zstr_sendx (pipe, "HAS", token, missing ? missing : "", excess, NULL);
+    if (!missing && digest_from_hex (&digest, root, NULL) == 0)
+        context_limits_check (&self->context_limits, self->depot, &digest, &why);
+    zstr_sendx (pipe, "HAS", token, missing ? missing : "", why.text, NULL);
 }
 
 static void on_open_log (depot_service_t *self, zmsg_t *command)

@@ -30,6 +30,7 @@
 #include "common/depot.h"
 #include "common/err.h"
 #include "common/keys.h"
+#include "coordinator/context_limits.h"
 
 typedef struct depot_service depot_service_t;
 
@@ -43,7 +44,7 @@ typedef struct {
     int64_t log_total_bytes;        /* of all logs; 0: no limit */
     int64_t context_total_bytes;    /* of the depot; 0: no limit */
     int64_t collect_grace_ms;       /* what was used within this time is not collected */
-    int64_t context_entries_max, context_bytes_max;     /* of one context, written out; 0: no limit */
+    context_limits_t context_limits;
     int64_t free_floor_bytes;       /* a put that would leave less than this free is refused with ERR_FULL and the figure */
 } depot_service_settings_t;
 

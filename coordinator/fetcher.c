@@ -213,8 +213,10 @@ static bool is_there (const run_t *self, const digest_t *digest)
 
 static int check (const run_t *self, err_t *err)
 {
-    return is_there (self, &self->outcome.context) && is_there (self, &self->outcome.dockerfile)
-           ? 0 : err_set (err, ERR_FARM, "farm-coordinator-fetch ends with an outcome that does not fit what it sent");
+    const fetcher_settings_t *settings = self->fetcher->settings;
+    if (!is_there (self, &self->outcome.context) || !is_there (self, &self->outcome.dockerfile))
+        return err_set (err, ERR_FARM, "farm-coordinator-fetch ends with an outcome that does not fit what it sent");
+    return context_limits_check (&settings->context_limits, settings->depot, &self->outcome.context, err);
 }
 
 static int make_folders (run_t *self, err_t *err)

@@ -11,12 +11,14 @@
 
 #include "common/depot.h"
 #include "common/err.h"
+#include "coordinator/context_limits.h"
 
 /* What all of them are told; it must outlive them. */
 typedef struct {
     depot_t *depot;
     const json_t *rules;            /* source_rules.h */
     char *folder;                   /* of mirrors and work */
+    context_limits_t context_limits;
     int64_t timeout_ms, size_max, entries_max, mirrors_max, free_floor_bytes;
 } fetcher_settings_t;
 

@@ -375,6 +375,7 @@ static fetchers_t *new_fetchers (const gateway_parts_t *parts, err_t *err)
         .timeout_ms = settings_number (parts->settings, "git/timeout-ms"), .size_max = settings_number (parts->settings, "git/size"),
         .entries_max = settings_number (parts->settings, "git/entries"), .mirrors_max = settings_number (parts->settings, "git/mirrors"),
         .free_floor_bytes = settings_number (parts->settings, "depot/free-floor"),
+        .context_limits = { settings_number (parts->settings, "context/entries"), settings_number (parts->settings, "context/size") },
     };
     return fetchers_new ((int) settings_number (parts->settings, "git/fetchers"), &settings, err);
 }

@@ -118,8 +118,7 @@ static int start_depot (coordinator_t *self, err_t *err)
         .log_keep_ms = settings_number (self->settings, "retention/log-ms"),
         .log_total_bytes = settings_number (self->settings, "retention/log-total"),
         .context_total_bytes = settings_number (self->settings, "retention/context-total"),
-        .context_entries_max = settings_number (self->settings, "context/entries"),
-        .context_bytes_max = settings_number (self->settings, "context/size"),
+        .context_limits = { settings_number (self->settings, "context/entries"), settings_number (self->settings, "context/size") },
         .collect_grace_ms = settings_number (self->settings, "depot/grace-ms"),
         .free_floor_bytes = settings_number (self->settings, "depot/free-floor"),
     };

@@ -418,6 +418,24 @@ all_modules_count ()
 }
 check "submodules count together with the repository that has them" all_modules_count
 
+# What git/entries lets pass; an archive too
+as_large_as_any_context ()
+{
+    local pin
+    git -C "$work/away/many" archive --prefix=many/ -o "$repos/files/many.tar" HEAD
+    pin=$(sha256sum "$repos/files/many.tar" | cut -d ' ' -f 1)
+    restart git/entries 2000 context/entries 12
+    refuses 2 'may have 12 (context/entries of the coordinator)' "http://127.0.0.1:$http/many"
+    refuses 2 'may have 12 (context/entries of the coordinator)' "http://127.0.0.1:$http/files/many.tar#sha256=$pin:many"
+    restart context/entries 13
+    fetches "http://127.0.0.1:$http/many"
+    restart context/entries 1000000 context/size 512K
+    refuses 2 '(context/size of the coordinator)' "http://127.0.0.1:$http/big"
+    restart context/size 64G
+    fetches "http://127.0.0.1:$http/big"
+}
+check "what was fetched may come to no more than other contexts" as_large_as_any_context
+
 hostile ()
 {
     local blob tree

@@ -38,6 +38,7 @@ static const setting_def_t table [] = {
     { "retention/context-ms", SETTING_NUMBER, "0", "" },
     { "state", SETTING_TEXT, "/nonexistent", "" }, { "git/fetchers", SETTING_NUMBER, "1", "" }, { "git/timeout-ms", SETTING_NUMBER, "60000", "" },
     { "git/size", SETTING_BYTES, "1G", "" }, { "git/entries", SETTING_NUMBER, "1000", "" }, { "git/mirrors", SETTING_BYTES, "1G", "" },
+    { "context/entries", SETTING_NUMBER, "1000", "" }, { "context/size", SETTING_BYTES, "1G", "" },
     { "depot/free-floor", SETTING_BYTES, "0", "" }, { NULL, SETTING_TEXT, NULL, NULL }
 };
 

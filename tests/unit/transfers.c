@@ -64,7 +64,7 @@ void start_service (farm_t *self, const char *endpoint)
     err_t err = { 0 };
     depot_service_settings_t settings = {
         .state_folder = self->state, .endpoint = endpoint, .server = &self->server, .log_limit_bytes = 1000000,
-        .context_entries_max = 3, .context_bytes_max = 100000
+        .context_limits = { 3, 100000 }
     };
     for (int tries = 0; depot_service_new (&self->service, &settings, &err) < 0; tries++) {
         if (tries == 100 || !strstr (err.text, "in use"))
