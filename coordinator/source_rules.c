@@ -29,7 +29,16 @@ json_t *source_rules_for (const json_t *self, const char *user)
     return rules;
 }
 
-/* "git.lan/team" is the place of git.lan/team/app.git, and not of git.lan/teams. How long what matches is; 0: it does not. */
+/* Of a path: does the part before it end here? ".git" may follow, and nothing else with a dot. */
+static bool ends_part (const char *rest)
+{
+    if (strncmp (rest, ".git", 4) == 0)
+        rest += 4;
+    return *rest == 0 || *rest == '/';
+}
+
+/* "git.lan/team" is the place of git.lan/team/app.git and git.lan/team.git, and not of git.lan/teams or git.lan/team.private. How long what matches is; 0: it
+ * does not. */
 static size_t matches (const char *item, const source_t *source)
 {
     AUTO_FREE char *pattern = mem_strndup (item, strcspn (item, "="));
@@ -40,7 +49,7 @@ static size_t matches (const char *item, const source_t *source)
         *slash = 0;
     if (strcasecmp (pattern, source->host) != 0 && fnmatch (pattern, source->host, FNM_CASEFOLD) != 0)      /* [::1] is a pattern too */
         return 0;
-    bool is_below = rest == 0 || (strncmp (path, slash + 1, rest) == 0 && (strchr ("/.", path [rest]) || slash [rest] == '/'));
+    bool is_below = rest == 0 || (strncmp (path, slash + 1, rest) == 0 && (ends_part (path + rest) || slash [rest] == '/'));
     return is_below ? size : 0;
 }
 

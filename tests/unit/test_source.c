@@ -172,6 +172,11 @@ static void a_host_is_for_those_who_may (void **state)
     AUTO_JSON json_t *hers = source_rules_for (rules, "ann"), *his = source_rules_for (rules, "bob");
     assert_int_equal (check (hers, NULL, "git@git.lan:a/b"), 0);
     assert_int_equal (check (his, NULL, "git@git.lan:a/b"), -1);
+    assert_int_equal (settings_set (settings, "git/hosts", "GIT.lan/team", NULL), 0);
+    AUTO_JSON json_t *below = source_rules_new (settings, NULL);
+    assert_int_equal (check (below, "ann", "https://git.LAN/team/app.git"), 0);
+    assert_int_equal (check (below, "ann", "https://git.lan/TEAM/app.git"), -1);
+    assert_int_equal (check (below, "ann", "https://git.lan/team.private/app.git"), -1);
 }
 
 static void folders_and_keys_are_found_by_path (void **state)
@@ -181,13 +186,17 @@ static void folders_and_keys_are_found_by_path (void **state)
     AUTO (settings) settings_t *settings = settings_new (table);
     assert_int_equal (settings_set (settings, "git/transports", "file,ssh", NULL), 0);
     assert_int_equal (settings_set (settings, "git/folders", "/srv/git", NULL), 0);
-    assert_int_equal (settings_set (settings, "git/keys", "git.lan=/k/all,git.lan/team=/k/team,git.lan/team/app=/k/app", NULL), 0);
+    assert_int_equal (settings_set (settings, "git/keys", "git.lan=/k/all,git.lan/team=/k/team,git.lan/team/app=/k/app,Other.LAN/x=/k/x", NULL), 0);
     AUTO_JSON json_t *rules = source_rules_new (settings, NULL);
     assert_int_equal (check (rules, "ann", "file:///srv/git/a.git"), 0);
     assert_int_equal (check (rules, "ann", "file:///srv/github/a.git"), -1);
     static const struct { const char *url, *key; } rows [] = {
         { "git@git.lan:team/app.git", "/k/app" }, { "git@git.lan:team/app", "/k/app" }, { "ssh://git@git.lan/team/apple.git", "/k/team" },
         { "git@git.lan:teams/x.git", "/k/all" }, { "git@git.lan:x.git", "/k/all" }, { "git@other:team/app.git", NULL },
+        { "ssh://git@git.lan/team/app.git/", "/k/app" }, { "ssh://git@git.lan/team/app/below.git", "/k/app" }, { "git@git.lan:team.git", "/k/team" },
+        { "git@git.lan:team/app.private", "/k/team" }, { "git@git.lan:team/app.github", "/k/team" }, { "git@git.lan:team.private/app.git", "/k/all" },
+        { "git@git.lan:team.", "/k/all" }, { "ssh://git@GIT.Lan/team/app.git", "/k/app" }, { "git@git.lan:Team/app.git", "/k/all" },
+        { "git@other.lan:x/app.git", "/k/x" }, { "git@other.lan:x.y/app.git", NULL },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal (source_parse (&source, rows [i].url, NULL), 0);
