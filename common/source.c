@@ -94,6 +94,43 @@ static int set_path (source_t *out, const char *text, err_t *err)
     return 0;
 }
 
+/* Has it a part that is none? One '/' may end it. */
+static bool has_idle_part (const char *path)
+{
+    for (const char *at = path + (*path == '/'); *at; ) {
+        size_t size = strcspn (at, "/");
+        if (size == 0 || (size == 1 && *at == '.'))
+            return true;
+        at += size + (at [size] == '/');
+    }
+    return false;
+}
+
+/* Does "%20" in it stand for a blank, and nothing for what can stand there itself, for what divides or for a control character? */
+static bool is_plain (const char *path)
+{
+    for (const char *at = path; (at = strchr (at, '%')); at += 3) {
+        unsigned value = 0;
+        if (!isxdigit ((unsigned char) at [1]) || !isxdigit ((unsigned char) at [2]) || sscanf (at + 1, "%2x", &value) != 1)
+            return false;
+        if (value < ' ' || value == 0x7f || value == '\\' || strchr (path_letters, (int) value))
+            return false;
+    }
+    return true;
+}
+
+/* Of a path elsewhere. What may be fetched, and with which key, goes by it (coordinator/source_rules.c), so the same place has no second one: git decodes
+ * what it is given for ssh:// and git://, a server what comes over http. */
+static int check_name (const source_t *self, err_t *err)
+{
+    if (has_idle_part (self->path))
+        return err_set (err, ERR_USAGE, "its path has a part that is empty or \".\": leave it out");
+    if (!is_plain (self->path))
+        return err_set (err, ERR_USAGE, "its path has a '%%' that is not needed: write what stands behind it as it is; only what cannot stand there, as a blank, is written "
+                        "as %%20");
+    return 0;
+}
+
 /* -- what stands behind '#' ------------------------------------------------------------------------------------- */
 
 static int set_ref (source_t *out, const char *text, size_t size, err_t *err)
@@ -194,11 +231,12 @@ static int read_url (source_t *out, const char *text, err_t *err)
     if (set_path (out, place + size, err) < 0)
         return -1;
     size -= at ? (size_t) (at + 1 - place) : 0;
-    if (strcmp (out->transport, "file") == 0 && strchr (out->path, '%'))
-        return err_set (err, ERR_USAGE, "a path of file:// has no '%%' in it");
-    if (strcmp (out->transport, "file") == 0)
+    bool is_file = strcmp (out->transport, "file") == 0;
+    if ((is_file || strcmp (out->transport, "ssh") == 0) && strchr (out->path, '%'))
+        return err_set (err, ERR_USAGE, "a path of %s:// has no '%%' in it", out->transport);
+    if (is_file)
         return size == 0 ? 0 : err_set (err, ERR_USAGE, "file:// names a path of the coordinator's machine, and no host: file:///srv/repo.git");
-    return set_place (out, at ? at + 1 : place, size, err);
+    return check_name (out, err) < 0 ? -1 : set_place (out, at ? at + 1 : place, size, err);
 }
 
 static int read_short_form (source_t *out, const char *text, err_t *err)
@@ -207,7 +245,7 @@ static int read_short_form (source_t *out, const char *text, err_t *err)
     strcpy (out->transport, "ssh");
     if (check_user (out, text, (size_t) (at - text), err) < 0 || set_host (out, at + 1, (size_t) (colon - at - 1), err) < 0)
         return -1;
-    return set_path (out, colon + 1, err);
+    return set_path (out, colon + 1, err) < 0 ? -1 : check_name (out, err);
 }
 
 static int read_address (source_t *out, const char *text, err_t *err)

@@ -14,6 +14,10 @@ static void check (const source_t *source)
     MUST (*source->host != '-' && *source->ref != '-' && *source->path != '-' && *source->url != '-');
     MUST (!strpbrk (source->url, bent) && !strpbrk (source->host, bent) && !strpbrk (source->ref, bent));
     MUST (!strstr (source->path, "/../") && strncmp (source->folder, "..", 3) != 0 && *source->folder != '/');
+    if (strcmp (source->transport, "file") != 0) {
+        MUST (!strstr (source->path, "//") && !strstr (source->path, "/./"));
+        MUST (!strcasestr (source->path, "%2e") && !strcasestr (source->path, "%2f") && !strcasestr (source->path, "%5c"));
+    }
     if (strcmp (source->transport, "ssh") != 0)
         MUST (!memchr (source->url, '@', strlen (source->url) - strlen (source->path)));
 }

@@ -29,6 +29,9 @@ static void what_is_meant_is_understood (void **state)
         { "git@git.lan:team/app.git#main:.", "ssh", "git.lan", "team/app.git", "main", "", 0 },
         { "ssh://git@git.lan:2222/~ann/app.git", "ssh", "git.lan", "/~ann/app.git", "", "", 2222 },
         { "git://git.lan/app.git", "git", "git.lan", "/app.git", "", "", 0 },
+        { "https://git.lan/My%20Project/app.git/", "https", "git.lan", "/My%20Project/app.git/", "", "", 0 },
+        { "https://git.lan/caf%C3%a9/.a/b..c/app.git", "https", "git.lan", "/caf%C3%a9/.a/b..c/app.git", "", "", 0 },
+        { "git@git.lan:v3/My%20Project/app", "ssh", "git.lan", "v3/My%20Project/app", "", "", 0 },
         { "file:///srv/git/app.git#feature/x:a b", "file", "", "/srv/git/app.git", "feature/x", "a b", 0 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -99,6 +102,31 @@ static void what_is_bent_is_refused (void **state)
     assert_int_equal (source_parse (&source, long_ref, NULL), -1);
 }
 
+/* The rules go by the path: a place that had a second one would be had by another key, or by none's leave. */
+static void a_place_has_one_path (void **state)
+{
+    (void) state;
+    static const char *const rows [] = {
+        "ssh://git@git.lan/team/%2e%2e/other/secret.git", "ssh://git@git.lan/team/%2E./x.git", "ssh://git@git.lan/team/a%20b.git", "git@git.lan:team/%2e%2e/x.git",
+        "git@git.lan:team/%2fx.git", "https://git.lan/team/%2e%2e/x.git", "https://git.lan/team/%2E%2E/x.git", "https://git.lan/team/.%2e/x.git",
+        "https://git.lan/team/..%2fx.git", "https://git.lan/team/..%2Fx.git", "https://git.lan/team/..%5cx.git", "https://git.lan/team/..%5Cx.git",
+        "http://git.lan/team/%2e%2e/x.git", "git://git.lan/team/%2e%2e/x.git", "https://git.lan/%74eam/x.git", "https://git.lan/team/%252e%252e/x.git",
+        "https://git.lan/app%2etar.gz", "https://git.lan/a%00.git", "https://git.lan/a%0a.git", "https://git.lan/a%7F.git", "https://git.lan/a%", "https://git.lan/a%2",
+        "https://git.lan/a%2g", "https://git.lan/a%%20", "https://git.lan/a%+2", "https://git.lan/./team/x.git", "https://git.lan//team/x.git",
+        "https://git.lan/team//x.git", "https://git.lan/team/./x.git", "https://git.lan/team/.", "https://git.lan/team//", "ssh://git@git.lan/./team/x.git",
+        "ssh://git@git.lan//team/x.git", "git@git.lan:./team/x.git", "git@git.lan:team/./x.git", "git@git.lan:.", "git@git.lan:team//x.git",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        source_t base, source;
+        err_t err = { 0 };
+        if (source_parse (&source, rows [i], &err) != -1 || err.code != ERR_USAGE)
+            fail_msg ("%s is taken", rows [i]);
+        assert_int_equal (source_parse (&base, "https://git.lan/team/app.git", NULL), 0);
+        if (source_of_submodule (&base, rows [i], &source, &err) != -1 || err.code != ERR_USAGE)
+            fail_msg ("%s is taken of a submodule", rows [i]);
+    }
+}
+
 static void a_password_is_neither_taken_nor_repeated (void **state)
 {
     (void) state;
@@ -123,6 +151,9 @@ static void a_submodule_s_address_is_resolved (void **state)
         { "https://git.lan/team/app.git", "ssh://git@other/lib.git", "ssh://git@other/lib.git" }, { "file:///srv/a.git", "../b.git", "file:///srv/b.git" },
         { "https://git.lan/app.git", "../../lib.git", NULL }, { "https://git.lan/app.git", "ext::sh -c id", NULL }, { "https://git.lan/app.git", "/etc", NULL },
         { "https://git.lan/app.git", "-u", NULL }, { "https://git.lan/app.git", "", NULL }, { "https://git.lan/app.git", "https://x:y@git.lan/a", NULL },
+        { "https://git.lan/team/app.git", ".././lib.git", "https://git.lan/team/lib.git" }, { "https://git.lan/team/app.git", "../lib/../../other.git", NULL },
+        { "https://git.lan/team/app.git", "../%2e%2e/other.git", NULL }, { "https://git.lan/team/app.git", "..//other.git", NULL },
+        { "https://git.lan/team/app.git", "./a/./b", NULL }, { "git@git.lan:team/app.git", "../%2E%2E/other.git", NULL },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         source_t base, source;
@@ -228,7 +259,7 @@ int main (void)
 {
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (what_is_meant_is_understood), cmocka_unit_test (an_archive_is_pinned), cmocka_unit_test (what_is_bent_is_refused),
-        cmocka_unit_test (a_password_is_neither_taken_nor_repeated), cmocka_unit_test (a_submodule_s_address_is_resolved),
+        cmocka_unit_test (a_place_has_one_path), cmocka_unit_test (a_password_is_neither_taken_nor_repeated), cmocka_unit_test (a_submodule_s_address_is_resolved),
         cmocka_unit_test (a_host_is_for_those_who_may), cmocka_unit_test (folders_and_keys_are_found_by_path), cmocka_unit_test (wrong_settings_are_named),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
