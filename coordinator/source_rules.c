@@ -47,7 +47,8 @@ static size_t matches (const char *item, const source_t *source)
     size_t size = strlen (pattern), rest = slash ? strlen (slash + 1) : 0;
     if (slash)
         *slash = 0;
-    if (strcasecmp (pattern, source->host) != 0 && fnmatch (pattern, source->host, FNM_CASEFOLD) != 0)      /* [::1] is a pattern too */
+    bool is_address = strchr (pattern, ':');       /* [::1], which as a pattern would be the host 1 */
+    if (strcasecmp (pattern, source->host) != 0 && (is_address || fnmatch (pattern, source->host, FNM_CASEFOLD) != 0))
         return 0;
     bool is_below = rest == 0 || (strncmp (path, slash + 1, rest) == 0 && (ends_part (path + rest) || slash [rest] == '/'));
     return is_below ? size : 0;

@@ -217,7 +217,7 @@ static void folders_and_keys_are_found_by_path (void **state)
     AUTO (settings) settings_t *settings = settings_new (table);
     assert_int_equal (settings_set (settings, "git/transports", "file,ssh", NULL), 0);
     assert_int_equal (settings_set (settings, "git/folders", "/srv/git", NULL), 0);
-    assert_int_equal (settings_set (settings, "git/keys", "git.lan=/k/all,git.lan/team=/k/team,git.lan/team/app=/k/app,Other.LAN/x=/k/x", NULL), 0);
+    assert_int_equal (settings_set (settings, "git/keys", "git.lan=/k/all,git.lan/team=/k/team,git.lan/team/app=/k/app,Other.LAN/x=/k/x,[fd00::A]=/k/v6", NULL), 0);
     AUTO_JSON json_t *rules = source_rules_new (settings, NULL);
     assert_int_equal (check (rules, "ann", "file:///srv/git/a.git"), 0);
     assert_int_equal (check (rules, "ann", "file:///srv/github/a.git"), -1);
@@ -228,6 +228,7 @@ static void folders_and_keys_are_found_by_path (void **state)
         { "git@git.lan:team/app.private", "/k/team" }, { "git@git.lan:team/app.github", "/k/team" }, { "git@git.lan:team.private/app.git", "/k/all" },
         { "git@git.lan:team.", "/k/all" }, { "ssh://git@GIT.Lan/team/app.git", "/k/app" }, { "git@git.lan:Team/app.git", "/k/all" },
         { "git@other.lan:x/app.git", "/k/x" }, { "git@other.lan:x.y/app.git", NULL },
+        { "ssh://git@[fd00::a]/app.git", "/k/v6" }, { "git@a:app.git", NULL },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal (source_parse (&source, rows [i].url, NULL), 0);
