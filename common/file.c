@@ -191,65 +191,6 @@ int file_make_folders (const char *path, mode_t mode, err_t *err)
     return S_ISDIR (info.st_mode) ? 0 : err_set (err, ERR_FARM, "%s is no folder", path);
 }
 
-static int remove_entry (int parent, const char *name, dev_t device, err_t *err);
-
-static int empty_folder (int fd, const char *name, dev_t device, err_t *err)
-{
-    DIR *folder = fdopendir (fd);
-    if (!folder) {
-        close (fd);
-        return err_sys (err, errno, "open folder %s", name);
-    }
-    int rc = 0;
-    struct dirent *entry;
-    while (rc == 0 && (entry = readdir (folder)))
-        if (strcmp (entry->d_name, ".") != 0 && strcmp (entry->d_name, "..") != 0)
-            rc = remove_entry (dirfd (folder), entry->d_name, device, err);
-    closedir (folder);
-    return rc;
-}
-
-/* A folder whose owner has no rights on it is given them first. Another file system is left alone: it is a mount. */
-static int remove_folder (int parent, const char *name, dev_t device, err_t *err)
-{
-    int fd = openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES && fchmodat (parent, name, 0700, 0) == 0)
-        fd = openat (parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : err_sys (err, errno, "open folder %s", name);
-    struct stat info;
-    if (fstat (fd, &info) != 0 || (device && info.st_dev != device)) {
-        close (fd);
-        return err_set (err, ERR_FARM, "%s is on another file system: something is mounted there", name);
-    }
-    if ((info.st_mode & 0700) != 0700)
-        fchmod (fd, 0700);
-    if (empty_folder (fd, name, info.st_dev, err) < 0)
-        return err_wrap (err, "%s", name);
-    if (unlinkat (parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-        return err_sys (err, errno, "remove folder %s", name);
-    return 0;
-}
-
-static int remove_entry (int parent, const char *name, dev_t device, err_t *err)
-{
-    if (unlinkat (parent, name, 0) == 0 || errno == ENOENT)
-        return 0;
-    if (errno != EISDIR && errno != EPERM)
-        return err_sys (err, errno, "remove %s", name);
-    return remove_folder (parent, name, device, err);
-}
-
-int file_remove_tree (const char *path, err_t *err)
-{
-    return remove_entry (AT_FDCWD, path, 0, err);
-}
-
-int file_remove_at (int folder, const char *name, err_t *err)
-{
-    return remove_entry (folder, name, 0, err);
-}
-
 /* -- locks ------------------------------------------------------------------------------------------------------ */
 
 /* Who wrote the number into the file that is locked; 0 when it does not say. */

@@ -37,8 +37,8 @@ void file_sweep (const char *folder);
 /* Make a folder and those above it (mode for the new ones); an existing folder is fine. */
 int file_make_folders (const char *path, mode_t mode, err_t *err);
 
-/* Remove a folder and all in it; follows no link, gives itself the rights it needs, and stays on its file
- * system: a mount below it is an error. A missing one is fine. */
+/* Remove a folder and all in it, however deep it is, with some twenty descriptors; follows no link, gives itself the rights it needs, and stays on its
+ * file system: a mount below it is an error. A missing one is fine. */
 int file_remove_tree (const char *path, err_t *err);
 /* The same of a name in an open folder; what is no folder is removed too. */
 int file_remove_at (int folder, const char *name, err_t *err);

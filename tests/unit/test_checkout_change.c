@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "deep.h"
 #include "trees.h"
 #include "worker/checkout.h"
 
@@ -377,6 +378,32 @@ static void a_link_in_the_place_of_a_folder_leads_nowhere (void **state)
     assert_as_fresh (self);
 }
 
+typedef struct { place_t *place; digest_t root; int rc; err_t err; } deep_change_t;
+
+static void *change_deep (void *argument)
+{
+    deep_change_t *self = argument;
+    self->rc = change_to (self->place, &self->root, NULL, &self->err);
+    return NULL;
+}
+
+static void folders_without_end_that_a_build_left_do_not_stay (void **state)
+{
+    place_t *self = *state;
+    AUTO_FREE char *sub = file_join (self->kept, "sub"), *below = file_join (sub, "below"), *file = file_join (sub, "same");
+    make_some (self);
+    deep_make_in (below, DEEP_LEVELS);
+    assert_int_equal (unlink (file), 0);
+    assert_int_equal (mkdir (file, 0700), 0);       /* and one where a file was */
+    deep_make_in (file, DEEP_LEVELS / 10);
+    tree_file (self->context, "sub/other", 1000, 4, 0600);
+    deep_change_t changing = { .place = self, .root = store (self) };
+    deep_run (change_deep, &changing);
+    if (changing.rc < 0)
+        fail_msg ("%s", changing.err.text);
+    assert_as_fresh (self);
+}
+
 static void an_attribute_that_a_build_left_does_not_stay (void **state)
 {
     place_t *self = *state;
@@ -582,6 +609,7 @@ int main (void)
         TEST (a_file_of_the_last_tick_is_written_again),
         TEST (what_a_build_linked_elsewhere_stays_as_it_was),
         TEST (a_link_in_the_place_of_a_folder_leads_nowhere),
+        TEST (folders_without_end_that_a_build_left_do_not_stay),
         TEST (an_attribute_that_a_build_left_does_not_stay),
         TEST (a_cancelled_change_leaves_no_record),
         TEST (a_damaged_record_is_not_believed),
