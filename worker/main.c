@@ -1,5 +1,6 @@
 /* main.c - farm-worker: puts the parts together, runs the link, and takes them apart after a signal. */
 #include <czmq.h>
+#include <dirent.h>
 #include <signal.h>
 #include <sodium.h>
 
@@ -345,6 +346,21 @@ static void open_vault (worker_t *self)
         log_warn ("main", "%s; builds with secrets fail here", why.text);
 }
 
+/* What cannot be removed is in nobody's way: an attempt does not begin in a folder that is not empty (attempt.c). */
+static void sweep_attempts (const worker_t *self)
+{
+    err_t err;
+    DIR *items = opendir (self->attempts);
+    for (struct dirent *item; items && (item = readdir (items));) {
+        AUTO_FREE char *path = file_join (self->attempts, item->d_name);
+        bool is_dots = strcmp (item->d_name, ".") == 0 || strcmp (item->d_name, "..") == 0;
+        if (!is_dots && file_remove_tree (path, &err) < 0)
+            log_warn ("main", "remove what an earlier run left: %s; it stays, and takes its space: remove %s by hand, as root", err.text, path);
+    }
+    if (items)
+        closedir (items);
+}
+
 static int start (worker_t *self, err_t *err)
 {
     if (open_state (self, err) < 0)
@@ -354,8 +370,7 @@ static int start (worker_t *self, err_t *err)
     open_allowance (self);
     if (open_builder (self, err) < 0)
         return -1;
-    if (file_remove_tree (self->attempts, err) < 0)
-        return err_wrap (err, "remove what an earlier run left");
+    sweep_attempts (self);
     open_vault (self);
     if (open_door (self, err) < 0 || open_cache (self, err) < 0 || open_shelf (self, err) < 0 || open_link (self, err) < 0)
         return -1;

@@ -83,6 +83,31 @@ worker_waits_for_builders ()
 keeper_of () { pgrep -P "$(pgrep -P "$1" farm-spawner)" farm-keeper | head -n 1; }
 check "a worker, killed and started at once: it waits until the builders of the one before have ended" worker_waits_for_builders
 
+# What a RUN step may have made in the space of its attempt, and what nobody can remove.
+worker_finds_what_was_left ()
+{
+    local attempts=$farm/worker-$native_name/attempts id
+    farm_kill "worker-$native_name"
+    mkdir -p "$attempts/999-1" "$attempts/999-2/mounted"
+    python3 -c 'import os, sys
+os.chdir (sys.argv [1])
+for i in range (20000):
+    os.mkdir ("d")
+    os.chdir ("d")' "$attempts/999-1"
+    mount -t tmpfs none "$attempts/999-2/mounted"
+    devfarm start "worker-$native_name"
+    id=$(submit_detached --platform "$native" -t "$REGISTRY/killed:left" "$(slow_context left 0)")
+    wait_state "$id" published
+    expect "what was left" "$(ls "$attempts")" 999-2
+    expect_text "$farm/worker-$native_name.log" "something is mounted there; it stays, and takes its space: remove $attempts/999-2 by hand"
+    umount "$attempts/999-2/mounted"
+    farm_kill "worker-$native_name"
+    devfarm start "worker-$native_name"
+    wait_for 20 is_gone "$attempts/999-2"
+}
+is_gone () { [ ! -e "$1" ]; }
+check "a worker starts whatever attempts have left in their folders" worker_finds_what_was_left
+
 worker_killed ()
 {
     local id victim other
