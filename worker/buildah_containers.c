@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +15,15 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "worker/buildah_private.h"
+#include "worker/builder_spec.h"
 
 enum { CLEAN_MS = 60000, REMOVE_TRIES = 3, CONTAINER_FILE_MAX = 4 * 1024 * 1024 };
 
 void buildah_mark (const builder_task_t *task, char mark [BUILDAH_MARK_SIZE])
 {
-    unsigned char hash [crypto_generichash_BYTES_MIN];
-    char hex [2 * sizeof hash + 1];
-    crypto_generichash (hash, sizeof hash, (const unsigned char *) task->password, strlen (task->password), NULL, 0);
-    sodium_bin2hex (hex, sizeof hex, hash, sizeof hash);
-    snprintf (mark, BUILDAH_MARK_SIZE, "id=farm-attempt-%lld-%d-%s,", (long long) task->job, task->attempt, hex);
+    char word [SECRET_WORD_SIZE];
+    builder_secret_word (task, word);
+    snprintf (mark, BUILDAH_MARK_SIZE, "id=farm-attempt-%lld-%d-%s,", (long long) task->job, task->attempt, word);
 }
 
 char *buildah_containers_folder (const buildah_t *self, const char *place)

@@ -1,7 +1,9 @@
 /* builder_spec.c - see builder_spec.h. */
 #include "worker/builder_spec.h"
 
+#include <sodium.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/file.h"
 #include "common/mem.h"
@@ -38,6 +40,13 @@ int builder_find_hosts (const builder_task_t *task, hosts_t *hosts, builder_outc
     for (int i = 0; i < hosts->image_count; i++)
         door_allow (task->door, task->job, task->attempt, hosts->images [i].host, hosts->images [i].path);
     return 0;
+}
+
+void builder_secret_word (const builder_task_t *task, char word [SECRET_WORD_SIZE])
+{
+    unsigned char hash [SECRET_WORD_BYTES];
+    crypto_generichash (hash, sizeof hash, (const unsigned char *) task->password, strlen (task->password), NULL, 0);
+    sodium_bin2hex (word, SECRET_WORD_SIZE, hash, sizeof hash);
 }
 
 int builder_find_reach (const builder_task_t *task, reach_t **out, err_t *err)

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,20 +14,19 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "worker/builder_spec.h"
 #include "worker/door_names.h"
 
-enum { REMOVE_MS = 60000, PRUNE_MS = 600000, PRUNE_EVERY_MS = 600000, EMPTY_EVERY_MS = 60000, SECRET_BYTES = 16, LATE_S = 600 };
+enum { REMOVE_MS = 60000, PRUNE_MS = 600000, PRUNE_EVERY_MS = 600000, EMPTY_EVERY_MS = 60000, LATE_S = 600 };
 
 /* -- images ------------------------------------------------------------------------------------------------------ */
 
 char *docker_image_name (const builder_task_t *task)
 {
     AUTO_FREE char *name = door_name (door_port (task->door), &task->repository);
-    unsigned char digest [SECRET_BYTES];
-    char secret [2 * SECRET_BYTES + 1];
-    crypto_generichash (digest, sizeof digest, (const unsigned char *) task->password, strlen (task->password), NULL, 0);
-    sodium_bin2hex (secret, sizeof secret, digest, sizeof digest);
-    return mem_printf ("%s:attempt-%lld-%d-%s", name, (long long) task->job, task->attempt, secret);
+    char word [SECRET_WORD_SIZE];
+    builder_secret_word (task, word);
+    return mem_printf ("%s:attempt-%lld-%d-%s", name, (long long) task->job, task->attempt, word);
 }
 
 static char *note_of (const docker_t *self, const builder_task_t *task)

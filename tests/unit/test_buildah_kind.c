@@ -126,6 +126,40 @@ static void podman_can_be_asked_for_its_version_before_there_is_a_store (void **
     assert_non_null (strstr (storage, "driver = \"overlay\"\ngraphroot = \"/a \\\"b\\\\c/storage-overlay\"\n"));
 }
 
+/* -- marks ------------------------------------------------------------------------------------------------------ */
+
+static void make_container (const state_t *self, const char *id, const char *text)
+{
+    AUTO_FREE char *folder = mem_printf ("%s/%s/userdata", self->folder, id), *path = file_join (folder, "buildah.json");
+    assert_int_equal (file_make_folders (folder, 0700, NULL), 0);
+    assert_int_equal (file_write_scratch (path, text, strlen (text), 0600, NULL), 0);
+}
+
+/* A Dockerfile knows which numbers come, and its labels stand in the same file. */
+static void no_label_marks_a_container_as_anothers (void **state)
+{
+    state_t *self = *state;
+    char mark [BUILDAH_MARK_SIZE], other [BUILDAH_MARK_SIZE];
+    self->task.password = "0123456789abcdef0123456789abcdef";
+    builder_task_t next = { .job = 8, .attempt = 1, .password = "fedcba9876543210fedcba9876543210" }, again = next;
+    again.job = 7;
+    buildah_mark (&self->task, mark);
+    buildah_mark (&next, other);
+    AUTO_FREE char *forged = mem_printf ("{\"type\":\"buildah 0.0.1\",\"docker\":{\"config\":{\"Labels\":{\"m\":\"id=farm-attempt-7-1, id=farm-attempt-7-1-,\"}}},"
+                                         "\"CommonBuildOpts\":{\"Secrets\":[\"%ssrc=/s/empty\"]}}", other);
+    AUTO_FREE char *own = mem_printf ("{\"type\":\"buildah 0.0.1\",\"CommonBuildOpts\":{\"Secrets\":[\"%ssrc=/s/empty\"]}}", mark);
+    make_container (self, "forged", forged);
+    make_container (self, "own", own);
+    assert_true (buildah_is_marked (self->folder, "own", mark));
+    assert_false (buildah_is_marked (self->folder, "own", other));
+    assert_true (buildah_is_marked (self->folder, "forged", other));
+    assert_false (buildah_is_marked (self->folder, "forged", mark));
+    buildah_mark (&again, other);           /* one with the same numbers and another password */
+    assert_false (buildah_is_marked (self->folder, "own", other));
+    assert_null (strstr (mark, self->task.password));
+    self->task.password = NULL;
+}
+
 int main (void)
 {
     const struct CMUnitTest tests [] = {
@@ -134,6 +168,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (podman_is_told_its_runtime_in_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown (podmans_settings_are_its_attempts_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown (podman_can_be_asked_for_its_version_before_there_is_a_store, set_up, tear_down),
+        cmocka_unit_test_setup_teardown (no_label_marks_a_container_as_anothers, set_up, tear_down),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

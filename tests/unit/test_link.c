@@ -38,7 +38,7 @@ static const char script [] =
     "    rm) while [ -e \"${XDG_DATA_HOME%/*/*}/data.hold\" ]; do sleep 0.02; done; exit ;;\n"
     "    rmi) echo \"$*\" >> \"${XDG_DATA_HOME%/*/*}/data.calls\"; [ ! -e \"${XDG_DATA_HOME%/*/*}/data.prunes-long\" ] || exec sleep 60; case $* in *--all*) rm \"${XDG_DATA_HOME%/*}\"/storage-*/*-layers/layers.json ;; esac; exit ;;\n"
     "    run) exit ;;\n"
-    "    --file=*) echo build >> \"${XDG_DATA_HOME%/*/*}/data.calls\"; exec sh \"${word#--file=}\" ;;\n"
+    "    --file=*) echo build >> \"${XDG_DATA_HOME%/*/*}/data.calls\"; exec sh \"${word#--file=}\" \"$@\" ;;\n"
     "    --iidfile=*) echo 0123456789abcdef > \"${word#--iidfile=}\" ;;\n"
     "    push) echo push >> \"${XDG_DATA_HOME%/*/*}/data.calls\"; echo 'Error: the registry stumbled'; exit 1 ;;\n"
     "    esac\n"
@@ -571,9 +571,10 @@ static void the_next_job_is_taken_before_the_last_one_is_noted (void **state)
 
 /* A container of the attempt is left, and removing it takes long. */
 static const char leaves_a_container [] =
+    "for word; do case $word in --secret=id=farm-attempt-7-1-*) mark=${word#--secret=} ;; esac; done\n"
     "for driver in overlay vfs; do\n"
     "    folder=${XDG_DATA_HOME%/*}/storage-$driver/$driver-containers/$(printf %064d 1)/userdata\n"
-    "    mkdir -p $folder && echo 'id=farm-attempt-7-1,' > $folder/buildah.json\n"
+    "    mkdir -p $folder && echo \"$mark\" > $folder/buildah.json\n"
     "done\n"
     "touch \"${XDG_DATA_HOME%/*/*}/data.hold\"\n"
     "exit 3\n";
