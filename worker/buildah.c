@@ -164,7 +164,8 @@ static void add_build (const buildah_t *self, const builder_task_t *task, const 
     words_add (words, "--platform=%s", platform);
     words_add (words, "--layers");
     words_add (words, "--force-rm");
-    words_add (words, "--retry=0");                                 /* the door tries again */
+    words_add (words, "--retry=1");                                 /* should the way to the door break; the door itself tries again */
+    words_add (words, "--retry-delay=100ms");
     words_add (words, "--authfile=%s", authfile);
     words_add (words, "--signature-policy=%s/policy.json", task->scratch_folder);
     words_add (words, "--secret=%ssrc=%s/empty", mark, place);

@@ -458,14 +458,27 @@ enum MHD_Result calls_on_request (void *argument, struct MHD_Connection *connect
     return result;
 }
 
+/* An answer that was not taken to its end: the connection was lost on this machine, or the builder has given up. Which it was cannot be told from
+ * here, so no worker is blamed for it, and it is tried again. */
+static void note_broken (const call_t *self)
+{
+    err_t err;
+    bool is_read = self->route.kind == ROUTE_READ_MANIFEST || self->route.kind == ROUTE_READ_BLOB;
+    if (!self->pass || !is_read || atomic_load (&self->pass->is_closed))
+        return;
+    err_set (&err, ERR_REGISTRY, "the connection between the builder and the worker's door ended before the whole of an image had come");
+    pass_note_first_error (self->pass, &err);
+}
+
 void calls_on_completed (void *argument, struct MHD_Connection *connection, void **call, enum MHD_RequestTerminationCode code)
 {
     call_t *self = *call;
     (void) argument;
     (void) connection;
-    (void) code;
     if (!self)
         return;
+    if (code == MHD_REQUEST_TERMINATED_WITH_ERROR)
+        note_broken (self);
     exchange_destroy (&self->exchange);
     if (self->multi)
         give_multi (self->calls, self->multi);

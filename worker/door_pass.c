@@ -213,6 +213,14 @@ void pass_note_error (pass_t *self, const err_t *error)
     pthread_mutex_unlock (&self->lock);
 }
 
+void pass_note_first_error (pass_t *self, const err_t *error)
+{
+    pthread_mutex_lock (&self->lock);
+    if (self->last_error.code == ERR_NONE)
+        self->last_error = *error;
+    pthread_mutex_unlock (&self->lock);
+}
+
 void pass_note_answer (pass_t *self)
 {
     pthread_mutex_lock (&self->lock);

@@ -90,6 +90,7 @@ pass_t *passes_find (passes_t *self, int64_t job, int attempt);
 void passes_leave (passes_t *self, pass_t **pass);
 
 void pass_note_error (pass_t *self, const err_t *error);
+void pass_note_first_error (pass_t *self, const err_t *error);     /* unless there is one */
 void pass_note_answer (pass_t *self);
 void pass_clear_error (pass_t *self);
 void pass_note_push (pass_t *self, const char *digest, const char *media_type, int64_t size_bytes);

@@ -1160,6 +1160,32 @@ static void ping (int fd, const char *line, char answer [13])
     snprintf (answer, 13, "%s", bytes);
 }
 
+/* Whatever ends the connection to a builder in the middle of an image, it is not the Dockerfile. */
+static void an_answer_that_breaks_off_is_not_the_users_fault (void **state)
+{
+    (void) state;
+    char answer [13], basic [128];
+    const struct linger at_once = { .l_onoff = 1 };
+    be ("large", NULL);
+    large_size = 64 * 1024 * 1024;
+    AUTO_FREE char *user = mem_printf ("attempt:%s", password);
+    sodium_bin2base64 (basic, sizeof basic, (const unsigned char *) user, strlen (user), sodium_base64_VARIANT_ORIGINAL);
+    AUTO_FREE char *line = mem_printf ("GET %s HTTP/1.1\r\nHost: door\r\nAuthorization: Basic %s\r\n\r\n",
+                                       fake_at (text_of ("team/app/blobs/sha256:%064d", 1)), basic);
+    int fd = connect_to_door ();
+    assert_int_equal (send (fd, line, strlen (line), MSG_NOSIGNAL), strlen (line));
+    assert_int_equal (recv (fd, answer, 12, MSG_WAITALL), 12);
+    assert_memory_equal (answer, "HTTP/1.1 200", 12);
+    assert_int_equal (last_error ().code, ERR_NONE);
+    setsockopt (fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close (fd);
+    for (int i = 0; i < PATIENCE_MS / 20 && last_error ().code == ERR_NONE; i++)
+        usleep (20000);
+    assert_int_equal (last_error ().code, ERR_REGISTRY);
+    assert_non_null (strstr (last_error ().text, "ended before the whole of an image had come"));
+    door_close_pass (door, 7, 1);
+}
+
 /* A RUN step is on the board's loopback: it may make as many connections as it likes, say half of a request on them, or ask without a password. */
 static void strangers_leave_room_for_builders (void **state)
 {
@@ -1457,6 +1483,7 @@ int main (void)
     const struct CMUnitTest tests [] = {
         cmocka_unit_test (a_push_by_tag_leaves_no_tag_and_its_digest_is_known),
         cmocka_unit_test (a_wrong_password_is_refused_with_a_challenge),
+        cmocka_unit_test (an_answer_that_breaks_off_is_not_the_users_fault),
         cmocka_unit_test (strangers_leave_room_for_builders),
         cmocka_unit_test (another_repository_cannot_be_written),
         cmocka_unit_test (another_image_cannot_be_read),
