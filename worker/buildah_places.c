@@ -141,7 +141,8 @@ int buildah_take_over (const buildah_t *self, err_t *err)
     int rc = folder ? 0 : err_sys (err, errno, "look at %s", self->state_folder);
     for (const struct dirent *item; rc == 0 && (item = readdir (folder));) {
         AUTO_FREE char *path = file_join (self->state_folder, item->d_name);
-        if (strcmp (item->d_name, ".") == 0 || strcmp (item->d_name, "..") == 0 || (is_place (item->d_name) && is_ours (self, path)))
+        bool is_of_docker = strcmp (item->d_name, "images") == 0;           /* docker_images.c: what a daemon still has to remove */
+        if (strcmp (item->d_name, ".") == 0 || strcmp (item->d_name, "..") == 0 || is_of_docker || (is_place (item->d_name) && is_ours (self, path)))
             continue;
         were_others |= is_place (item->d_name);
         if (is_place (item->d_name))

@@ -19,7 +19,7 @@
 #include "worker/buildah_private.h"
 
 enum { PRUNE_MS = 600000, LAYERS_FILE_MAX = 64 * 1024 * 1024 };
-static const int64_t store_limit_bytes = 40LL << 30;
+static const int64_t store_limit_bytes = 40LL << 30, free_floor_files = 32768;       /* more than builder_disk.c calls full */
 
 /* Mounts ------------------------------------------------------------------------------------------------------------- */
 
@@ -117,22 +117,28 @@ static int64_t all_layers_bytes (const buildah_t *self)
     return sum;
 }
 
+static bool is_disk_short (const buildah_t *self)
+{
+    int64_t bytes = file_free_bytes (self->state_folder), files = file_free_inodes (self->state_folder);
+    return (bytes >= 0 && bytes < self->free_floor_bytes) || (files >= 0 && files < free_floor_files) || file_is_nearly_full (self->state_folder);
+}
+
 /* Where there is nothing to prune somebody else has filled the disk. */
+static bool is_too_much (const buildah_t *self, int64_t held)
+{
+    return held > store_limit_bytes || (held > 0 && is_disk_short (self));
+}
+
 static bool is_too_large (const buildah_t *self)
 {
-    int64_t held = all_layers_bytes (self), free_bytes = file_free_bytes (self->state_folder);
-    bool is_below_floor = free_bytes >= 0 && free_bytes < self->free_floor_bytes;
-    return held > store_limit_bytes || (held > 0 && (is_below_floor || file_is_nearly_full (self->state_folder)));
+    return is_too_much (self, all_layers_bytes (self));
 }
 
-static bool shall_prune (buildah_t *self)
+/* *held: what all places hold. */
+static void prune_place (buildah_t *self, const char *place, int64_t *held)
 {
-    return !atomic_load (&self->prunes_no_more) && is_too_large (self);
-}
-
-static void prune_place (buildah_t *self, const char *place)
-{
-    for (size_t i = 0; i < 2 && shall_prune (self) && layers_bytes (self, place) > 0; i++) {
+    int64_t bytes = layers_bytes (self, place);
+    for (size_t i = 0; i < 2 && bytes > 0 && !atomic_load (&self->prunes_no_more) && is_too_much (self, *held); i++) {
         AUTO_WORDS words_t words = { 0 };
         err_t err;
         for (const char *const *word = self->kind->prune [i]; *word; word++)
@@ -140,17 +146,21 @@ static void prune_place (buildah_t *self, const char *place)
         log_info ("builder", "the stores are large or their disk nearly full: what was built%s is pruned in %s", i == 0 ? "" : " and the base images", place);
         if (buildah_run_store (self, place, &words, PRUNE_MS, &self->prunes_no_more, &err) < 0 && err.code != ERR_CANCELLED)
             log_warn ("builder", "prune %s: %s", place, err.text);
+        int64_t left = layers_bytes (self, place);
+        *held -= bytes - left;
+        bytes = left;
     }
-    if (layers_bytes (self, place) == 0)
+    if (bytes == 0)
         buildah_drop_place (self, place);
 }
 
 static void prune (buildah_t *self)
 {
     AUTO_WORDS words_t places = { 0 };
+    int64_t held = all_layers_bytes (self);
     buildah_list_places (self, &places);
-    for (size_t i = 0; i < places.count && shall_prune (self); i++)
-        prune_place (self, places.items [i]);
+    for (size_t i = 0; i < places.count && is_too_much (self, held); i++)
+        prune_place (self, places.items [i], &held);
 }
 
 /* Attempts ----------------------------------------------------------------------------------------------------------- */
@@ -212,6 +222,16 @@ static void prune_if_due (buildah_t *self)
     pthread_mutex_unlock (&self->lock);
 }
 
+/* Names of repositories are free: one of which nothing was built leaves nothing behind. Under the lock. */
+static void drop_if_empty (const buildah_t *self, const char *place)
+{
+    for (const active_t *at = self->active; at; at = at->next)
+        if (strcmp (at->place, place) == 0)
+            return;
+    if (layers_bytes (self, place) == 0)
+        buildah_drop_place (self, place);
+}
+
 void buildah_leave (buildah_t *self, const builder_task_t *task)
 {
     bool is_large = is_too_large (self);
@@ -219,6 +239,7 @@ void buildah_leave (buildah_t *self, const builder_task_t *task)
     active_t **at = find_active (self, task), *gone = *at;
     if (gone) {
         *at = gone->next;
+        drop_if_empty (self, gone->place);
         free (gone->place);
         free (gone);
     }
