@@ -138,19 +138,30 @@ static void on_add (reader_t *self, const char *at)
             self->hosts->may_fetch = true;
 }
 
-/* type=bind,from=image,…; of the types a bind is what it is without one. */
+static bool is_other_than_bind (const char *type)
+{
+    static const char *const others [] = { "cache", "tmpfs", "secret", "ssh" };
+    size_t size = strcspn (type, "\"'");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strlen (others [i]) == size && strncmp (type, others [i], size) == 0)
+            return true;
+    return false;
+}
+
+/* type=bind,from=image,…; a bind is also what has no type, and what has several of which one may be that. */
 static void on_mount (reader_t *self, char *options)
 {
-    static const char *const others [] = { "type=cache", "type=tmpfs", "type=secret", "type=ssh" };
-    bool is_bind = true;
+    bool has_type = false, binds = false;
     for (char *part = strsep (&options, ","); part; part = strsep (&options, ",")) {
         part += strspn (part, "\"'");
-        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-            is_bind &= strncmp (part, others [i], strlen (others [i])) != 0;
+        if (strncmp (part, "type=", 5) == 0) {
+            has_type = true;
+            binds |= !is_other_than_bind (part + 5);
+        }
         if (strncmp (part, "from=", 5) == 0)
             add_image (self, part + 5, true);
     }
-    self->hosts->binds |= is_bind;
+    self->hosts->binds |= binds || !has_type;
 }
 
 /* RUN --mount=… …; a word that is too long comes out empty. */

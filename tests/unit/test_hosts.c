@@ -121,6 +121,7 @@ static void steps_that_bind_files_are_found (void **state)
     static const struct { const char *text; bool binds; } rows [] = {
         { "FROM a\nRUN --mount=type=bind,target=/x make", true }, { "FROM a\nRUN --network=none --mount=target=/x,from=b make", true },
         { "FROM a\nRUN --mount=type=cache,target=/x --mount=\"type=bind,target=/y\" make", true }, { "FROM a\nRUN --mount=type=$T,target=/x make", true },
+        { "FROM a\nRUN --mount=type=bind,target=/x,type=cache make", true }, { "FROM a\nRUN --mount=type=cachet,target=/x make", true },
         { "FROM a\nRUN --mount=type=cache,target=/x --mount=type=tmpfs,target=/y --mount=type=secret,id=s --mount=type=ssh make", false },
         { "FROM a\nRUN make --mount=type=bind", false }, { "FROM a\nCOPY . /x\nRUN make", false },
     };
