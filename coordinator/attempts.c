@@ -161,7 +161,6 @@ void attempt_abort (engine_t *self, const job_t *job, const char *reason)
                                                         (json_int_t) job->attempt, "reason", reason));
 }
 
-/* An assignment that never reached its worker is nobody's failure. */
 /* Whose key was taken back or replaced is not at fault, and its successor is not to be quarantined for it. */
 static bool was_not_sent_away (engine_t *self, const board_t *board)
 {
@@ -169,6 +168,7 @@ static bool was_not_sent_away (engine_t *self, const board_t *board)
     return principal_load (self, board->principal, &who, NULL) == 0;
 }
 
+/* An assignment that never reached its worker is nobody's failure. */
 int attempt_lose (engine_t *self, const lease_t *lease, bool may_run, const char *why, err_t *err)
 {
     job_t job;

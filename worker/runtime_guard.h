@@ -1,7 +1,7 @@
 /* runtime_guard.h - stands before runc or crun in a builder's room, and refuses a RUN step whose mounts lead out of the build.
  *
  * buildah 1.28 joins the source of `RUN --mount` to the folder of the context or of another stage, and the id of a cache to the folder of caches,
- * and lets the kernel follow whatever links lie there. The store of all builds lies in the room too. So it is looked at here what each mount
+ * and lets the kernel follow whatever links lie there. The store of the repository's builds lies in the room too. So it is looked at here what each mount
  * of a container really shows, before the runtime sees it: nothing else runs in the room then that could change it. */
 #ifndef FARM_RUNTIME_GUARD_H
 #define FARM_RUNTIME_GUARD_H
