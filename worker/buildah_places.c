@@ -133,6 +133,14 @@ static bool is_ours (const buildah_t *self, const char *place)
     return lstat (data, &info) == 0 && S_ISDIR (info.st_mode) && info.st_uid == (self->room.ids ? (uid_t) self->room.first_id : geteuid ());
 }
 
+/* Files that a worker which was killed was about to write. */
+static void sweep_place (const char *place)
+{
+    AUTO_FREE char *own = file_join (place, "own");
+    file_sweep (place);
+    file_sweep (own);
+}
+
 int buildah_take_over (const buildah_t *self, err_t *err)
 {
     bool were_others = false;
@@ -142,11 +150,14 @@ int buildah_take_over (const buildah_t *self, err_t *err)
     for (const struct dirent *item; rc == 0 && (item = readdir (folder));) {
         AUTO_FREE char *path = file_join (self->state_folder, item->d_name);
         bool is_of_docker = strcmp (item->d_name, "images") == 0;           /* docker_images.c: what a daemon still has to remove */
-        if (strcmp (item->d_name, ".") == 0 || strcmp (item->d_name, "..") == 0 || is_of_docker || (is_place (item->d_name) && is_ours (self, path)))
+        if (strcmp (item->d_name, ".") == 0 || strcmp (item->d_name, "..") == 0 || is_of_docker)
             continue;
-        were_others |= is_place (item->d_name);
-        if (is_place (item->d_name))
+        if (is_place (item->d_name) && is_ours (self, path))
+            sweep_place (path);
+        else if (is_place (item->d_name)) {
+            were_others = true;
             rc = file_remove_tree (path, err);
+        }
         else if (file_remove_tree (path, &why) < 0)
             log_warn ("builder", "%s is of no use any more, and cannot be removed: %s", path, why.text);
     }

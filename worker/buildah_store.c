@@ -2,7 +2,7 @@
  *
  * All attempts for one repository share a store (buildah_places.c), so that one finds the layers of another. Built images have no name there (they are
  * pushed by their id) and stay as the layer cache. After an attempt, and when an idle worker needs room, stores are pruned when the disk has
- * less than 5 GiB and less than 10 % free, or less than its floor, or the layers of all hold more than 40 GiB: those first that were not used for the
+ * less than 5 GiB and less than 10 % free, or less than its floor, or few further files can be made, or the layers of all hold more than 40 GiB: those first that were not used for the
  * longest time, of each what was built, then, if it does not help, base images too. Images of running attempts must not go: pruning waits until
  * none runs, and new ones wait while it is due. */
 #include <errno.h>

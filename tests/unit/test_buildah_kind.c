@@ -160,6 +160,23 @@ static void no_label_marks_a_container_as_anothers (void **state)
     self->task.password = NULL;
 }
 
+/* A worker was killed while it wrote them. */
+static void what_was_half_written_in_a_place_is_swept (void **state)
+{
+    state_t *self = *state;
+    err_t err;
+    self->builder.state_folder = self->folder;
+    AUTO_FREE char *place = buildah_place (&self->builder, &self->task), *file = file_join (place, "empty"), *kept = file_join (place, "own/kept");
+    assert_int_equal (buildah_open_place (&self->builder, place, &self->task, &err), 0);
+    AUTO_FREE char *half = file_temporary (file), *other = file_temporary (kept);
+    close (mkstemp (half));
+    close (mkstemp (other));
+    assert_int_equal (buildah_take_over (&self->builder, &err), 0);
+    assert_false (file_exists (half));
+    assert_false (file_exists (other));
+    assert_true (file_exists (file));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests [] = {
@@ -167,6 +184,7 @@ int main (void)
         cmocka_unit_test_setup_teardown (buildah_is_told_its_store_in_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown (podman_is_told_its_runtime_in_words, set_up, tear_down),
         cmocka_unit_test_setup_teardown (podmans_settings_are_its_attempts_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown (what_was_half_written_in_a_place_is_swept, set_up, tear_down),
         cmocka_unit_test_setup_teardown (podman_can_be_asked_for_its_version_before_there_is_a_store, set_up, tear_down),
         cmocka_unit_test_setup_teardown (no_label_marks_a_container_as_anothers, set_up, tear_down),
     };
